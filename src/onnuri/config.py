@@ -1,0 +1,218 @@
+"""From `key=value` words on the command line to a typed dataclass, through Hydra.
+
+The dataclass is the single source of names, types, defaults and help: the string below each field is
+its meaning, and `--help` prints it without composing anything. Doors with config groups (`configs/`)
+name a folder; the others are composed from the dataclass alone, so `model=DIR` stays a plain value.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import inspect
+import os
+import sys
+import textwrap
+import typing
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from onnuri.errors import UserError, nearest
+
+Config = TypeVar("Config")
+CONFIG_ROOT = Path(__file__).resolve().parents[2] / "configs"
+SECONDARY_RANK_GRACE_SECONDS = 10.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Option:
+    """One leaf of a config dataclass."""
+
+    name: str
+    type: Any
+    default: Any
+    meaning: str
+
+
+def field_meanings(schema: type) -> dict[str, str]:
+    """Field name to the docstring below it, read from the source of the dataclass and its bases."""
+    meanings: dict[str, str] = {}
+    for cls in reversed(schema.__mro__[:-1]):
+        body = ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0].body  # type: ignore[attr-defined]
+        for statement, following in zip(body, body[1:], strict=False):
+            if (
+                isinstance(statement, ast.AnnAssign)
+                and isinstance(statement.target, ast.Name)
+                and isinstance(following, ast.Expr)
+                and isinstance(following.value, ast.Constant)
+            ):
+                meanings[statement.target.id] = " ".join(str(following.value.value).split())
+    return meanings
+
+
+def options(schema: type, prefix: str = "") -> Iterator[Option]:
+    """Every leaf option of a config dataclass, nested ones by dotted name."""
+    meanings, types = field_meanings(schema), typing.get_type_hints(schema)
+    for field in dataclasses.fields(schema):
+        kind = types[field.name]
+        if dataclasses.is_dataclass(kind):
+            yield from options(typing.cast(type, kind), f"{prefix}{field.name}.")
+            continue
+        default = field.default
+        if field.default_factory is not dataclasses.MISSING:
+            default = field.default_factory()
+        yield Option(prefix + field.name, kind, default, meanings.get(field.name, ""))
+
+
+def _groups(config_dir: Path | None) -> dict[str, list[str]]:
+    if config_dir is None:
+        return {}
+    return {
+        folder.name: sorted(file.stem for file in folder.glob("*.yaml"))
+        for folder in sorted(config_dir.iterdir())
+        if folder.is_dir()
+    }
+
+
+def help_text(schema: type, description: str, config_dir: Path | None = None) -> str:
+    """What `--help` prints: purpose, config groups, and every option with type, default, meaning."""
+    lines = [inspect.cleandoc(description), ""]
+    groups = _groups(config_dir)
+    if groups:
+        lines.append("Config groups (choose with group=name; defaults below may be replaced by them):")
+        lines += [f"  {group:<12} {', '.join(names)}" for group, names in groups.items()]
+        lines.append("")
+    lines.append("Options (key=value; Hydra override syntax):")
+    for option in options(schema):
+        kind = getattr(option.type, "__name__", str(option.type)) if not typing.get_args(
+            option.type
+        ) else str(option.type)
+        required = option.default is dataclasses.MISSING or option.default == "???"
+        shown = "required" if required else f"default {option.default!r}"
+        lines.append(f"  {option.name}  <{kind}>  {shown}")
+        lines += textwrap.wrap(option.meaning, 96, initial_indent=" " * 6, subsequent_indent=" " * 6)
+    lines += ["", "  --help  this text        --cfg  print the composed config and exit"]
+    return "\n".join(lines)
+
+
+def _prepare_override(word: str, known: dict[str, Option], config_dir: Path | None) -> str:
+    """Check one command-line word and make it safe for Hydra's grammar.
+
+    Strings are quoted, so that spaces, Hangul and punctuation need no second layer of quoting; a path
+    given to a config group (`data=DIR`) means that group's `path` option.
+    """
+    key, equals, value = word.partition("=")
+    if not equals:
+        raise UserError(f"'{word}' is no option; options are written key=value, see --help")
+    bare = key.lstrip("+~")
+    choices = _groups(config_dir).get(bare)
+    if choices is not None:
+        if value in choices or value == "null":
+            return word
+        if f"{bare}.path" not in known:
+            raise UserError(
+                f"{bare}={value} is not known; allowed: {', '.join(choices)}{nearest(value, choices)}"
+            )
+        key = bare = f"{bare}.path"
+    names = list(known)
+    if bare not in known:
+        inner = [name for name in names if name.startswith(bare + ".")]
+        if inner:
+            raise UserError(f"{bare} has parts, set one of them: {', '.join(inner)}")
+        candidates = names if "." in bare else [*names, *_groups(config_dir)]
+        raise UserError(f"unknown option '{bare}'{nearest(bare, candidates)}; --help lists all")
+    if known[bare].type is str and not (len(value) > 1 and value[0] == value[-1] and value[0] in "'\""):
+        value = "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    return f"{key}={value}"
+
+
+def compose(
+    schema: type[Config],
+    words: Sequence[str],
+    config_dir: Path | None = None,
+    config_name: str = "config",
+) -> Config:
+    """Compose `schema` from defaults, config groups and `key=value` words.
+
+    Raises UserError, in one line, for an unknown key, a wrong type or a missing required option.
+    """
+    known = {option.name: option for option in options(schema)}
+    overrides = [_prepare_override(word, known, config_dir) for word in words]
+
+    from hydra import compose as hydra_compose
+    from hydra import initialize, initialize_config_dir
+    from hydra.core.config_store import ConfigStore
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.errors import HydraException
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    GlobalHydra.instance().clear()
+    name = config_name if config_dir is None else f"{config_name}_schema"
+    ConfigStore.instance().store(name=name, node=schema)
+    start = (
+        initialize(version_base=None, config_path=None)
+        if config_dir is None
+        else initialize_config_dir(version_base=None, config_dir=str(config_dir))
+    )
+    try:
+        with start:
+            config = hydra_compose(config_name=config_name, overrides=overrides)
+            missing = sorted(OmegaConf.missing_keys(config))
+            if missing:
+                needed = "; ".join(f"{key}=... ({known[key].meaning})" for key in missing)
+                raise UserError(f"missing option: {needed}")
+            return typing.cast(Config, OmegaConf.to_object(config))
+    except (HydraException, OmegaConfBaseException) as error:
+        cause = error.__cause__ or error
+        raise UserError(" ".join(str(cause).split())) from None
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """A config dataclass as plain nested dicts, ready for JSON or YAML."""
+    return dataclasses.asdict(config)
+
+
+def run_door(
+    schema: type[Config],
+    main: Callable[[Config], int | None],
+    description: str,
+    config_dir: Path | None = None,
+    config_name: str = "config",
+) -> typing.NoReturn:
+    """Parse `sys.argv`, call `main(config)`, and exit: 0 done, 2 for a UserError, 130 for Ctrl-C.
+
+    Under torchrun only rank 0 speaks. The other ranks wait a moment before they leave with the same
+    status, because torchrun kills the whole group as soon as the first rank is gone.
+    """
+    words = sys.argv[1:]
+    rank = int(os.environ.get("RANK", "0"))
+    if any(word in ("-h", "--help") for word in words):
+        if rank == 0:
+            print(help_text(schema, description, config_dir))
+        sys.exit(0)
+    try:
+        show = "--cfg" in words
+        config = compose(schema, [w for w in words if w != "--cfg"], config_dir, config_name)
+        if show:
+            from omegaconf import OmegaConf
+
+            print(OmegaConf.to_yaml(OmegaConf.structured(config)), end="")
+            sys.exit(0)
+        sys.exit(main(config) or 0)
+    except UserError as error:
+        if rank == 0:
+            print(f"error: {error}", file=sys.stderr, flush=True)
+        else:
+            import time
+
+            time.sleep(SECONDARY_RANK_GRACE_SECONDS)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        if rank == 0:
+            print("interrupted", file=sys.stderr, flush=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)

@@ -1,0 +1,202 @@
+"""Folders that say what is in them.
+
+Every step of the pipeline turns folders into a folder. The result is built beside its final place,
+sealed with a `manifest.json` (written last) and renamed, so a reader sees either all of it or nothing.
+The manifest names its inputs by their own manifest's hash: from any folder the chain leads back to
+the raw text.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from onnuri import __version__
+from onnuri.errors import UserError
+
+FILE_NAME = "manifest.json"
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a finished folder holds and where it came from."""
+
+    kind: str
+    """Which step wrote it: corpus, tokenizer, tokens, checkpoint, model."""
+    settings: dict[str, Any]
+    """The options that shaped the content."""
+    inputs: dict[str, str]
+    """Name of each input to its hash (a manifest's `identity`, or a file's sha256)."""
+    counts: dict[str, Any] = field(default_factory=dict)
+    """Numbers about the content, step by step different."""
+    files: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Relative path to {"bytes": size, "sha256": hash}."""
+    producer: str = f"onnuri {__version__}"
+    schema_version: int = SCHEMA_VERSION
+
+    @property
+    def identity(self) -> str:
+        """sha256 of the whole manifest: what later steps record as their input."""
+        return hash_json(asdict(self))
+
+    @property
+    def request(self) -> str:
+        """Hash of what was asked for. Equal requests on equal inputs need not run twice."""
+        return request_hash(self.kind, self.settings, self.inputs)
+
+
+def hash_json(value: Any) -> str:
+    """sha256 of a JSON value in canonical form."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def request_hash(kind: str, settings: Mapping[str, Any], inputs: Mapping[str, str]) -> str:
+    """Hash of (kind, settings, inputs, producer)."""
+    return hash_json([kind, dict(settings), dict(inputs), __version__, SCHEMA_VERSION])
+
+
+def hash_file(path: Path) -> str:
+    """sha256 of a file's bytes."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def list_files(folder: Path) -> dict[str, dict[str, Any]]:
+    """Every file below `folder` but the manifest, with size and sha256."""
+    paths = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != FILE_NAME)
+    return {
+        path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": hash_file(path)}
+        for path in paths
+    }
+
+
+def read(folder: str | Path, kind: str) -> Manifest:
+    """The manifest of a finished folder.
+
+    Raises UserError if the folder is missing, unfinished, of another kind or another schema version.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise UserError(f"{kind} folder {folder} does not exist")
+    path = folder / FILE_NAME
+    if not path.is_file():
+        raise UserError(
+            f"{folder} has no {FILE_NAME}: not a finished {kind} folder; run the step that makes it again"
+        )
+    try:
+        manifest = Manifest(**json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{path} is damaged ({error}); make the folder again") from None
+    if manifest.kind != kind:
+        raise UserError(f"{folder} holds a {manifest.kind}, but a {kind} folder is needed here")
+    if manifest.schema_version != SCHEMA_VERSION:
+        raise UserError(
+            f"{folder} has manifest version {manifest.schema_version}, this program reads "
+            f"{SCHEMA_VERSION}; make the folder again"
+        )
+    return manifest
+
+
+def verify(folder: str | Path, manifest: Manifest, contents: bool = True) -> None:
+    """Check the files against the manifest: sizes, and hashes if `contents`.
+
+    Raises UserError naming the first file that differs.
+    """
+    for name, expected in manifest.files.items():
+        path = Path(folder) / name
+        if not path.resolve().is_relative_to(Path(folder).resolve()):
+            raise UserError(f"{folder}: the manifest names a path outside of the folder: {name}")
+        if not path.is_file():
+            raise UserError(f"{path} is missing, though {FILE_NAME} lists it")
+        if path.stat().st_size != expected["bytes"]:
+            raise UserError(f"{path} has {path.stat().st_size} bytes, the manifest says {expected['bytes']}")
+        if contents and hash_file(path) != expected["sha256"]:
+            raise UserError(f"{path} does not match the hash in {FILE_NAME}; the file was changed or damaged")
+
+
+def up_to_date(
+    folder: str | Path, kind: str, settings: Mapping[str, Any], inputs: Mapping[str, str]
+) -> Manifest | None:
+    """The manifest in `folder` if it answers exactly this request and its files are all there."""
+    try:
+        manifest = read(folder, kind)
+        verify(folder, manifest, contents=False)
+    except UserError:
+        return None
+    return manifest if manifest.request == request_hash(kind, settings, inputs) else None
+
+
+@contextlib.contextmanager
+def building(output: str | Path) -> Iterator[Path]:
+    """A fresh folder beside `output`, moved into its place when the block ends without an error.
+
+    The block must call `seal` on it. An `output` that exists and is not ours is never touched:
+    UserError. A half-built folder left by an interrupted run is thrown away.
+    """
+    output = Path(output)
+    if output.exists() and not (output / FILE_NAME).is_file() and any_content(output):
+        raise UserError(f"{output} exists and was not made by onnuri; choose another output")
+    partial = output.with_name(output.name + ".partial")
+    if partial.exists():
+        shutil.rmtree(partial)
+    try:
+        partial.mkdir(parents=True)
+    except OSError as error:
+        raise UserError(f"cannot write to {partial}: {error.strerror}") from None
+    yield partial
+    if not (partial / FILE_NAME).is_file():
+        raise RuntimeError(f"{partial} was not sealed")
+    if output.exists():
+        shutil.rmtree(output)
+    os.replace(partial, output)
+    sync(output.parent)
+
+
+def any_content(path: Path) -> bool:
+    """True for a file, or a folder with anything in it."""
+    return not path.is_dir() or any(path.iterdir())
+
+
+def seal(
+    folder: Path,
+    kind: str,
+    settings: Mapping[str, Any],
+    inputs: Mapping[str, str],
+    counts: Mapping[str, Any],
+) -> Manifest:
+    """Hash every file in `folder` and write its manifest, durably."""
+    manifest = Manifest(kind, dict(settings), dict(inputs), dict(counts), list_files(folder))
+    for name in manifest.files:
+        sync(folder / name)
+    write_json(folder / FILE_NAME, asdict(manifest))
+    return manifest
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON so that after a crash the file is either the old one or the new one, whole."""
+    temporary = path.with_name(path.name + ".tmp")
+    with temporary.open("w", encoding="utf-8") as stream:
+        json.dump(value, stream, ensure_ascii=False, indent=1, sort_keys=True)
+        stream.write("\n")
+        stream.flush()
+        os.fsync(stream.fileno())
+    os.replace(temporary, path)
+    sync(path.parent)
+
+
+def sync(path: Path) -> None:
+    """fsync a file or a folder."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
