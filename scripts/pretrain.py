@@ -1,0 +1,27 @@
+"""Pretrain a model on token shards with DeepSpeed ZeRO.
+
+    torchrun --nproc_per_node 2 scripts/pretrain.py experiment=sample data=DIR run_dir=DIR train.steps=200
+
+Started again on the same run_dir it resumes from the newest whole checkpoint. SIGTERM saves and stops.
+"""
+
+from onnuri.config import CONFIG_ROOT, run_door
+from onnuri.train.config import PretrainConfig
+
+
+def main(config: PretrainConfig) -> int:
+    """Check what can be checked alone, then train together."""
+    from onnuri.train.run_plan import finished, make_plan
+
+    plan = make_plan(config)
+    if finished(plan):
+        if plan.rank == 0:
+            print(f"{config.run_dir} is already trained to step {config.train.steps}: up to date")
+        return 0
+    from onnuri.train.loop import train
+
+    return train(plan)
+
+
+if __name__ == "__main__":
+    run_door(PretrainConfig, main, __doc__, CONFIG_ROOT, "pretrain")

@@ -1,0 +1,26 @@
+"""Options of scripts/export.py."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from onnuri.errors import UserError, check_choice
+
+
+@dataclass
+class ExportConfig:
+    """What to export, and where to."""
+
+    checkpoint: str = "???"
+    """Run directory (its newest whole checkpoint is taken) or one checkpoint folder in it."""
+    output: str = "???"
+    """Folder to write: config.json, safetensors, tokenizer, generation_config.json, model card."""
+    dtype: str = "float32"
+    """float32 keeps the master weights exactly; bfloat16 halves the size."""
+    max_shard_gb: float = 5.0
+    """Largest weight file in GB (10^9 bytes); also bounds the memory that exporting takes."""
+
+    def __post_init__(self) -> None:
+        check_choice("dtype", self.dtype, ("float32", "bfloat16"))
+        if self.max_shard_gb <= 0:
+            raise UserError(f"max_shard_gb={self.max_shard_gb} must be above 0")

@@ -1,0 +1,175 @@
+"""Write a Hugging Face folder: weights file by file, so memory stays near one file's size."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from onnuri import manifest
+from onnuri.checkpoint.listing import FOLDER, newest_verified
+from onnuri.errors import UserError
+from onnuri.export.config import ExportConfig
+from onnuri.export.model_card import model_card
+from onnuri.manifest import Manifest
+from onnuri.model.config import ModelConfig
+from onnuri.train.run_plan import RUN_FILE, read_run_file
+
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
+
+
+@dataclass
+class Source:
+    """A checkpoint and what its run says about it."""
+
+    folder: Path
+    checkpoint: Manifest
+    run: dict[str, Any]
+    tokens: Manifest
+    tokens_folder: Path
+
+    @property
+    def model(self) -> ModelConfig:
+        """The shape of the trained model."""
+        return ModelConfig(**self.run["config"]["model"])
+
+    @property
+    def step(self) -> int:
+        """Optimizer steps behind the weights."""
+        return int(self.checkpoint.settings["step"])
+
+    @property
+    def tokens_seen(self) -> int:
+        """Training tokens behind the weights."""
+        config = self.run["config"]
+        return self.step * config["train"]["global_batch_size"] * config["data"]["sequence_length"]
+
+
+def find_source(path: str) -> Source:
+    """The checkpoint to export: the newest whole one of a run, or the one named.
+
+    Raises UserError if there is none, if it is damaged, or if the run's shards are gone.
+    """
+    folder = Path(path)
+    if not folder.is_dir():
+        raise UserError(f"checkpoint={path} does not exist")
+    single = folder.parent.name == FOLDER
+    run_dir = folder.parent.parent if single else folder
+    run = read_run_file(run_dir) if (run_dir / RUN_FILE).is_file() else None
+    if run is None:
+        raise UserError(f"checkpoint={path} is neither a run directory nor a checkpoint of one")
+    if single:
+        checkpoint = manifest.read(folder, "checkpoint")
+        manifest.verify(folder, checkpoint)
+    else:
+        found = newest_verified(run_dir)
+        if found is None:
+            raise UserError(f"{run_dir} has no finished checkpoint yet")
+        folder, checkpoint, problems = found
+        for problem in problems:
+            print(problem)
+    tokens_folder = Path(run["config"]["data"]["path"])
+    tokens = manifest.read(tokens_folder, "tokens")
+    if tokens.identity != run["data"]:
+        raise UserError(f"{tokens_folder} holds other shards than those {run_dir} was trained on")
+    return Source(folder, checkpoint, run, tokens, tokens_folder)
+
+
+def export(config: ExportConfig) -> int:
+    """Write the folder, or do nothing when it already answers this request. Returns the exit status."""
+    source = find_source(config.checkpoint)
+    settings = {"dtype": config.dtype, "max_shard_gb": config.max_shard_gb}
+    inputs = {"checkpoint": source.checkpoint.identity, "tokens": source.tokens.identity}
+    if manifest.up_to_date(config.output, "model", settings, inputs):
+        print(f"{config.output} is up to date")
+        return 0
+    with manifest.building(config.output) as partial:
+        write_weights(source, partial, config)
+        write_texts(source, partial, config)
+        model, length = source.model, source.run["config"]["data"]["sequence_length"]
+        counts = {
+            "step": source.step,
+            "tokens_seen": source.tokens_seen,
+            "training_flops": source.tokens_seen * model.flops_per_token(length),
+            "parameters": model.num_parameters(),
+        }
+        manifest.seal(partial, "model", settings, inputs, counts)
+    print(
+        f"exported {source.folder.name} of {config.checkpoint}: {model.hf_architecture}, "
+        f"{model.num_parameters() / 1e6:.1f}M parameters in {config.dtype}, to {config.output}"
+    )
+    return 0
+
+
+def plan_files(sizes: dict[str, int], limit: float) -> list[list[str]]:
+    """Group weights of the decoder into files of at most `limit` bytes (one weight may exceed it)."""
+    files: list[list[str]] = [[]]
+    used = 0
+    for name, size in sizes.items():
+        if files[-1] and used + size > limit:
+            files.append([])
+            used = 0
+        files[-1].append(name)
+        used += size
+    return files
+
+
+def write_weights(source: Source, output: Path, config: ExportConfig) -> None:
+    """Read master weights from the checkpoint, file by file, and write them under Hugging Face names."""
+    import torch
+    from safetensors.torch import save_file
+
+    from onnuri.checkpoint.store import load
+    from onnuri.model.decoder import Decoder
+    from onnuri.model.huggingface import hf_weights
+
+    with torch.device("meta"):
+        shapes = {name: p.shape for name, p in Decoder(source.model).named_parameters()}
+    dtype = getattr(torch, config.dtype)
+    sizes = {name: shape.numel() * dtype.itemsize for name, shape in shapes.items()}
+    files = plan_files(sizes, config.max_shard_gb * 1e9)
+    weight_map: dict[str, str] = {}
+    for number, names in enumerate(tqdm(files, desc="weights", unit="file", disable=None), start=1):
+        file_name = (
+            "model.safetensors"
+            if len(files) == 1
+            else f"model-{number:05d}-of-{len(files):05d}.safetensors"
+        )
+        flat = {f"weight/{name}": torch.empty(shapes[name].numel()) for name in names}
+        load(source.folder, flat)
+        tensors = {
+            hf_name: part.to(dtype).contiguous()
+            for name in names
+            for hf_name, part in hf_weights(source.model, name, flat[f"weight/{name}"].view(shapes[name]))
+        }
+        save_file(tensors, output / file_name, metadata={"format": "pt"})
+        weight_map |= dict.fromkeys(tensors, file_name)
+    if len(files) > 1:
+        index = {"metadata": {"total_size": sum(sizes.values())}, "weight_map": weight_map}
+        manifest.write_json(output / "model.safetensors.index.json", index)
+
+
+def write_texts(source: Source, output: Path, config: ExportConfig) -> None:
+    """Config, generation config, tokenizer and model card."""
+    from onnuri.model.huggingface import hf_config
+
+    length = source.run["config"]["data"]["sequence_length"]
+    for name in TOKENIZER_FILES:
+        shutil.copyfile(source.tokens_folder / "tokenizer" / name, output / name)
+    tokenizer = json.loads((output / "tokenizer.json").read_text(encoding="utf-8"))
+    special = {token["content"]: token["id"] for token in tokenizer["added_tokens"]}
+    separator, pad = source.tokens.counts["separator"], special["<|pad|>"]
+    ids = {"bos_token_id": separator, "eos_token_id": separator, "pad_token_id": pad}
+    manifest.write_json(
+        output / "config.json", hf_config(source.model, length, separator, pad, config.dtype)
+    )
+    manifest.write_json(
+        output / "generation_config.json",
+        ids | {"do_sample": True, "temperature": 0.8, "top_p": 0.95, "max_length": length},
+    )
+    card = model_card(source.model, source.run, source.tokens, source.step, source.tokens_seen)
+    (output / "README.md").write_text(card, encoding="utf-8")

@@ -1,0 +1,16 @@
+"""Root mean square layer normalisation (Zhang and Sennrich, arXiv 1910.07467)."""
+
+from __future__ import annotations
+
+import torch
+
+
+def rms_norm(hidden: torch.Tensor, weight: torch.Tensor, eps: float) -> torch.Tensor:
+    """Scale the last dimension of `hidden` to unit root mean square, then by `weight`.
+
+    The mean is taken in float32 (float64 stays float64), as the Hugging Face models do; the result has
+    the dtype of `hidden`.
+    """
+    wide = hidden if hidden.dtype == torch.float64 else hidden.float()
+    wide = wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + eps)
+    return weight * wide.to(hidden.dtype)

@@ -1,0 +1,24 @@
+"""Rotary position embedding (Su et al., arXiv 2104.09864), the half-split form of Hugging Face Llama."""
+
+from __future__ import annotations
+
+import torch
+
+
+def rope_tables(
+    length: int, head_size: int, theta: float, device: torch.device | str | None = None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Cosine and sine of every angle, both [length, head_size / 2] in float32.
+
+    Position p turns the pair (d, d + head_size / 2) by p * theta ** (-2 d / head_size).
+    """
+    exponent = torch.arange(0, head_size, 2, dtype=torch.float32, device=device) / head_size
+    angles = torch.outer(torch.arange(length, dtype=torch.float32, device=device), 1.0 / theta**exponent)
+    return angles.cos(), angles.sin()
+
+
+def apply_rope(heads: torch.Tensor, cosine: torch.Tensor, sine: torch.Tensor) -> torch.Tensor:
+    """Turn [B, S, H, D] by position tables [S, D / 2]. Keeps the dtype of `heads`."""
+    first, second = heads.chunk(2, dim=-1)
+    cosine, sine = cosine[:, None].to(heads.dtype), sine[:, None].to(heads.dtype)
+    return torch.cat([first * cosine - second * sine, second * cosine + first * sine], dim=-1)

@@ -1,0 +1,71 @@
+"""The shape of a model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from onnuri.errors import UserError
+
+
+@dataclass
+class ModelConfig:
+    """A decoder: Hugging Face `qwen3` with `qk_norm`, `llama` without."""
+
+    vocab_size: int = 0
+    """Rows of the embedding. 0: the tokenizer's size rounded up to a multiple of 64, for matrix units."""
+    hidden_size: int = 512
+    """Width E of the residual stream."""
+    num_layers: int = 8
+    """Transformer blocks."""
+    num_heads: int = 8
+    """Query heads H."""
+    num_kv_heads: int = 4
+    """Key/value heads K; fewer than H is grouped-query attention and shrinks the inference cache by H/K."""
+    head_size: int = 64
+    """Size D of one head; H x D need not equal the hidden size."""
+    ffn_size: int = 1408
+    """Inner width of the SwiGLU layer; about 8/3 of the hidden size matches a plain 4x layer."""
+    qk_norm: bool = True
+    """RMSNorm on queries and keys; bounds attention logits at high learning rates (arXiv 2302.05442)."""
+    tie_embeddings: bool = True
+    """Input and output embedding share one matrix; best below about 3 billion parameters."""
+    rope_theta: float = 10000.0
+    """Base of the rotary frequencies; raise it (500000, 1000000) for contexts beyond 8k."""
+    norm_eps: float = 1e-6
+    """Added to the mean square in every RMSNorm."""
+    init_std: float = 0.02
+    """Standard deviation of initial weights; residual outputs use init_std / sqrt(2 x num_layers),
+    the output matrix at most 0.4 / sqrt(hidden_size)."""
+    loss_chunk_size: int = 0
+    """Rows of logits held at once in the loss; 0: all. Set 1024 or so when vocabulary x tokens is large."""
+
+    def __post_init__(self) -> None:
+        if self.num_heads % self.num_kv_heads:
+            raise UserError(
+                f"model.num_heads={self.num_heads} must be a multiple of "
+                f"model.num_kv_heads={self.num_kv_heads}"
+            )
+        if self.head_size % 2:
+            raise UserError(f"model.head_size={self.head_size} must be even for rotary positions")
+
+    @property
+    def hf_architecture(self) -> str:
+        """The `model_type` that reads an export of this model."""
+        return "qwen3" if self.qk_norm else "llama"
+
+    def num_parameters(self, include_embeddings: bool = True) -> int:
+        """Trainable numbers in the model."""
+        heads, kv_heads, size, width = self.num_heads, self.num_kv_heads, self.head_size, self.hidden_size
+        attention = width * size * (heads + 2 * kv_heads) + heads * size * width
+        block = attention + 3 * width * self.ffn_size + 2 * width + (2 * size if self.qk_norm else 0)
+        embeddings = self.vocab_size * width * (1 if self.tie_embeddings else 2)
+        return self.num_layers * block + width + (embeddings if include_embeddings else 0)
+
+    def flops_per_token(self, sequence_length: int) -> int:
+        """Training FLOPs a token, forward and backward.
+
+        6 a weight (the output projection counted once, the embedding look-up not) and
+        12 x layers x H x D x S for attention, not halved for the causal mask (PaLM, arXiv 2204.02311).
+        """
+        matrices = self.num_parameters(include_embeddings=False) + self.vocab_size * self.hidden_size
+        return 6 * matrices + 12 * self.num_layers * self.num_heads * self.head_size * sequence_length

@@ -1,0 +1,147 @@
+"""The decoder: pre-norm blocks of grouped-query attention and SwiGLU (Llama 2/3, Qwen3).
+
+Shapes: B batch, S sequence, H query heads, K key/value heads, D head size, E hidden size, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from onnuri.kernels import apply_rope, attention, linear_cross_entropy, rms_norm, rope_tables, swiglu
+from onnuri.model.config import ModelConfig
+
+
+class RMSNorm(nn.Module):
+    """Learned scale over a unit-RMS vector."""
+
+    def __init__(self, size: int, eps: float) -> None:
+        super().__init__()
+        self.eps = eps
+        self.weight = nn.Parameter(torch.ones(size))
+
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        return rms_norm(hidden, self.weight, self.eps)
+
+
+class Attention(nn.Module):
+    """Causal self-attention; queries, keys and values come out of one matrix [(H + 2K) D, E]."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.heads = (config.num_heads, config.num_kv_heads, config.num_kv_heads)
+        self.head_size = config.head_size
+        self.qkv = nn.Linear(config.hidden_size, sum(self.heads) * config.head_size, bias=False)
+        self.output = nn.Linear(config.num_heads * config.head_size, config.hidden_size, bias=False)
+        self.query_norm = RMSNorm(config.head_size, config.norm_eps) if config.qk_norm else nn.Identity()
+        self.key_norm = RMSNorm(config.head_size, config.norm_eps) if config.qk_norm else nn.Identity()
+
+    def forward(self, hidden: torch.Tensor, cosine: torch.Tensor, sine: torch.Tensor) -> torch.Tensor:
+        batch, length, _ = hidden.shape
+        heads = self.qkv(hidden).view(batch, length, sum(self.heads), self.head_size)
+        query, key, value = heads.split(self.heads, dim=2)
+        query = apply_rope(self.query_norm(query), cosine, sine)
+        key = apply_rope(self.key_norm(key), cosine, sine)
+        return self.output(attention(query, key, value).reshape(batch, length, -1))
+
+
+class FeedForward(nn.Module):
+    """SwiGLU; gate and up projections come out of one matrix [2 F, E]."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.gate_up = nn.Linear(config.hidden_size, 2 * config.ffn_size, bias=False)
+        self.down = nn.Linear(config.ffn_size, config.hidden_size, bias=False)
+
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        return self.down(swiglu(self.gate_up(hidden)))
+
+
+class Block(nn.Module):
+    """One transformer block."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.attention_norm = RMSNorm(config.hidden_size, config.norm_eps)
+        self.attention = Attention(config)
+        self.ffn_norm = RMSNorm(config.hidden_size, config.norm_eps)
+        self.ffn = FeedForward(config)
+
+    def forward(self, hidden: torch.Tensor, cosine: torch.Tensor, sine: torch.Tensor) -> torch.Tensor:
+        hidden = hidden + self.attention(self.attention_norm(hidden), cosine, sine)
+        return hidden + self.ffn(self.ffn_norm(hidden))
+
+
+class Decoder(nn.Module):
+    """Tokens in; per-token losses out when `targets` are given, logits otherwise."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.embedding = nn.Embedding(config.vocab_size, config.hidden_size)
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.num_layers))
+        self.norm = RMSNorm(config.hidden_size, config.norm_eps)
+        if not config.tie_embeddings:
+            self.head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
+
+    def forward(self, tokens: torch.Tensor, targets: torch.Tensor | None = None) -> torch.Tensor:
+        """Run the model.
+
+        Args:
+            tokens: [B, S] int64.
+            targets: [B, S] int64, the next token at each place, IGNORE_INDEX where none counts.
+
+        Returns:
+            [B, S] negative log-likelihoods in nats (float32), or logits [B, S, V] without `targets`.
+        """
+        hidden = self.embedding(tokens)
+        cosine, sine = rope_tables(
+            tokens.shape[1], self.config.head_size, self.config.rope_theta, tokens.device
+        )
+        for block in self.blocks:
+            hidden = block(hidden, cosine, sine)
+        hidden = self.norm(hidden)
+        weight = self.embedding.weight if self.config.tie_embeddings else self.head.weight
+        if targets is None:
+            return F.linear(hidden, weight)
+        losses = linear_cross_entropy(
+            hidden.flatten(0, 1), weight, targets.flatten(), self.config.loss_chunk_size
+        )
+        return losses.view(targets.shape)
+
+
+def initialise(
+    model: Decoder,
+    seed: int,
+    gather: Callable[[nn.Parameter], AbstractContextManager[object]] = lambda _: nullcontext(),
+) -> None:
+    """Fill every weight from (seed, parameter name), whatever the order, world size or ZeRO stage.
+
+    Matrices are normal with `init_std`; those that write into the residual stream have it divided by
+    sqrt(2 x layers), so that the stream's variance does not grow with depth (GPT-2). Norm scales are one.
+    The output matrix gets at most 0.4 / sqrt(E): first logits then have a standard deviation of 0.4 or
+    less at any width, and the first loss is ln(V) within 2 %.
+
+    Args:
+        gather: context in which a sharded parameter can be written in full (ZeRO-3); the values are
+            computed on every rank alike.
+    """
+    config = model.config
+    for name, parameter in model.named_parameters():
+        with gather(parameter):
+            if name.endswith("norm.weight"):
+                parameter.data.fill_(1.0)
+                continue
+            residual = name.endswith(("attention.output.weight", "ffn.down.weight"))
+            std = config.init_std / ((2 * config.num_layers) ** 0.5 if residual else 1.0)
+            if name == ("embedding.weight" if config.tie_embeddings else "head.weight"):
+                std = min(std, 0.4 / config.hidden_size**0.5)
+            digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
+            generator = torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
+            values = torch.randn(parameter.shape, generator=generator, dtype=torch.float32)
+            parameter.data.copy_(values.mul_(std))

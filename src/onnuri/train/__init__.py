@@ -1,0 +1,1 @@
+"""Pretraining on DeepSpeed ZeRO: `loop.py` is the whole step, top to bottom."""

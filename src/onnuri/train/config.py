@@ -1,0 +1,137 @@
+"""Every option of a pretraining run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from onnuri.errors import UserError, check_choice
+from onnuri.model.config import ModelConfig
+
+
+@dataclass
+class DataConfig:
+    """What is read, and in which order."""
+
+    path: str = "???"
+    """Folder of token shards made by scripts/pack.py; `data=DIR` is short for `data.path=DIR`."""
+    sequence_length: int = 1024
+    """Tokens S in one training window; also the context length of the exported model."""
+    seed: int = 0
+    """Keys the order of windows; the same seed gives the same batches on any number of ranks."""
+
+
+@dataclass
+class OptimConfig:
+    """AdamW (Loshchilov and Hutter, arXiv 1711.05101)."""
+
+    lr: float = 3e-4
+    """Peak learning rate."""
+    beta1: float = 0.9
+    """Decay of the first moment."""
+    beta2: float = 0.95
+    """Decay of the second moment; 0.95 forgets a bad gradient sooner than Adam's 0.999."""
+    eps: float = 1e-8
+    """Added to the root of the second moment."""
+    weight_decay: float = 0.1
+    """Decoupled weight decay on matrices; norm scales get none."""
+    gradient_clipping: float = 1.0
+    """Largest global gradient norm; 0 turns clipping off."""
+
+
+@dataclass
+class ScheduleConfig:
+    """The learning rate over steps."""
+
+    name: str = "wsd"
+    """wsd: warmup, stable, decay (arXiv 2405.18392); cosine; constant (after warmup)."""
+    warmup_steps: int = 100
+    """Steps of linear warmup from 0."""
+    decay_fraction: float = 0.2
+    """wsd: last share of the run in which the rate falls, as 1 - sqrt(progress)."""
+    final_lr_ratio: float = 0.0
+    """Rate at the last step as a share of the peak (wsd and cosine)."""
+
+    def __post_init__(self) -> None:
+        check_choice("schedule.name", self.name, ("wsd", "cosine", "constant"))
+
+
+@dataclass
+class TrainConfig:
+    """Length and rhythm of the run."""
+
+    steps: int = 1000
+    """Optimizer steps in all. Raising it lets a finished run go on."""
+    global_batch_size: int = 32
+    """Sequences in one optimizer step, over all ranks and micro-batches."""
+    seed: int = 0
+    """Seed of the initial weights."""
+    validate_every: int = 100
+    """Steps between validations (bits per byte by language on held-out documents); 0: only at the end."""
+    validation_tokens: int = 65536
+    """Held-out tokens read per language at each validation."""
+    checkpoint_every: int = 100
+    """Steps between checkpoints; 0: only at the end."""
+    keep_checkpoints: int = 2
+    """Newest checkpoints kept; 0 keeps all."""
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "global_batch_size", "validation_tokens"):
+            if getattr(self, name) < 1:
+                raise UserError(f"train.{name}={getattr(self, name)} must be at least 1")
+
+
+@dataclass
+class EngineConfig:
+    """How DeepSpeed spreads the work. Free to change between stop and resume, but for `precision`."""
+
+    stage: int = 3
+    """ZeRO stage: 0 nothing sharded, 1 optimizer state, 2 and gradients, 3 and parameters."""
+    precision: str = "auto"
+    """bf16 (fp32 master weights in the optimizer), fp32, or auto: bf16 where the hardware multiplies it."""
+    micro_batch_size: int = 0
+    """Sequences a rank holds at once. 0: the largest that divides the batch with at most 16384 tokens."""
+    threads_per_rank: int = 0
+    """CPU threads of a rank. 0: cores of the machine / ranks on it."""
+    timeout_minutes: float = 30.0
+    """How long a rank waits for the others before the job fails."""
+    bucket_size: int = 50_000_000
+    """Numbers that ZeRO reduces or gathers in one message."""
+
+    def __post_init__(self) -> None:
+        check_choice("engine.precision", self.precision, ("auto", "bf16", "fp32"))
+        if self.stage not in (0, 1, 2, 3):
+            raise UserError(f"engine.stage={self.stage} is not known; allowed: 0, 1, 2, 3")
+
+
+@dataclass
+class TrackerConfig:
+    """Where metrics go besides `metrics.jsonl` and the loss picture in the run directory."""
+
+    name: str = "none"
+    """none, tensorboard (files in RUN_DIR/tensorboard), or wandb."""
+    project: str = "onnuri"
+    """wandb: project name."""
+    wandb_mode: str = "offline"
+    """wandb: offline writes files in the run directory only; online sends them, and asks for a login."""
+
+    def __post_init__(self) -> None:
+        check_choice("tracker.name", self.name, ("none", "tensorboard", "wandb"))
+        check_choice("tracker.wandb_mode", self.wandb_mode, ("offline", "online"))
+
+
+@dataclass
+class PretrainConfig:
+    """A pretraining run."""
+
+    run_dir: str = ""
+    """Folder of the run: config, metrics, checkpoints; started again on it, the run resumes.
+    Empty: runs/TIME."""
+    tokenizer: str = ""
+    """Tokenizer folder to check against the shards; empty takes the one packed with them."""
+    model: ModelConfig = field(default_factory=ModelConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    engine: EngineConfig = field(default_factory=EngineConfig)
+    tracker: TrackerConfig = field(default_factory=TrackerConfig)

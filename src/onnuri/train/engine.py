@@ -1,0 +1,155 @@
+"""The process, the model and the optimizer, handed to DeepSpeed."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import socket
+import warnings
+from contextlib import AbstractContextManager, nullcontext
+from datetime import timedelta
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import nn
+
+from onnuri.checkpoint.zero_state import prime_optimizer
+from onnuri.model.decoder import Decoder, initialise
+from onnuri.train.config import PretrainConfig
+from onnuri.train.run_plan import RunPlan
+
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
+
+
+def keep_freed_memory() -> None:
+    """Tell glibc to keep freed tensors instead of giving them back to the kernel.
+
+    Page faults on freshly mapped memory doubled the time of a CPU training step (LAB.md). No effect
+    where the C library has no mallopt.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):
+        return
+    mallopt(M_MMAP_THRESHOLD, 1 << 30)
+    mallopt(M_TRIM_THRESHOLD, (1 << 31) - 1)
+    mallopt(M_TOP_PAD, 256 << 20)
+
+
+def start_process_group(config: PretrainConfig, local_world_size: int) -> torch.device:
+    """Join the other ranks (NCCL on GPUs, gloo on CPUs) and return this rank's device.
+
+    Run without torchrun, the process is a group of one.
+    """
+    if "RANK" not in os.environ:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = str(probe.getsockname()[1])
+        os.environ |= {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1"}
+        os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    use_gpu = torch.cuda.is_available()
+    if use_gpu:
+        device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+        torch.cuda.set_device(device)
+    else:
+        device = torch.device("cpu")
+        os.environ["DS_ACCELERATOR"] = "cpu"
+        keep_freed_memory()
+        cores = len(os.sched_getaffinity(0))
+        torch.set_num_threads(config.engine.threads_per_rank or max(1, cores // local_world_size))
+    warnings.filterwarnings("ignore", category=FutureWarning)
+    warnings.filterwarnings("ignore", category=UserWarning, module="deepspeed")
+    logging.getLogger("DeepSpeed").setLevel(logging.ERROR)
+    import deepspeed
+
+    logging.getLogger("DeepSpeed").setLevel(logging.ERROR)
+    # An inference-only collective that DeepSpeed would compile at start-up: it is never used here, and
+    # a process killed during that build leaves a lock on which the next start waits for ever.
+    deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+    deepspeed.init_distributed(
+        "nccl" if use_gpu else "gloo",
+        timeout=timedelta(minutes=config.engine.timeout_minutes),
+        verbose=False,
+    )
+    return device
+
+
+def hardware_precision() -> str:
+    """bf16 where the hardware multiplies it, fp32 elsewhere.
+
+    On a CPU without AVX512-BF16 or AMX a bf16 matrix product ran 50 times slower than fp32 (LAB.md).
+    """
+    if torch.cuda.is_available():
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+    capabilities = torch.cpu.get_capabilities()
+    return "bf16" if capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") else "fp32"
+
+
+def deepspeed_config(plan: RunPlan) -> dict[str, Any]:
+    """DeepSpeed's own configuration of this run."""
+    engine, bucket = plan.config.engine, plan.config.engine.bucket_size
+    zero: dict[str, Any] = {
+        "stage": engine.stage,
+        "reduce_bucket_size": bucket,
+        "allgather_bucket_size": bucket,
+        "overlap_comm": torch.cuda.is_available(),
+        "contiguous_gradients": True,
+    }
+    if engine.stage == 3:
+        zero |= {
+            "stage3_prefetch_bucket_size": bucket,
+            "stage3_max_live_parameters": 20 * bucket,
+            "stage3_param_persistence_threshold": 0 if not torch.cuda.is_available() else 100_000,
+        }
+    return {
+        "train_batch_size": plan.config.train.global_batch_size,
+        "train_micro_batch_size_per_gpu": plan.micro_batch_size,
+        "gradient_accumulation_steps": plan.accumulation,
+        "gradient_clipping": plan.config.optim.gradient_clipping,
+        "bf16": {"enabled": engine.precision == "bf16"},
+        "data_types": {"grad_accum_dtype": "fp32"},
+        "zero_optimization": zero,
+        "zero_allow_untested_optimizer": True,
+        "steps_per_print": 2**31,
+    }
+
+
+def build_engine(plan: RunPlan) -> Any:
+    """Model under zero.Init, explicit initial weights, AdamW, and the DeepSpeed engine around them."""
+    import deepspeed
+
+    config, settings = plan.config, deepspeed_config(plan)
+    sharded = config.engine.stage == 3
+    with deepspeed.zero.Init(config_dict_or_path=settings) if sharded else nullcontext():
+        model = Decoder(config.model)
+
+    def gather(parameter: nn.Parameter) -> AbstractContextManager[object]:
+        if not sharded:
+            return nullcontext()
+        return deepspeed.zero.GatheredParameters([parameter], modifier_rank=0)
+
+    initialise(model, config.train.seed, gather)
+    named = list(model.named_parameters())
+    optimizer = torch.optim.AdamW(
+        [
+            {"params": [p for n, p in named if not n.endswith("norm.weight")]},
+            {"params": [p for n, p in named if n.endswith("norm.weight")], "weight_decay": 0.0},
+        ],
+        lr=config.optim.lr,
+        betas=(config.optim.beta1, config.optim.beta2),
+        eps=config.optim.eps,
+        weight_decay=config.optim.weight_decay,
+        fused=True,
+    )
+    engine, *_ = deepspeed.initialize(model=model, optimizer=optimizer, config=settings)
+    prime_optimizer(engine)
+    return engine
+
+
+def broadcast_from_rank_zero(value: Any) -> Any:
+    """The value rank 0 has, on every rank."""
+    holder = [value]
+    dist.broadcast_object_list(holder, src=0)
+    return holder[0]

@@ -1,0 +1,172 @@
+"""What a run tells while it goes: metrics.jsonl, a progress bar, a loss picture, and a tracker."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import IO, Any
+
+from tqdm import tqdm
+
+from onnuri.train.config import TrackerConfig
+
+METRICS_FILE = "metrics.jsonl"
+PICTURE_FILE = "loss.png"
+
+
+class Metrics:
+    """The record of one run, written by rank 0 alone.
+
+    Lines of steps after `first_step` belong to work that was lost with a crash: they are cut off at the
+    start, so each step stands in metrics.jsonl once.
+    """
+
+    def __init__(
+        self, run_dir: Path, first_step: int, steps: int, tracker: TrackerConfig, config: dict[str, Any]
+    ) -> None:
+        self.run_dir = run_dir
+        self.path = run_dir / METRICS_FILE
+        kept = [line for line in read_metrics(run_dir) if line["step"] <= first_step]
+        temporary = self.path.with_suffix(".tmp")
+        temporary.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
+        temporary.replace(self.path)
+        self.stream: IO[str] = self.path.open("a", encoding="utf-8")
+        self.bar = tqdm(total=steps, initial=first_step, unit="step", dynamic_ncols=True, disable=None)
+        self.steps = steps
+        self.tracker = make_tracker(tracker, run_dir, config)
+
+    def log_step(self, line: dict[str, Any]) -> None:
+        """Record one optimizer step."""
+        self._write(line)
+        speed = f"{line['tokens_per_second']:,.0f} tok/s"
+        self.bar.set_postfix_str(f"loss {line['loss']:.3f}, {speed}", refresh=False)
+        self.bar.update(1)
+        if self.bar.disable and (line["step"] % max(1, self.steps // 20) == 0 or line["step"] == 1):
+            print(f"step {line['step']}/{self.steps}  loss {line['loss']:.3f}  {speed}", flush=True)
+
+    def log_validation(self, step: int, bits_per_byte: dict[str, float]) -> None:
+        """Record bits per byte by language."""
+        self._write({"step": step, "bits_per_byte": bits_per_byte})
+        shown = ", ".join(f"{language} {value:.3f}" for language, value in bits_per_byte.items())
+        self.say(f"step {step}: held-out bits per byte: {shown}")
+
+    def say(self, text: str) -> None:
+        """Print a line without breaking the progress bar."""
+        self.bar.write(text)
+
+    def close(self) -> None:
+        """Flush everything and draw the loss picture."""
+        self.bar.close()
+        self.stream.close()
+        self.tracker.close()
+        draw_losses(self.run_dir)
+
+    def _write(self, line: dict[str, Any]) -> None:
+        self.stream.write(json.dumps(line) + "\n")
+        self.stream.flush()
+        self.tracker.log(line)
+
+
+def read_metrics(run_dir: Path) -> list[dict[str, Any]]:
+    """Every whole line of metrics.jsonl; a last line cut by a crash is left out."""
+    path = run_dir / METRICS_FILE
+    if not path.is_file():
+        return []
+    lines = []
+    for text in path.read_text(encoding="utf-8").splitlines():
+        try:
+            lines.append(json.loads(text))
+        except ValueError:
+            continue
+    return lines
+
+
+class Tracker:
+    """Metrics to nowhere; the others have the same two methods."""
+
+    def log(self, line: dict[str, Any]) -> None:
+        """Take one line of metrics."""
+
+    def close(self) -> None:
+        """Flush."""
+
+
+class TensorBoardTracker(Tracker):
+    """Event files in RUN_DIR/tensorboard."""
+
+    def __init__(self, run_dir: Path) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        self.writer = SummaryWriter(str(run_dir / "tensorboard"))
+
+    def log(self, line: dict[str, Any]) -> None:
+        for name, value in scalars(line).items():
+            self.writer.add_scalar(name, value, line["step"])
+
+    def close(self) -> None:
+        self.writer.close()
+
+
+class WandbTracker(Tracker):
+    """Weights & Biases; offline unless asked otherwise, and then nothing leaves the machine."""
+
+    def __init__(self, run_dir: Path, tracker: TrackerConfig, config: dict[str, Any]) -> None:
+        os.environ.setdefault("WANDB_SILENT", "true")
+        import wandb
+
+        self.run = wandb.init(
+            project=tracker.project,
+            name=run_dir.name,
+            dir=str(run_dir),
+            mode=tracker.wandb_mode,  # type: ignore[arg-type]
+            config=config,
+        )
+
+    def log(self, line: dict[str, Any]) -> None:
+        self.run.log(scalars(line), step=line["step"])
+
+    def close(self) -> None:
+        self.run.finish()
+
+
+def make_tracker(tracker: TrackerConfig, run_dir: Path, config: dict[str, Any]) -> Tracker:
+    """The tracker a config asks for."""
+    if tracker.name == "tensorboard":
+        return TensorBoardTracker(run_dir)
+    if tracker.name == "wandb":
+        return WandbTracker(run_dir, tracker, config)
+    return Tracker()
+
+
+def scalars(line: dict[str, Any]) -> dict[str, float]:
+    """A metrics line as flat numbers; bits per byte by language become `bits_per_byte/ko` and so on."""
+    flat = {f"bits_per_byte/{k}": v for k, v in line.get("bits_per_byte", {}).items()}
+    return flat | {k: v for k, v in line.items() if k not in ("step", "bits_per_byte")}
+
+
+def draw_losses(run_dir: Path) -> None:
+    """Draw RUN_DIR/loss.png: training loss left, held-out bits per byte by language right."""
+    lines = read_metrics(run_dir)
+    steps = [line for line in lines if "loss" in line]
+    if not steps:
+        return
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, (left, right) = pyplot.subplots(1, 2, figsize=(10, 3.6), constrained_layout=True)
+    left.plot([line["step"] for line in steps], [line["loss"] for line in steps], linewidth=1)
+    left.set(xlabel="step", ylabel="training loss (nats per token)")
+    validations = [line for line in lines if "bits_per_byte" in line]
+    for language in sorted({name for line in validations for name in line["bits_per_byte"]}):
+        points = [(v["step"], v["bits_per_byte"][language]) for v in validations]
+        right.plot(*zip(*points, strict=True), marker="o", markersize=3, label=language)
+    right.set(xlabel="step", ylabel="held-out bits per byte")
+    if validations:
+        right.legend()
+    for axes in (left, right):
+        axes.grid(alpha=0.3)
+    figure.savefig(run_dir / PICTURE_FILE, dpi=110)
+    pyplot.close(figure)

@@ -1,0 +1,171 @@
+"""What can be checked before any process group exists: data, tokenizer, batch sizes, run directory.
+
+Every rank computes the same plan from the same files, so a mistake ends all ranks alike.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from onnuri import manifest
+from onnuri.checkpoint.listing import list_checkpoints, step_of
+from onnuri.config import to_dict
+from onnuri.errors import UserError
+from onnuri.manifest import Manifest
+from onnuri.provenance import code_version
+from onnuri.train.config import PretrainConfig
+
+RUN_FILE = "run.json"
+CAN_CHANGE = ("run_dir", "tokenizer", "engine.", "tracker.", "data.path", "train.steps")
+CAN_CHANGE += ("train.validate_every", "train.validation_tokens", "train.checkpoint_every")
+CAN_CHANGE += ("train.keep_checkpoints", "model.loss_chunk_size")
+PADDED_TO = 64
+MICRO_BATCH_TOKENS = 16384
+
+
+@dataclass
+class RunPlan:
+    """A checked run."""
+
+    config: PretrainConfig
+    data: Manifest
+    rank: int
+    world_size: int
+    local_world_size: int
+    micro_batch_size: int
+    stored: dict[str, Any] | None
+    """`run.json` of the run directory when the run has been started before."""
+
+    @property
+    def tokens_per_step(self) -> int:
+        """Tokens in one optimizer step; every window is full, so all of them count in the loss."""
+        return self.config.train.global_batch_size * self.config.data.sequence_length
+
+    @property
+    def accumulation(self) -> int:
+        """Micro-batches a rank runs in one optimizer step."""
+        return self.config.train.global_batch_size // (self.micro_batch_size * self.world_size)
+
+
+def make_plan(config: PretrainConfig) -> RunPlan:
+    """Check a config against the files it names.
+
+    Raises UserError for shards that are missing or damaged, a tokenizer that is not theirs, batch sizes
+    that do not divide, and a run directory of another config.
+    """
+    data = manifest.read(config.data.path, "tokens")
+    check_tokenizer(config, data)
+    vocab_size = int(data.counts["vocab_size"])
+    if config.model.vocab_size == 0:
+        config.model.vocab_size = -(-vocab_size // PADDED_TO) * PADDED_TO
+    elif config.model.vocab_size < vocab_size:
+        raise UserError(
+            f"model.vocab_size={config.model.vocab_size} is below the tokenizer's {vocab_size} tokens"
+        )
+    world_size = int(os.environ.get("WORLD_SIZE", "1"))
+    stored = None
+    if config.run_dir:
+        stored = read_run_file(Path(config.run_dir))
+        if stored is not None and list_checkpoints(Path(config.run_dir)):
+            check_same_run(config, data, stored)
+    return RunPlan(
+        config=config,
+        data=data,
+        rank=int(os.environ.get("RANK", "0")),
+        world_size=world_size,
+        local_world_size=int(os.environ.get("LOCAL_WORLD_SIZE", "1")),
+        micro_batch_size=choose_micro_batch_size(config, world_size),
+        stored=stored,
+    )
+
+
+def check_tokenizer(config: PretrainConfig, data: Manifest) -> None:
+    """Raise UserError unless the tokenizer is the one the shards were encoded with."""
+    folder = Path(config.tokenizer) if config.tokenizer else Path(config.data.path) / "tokenizer"
+    path = folder / "tokenizer.json"
+    if not path.is_file():
+        raise UserError(f"tokenizer {path} does not exist")
+    found, needed = manifest.hash_file(path), data.counts["tokenizer_sha256"]
+    if found != needed:
+        raise UserError(
+            f"tokenizer {path} (sha256 {found[:12]}...) is not the one that {config.data.path} was packed "
+            f"with ({needed[:12]}...); pack again with it or leave tokenizer= out"
+        )
+
+
+def choose_micro_batch_size(config: PretrainConfig, world_size: int) -> int:
+    """Sequences a rank holds at once, as asked or the largest that fits MICRO_BATCH_TOKENS."""
+    batch, asked = config.train.global_batch_size, config.engine.micro_batch_size
+    if batch % (world_size * max(1, asked)):
+        raise UserError(
+            f"train.global_batch_size={batch} must be a multiple of {world_size} ranks"
+            + (f" x engine.micro_batch_size={asked}" if asked else "")
+        )
+    if asked:
+        return asked
+    per_rank = batch // world_size
+    limit = max(1, MICRO_BATCH_TOKENS // config.data.sequence_length)
+    return max(size for size in range(1, per_rank + 1) if per_rank % size == 0 and size <= limit)
+
+
+def run_record(config: PretrainConfig, data: Manifest) -> dict[str, Any]:
+    """What `run.json` remembers: the resolved config, the identity of the data, and the code."""
+    return {"config": to_dict(config), "data": data.identity, "code": code_version()}
+
+
+def read_run_file(run_dir: Path) -> dict[str, Any] | None:
+    """`run.json` of a run that was started before, None for a fresh directory.
+
+    Raises UserError if the directory holds something else.
+    """
+    path = run_dir / RUN_FILE
+    if not path.is_file():
+        if run_dir.exists() and manifest.any_content(run_dir):
+            raise UserError(f"run_dir={run_dir} exists and is not a run directory; choose another")
+        return None
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except ValueError as error:
+        raise UserError(f"{path} is damaged ({error})") from None
+
+
+def check_same_run(config: PretrainConfig, data: Manifest, stored: dict[str, Any]) -> None:
+    """Raise UserError naming the first setting that would change the course of the stored run.
+
+    `engine.precision=auto` takes what the run was started with.
+    """
+    precision = stored["config"]["engine"]["precision"]
+    if config.engine.precision == "auto":
+        config.engine.precision = precision
+    before, now = flatten(stored["config"]), flatten(to_dict(config))
+    for name in sorted(before.keys() | now.keys()):
+        if name != "engine.precision" and name.startswith(CAN_CHANGE):
+            continue
+        if before.get(name) != now.get(name):
+            raise UserError(
+                f"run_dir={config.run_dir} was started with {name}={before.get(name)}, now it is "
+                f"{now.get(name)}; choose another run_dir, or the old value to resume"
+            )
+    if stored["data"] != data.identity:
+        raise UserError(
+            f"run_dir={config.run_dir} was started on other data than {config.data.path} holds now; "
+            "choose another run_dir, or give it the old shards to resume"
+        )
+
+
+def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested dicts to one dict with dotted names."""
+    leaves: dict[str, Any] = {}
+    for key, value in tree.items():
+        leaves |= flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return leaves
+
+
+def finished(plan: RunPlan) -> bool:
+    """True when the run directory already holds a checkpoint of the last step of this very run."""
+    checkpoints = list_checkpoints(Path(plan.config.run_dir)) if plan.stored else []
+    return bool(checkpoints) and step_of(checkpoints[0]) >= plan.config.train.steps

@@ -1,0 +1,64 @@
+"""Reference kernels against definitions written out in float64."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from onnuri.kernels import apply_rope, attention, linear_cross_entropy, rms_norm, rope_tables, swiglu
+from onnuri.kernels.linear_cross_entropy import IGNORE_INDEX
+
+
+def random(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+@pytest.mark.parametrize("kv_heads", [1, 2, 4])
+def test_attention_is_causal_softmax(kv_heads: int) -> None:
+    query, key, value = (
+        random(2, 9, 4, 8),
+        random(2, 9, kv_heads, 8, seed=1),
+        random(2, 9, kv_heads, 8, seed=2),
+    )
+    wide_key, wide_value = (x.repeat_interleave(4 // kv_heads, dim=2) for x in (key, value))
+    scores = torch.einsum("bqhd,bkhd->bhqk", query, wide_key) * 8**-0.5
+    scores = scores.masked_fill(torch.ones(9, 9).triu(1).bool(), float("-inf"))
+    expected = torch.einsum("bhqk,bkhd->bqhd", scores.softmax(-1), wide_value)
+    torch.testing.assert_close(attention(query, key, value), expected, rtol=0, atol=1e-12)
+
+
+def test_rms_norm() -> None:
+    hidden, weight = random(3, 5, 16), random(16, seed=1)
+    expected = hidden / (hidden.square().mean(-1, keepdim=True) + 1e-6).sqrt() * weight
+    torch.testing.assert_close(rms_norm(hidden, weight, 1e-6), expected, rtol=0, atol=1e-12)
+
+
+def test_rope_turns_pairs_and_keeps_relative_positions() -> None:
+    cosine, sine = rope_tables(32, 8, 10000.0)
+    query, key = random(1, 1, 1, 8).expand(1, 32, 1, 8), random(1, 1, 1, 8, seed=1).expand(1, 32, 1, 8)
+    turned_query, turned_key = apply_rope(query, cosine, sine), apply_rope(key, cosine, sine)
+    torch.testing.assert_close(turned_query.norm(dim=-1), query.norm(dim=-1))
+    products = torch.einsum("bqhd,bkhd->qk", turned_query, turned_key)
+    torch.testing.assert_close(products[5, 2], products[25, 22], rtol=0, atol=1e-5)
+
+
+def test_swiglu() -> None:
+    gate, up = random(4, 6), random(4, 6, seed=1)
+    expected = gate / (1 + (-gate).exp()) * up
+    torch.testing.assert_close(swiglu(torch.cat([gate, up], -1)), expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("chunk_size", [0, 1, 7, 64])
+def test_linear_cross_entropy_and_its_gradients(chunk_size: int) -> None:
+    hidden, weight = random(20, 8).requires_grad_(), random(50, 8, seed=1).requires_grad_()
+    targets = torch.arange(20) % 50
+    targets[3] = IGNORE_INDEX
+    losses = linear_cross_entropy(hidden, weight, targets, chunk_size)
+    losses.sum().backward()
+    found = hidden.grad, weight.grad
+    assert losses[3] == 0
+    hidden.grad = weight.grad = None
+    log_probabilities = F.log_softmax(hidden @ weight.T, dim=-1)
+    expected = -log_probabilities[torch.arange(20), targets.clamp(min=0)] * (targets != IGNORE_INDEX)
+    expected.sum().backward()
+    torch.testing.assert_close(losses, expected, rtol=0, atol=1e-10)
+    torch.testing.assert_close(found, (hidden.grad, weight.grad), rtol=0, atol=1e-10)

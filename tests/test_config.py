@@ -1,0 +1,116 @@
+"""Command-line words to typed config: every mistake is one clear line."""
+
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from onnuri.config import CONFIG_ROOT, compose, help_text, options
+from onnuri.errors import UserError
+from onnuri.train.config import PretrainConfig
+
+SCRIPTS = Path(__file__).parents[1] / "scripts"
+
+
+@dataclass
+class Inner:
+    """Inner part."""
+
+    rate: float = 0.5
+    """A share."""
+
+
+@dataclass
+class Small:
+    """A door's options."""
+
+    output: str = "???"
+    """Where to."""
+    count: int = 3
+    """How many."""
+    inner: Inner = field(default_factory=Inner)
+
+
+def test_values_reach_the_dataclass() -> None:
+    config = compose(Small, ["output=a b/한국어 {x},'y'*.parquet", "count=7", "inner.rate=1e-3"])
+    assert config == Small(output="a b/한국어 {x},'y'*.parquet", count=7, inner=Inner(rate=1e-3))
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["output=x", "cuont=1"], "unknown option 'cuont' (did you mean 'count'?)"),
+        (["output=x", "count=many"], "could not be converted to Integer"),
+        ([], "missing option: output=... (Where to.)"),
+        (["output=x", "inner=1"], "inner has parts, set one of them: inner.rate"),
+        (["--output"], "options are written key=value"),
+    ],
+)
+def test_mistakes_are_one_line(words: list[str], expected: str) -> None:
+    with pytest.raises(UserError) as error:
+        compose(Small, words)
+    assert expected in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def pretrain(*words: str) -> PretrainConfig:
+    return compose(PretrainConfig, words, CONFIG_ROOT, "pretrain")
+
+
+def test_pretrain_groups_experiment_and_overrides() -> None:
+    config = pretrain("experiment=sample", "data=some/dir", "engine=zero2", "optim.lr=1e-3")
+    assert (config.data.path, config.engine.stage, config.optim.lr) == ("some/dir", 2, 1e-3)
+    assert config.model.hidden_size == pretrain("model=sample", "data=x").model.hidden_size
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["data=x", "model=smal"], "did you mean 'small'?"),
+        (["data=x", "optim.lrr=1"], "did you mean 'optim.lr'?"),
+        (["data=x", "schedule.name=cosin"], "allowed: wsd, cosine, constant (did you mean 'cosine'?)"),
+        (["data=x", "engine.stage=5"], "allowed: 0, 1, 2, 3"),
+        (["data=x", "train.steps=0"], "must be at least 1"),
+    ],
+)
+def test_pretrain_mistakes(words: list[str], expected: str) -> None:
+    with pytest.raises(UserError) as error:
+        pretrain(*words)
+    assert expected in str(error.value)
+
+
+@pytest.mark.parametrize("group", ["model", "data", "optim", "schedule", "engine", "tracker"])
+def test_every_group_file_composes(group: str) -> None:
+    for file in (CONFIG_ROOT / group).glob("*.yaml"):
+        words = [f"{group}={file.stem}", "data.path=x"]
+        assert pretrain(*words).data.path == "x"
+
+
+def test_every_pretrain_option_has_a_meaning() -> None:
+    text = help_text(PretrainConfig, "description", CONFIG_ROOT)
+    for option in options(PretrainConfig):
+        assert option.meaning, option.name
+        assert f"  {option.name}  <" in text
+
+
+@pytest.mark.parametrize("door", sorted(p.name for p in SCRIPTS.glob("*.py")))
+def test_help_is_quick_and_complete(door: str) -> None:
+    started = time.monotonic()
+    result = subprocess.run(
+        [sys.executable, SCRIPTS / door, "--help"], capture_output=True, text=True, check=True
+    )
+    assert "Options (key=value" in result.stdout
+    assert time.monotonic() - started < 2.0
+
+
+@pytest.mark.parametrize("door", sorted(p.name for p in SCRIPTS.glob("*.py")))
+def test_unknown_option_ends_with_status_2(door: str) -> None:
+    result = subprocess.run(
+        [sys.executable, SCRIPTS / door, "no_such_option=1"], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 2
+    assert result.stderr.count("\n") == 1
+    assert "no_such_option" in result.stderr
