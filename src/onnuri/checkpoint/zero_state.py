@@ -92,11 +92,8 @@ def _inner_optimizer(engine: Any) -> torch.optim.Optimizer:
 
 def _master_tensors(engine: Any) -> list[torch.Tensor]:
     """The fp32 tensors that the inner optimizer steps on."""
-    stage = engine.zero_optimization_stage()
-    if stage == 3:
+    if engine.zero_optimization_stage() == 3:
         return list(engine.optimizer.fp32_partitioned_groups_flat)
-    if stage in (1, 2):
-        return list(engine.optimizer.single_partition_of_fp32_groups)
     return [tensor for group in _inner_optimizer(engine).param_groups for tensor in group["params"]]
 
 

@@ -103,13 +103,15 @@ def deepspeed_config(plan: RunPlan) -> dict[str, Any]:
             "stage3_max_live_parameters": 20 * bucket,
             "stage3_param_persistence_threshold": 0 if not torch.cuda.is_available() else 100_000,
         }
+    # Sums of micro-batch gradients are kept in fp32. The one case where DeepSpeed cannot: bf16, stage 0.
+    accumulate_in_fp32 = engine.stage > 0 or engine.precision == "fp32"
     return {
         "train_batch_size": plan.config.train.global_batch_size,
         "train_micro_batch_size_per_gpu": plan.micro_batch_size,
         "gradient_accumulation_steps": plan.accumulation,
         "gradient_clipping": plan.config.optim.gradient_clipping,
         "bf16": {"enabled": engine.precision == "bf16"},
-        "data_types": {"grad_accum_dtype": "fp32"},
+        "data_types": {"grad_accum_dtype": "fp32" if accumulate_in_fp32 else "bf16"},
         "zero_optimization": zero,
         "zero_allow_untested_optimizer": True,
         "steps_per_print": 2**31,

@@ -1,0 +1,35 @@
+"""Options of scripts/corpus.py."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from onnuri.errors import UserError
+
+
+@dataclass
+class CorpusConfig:
+    """Which recipe to follow, and where to write."""
+
+    recipe: str = "???"
+    """sample, local, hf (files in data_recipes/), or the path of a recipe of your own (.yaml)."""
+    output: str = "???"
+    """Folder to write: documents/, rejected/, report.json, manifest.json."""
+    input: str = ""
+    """recipe=local: a file, a folder, or a quoted glob (** goes through folders); .jsonl, .parquet, .txt,
+    the first and last also as .gz or .zst."""
+    text_column: str = "text"
+    """Name of the field that holds the text (recipe=local and recipe=hf)."""
+    dataset: str = ""
+    """recipe=hf: a dataset name on the Hugging Face hub, or a local folder of data files."""
+    dataset_config: str = ""
+    """recipe=hf: configuration (subset) of the dataset, where it has several."""
+    dataset_split: str = "train"
+    """recipe=hf: split of the dataset to read."""
+    heldout_share: float | None = None
+    """Share of documents kept out of training, chosen by hash of the id. Not given: what the recipe
+    says, or 0.02."""
+
+    def __post_init__(self) -> None:
+        if self.heldout_share is not None and not 0 <= self.heldout_share < 1:
+            raise UserError(f"heldout_share={self.heldout_share} must be at least 0 and below 1")

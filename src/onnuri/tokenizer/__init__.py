@@ -1,0 +1,1 @@
+"""Byte-level tokenizers for Korean and English that lose nothing."""

@@ -1,0 +1,1 @@
+"""Memory-mapped token shards and the order in which training reads them."""

@@ -1,0 +1,25 @@
+"""Options of scripts/pack.py."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from onnuri.errors import UserError
+
+
+@dataclass
+class PackConfig:
+    """What to encode, and with what."""
+
+    input: str = "???"
+    """Corpus folder."""
+    tokenizer: str = "???"
+    """Tokenizer folder."""
+    output: str = "???"
+    """Folder of token shards to write."""
+    shard_tokens: int = 1 << 27
+    """Tokens in one shard file, about; a document is never cut between two."""
+
+    def __post_init__(self) -> None:
+        if self.shard_tokens < 1024:
+            raise UserError(f"shard_tokens={self.shard_tokens} must be at least 1024")

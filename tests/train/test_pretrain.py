@@ -1,0 +1,165 @@
+"""Pretraining through its door: two real ranks, real text, real kills."""
+
+import json
+import math
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from onnuri.checkpoint.listing import list_checkpoints
+from tests.conftest import SCRIPTS, TINY_MODEL, torchrun, torchrun_command
+
+PRETRAIN = SCRIPTS / "pretrain.py"
+Sample = Callable[[str], str]
+
+
+def metrics(run_dir: Path) -> list[dict]:
+    return [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
+
+
+def losses(run_dir: Path) -> dict[int, float]:
+    return {line["step"]: line["loss"] for line in metrics(run_dir) if "loss" in line}
+
+
+def run(ranks: int, sample: Sample, run_dir: Path, *words: str, check: bool = True):
+    return torchrun(
+        ranks, PRETRAIN, f"data={sample('tokens')}", f"run_dir={run_dir}", *TINY_MODEL, *words, check=check
+    )
+
+
+@pytest.fixture(scope="module")
+def undisturbed(sample: Sample, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """12 steps of ZeRO-3 in fp32 on two ranks, without interruption."""
+    run_dir = tmp_path_factory.mktemp("runs") / "undisturbed"
+    run(2, sample, run_dir, "train.steps=12", "train.checkpoint_every=5", "engine.precision=fp32")
+    return run_dir
+
+
+def test_a_run_leaves_what_it_promises(undisturbed: Path, sample: Sample) -> None:
+    lines = [line for line in metrics(undisturbed) if "loss" in line]
+    assert [line["step"] for line in lines] == list(range(1, 13))
+    assert set(lines[0]) >= {"step", "loss", "grad_norm", "lr", "tokens", "tokens_per_second"}
+    assert lines[-1]["tokens"] == 12 * 8 * 64
+    vocab_rows = json.loads((undisturbed / "run.json").read_text())["config"]["model"]["vocab_size"]
+    assert lines[0]["loss"] == pytest.approx(math.log(vocab_rows), rel=0.02)
+    assert lines[-1]["loss"] < lines[0]["loss"] - 0.5
+    validation = [line["bits_per_byte"] for line in metrics(undisturbed) if "bits_per_byte" in line]
+    assert set(validation[-1]) == {"ko", "en"}
+    assert all(0.5 < value < 8 for value in validation[-1].values())
+    assert [p.name for p in list_checkpoints(undisturbed)] == ["step-0000012", "step-0000010"]
+    assert (undisturbed / "loss.png").stat().st_size > 5000
+
+
+def test_same_command_on_a_finished_run_does_nothing(undisturbed: Path, sample: Sample) -> None:
+    before = (undisturbed / "metrics.jsonl").read_bytes()
+    result = run(2, sample, undisturbed, "train.steps=12", "engine.precision=fp32")
+    assert "up to date" in result.stdout
+    assert (undisturbed / "metrics.jsonl").read_bytes() == before
+
+
+def test_kill_9_and_resume_is_bit_identical(undisturbed: Path, sample: Sample, tmp_path: Path) -> None:
+    run_dir = tmp_path / "killed"
+    words = [f"data={sample('tokens')}", f"run_dir={run_dir}", *TINY_MODEL]
+    words += ["train.steps=12", "train.checkpoint_every=5", "engine.precision=fp32"]
+    command = torchrun_command(2, PRETRAIN, *words)
+    process = subprocess.Popen(
+        command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 120
+    while not (run_dir / "metrics.jsonl").is_file() or max(losses(run_dir), default=0) < 7:
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.005)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert max(losses(run_dir)) < 12, "the run ended before it was killed"
+    result = run(2, sample, run_dir, "train.steps=12", "train.checkpoint_every=5", "engine.precision=fp32")
+    assert "resumes after step" in result.stdout + result.stderr
+    assert losses(run_dir) == losses(undisturbed)
+    newest = [list_checkpoints(folder)[0] for folder in (run_dir, undisturbed)]
+    files = [json.loads((folder / "manifest.json").read_text())["files"] for folder in newest]
+    assert files[0] == files[1], "final weights and optimizer state differ"
+
+
+def test_sigterm_saves_and_stops(sample: Sample, tmp_path: Path) -> None:
+    run_dir = tmp_path / "stopped"
+    words = [f"data={sample('tokens')}", f"run_dir={run_dir}", *TINY_MODEL, "train.steps=5000"]
+    words += ["train.checkpoint_every=0"]
+    process = subprocess.Popen(
+        torchrun_command(2, PRETRAIN, *words), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    deadline = time.monotonic() + 120
+    while not (run_dir / "metrics.jsonl").is_file() or max(losses(run_dir), default=0) < 3:
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert "stopped by SIGTERM" in output
+    saved = list_checkpoints(run_dir)
+    assert int(saved[0].name.removeprefix("step-")) == max(losses(run_dir))
+
+
+@pytest.mark.parametrize(
+    ("ranks", "words"),
+    [
+        (1, ["engine.stage=3"]),
+        (2, ["engine.stage=2"]),
+        (2, ["engine.stage=1"]),
+        (2, ["engine.stage=0"]),
+    ],
+)
+def test_other_ranks_and_stages_continue_a_run(
+    ranks: int, words: list[str], undisturbed: Path, sample: Sample, tmp_path: Path
+) -> None:
+    run_dir = tmp_path / "moved"
+    base = ["train.checkpoint_every=5", "engine.precision=fp32"]
+    run(2, sample, run_dir, "train.steps=12", *base)
+    for late in list_checkpoints(run_dir)[:1]:
+        (late / "manifest.json").unlink()
+    run(ranks, sample, run_dir, "train.steps=12", *base, *words)
+    assert max(losses(run_dir)) == 12
+    for step, loss in losses(undisturbed).items():
+        assert losses(run_dir)[step] == pytest.approx(loss, abs=1e-4)
+
+
+@pytest.mark.parametrize("stage", [0, 2, 3])
+def test_bf16_learns_and_resumes(stage: int, sample: Sample, tmp_path: Path) -> None:
+    run_dir = tmp_path / "bf16"
+    words = [f"engine.stage={stage}", "engine.precision=bf16", "train.checkpoint_every=4"]
+    words += ["schedule.name=constant"]
+    run(2, sample, run_dir, "train.steps=8", *words)
+    whole = losses(run_dir)
+    assert whole[8] < whole[1] - 0.3
+    newest = list_checkpoints(run_dir)[0]
+    (newest / "manifest.json").unlink()
+    run(2, sample, run_dir, "train.steps=8", *words)
+    assert losses(run_dir) == whole
+
+
+def test_mistakes_end_all_ranks_with_one_line(undisturbed: Path, sample: Sample, tmp_path: Path) -> None:
+    other = tmp_path / "tokenizer"
+    other.mkdir()
+    (other / "tokenizer.json").write_text("{}")
+    cases = {
+        "data=/no/such/folder": "does not exist",
+        "optim.lrr=1": "did you mean 'optim.lr'?",
+        f"tokenizer={other}": "is not the one that",
+        "train.seed=7": "was started with train.seed=0, now it is 7",
+    }
+    for word, message in cases.items():
+        started = time.monotonic()
+        result = run(2, sample, undisturbed, "train.steps=13", "engine.precision=fp32", word, check=False)
+        assert result.returncode != 0
+        ours = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+        assert len(ours) == 1, result.stderr
+        assert message in ours[0]
+        assert 'File "' not in result.stderr
+        assert "exitcode  : 2" in result.stderr
+        assert time.monotonic() - started < 30
