@@ -33,9 +33,7 @@ def torchrun_command(ranks: int, script: Path, *words: str) -> list[str]:
     return [*launcher, "--nproc_per_node", str(ranks), str(script), *words]
 
 
-def torchrun(
-    ranks: int, script: Path, *words: str, check: bool = True
-) -> subprocess.CompletedProcess[str]:
+def torchrun(ranks: int, script: Path, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
     """Run a script on several ranks and wait for it."""
     result = subprocess.run(
         torchrun_command(ranks, script, *words), capture_output=True, text=True, check=False, timeout=240

@@ -1,0 +1,128 @@
+"""Bits per byte of a model by language and source, beside what a compressor reaches."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from onnuri import manifest
+from onnuri.errors import UserError
+from onnuri.evaluate.config import EvaluateConfig
+from onnuri.evaluate.texts import Text, data_identity, read_texts, xz_bits_per_byte
+
+
+def evaluate(config: EvaluateConfig) -> int:
+    """Score, print a table, write JSON. A result for the same model and text is shown again at once."""
+    folder = Path(config.model)
+    check_model_folder(folder)
+    output = Path(config.output) if config.output else folder / "evaluation.json"
+    request = {
+        "model": model_identity(folder),
+        "data": data_identity(config.data),
+        "text_column": config.text_column,
+        "max_documents": config.max_documents,
+    }
+    result = stored_result(output, request)
+    if result is None:
+        result = {"request": request, **score(config)}
+        try:
+            manifest.write_json(output, result)
+        except OSError as error:
+            raise UserError(f"cannot write {output}: {error.strerror}") from None
+    print(table(result))
+    return 0
+
+
+def check_model_folder(folder: Path) -> None:
+    """Raise UserError unless `folder` looks like a Hugging Face model."""
+    if not folder.is_dir():
+        raise UserError(f"model={folder} does not exist")
+    if not (folder / "config.json").is_file() or not list(folder.glob("*.safetensors")):
+        raise UserError(
+            f"model={folder} has no config.json with safetensors weights; see scripts/export.py"
+        )
+
+
+def model_identity(folder: Path) -> str:
+    """Hash of a model: its manifest's, or its files' where it was not exported by this project."""
+    if (folder / manifest.FILE_NAME).is_file():
+        return manifest.read(folder, "model").identity
+    names = sorted(p.name for p in folder.iterdir() if p.suffix in (".json", ".safetensors"))
+    return manifest.hash_json(
+        {name: manifest.hash_file(folder / name) for name in names if name != "evaluation.json"}
+    )
+
+
+def stored_result(path: Path, request: dict[str, Any]) -> dict[str, Any] | None:
+    """The result in `path` if it answers `request`."""
+    try:
+        result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return result if result.get("request") == request else None
+
+
+def score(config: EvaluateConfig) -> dict[str, Any]:
+    """Run the model over the documents."""
+    texts = read_texts(config.data, config.text_column, config.max_documents)
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from onnuri.evaluate.score import document_nats
+
+    tokenizer = AutoTokenizer.from_pretrained(config.model, local_files_only=True)
+    model = AutoModelForCausalLM.from_pretrained(config.model, local_files_only=True, dtype=torch.float32)
+    model = model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
+    tokens = [tokenizer(text.text, add_special_tokens=False)["input_ids"] for text in texts]
+    nats = document_nats(
+        model,
+        tokens,
+        tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id,
+        model.config.max_position_embeddings,
+        config.batch_tokens,
+    )
+    sizes = [len(ids) for ids in tokens]
+    return {
+        "languages": summary(texts, nats, sizes, "lang", with_xz=True),
+        "sources": summary(texts, nats, sizes, "source", with_xz=False),
+    }
+
+
+def summary(
+    texts: list[Text], nats: list[float], sizes: list[int], key: str, with_xz: bool
+) -> dict[str, dict[str, float]]:
+    """Documents, bytes, bits per byte and tokens per character, by language or source."""
+    groups: dict[str, list[int]] = {}
+    for index, text in enumerate(texts):
+        groups.setdefault(getattr(text, key), []).append(index)
+    result = {}
+    for name, members in sorted(groups.items()):
+        size = sum(len(texts[i].text.encode()) for i in members)
+        result[name] = {
+            "documents": len(members),
+            "bytes": size,
+            "bits_per_byte": sum(nats[i] for i in members) / math.log(2) / size,
+            "tokens_per_character": sum(sizes[i] for i in members)
+            / sum(len(texts[i].text) for i in members),
+        }
+        if with_xz:
+            result[name]["xz_bits_per_byte"] = xz_bits_per_byte([texts[i].text for i in members])
+    return result
+
+
+def table(result: dict[str, Any]) -> str:
+    """The result for people."""
+    lines = [
+        f"{'held-out text':<24}{'documents':>10}{'bytes':>12}{'bits/byte':>11}{'xz -9e':>8}{'tokens/char':>13}"
+    ]
+    for group in ("languages", "sources"):
+        for name, row in result[group].items():
+            xz = f"{row['xz_bits_per_byte']:.3f}" if "xz_bits_per_byte" in row else ""
+            label = name if group == "languages" else f"  {name}"
+            lines.append(
+                f"{label:<24}{row['documents']:>10,}{row['bytes']:>12,}{row['bits_per_byte']:>11.3f}{xz:>8}"
+                f"{row['tokens_per_character']:>13.3f}"
+            )
+    return "\n".join(lines)

@@ -1,0 +1,91 @@
+"""The documents to score, from a corpus folder or from files."""
+
+from __future__ import annotations
+
+import hashlib
+import lzma
+from dataclasses import dataclass
+from pathlib import Path
+
+from onnuri import manifest
+from onnuri.errors import UserError
+
+
+@dataclass
+class Text:
+    """A document to score."""
+
+    text: str
+    lang: str
+    source: str
+
+
+def data_identity(data: str) -> str:
+    """Hash of the text behind `data=`: a corpus manifest's identity, or the hashes of the files."""
+    if (Path(data) / manifest.FILE_NAME).is_file():
+        return manifest.read(data, "corpus").identity
+    from onnuri.corpus import files
+
+    digest = hashlib.sha256()
+    for name, path in sorted(files.find(data).items()):
+        digest.update(f"{name} {manifest.hash_file(path)}\n".encode())
+    return digest.hexdigest()
+
+
+def read_texts(data: str, text_column: str, max_documents: int) -> list[Text]:
+    """The documents, empty ones left out; at most `max_documents` per language when that is not 0.
+
+    Raises UserError when there is nothing to score.
+    """
+    if (Path(data) / manifest.FILE_NAME).is_file():
+        texts = _from_corpus(data)
+    else:
+        texts = _from_files(data, text_column)
+    kept: list[Text] = []
+    counts: dict[str, int] = {}
+    for text in texts:
+        counts[text.lang] = counts.get(text.lang, 0) + 1
+        if text.text and (not max_documents or counts[text.lang] <= max_documents):
+            kept.append(text)
+    if not kept:
+        raise UserError(f"data={data} holds no document to score")
+    return kept
+
+
+def _from_corpus(data: str) -> list[Text]:
+    from onnuri.corpus.documents import read_documents
+
+    return [
+        Text(text, lang, source)
+        for batch in read_documents(data, "heldout", ["text", "lang", "source"])
+        for text, lang, source in zip(*batch.values(), strict=True)
+    ]
+
+
+def _from_files(data: str, text_column: str) -> list[Text]:
+    import pyarrow.compute as pc
+
+    from onnuri.corpus import files
+    from onnuri.corpus.language import detect
+    from onnuri.corpus.recipe import Source
+
+    source = Source(name="file", reader="files", input=data, text_column=text_column)
+    texts = []
+    for part in files.parts(source, files.find(data)):
+        for batch in part.read():
+            languages = pc.if_else(pc.equal(batch["lang"], ""), detect(batch["text"]), batch["lang"])
+            rows = zip(
+                *(column.to_pylist() for column in (batch["text"], languages, batch["source"])), strict=True
+            )
+            texts += [
+                Text(text, lang, name)
+                for (text, lang, name), problem in zip(rows, batch["problem"].to_pylist(), strict=True)
+                if not problem
+            ]
+    return texts
+
+
+def xz_bits_per_byte(texts: list[str]) -> float:
+    """What `xz -9e` reaches on the same documents, joined by newlines: the bar a model must beat."""
+    plain = "\n".join(texts).encode()
+    return 8 * len(lzma.compress(plain, preset=9 | lzma.PRESET_EXTREME)) / len(plain)

@@ -1,0 +1,35 @@
+"""Options of scripts/generate.py."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from onnuri.errors import UserError
+
+
+@dataclass
+class GenerateConfig:
+    """Which model, from which beginning."""
+
+    model: str = "???"
+    """Hugging Face model folder."""
+    prompt: str = ""
+    """Text to continue; empty starts a new document."""
+    prompts: str = ""
+    """File with one prompt a line, instead of `prompt`."""
+    max_tokens: int = 128
+    """Most tokens to write; the model's context length ends the text too."""
+    temperature: float = 0.8
+    """Below 1 sharper, above 1 wilder; 0 always takes the likeliest token."""
+    top_p: float = 0.95
+    """Sample among the likeliest tokens that hold this share of the probability."""
+    top_k: int = 0
+    """Sample among this many likeliest tokens; 0: no limit."""
+    seed: int = 0
+    """The same seed writes the same text."""
+
+    def __post_init__(self) -> None:
+        if self.temperature < 0 or not 0 < self.top_p <= 1 or self.top_k < 0 or self.max_tokens < 1:
+            raise UserError("needed: temperature >= 0, 0 < top_p <= 1, top_k >= 0, max_tokens >= 1")
+        if self.prompt and self.prompts:
+            raise UserError("give prompt= or prompts=, not both")

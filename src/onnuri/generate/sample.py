@@ -1,0 +1,79 @@
+"""Sampling from a Hugging Face model, token by token, with a key/value cache."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from onnuri.errors import UserError
+from onnuri.evaluate.run import check_model_folder
+from onnuri.generate.config import GenerateConfig
+from onnuri.tokenizer.stream import Utf8Stream
+
+
+def generate(config: GenerateConfig) -> int:
+    """Print each prompt and its continuation while it is written. Returns the exit status."""
+    check_model_folder(Path(config.model))
+    prompts = read_prompts(config)
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(config.model, local_files_only=True)
+    model = AutoModelForCausalLM.from_pretrained(config.model, local_files_only=True).eval()
+    model = model.to("cuda" if torch.cuda.is_available() else "cpu")
+    for prompt in prompts:
+        stream = Utf8Stream(tokenizer.backend_tokenizer)
+        ids = tokenizer(prompt, add_special_tokens=False)["input_ids"]
+        print(prompt, end="", flush=True)
+        for token in continuation(model, [tokenizer.bos_token_id, *ids], tokenizer.eos_token_id, config):
+            print(stream.push(token), end="", flush=True)
+        print(stream.finish(), end="\n\n" if len(prompts) > 1 else "\n", flush=True)
+    return 0
+
+
+def read_prompts(config: GenerateConfig) -> list[str]:
+    """The prompts asked for. Raises UserError if the file cannot be read."""
+    if not config.prompts:
+        return [config.prompt]
+    try:
+        lines = Path(config.prompts).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"prompts={config.prompts} cannot be read: {error}") from None
+    return [line for line in lines if line] or [""]
+
+
+@torch.inference_mode()
+def continuation(model: Any, tokens: list[int], eos: int, config: GenerateConfig) -> Iterator[int]:
+    """Token ids after `tokens`, up to `eos` (not given out), max_tokens, or the end of the context.
+
+    Raises UserError if the prompt alone fills the context.
+    """
+    context = model.config.max_position_embeddings
+    if len(tokens) >= context:
+        raise UserError(f"the prompt has {len(tokens)} tokens, the model reads at most {context - 1}")
+    generator = torch.Generator(model.device).manual_seed(config.seed)
+    cache = None
+    inputs = torch.tensor([tokens], device=model.device)
+    for _ in range(min(config.max_tokens, context - len(tokens))):
+        output = model(input_ids=inputs, past_key_values=cache, use_cache=True)
+        cache = output.past_key_values
+        token = choose(output.logits[0, -1].float(), config, generator)
+        if token == eos:
+            return
+        yield token
+        inputs = torch.tensor([[token]], device=model.device)
+
+
+def choose(logits: torch.Tensor, config: GenerateConfig, generator: torch.Generator) -> int:
+    """One token id from logits [V]: temperature, then top-k, then top-p (Holtzman et al., 1904.09751)."""
+    if config.temperature == 0:
+        return int(logits.argmax())
+    ranked, order = (logits / config.temperature).sort(descending=True)
+    if config.top_k:
+        ranked = ranked[: config.top_k]
+    probabilities = ranked.softmax(-1)
+    before = probabilities.cumsum(-1) - probabilities
+    probabilities = probabilities * (before < config.top_p)
+    return int(order[torch.multinomial(probabilities, 1, generator=generator)])
