@@ -12,11 +12,21 @@ import pytest
 
 REPOSITORY = Path(__file__).parents[1]
 SCRIPTS = REPOSITORY / "scripts"
-TINY_MODEL = (
-    "model.hidden_size=64 model.num_layers=2 model.num_heads=4 model.num_kv_heads=2 model.head_size=16 "
-    "model.ffn_size=128 data.sequence_length=64 train.global_batch_size=8 engine.micro_batch_size=2 "
-    "optim.lr=1e-2 schedule.warmup_steps=2 train.validate_every=0 train.validation_tokens=2048"
-).split()
+TINY_MODEL = [
+    "model.hidden_size=64",
+    "model.num_layers=2",
+    "model.num_heads=4",
+    "model.num_kv_heads=2",
+    "model.head_size=16",
+    "model.ffn_size=128",
+    "data.sequence_length=64",
+    "train.global_batch_size=8",
+    "train.validate_every=0",
+    "train.validation_tokens=2048",
+    "engine.micro_batch_size=2",
+    "optim.lr=1e-2",
+    "schedule.warmup_steps=2",
+]
 
 
 def run_door(door: str, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:

@@ -75,7 +75,7 @@ def _write(folder: Path, plan: Recipe, parts: list[Part]) -> dict[str, Any]:
     staging = Staging(folder / "staging")
     tally = Tally()
     with tqdm(desc="reading", unit=" documents", disable=None) as progress:
-        for batch in engine.prepared(parts).to_arrow_iter(results_buffer_size=2):
+        for batch in engine.prepared(parts):
             staging.add(batch)
             progress.update(batch.num_rows)
     shards = staging.close()

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 NUM_BUCKETS = 64
 FLUSH_BYTES = 1 << 20
-SHARD_BYTES = 256 << 20
+SHARD_BYTES = 128 << 20
 ROWS_A_GROUP = 4096
 DOCUMENT_SCHEMA = pa.schema(
     [

@@ -115,7 +115,8 @@ def summary(
 def table(result: dict[str, Any]) -> str:
     """The result for people."""
     lines = [
-        f"{'held-out text':<24}{'documents':>10}{'bytes':>12}{'bits/byte':>11}{'xz -9e':>8}{'tokens/char':>13}"
+        f"{'held-out text':<24}{'documents':>10}{'bytes':>12}{'bits/byte':>11}"
+        f"{'xz -9e':>8}{'tokens/char':>13}"
     ]
     for group in ("languages", "sources"):
         for name, row in result[group].items():

@@ -68,7 +68,7 @@ def document_nats(
 
 
 def _batch_nats(model: Any, batch: list[Window], filler: int) -> list[float]:
-    """Scored nats of each window. Rows are filled up on the right, where causal attention never looks back."""
+    """Scored nats of each window. Filling stands on the right, where causal attention never looks."""
     width = len(batch[0].tokens)
     rows = torch.tensor([w.tokens + [filler] * (width - len(w.tokens)) for w in batch])
     targets = rows[:, 1:].clone()

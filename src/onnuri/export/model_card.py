@@ -30,7 +30,8 @@ def model_card(
     )
     rows = [
         f"| {s['name']} | {s['lang']} | {s['license'] or 'not stated'} "
-        f"| {s['legal_basis'] or 'not stated'} | {s['train_documents']:,} | {s['train_tokens']:,} | {s['train_bytes']:,} |"
+        f"| {s['legal_basis'] or 'not stated'} "
+        f"| {s['train_documents']:,} | {s['train_tokens']:,} | {s['train_bytes']:,} |"
         for s in counts["sources"]
     ]
     return f"""---

@@ -134,11 +134,12 @@ def build_engine(plan: RunPlan) -> Any:
 
     initialise(model, config.train.seed, gather)
     named = list(model.named_parameters())
+    groups: list[dict[str, Any]] = [
+        {"params": [p for n, p in named if not n.endswith("norm.weight")]},
+        {"params": [p for n, p in named if n.endswith("norm.weight")], "weight_decay": 0.0},
+    ]
     optimizer = torch.optim.AdamW(
-        [
-            {"params": [p for n, p in named if not n.endswith("norm.weight")]},
-            {"params": [p for n, p in named if n.endswith("norm.weight")], "weight_decay": 0.0},
-        ],
+        groups,
         lr=config.optim.lr,
         betas=(config.optim.beta1, config.optim.beta2),
         eps=config.optim.eps,

@@ -20,9 +20,19 @@ from onnuri.provenance import code_version
 from onnuri.train.config import PretrainConfig
 
 RUN_FILE = "run.json"
-CAN_CHANGE = ("run_dir", "tokenizer", "engine.", "tracker.", "data.path", "train.steps")
-CAN_CHANGE += ("train.validate_every", "train.validation_tokens", "train.checkpoint_every")
-CAN_CHANGE += ("train.keep_checkpoints", "model.loss_chunk_size")
+CAN_CHANGE = (
+    "run_dir",
+    "tokenizer",
+    "engine.",
+    "tracker.",
+    "data.path",
+    "model.loss_chunk_size",
+    "train.steps",
+    "train.validate_every",
+    "train.validation_tokens",
+    "train.checkpoint_every",
+    "train.keep_checkpoints",
+)
 PADDED_TO = 64
 MICRO_BATCH_TOKENS = 16384
 
