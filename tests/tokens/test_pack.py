@@ -1,0 +1,99 @@
+"""Packing through its door: every document, its border, its source; damaged input is refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from onnuri import manifest
+from onnuri.corpus.documents import read_documents
+from onnuri.errors import UserError
+from onnuri.tokenizer.build import load_tokenizer
+from onnuri.tokens.config import PackConfig
+from onnuri.tokens.shards import TokenShards
+from tests.conftest import run_door
+
+Sample = Callable[[str], str]
+
+
+@pytest.mark.parametrize("split", ["train", "heldout"])
+def test_documents_come_back_from_the_shards(sample: Sample, split: str) -> None:
+    tokenizer = load_tokenizer(sample("tokenizer"))
+    shards = TokenShards.open(sample("tokens"), split)
+    counts = manifest.read(sample("tokens"), "tokens").counts
+    texts = [
+        row
+        for batch in read_documents(sample("corpus"), split, ["id", "text", "source", "lang"])
+        for row in zip(*batch.values(), strict=True)
+    ]
+    assert len(shards.documents) == len(texts) == counts[split]["documents"]
+    for row, (identity, text, source, lang) in zip(shards.documents, texts, strict=True):
+        tokens = shards.read(int(row["offset"]), int(row["length"]))
+        assert tokens[-1] == counts["separator"]
+        assert counts["separator"] not in tokens[:-1]
+        assert tokenizer.decode(tokens[:-1].tolist()) == text
+        assert row["bytes"] == len(text.encode())
+        assert row["id"].decode() == identity
+        assert counts["sources"][row["source"]]["name"] == source
+        assert counts["languages"][row["lang"]] == lang
+
+
+def test_counts_by_source_add_up(sample: Sample) -> None:
+    counts = manifest.read(sample("tokens"), "tokens").counts
+    for unit in ("documents", "tokens", "bytes"):
+        assert sum(s[f"train_{unit}"] for s in counts["sources"]) == counts["train"][unit]
+    assert all(source["license"] for source in counts["sources"])
+
+
+def test_many_small_shards_hold_the_same_stream(sample: Sample, tmp_path: Path) -> None:
+    run_door(
+        "pack",
+        f"input={sample('corpus')}",
+        f"tokenizer={sample('tokenizer')}",
+        f"output={tmp_path / 'small'}",
+        "shard_tokens=50000",
+    )
+    small, whole = TokenShards.open(tmp_path / "small", "train"), TokenShards.open(sample("tokens"), "train")
+    assert len(small.shards) > 10
+    assert np.array_equal(small.read(0, small.num_tokens), whole.read(0, whole.num_tokens))
+    assert np.array_equal(small.documents, whole.documents)
+
+
+def test_separator_in_text_is_no_border(sample: Sample, tmp_path: Path) -> None:
+    lines = [{"text": f"문서 {n} <|endoftext|> 아직 같은 문서 <|im_start|>"} for n in range(40)]
+    (tmp_path / "in.jsonl").write_text("\n".join(json.dumps(line) for line in lines))
+    run_door("corpus", "recipe=local", f"input={tmp_path / 'in.jsonl'}", f"output={tmp_path / 'corpus'}")
+    words = [f"input={tmp_path / 'corpus'}", f"tokenizer={sample('tokenizer')}", f"output={tmp_path / 't'}"]
+    run_door("pack", *words)
+    shards = TokenShards.open(tmp_path / "t", "train")
+    tokens = shards.read(0, shards.num_tokens)
+    assert (tokens == 0).sum() == len(shards.documents)
+    assert "up to date" in run_door("pack", *words).stdout
+
+
+def test_damaged_or_missing_input_is_one_line(sample: Sample, tmp_path: Path) -> None:
+    broken = tmp_path / "tokenizer"
+    broken.mkdir()
+    for name in ("tokenizer.json", "tokenizer_config.json", "manifest.json"):
+        (broken / name).write_bytes((Path(sample("tokenizer")) / name).read_bytes())
+    with (broken / "tokenizer.json").open("a") as stream:
+        stream.write(" ")
+    output = f"output={tmp_path / 'out'}"
+    cases = {
+        (f"input={sample('corpus')}", f"tokenizer={broken}"): "the manifest says",
+        ("input=/no/such", f"tokenizer={sample('tokenizer')}"): "does not exist",
+        (f"input={sample('tokenizer')}", f"tokenizer={sample('tokenizer')}"): "holds a tokenizer",
+    }
+    for words, message in cases.items():
+        result = run_door("pack", *words, output, check=False)
+        assert result.returncode == 2
+        assert result.stderr.startswith("error: ")
+        assert message in result.stderr
+        assert result.stderr.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(UserError, match="at least 1024"):
+        PackConfig(input="x", tokenizer="y", output="z", shard_tokens=1)
