@@ -12,8 +12,10 @@ import dataclasses
 import inspect
 import itertools
 import os
+import platform
 import sys
 import textwrap
+import time
 import typing
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -186,8 +188,8 @@ def run_door(
 ) -> typing.NoReturn:
     """Parse `sys.argv`, call `main(config)`, and exit: 0 done, 2 for a UserError, 130 for Ctrl-C.
 
-    Under torchrun only rank 0 speaks. The other ranks wait a moment before they leave with the same
-    status, because torchrun kills the whole group as soon as the first rank is gone.
+    Under torchrun rank 0 speaks for all: the other ranks wait for torchrun to end them along with it. One
+    that is still alive after that has a problem of its own (a folder missing on its node) and says so.
     """
     words = sys.argv[1:]
     rank = int(os.environ.get("RANK", "0"))
@@ -205,12 +207,10 @@ def run_door(
             sys.exit(0)
         sys.exit(main(config) or 0)
     except UserError as error:
-        if rank == 0:
-            print(f"error: {error}", file=sys.stderr, flush=True)
-        else:
-            import time
-
+        if rank > 0:
             time.sleep(SECONDARY_RANK_GRACE_SECONDS)
+        where = f" (rank {rank} on {platform.node()})" if rank > 0 else ""
+        print(f"error{where}: {error}", file=sys.stderr, flush=True)
         sys.exit(2)
     except KeyboardInterrupt:
         if rank == 0:

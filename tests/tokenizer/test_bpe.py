@@ -57,7 +57,9 @@ def test_every_syllable_and_every_byte_is_reachable(tokenizer: Any) -> None:
     for first in range(0xAC00, 0xD7A4, 28):
         text = "".join(chr(code) for code in range(first, first + 28))
         assert tokenizer.decode(tokenizer.encode(text).ids) == text
-    assert {piece for piece in token_bytes(tokenizer) if len(piece) == 1} == {bytes([b]) for b in range(256)}
+    assert {piece for piece in token_bytes(tokenizer) if len(piece) == 1} == {
+        bytes([b]) for b in range(256)
+    }
     assert sorted(byte_of_character().values()) == list(range(256))
 
 
@@ -69,7 +71,9 @@ def test_text_cannot_forge_a_special_token(tokenizer: Any) -> None:
 
 
 def test_scripts_and_digits_stay_apart(tokenizer: Any) -> None:
-    pieces = [piece for piece, _ in tokenizer.pre_tokenizer.pre_tokenize_str("GPT를 2024년 大韓民國ㅋㅋㅋㅋㅋ!")]
+    pieces = [
+        piece for piece, _ in tokenizer.pre_tokenizer.pre_tokenize_str("GPT를 2024년 大韓民國ㅋㅋㅋㅋㅋ!")
+    ]
     table = byte_of_character()
     words = [bytes(table[character] for character in piece).decode() for piece in pieces]
     assert words == ["GPT", "를", " ", "202", "4", "년", " 大韓民國", "ㅋㅋㅋㅋ", "ㅋ", "!"]
@@ -83,7 +87,8 @@ def test_auto_tokenizer_gives_the_same_ids_and_a_chat(tokenizer: Any, hugging_fa
     messages = [{"role": "system", "content": "짧게 답한다."}, {"role": "user", "content": "안녕?"}]
     chat = hugging_face.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
     assert chat == (
-        "<|im_start|>system\n짧게 답한다.<|im_end|>\n<|im_start|>user\n안녕?<|im_end|>\n<|im_start|>assistant\n"
+        "<|im_start|>system\n짧게 답한다.<|im_end|>\n<|im_start|>user\n안녕?<|im_end|>\n"
+        "<|im_start|>assistant\n"
     )
     ids = hugging_face(chat)["input_ids"]
     assert ids.count(hugging_face.convert_tokens_to_ids("<|im_start|>")) == 3

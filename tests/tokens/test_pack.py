@@ -57,7 +57,10 @@ def test_many_small_shards_hold_the_same_stream(sample: Sample, tmp_path: Path) 
         f"output={tmp_path / 'small'}",
         "shard_tokens=50000",
     )
-    small, whole = TokenShards.open(tmp_path / "small", "train"), TokenShards.open(sample("tokens"), "train")
+    small, whole = (
+        TokenShards.open(tmp_path / "small", "train"),
+        TokenShards.open(sample("tokens"), "train"),
+    )
     assert len(small.shards) > 10
     assert np.array_equal(small.read(0, small.num_tokens), whole.read(0, whole.num_tokens))
     assert np.array_equal(small.documents, whole.documents)

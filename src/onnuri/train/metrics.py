@@ -113,6 +113,7 @@ class WandbTracker(Tracker):
 
     def __init__(self, run_dir: Path, tracker: TrackerConfig, config: dict[str, Any]) -> None:
         os.environ.setdefault("WANDB_SILENT", "true")
+        os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
         import wandb
 
         self.run = wandb.init(

@@ -1,0 +1,115 @@
+"""Sampling: greedy equals Hugging Face's own, seeds repeat, text is never half a syllable."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import Qwen3Config, Qwen3ForCausalLM
+
+from onnuri.errors import UserError
+from onnuri.generate.config import GenerateConfig
+from onnuri.generate.sample import choose, continuation
+from tests.conftest import SCRIPTS, run_door
+
+Sample = Callable[[str], str]
+
+
+@pytest.fixture(scope="module")
+def folder(sample: Sample, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An untrained model: it says random tokens, many of which cut syllables."""
+    folder = tmp_path_factory.mktemp("model")
+    torch.manual_seed(0)
+    config = Qwen3Config(
+        vocab_size=1024,
+        hidden_size=64,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        head_dim=32,
+        max_position_embeddings=128,
+        initializer_range=0.3,
+    )
+    Qwen3ForCausalLM(config).save_pretrained(folder)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (folder / name).write_bytes(Path(sample("tokenizer"), name).read_bytes())
+    return folder
+
+
+def options(**values: object) -> GenerateConfig:
+    return GenerateConfig(model="x", **values)  # type: ignore[arg-type]
+
+
+def test_greedy_equals_hugging_face(folder: Path) -> None:
+    model = Qwen3ForCausalLM.from_pretrained(folder)
+    prompt = [0, 300, 400, 500]
+    found = list(continuation(model, prompt, -1, options(temperature=0.0, max_tokens=60)))
+    ids = torch.tensor([prompt])
+    expected = model.generate(
+        ids, attention_mask=torch.ones_like(ids), do_sample=False, max_new_tokens=60, eos_token_id=-1
+    )
+    assert found == expected[0, 4:].tolist()
+    stop = found[10]
+    short = list(continuation(model, prompt, stop, options(temperature=0.0, max_tokens=60)))
+    assert short == found[: found.index(stop)]
+
+
+def test_context_bounds_the_text(folder: Path) -> None:
+    model = Qwen3ForCausalLM.from_pretrained(folder)
+    assert len(list(continuation(model, [5] * 100, -1, options(max_tokens=1000)))) == 28
+    with pytest.raises(UserError, match="at most 127"):
+        list(continuation(model, [5] * 128, -1, options()))
+
+
+def test_top_p_top_k_and_temperature_follow_their_definitions() -> None:
+    logits = torch.log(torch.tensor([0.1, 0.4, 0.2, 0.3]))
+    generator = torch.Generator().manual_seed(0)
+
+    def draws(**values: object) -> list[float]:
+        config = options(**values)
+        found = torch.tensor([choose(logits, config, generator) for _ in range(4000)])
+        return (torch.bincount(found, minlength=4) / 4000).tolist()
+
+    assert draws(temperature=1.0, top_p=1.0) == pytest.approx([0.1, 0.4, 0.2, 0.3], abs=0.03)
+    assert draws(temperature=1.0, top_p=0.6) == pytest.approx([0, 4 / 7, 0, 3 / 7], abs=0.03)
+    assert draws(temperature=1.0, top_p=1.0, top_k=1) == [0, 1, 0, 0]
+    assert draws(temperature=0.0) == [0, 1, 0, 0]
+    cold = torch.softmax(logits / 0.5, 0).tolist()
+    assert draws(temperature=0.5, top_p=1.0) == pytest.approx(cold, abs=0.03)
+
+
+def test_door_streams_whole_characters(folder: Path) -> None:
+    """Bytes as they arrive: after each flush what has been printed is valid UTF-8."""
+    words = [f"model={folder}", "prompt=연구개발", "max_tokens=100", "seed=3"]
+    command = [sys.executable, "-u", str(SCRIPTS / "generate.py"), *words]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, bufsize=0)
+    assert process.stdout is not None
+    received = b""
+    while piece := process.stdout.read(4096):
+        received += piece
+        received.decode("utf-8")
+    assert process.wait() == 0
+    text = received.decode()
+    assert text.startswith("연구개발")
+    assert run_door("generate", *words).stdout == text
+    assert run_door("generate", *words[:-1], "seed=4").stdout != text
+
+
+def test_prompts_from_a_file_and_mistakes(folder: Path, tmp_path: Path) -> None:
+    prompts = tmp_path / "prompts.txt"
+    prompts.write_text("대한민국\nPython\n")
+    shown = run_door("generate", f"model={folder}", f"prompts={prompts}", "max_tokens=5").stdout
+    assert shown.startswith("대한민국")
+    assert "\n\nPython" in shown
+    for words, message in (
+        ([f"model={folder}", "prompts=/no/such"], "cannot be read"),
+        (["model=/no/such"], "does not exist"),
+    ):
+        result = run_door("generate", *words, check=False)
+        assert result.returncode == 2
+        assert message in result.stderr

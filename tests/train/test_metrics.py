@@ -1,0 +1,66 @@
+"""What a run leaves behind: metrics that survive a crash, a picture, and trackers that stay at home."""
+
+from __future__ import annotations
+
+import json
+import socket
+from pathlib import Path
+
+import pytest
+
+from onnuri.train.config import TrackerConfig
+from onnuri.train.metrics import Metrics, read_metrics
+
+
+def line(step: int, loss: float) -> dict[str, float]:
+    return {"step": step, "loss": loss, "grad_norm": 1.0, "lr": 1e-3, "tokens": 8.0 * step} | {
+        "tokens_per_second": 100.0
+    }
+
+
+def test_lines_after_the_checkpoint_are_replaced_and_a_cut_line_is_dropped(tmp_path: Path) -> None:
+    first = Metrics(tmp_path, 0, 10, TrackerConfig(), {})
+    for step in range(1, 6):
+        first.log_step(line(step, float(step)))
+    first.log_validation(5, {"ko": 2.0, "en": 3.0})
+    first.close()
+    with (tmp_path / "metrics.jsonl").open("a") as stream:
+        stream.write('{"step": 6, "lo')
+    assert [entry["step"] for entry in read_metrics(tmp_path)] == [1, 2, 3, 4, 5, 5]
+    second = Metrics(tmp_path, 3, 10, TrackerConfig(), {})
+    second.log_step(line(4, 40.0))
+    second.close()
+    text = (tmp_path / "metrics.jsonl").read_text()
+    assert text.endswith("\n")
+    assert [json.loads(entry)["loss"] for entry in text.splitlines()] == [1.0, 2.0, 3.0, 40.0]
+    assert (tmp_path / "loss.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_tensorboard_holds_the_same_numbers(tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    metrics = Metrics(tmp_path, 0, 3, TrackerConfig(name="tensorboard"), {})
+    for step in (1, 2, 3):
+        metrics.log_step(line(step, 5.0 - step))
+    metrics.log_validation(3, {"ko": 2.5})
+    metrics.close()
+    events = EventAccumulator(str(tmp_path / "tensorboard"))
+    events.Reload()
+    assert [event.value for event in events.Scalars("loss")] == [4.0, 3.0, 2.0]
+    assert [(event.step, event.value) for event in events.Scalars("bits_per_byte/ko")] == [(3, 2.5)]
+
+
+def test_wandb_stays_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = socket.create_server(("127.0.0.1", 0))
+    server.settimeout(0.5)
+    monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{server.getsockname()[1]}")
+    metrics = Metrics(tmp_path, 0, 2, TrackerConfig(name="wandb"), {"optim": {"lr": 1e-3}})
+    metrics.log_step(line(1, 4.0))
+    metrics.log_validation(1, {"ko": 2.5})
+    metrics.log_step(line(2, 3.0))
+    metrics.close()
+    with pytest.raises(TimeoutError):
+        server.accept()
+    runs = list((tmp_path / "wandb").glob("offline-run-*/run-*.wandb"))
+    assert len(runs) == 1
+    assert runs[0].stat().st_size > 100

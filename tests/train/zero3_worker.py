@@ -1,0 +1,90 @@
+"""One rank of test_engine.py: what this rank holds under ZeRO-3, and the losses of a few steps.
+
+Run by torchrun as: zero3_worker.py OUTPUT_FOLDER OVERRIDE...
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import torch
+
+from onnuri.config import CONFIG_ROOT, compose
+from onnuri.model.decoder import Decoder, initialise
+from onnuri.tokens.loader import Loader
+from onnuri.tokens.shards import TokenShards
+from onnuri.train.config import PretrainConfig
+from onnuri.train.engine import build_engine, start_process_group
+from onnuri.train.run_plan import make_plan
+
+STEPS = 5
+
+
+def plain_losses(config: PretrainConfig, loader: Loader) -> list[float]:
+    """The same steps by an unsharded model and torch's own AdamW on whole batches."""
+    model = Decoder(config.model)
+    initialise(model, config.train.seed)
+    named = dict(model.named_parameters())
+    groups = [
+        {"params": [p for n, p in named.items() if p.dim() > 1], "weight_decay": config.optim.weight_decay},
+        {"params": [p for n, p in named.items() if p.dim() == 1], "weight_decay": 0.0},
+    ]
+    betas = (config.optim.beta1, config.optim.beta2)
+    optimizer = torch.optim.AdamW(groups, lr=config.optim.lr, betas=betas, eps=config.optim.eps)
+    losses = []
+    for step in range(STEPS):
+        batch = torch.from_numpy(loader.batch(step))
+        loss = model(batch[:, :-1], batch[:, 1:]).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), config.optim.gradient_clipping)
+        optimizer.step()
+        losses.append(float(loss))
+    return losses
+
+
+def main() -> None:
+    """Write what this rank found to OUTPUT_FOLDER/rank-N.json."""
+    config = compose(PretrainConfig, sys.argv[2:], CONFIG_ROOT, "pretrain")
+    plan = make_plan(config)
+    start_process_group(config, plan.local_world_size)
+    engine = build_engine(plan)
+    shards = TokenShards.open(config.data.path, "train")
+    batch_size, length = config.train.global_batch_size, config.data.sequence_length
+    loader = Loader(shards, length, batch_size, config.data.seed, "x")
+    losses = []
+    for step in range(STEPS):
+        for group in engine.optimizer.param_groups:
+            group["lr"] = config.optim.lr
+        total = torch.zeros(())
+        for micro in range(plan.accumulation):
+            rows = loader.micro_batch(step, micro, plan.rank, plan.world_size, plan.micro_batch_size)
+            windows = torch.from_numpy(rows)
+            loss = engine(windows[:, :-1], windows[:, 1:]).sum() / plan.tokens_per_step
+            engine.backward(loss * plan.world_size, scale_wrt_gas=False)
+            engine.step()
+            total += loss.detach()
+        torch.distributed.all_reduce(total)
+        losses.append(float(total))
+    masters = list(engine.optimizer.fp32_partitioned_groups_flat)
+    inner = engine.optimizer.optimizer.state
+    facts = {
+        "stage": engine.zero_optimization_stage(),
+        "parameters": sum(p.ds_numel for p in engine.module.parameters()),
+        "whole_on_this_rank": sum(p.numel() for p in engine.module.parameters()),
+        "piece_on_this_rank": sum(p.ds_tensor.numel() for p in engine.module.parameters()),
+        "master": sum(m.numel() for m in masters),
+        "master_dtypes": sorted({str(m.dtype) for m in masters}),
+        "exp_avg": sum(inner[m]["exp_avg"].numel() for m in masters),
+        "exp_avg_sq": sum(inner[m]["exp_avg_sq"].numel() for m in masters),
+        "exp_avg_is_used": min(float(inner[m]["exp_avg"].abs().sum()) for m in masters),
+        "losses": losses,
+    }
+    if plan.rank == 0:
+        facts["plain_losses"] = plain_losses(config, loader)
+    Path(sys.argv[1], f"rank-{plan.rank}.json").write_text(json.dumps(facts))
+    torch.distributed.barrier()
+    torch.distributed.destroy_process_group()
+
+
+main()
