@@ -11,8 +11,10 @@ from onnuri.train.config import PretrainConfig
 
 def main(config: PretrainConfig) -> int:
     """Check what can be checked alone, then train together."""
+    from onnuri.train.ownership import die_with_launcher
     from onnuri.train.run_plan import finished, make_plan
 
+    die_with_launcher()
     plan = make_plan(config)
     if finished(plan):
         if plan.rank == 0:

@@ -52,6 +52,12 @@ def torchrun(ranks: int, script: Path, *words: str, check: bool = True) -> subpr
     return result
 
 
+def our_traceback_lines(text: str) -> list[str]:
+    """Lines of a Python traceback that point into this repository; torchrun's own report has none."""
+    ours = (str(REPOSITORY / "src"), str(SCRIPTS))
+    return [line for line in text.splitlines() if 'File "' in line and any(path in line for path in ours)]
+
+
 @pytest.fixture(scope="session")
 def sample(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
     """Folders of the sample corpus: `sample("corpus")`, `sample("tokenizer")`, `sample("tokens")`."""

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -10,9 +11,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from onnuri.checkpoint.listing import list_checkpoints
-from tests.conftest import SCRIPTS, TINY_MODEL, torchrun, torchrun_command
+from onnuri.train.ownership import lock_run_dir
+from tests.conftest import SCRIPTS, TINY_MODEL, our_traceback_lines, torchrun, torchrun_command
 
 PRETRAIN = SCRIPTS / "pretrain.py"
 Sample = Callable[[str], str]
@@ -26,6 +30,14 @@ def losses(run_dir: Path) -> dict[int, float]:
     return {line["step"]: line["loss"] for line in metrics(run_dir) if "loss" in line}
 
 
+def tensors(checkpoint: Path) -> dict[str, torch.Tensor]:
+    """Every piece in a checkpoint's files. (The files themselves differ in the order of their headers.)"""
+    pieces = {}
+    for path in sorted(checkpoint.glob("*.safetensors")):
+        pieces |= {f"{path.name}:{name}": value for name, value in load_file(path).items()}
+    return pieces
+
+
 def run(ranks: int, sample: Sample, run_dir: Path, *words: str, check: bool = True):
     return torchrun(
         ranks, PRETRAIN, f"data={sample('tokens')}", f"run_dir={run_dir}", *TINY_MODEL, *words, check=check
@@ -36,7 +48,8 @@ def run(ranks: int, sample: Sample, run_dir: Path, *words: str, check: bool = Tr
 def undisturbed(sample: Sample, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """12 steps of ZeRO-3 in fp32 on two ranks, without interruption."""
     run_dir = tmp_path_factory.mktemp("runs") / "undisturbed"
-    run(2, sample, run_dir, "train.steps=12", "train.checkpoint_every=5", "engine.precision=fp32")
+    words = ["train.steps=12", "train.checkpoint_every=5", "train.keep_checkpoints=0"]
+    run(2, sample, run_dir, *words, "engine.precision=fp32")
     return run_dir
 
 
@@ -51,7 +64,11 @@ def test_a_run_leaves_what_it_promises(undisturbed: Path, sample: Sample) -> Non
     validation = [line["bits_per_byte"] for line in metrics(undisturbed) if "bits_per_byte" in line]
     assert set(validation[-1]) == {"ko", "en"}
     assert all(0.5 < value < 8 for value in validation[-1].values())
-    assert [p.name for p in list_checkpoints(undisturbed)] == ["step-0000012", "step-0000010"]
+    assert [p.name for p in list_checkpoints(undisturbed)] == [
+        "step-0000012",
+        "step-0000010",
+        "step-0000005",
+    ]
     assert (undisturbed / "loss.png").stat().st_size > 5000
 
 
@@ -77,13 +94,29 @@ def test_kill_9_and_resume_is_bit_identical(undisturbed: Path, sample: Sample, t
         time.sleep(0.005)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+    time.sleep(0.2)
     assert max(losses(run_dir)) < 12, "the run ended before it was killed"
     result = run(2, sample, run_dir, "train.steps=12", "train.checkpoint_every=5", "engine.precision=fp32")
     assert "resumes after step" in result.stdout + result.stderr
     assert losses(run_dir) == losses(undisturbed)
-    newest = [list_checkpoints(folder)[0] for folder in (run_dir, undisturbed)]
-    files = [json.loads((folder / "manifest.json").read_text())["files"] for folder in newest]
-    assert files[0] == files[1], "final weights and optimizer state differ"
+    found, expected = (tensors(list_checkpoints(folder)[0]) for folder in (run_dir, undisturbed))
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        assert torch.equal(found[name], value), name
+
+
+def test_two_runs_never_write_one_directory(undisturbed: Path, sample: Sample, tmp_path: Path) -> None:
+    """A run that is still alive keeps its directory; a second one says who holds it."""
+    run_dir = tmp_path / "held"
+    shutil.copytree(undisturbed, run_dir)
+    holder = lock_run_dir(run_dir)
+    result = run(2, sample, run_dir, "train.steps=20", "engine.precision=fp32", check=False)
+    holder.close()
+    assert result.returncode != 0
+    ours = [line for line in result.stderr.splitlines() if line.startswith("error")]
+    assert len(ours) == 1
+    assert f"is in use by another run (process {os.getpid()} on" in ours[0]
+    assert max(losses(run_dir)) == 12
 
 
 def test_sigterm_saves_and_stops(sample: Sample, tmp_path: Path) -> None:
@@ -119,11 +152,11 @@ def test_other_ranks_and_stages_continue_a_run(
     ranks: int, words: list[str], undisturbed: Path, sample: Sample, tmp_path: Path
 ) -> None:
     run_dir = tmp_path / "moved"
-    base = ["train.checkpoint_every=5", "engine.precision=fp32"]
-    run(2, sample, run_dir, "train.steps=12", *base)
-    for late in list_checkpoints(run_dir)[:1]:
-        (late / "manifest.json").unlink()
-    run(ranks, sample, run_dir, "train.steps=12", *base, *words)
+    shutil.copytree(undisturbed, run_dir)
+    for late in list_checkpoints(run_dir)[:2]:
+        shutil.rmtree(late)
+    result = run(ranks, sample, run_dir, "train.steps=12", "engine.precision=fp32", *words)
+    assert "resumes after step 5" in result.stdout + result.stderr
     assert max(losses(run_dir)) == 12
     for step, loss in losses(undisturbed).items():
         assert losses(run_dir)[step] == pytest.approx(loss, abs=1e-4)
@@ -147,7 +180,11 @@ def test_mistakes_end_all_ranks_with_one_line(undisturbed: Path, sample: Sample,
     other = tmp_path / "tokenizer"
     other.mkdir()
     (other / "tokenizer.json").write_text("{}")
+    foreign = tmp_path / "foreign"
+    foreign.mkdir()
+    (foreign / "thesis.txt").write_text("do not touch")
     cases = {
+        f"run_dir={foreign}": "exists and is not a run directory",
         "data=/no/such/folder": "does not exist",
         "optim.lrr=1": "did you mean 'optim.lr'?",
         f"tokenizer={other}": "is not the one that",
@@ -160,6 +197,6 @@ def test_mistakes_end_all_ranks_with_one_line(undisturbed: Path, sample: Sample,
         ours = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
         assert len(ours) == 1, result.stderr
         assert message in ours[0]
-        assert 'File "' not in result.stderr
+        assert our_traceback_lines(result.stderr) == []
         assert "exitcode  : 2" in result.stderr
         assert time.monotonic() - started < 30

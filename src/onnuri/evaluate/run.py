@@ -75,7 +75,10 @@ def score(config: EvaluateConfig) -> dict[str, Any]:
     tokenizer = AutoTokenizer.from_pretrained(config.model, local_files_only=True)
     model = AutoModelForCausalLM.from_pretrained(config.model, local_files_only=True, dtype=torch.float32)
     model = model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
-    tokens = [tokenizer(text.text, add_special_tokens=False)["input_ids"] for text in texts]
+    tokens = [
+        tokenizer(text.text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+        for text in texts
+    ]
     nats = document_nats(
         model,
         tokens,

@@ -7,6 +7,7 @@ started again goes on bit for bit as if nothing had happened.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import signal
 import time
@@ -31,6 +32,7 @@ from onnuri.train.engine import (
     start_process_group,
 )
 from onnuri.train.metrics import Metrics
+from onnuri.train.ownership import lock_run_dir
 from onnuri.train.run_plan import RUN_FILE, RunPlan, run_record
 from onnuri.train.schedule import lr_multiplier
 from onnuri.train.validate import Validation
@@ -43,7 +45,11 @@ class StopRequest:
 
     def __init__(self) -> None:
         self.received = False
-        signal.signal(signal.SIGTERM, self._remember)
+        self._before = signal.signal(signal.SIGTERM, self._remember)
+
+    def close(self) -> None:
+        """Let SIGTERM end the process again."""
+        signal.signal(signal.SIGTERM, self._before)
 
     def _remember(self, number: int, frame: FrameType | None) -> None:
         self.received = True
@@ -56,28 +62,29 @@ def train(plan: RunPlan) -> int:
     Raises UserError when the loss or the gradient is not finite: nothing is saved then, and the message
     names the last good checkpoint.
     """
-    stop = StopRequest()
-    config = plan.config
-    device = start_process_group(config, plan.local_world_size)
-    run_dir = open_run(plan)
-    loader = Loader(
-        TokenShards.open(config.data.path, "train"),
-        config.data.sequence_length,
-        config.train.global_batch_size,
-        config.data.seed,
-        plan.data.identity,
-    )
-    engine = build_engine(plan)
-    first_step, notes = resume(engine, loader, run_dir)
-    validation = Validation(plan, device)
-    metrics = None
-    if plan.rank == 0:
-        metrics = Metrics(run_dir, first_step, config.train.steps, config.tracker, to_dict(config))
-        for line in (*notes, describe(plan, run_dir, first_step)):
-            metrics.say(line)
+    config, metrics = plan.config, None
+    with contextlib.ExitStack() as cleanup:
+        device = start_process_group(config, plan.local_world_size)
+        cleanup.callback(dist.destroy_process_group)
+        stop = StopRequest()
+        cleanup.callback(stop.close)
+        run_dir = open_run(plan, cleanup)
+        loader = Loader(
+            TokenShards.open(config.data.path, "train"),
+            config.data.sequence_length,
+            config.train.global_batch_size,
+            config.data.seed,
+            plan.data.identity,
+        )
+        engine = build_engine(plan)
+        first_step, notes = resume(engine, loader, run_dir)
+        validation = Validation(plan, device)
+        if plan.rank == 0:
+            metrics = Metrics(run_dir, first_step, config.train.steps, config.tracker, to_dict(config))
+            cleanup.callback(metrics.close)
+            for line in (*notes, describe(plan, run_dir, first_step)):
+                metrics.say(line)
 
-    saved_step = first_step
-    try:
         for step in range(first_step + 1, config.train.steps + 1):
             started = time.perf_counter()
             lr = config.optim.lr * lr_multiplier(config.schedule, step, config.train.steps)
@@ -125,24 +132,22 @@ def train(plan: RunPlan) -> int:
                     metrics.log_validation(step, bits_per_byte)
             if due(step, config.train.checkpoint_every, last or stopping):
                 save(engine, loader, run_dir, step, config.train.keep_checkpoints)
-                saved_step = step
             if stopping and not last:
                 if metrics:
                     metrics.say(
                         f"stopped by SIGTERM after step {step}; checkpoint saved, same command resumes"
                     )
                 return STOPPED_BY_SIGNAL
-    finally:
-        if metrics:
-            metrics.close()
-        dist.destroy_process_group()
     if plan.rank == 0:
-        print(f"trained to step {saved_step}: {run_dir}", flush=True)
+        print(f"trained to step {config.train.steps}: {run_dir}", flush=True)
     return 0
 
 
-def open_run(plan: RunPlan) -> Path:
-    """Settle what rank 0 alone decides (directory, precision), write `run.json`, return the directory."""
+def open_run(plan: RunPlan, cleanup: contextlib.ExitStack) -> Path:
+    """Settle what rank 0 alone decides (directory, precision), lock the directory and write `run.json`.
+
+    Returns the directory; the lock is given up by `cleanup`.
+    """
     config = plan.config
     if plan.rank == 0:
         if not config.run_dir:
@@ -157,9 +162,12 @@ def open_run(plan: RunPlan) -> Path:
     if plan.rank == 0:
         try:
             run_dir.mkdir(parents=True, exist_ok=True)
+            cleanup.enter_context(lock_run_dir(run_dir))
             manifest.write_json(run_dir / RUN_FILE, run_record(config, plan.data))
         except OSError as error:
             problem = f"cannot write to run_dir={run_dir}: {error.strerror}"
+        except UserError as error:
+            problem = str(error)
     problem = broadcast_from_rank_zero(problem)
     if problem:
         raise UserError(problem)

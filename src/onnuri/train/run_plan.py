@@ -18,8 +18,11 @@ from onnuri.errors import UserError
 from onnuri.manifest import Manifest
 from onnuri.provenance import code_version
 from onnuri.train.config import PretrainConfig
+from onnuri.train.ownership import LOCK_FILE
 
 RUN_FILE = "run.json"
+BEGINNINGS = {LOCK_FILE, RUN_FILE + ".tmp"}
+"""All that a run killed in its first instant can leave in its directory."""
 CAN_CHANGE = (
     "run_dir",
     "tokenizer",
@@ -134,7 +137,7 @@ def read_run_file(run_dir: Path) -> dict[str, Any] | None:
     """
     path = run_dir / RUN_FILE
     if not path.is_file():
-        if run_dir.exists() and manifest.any_content(run_dir):
+        if run_dir.exists() and (not run_dir.is_dir() or {p.name for p in run_dir.iterdir()} - BEGINNINGS):
             raise UserError(f"run_dir={run_dir} exists and is not a run directory; choose another")
         return None
     try:
