@@ -9,7 +9,7 @@ BUILD ?= build/sample
 RANKS ?= 2
 STEPS ?=
 SAMPLE_PACKAGES := chatterbot-corpus korean-rnd-regs-mcp
-PROMPTS := 연구개발과제의|연구개발기관은|Python is
+PROMPTS := 연구개발기관은|연구개발비를 사용하려는|중앙행정기관의 장은|Return a
 
 export HF_HUB_OFFLINE := 1
 export DO_NOT_TRACK := 1
@@ -35,7 +35,7 @@ pretrain: $(INSTALLED) ## Sample corpus, tokenizer, ZeRO-3 training on 2 ranks, 
 	$(BIN)/python scripts/corpus.py recipe=sample output=$(BUILD)/corpus
 	$(BIN)/python scripts/tokenizer.py input=$(BUILD)/corpus output=$(BUILD)/tokenizer algorithm=bpe vocab_size=6144
 	$(BIN)/python scripts/pack.py input=$(BUILD)/corpus tokenizer=$(BUILD)/tokenizer output=$(BUILD)/tokens
-	$(BIN)/torchrun --standalone --nproc_per_node $(RANKS) scripts/pretrain.py experiment=sample \
+	OMP_NUM_THREADS=1 $(BIN)/torchrun --standalone --nproc_per_node $(RANKS) scripts/pretrain.py experiment=sample \
 		data=$(BUILD)/tokens run_dir=$(BUILD)/run $(if $(STEPS),train.steps=$(STEPS))
 	$(BIN)/python scripts/export.py checkpoint=$(BUILD)/run output=$(BUILD)/model
 	@$(MAKE) --no-print-directory $(BUILD)/sample.txt
@@ -51,7 +51,7 @@ pretrain: $(INSTALLED) ## Sample corpus, tokenizer, ZeRO-3 training on 2 ranks, 
 
 $(BUILD)/sample.txt: $(BUILD)/model/manifest.json
 	@echo "$(PROMPTS)" | tr '|' '\n' > $@.prompts
-	$(BIN)/python scripts/generate.py model=$(BUILD)/model prompts=$@.prompts max_tokens=80 temperature=0.6 > $@.partial
+	$(BIN)/python scripts/generate.py model=$(BUILD)/model prompts=$@.prompts max_tokens=80 temperature=0.5 top_p=0.9 > $@.partial
 	@mv $@.partial $@
 
 test: $(INSTALLED) ## The whole test suite

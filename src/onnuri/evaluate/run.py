@@ -11,6 +11,7 @@ from onnuri import manifest
 from onnuri.errors import UserError
 from onnuri.evaluate.config import EvaluateConfig
 from onnuri.evaluate.texts import Text, data_identity, read_texts, xz_bits_per_byte
+from onnuri.export.load import check_model_folder, load_model
 
 
 def evaluate(config: EvaluateConfig) -> int:
@@ -35,16 +36,6 @@ def evaluate(config: EvaluateConfig) -> int:
     return 0
 
 
-def check_model_folder(folder: Path) -> None:
-    """Raise UserError unless `folder` looks like a Hugging Face model."""
-    if not folder.is_dir():
-        raise UserError(f"model={folder} does not exist")
-    if not (folder / "config.json").is_file() or not list(folder.glob("*.safetensors")):
-        raise UserError(
-            f"model={folder} has no config.json with safetensors weights; see scripts/export.py"
-        )
-
-
 def model_identity(folder: Path) -> str:
     """Hash of a model: its manifest's, or its files' where it was not exported by this project."""
     if (folder / manifest.FILE_NAME).is_file():
@@ -67,14 +58,9 @@ def stored_result(path: Path, request: dict[str, Any]) -> dict[str, Any] | None:
 def score(config: EvaluateConfig) -> dict[str, Any]:
     """Run the model over the documents."""
     texts = read_texts(config.data, config.text_column, config.max_documents)
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
     from onnuri.evaluate.score import document_nats
 
-    tokenizer = AutoTokenizer.from_pretrained(config.model, local_files_only=True)
-    model = AutoModelForCausalLM.from_pretrained(config.model, local_files_only=True, dtype=torch.float32)
-    model = model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
+    model, tokenizer = load_model(config.model, dtype="float32")
     tokens = [
         tokenizer(text.text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
         for text in texts

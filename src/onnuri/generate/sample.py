@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from onnuri.errors import UserError
-from onnuri.evaluate.run import check_model_folder
+from onnuri.export.load import check_model_folder, load_model
 from onnuri.generate.config import GenerateConfig
 from onnuri.tokenizer.stream import Utf8Stream
 
@@ -18,11 +18,7 @@ def generate(config: GenerateConfig) -> int:
     """Print each prompt and its continuation while it is written. Returns the exit status."""
     check_model_folder(Path(config.model))
     prompts = read_prompts(config)
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(config.model, local_files_only=True)
-    model = AutoModelForCausalLM.from_pretrained(config.model, local_files_only=True).eval()
-    model = model.to("cuda" if torch.cuda.is_available() else "cpu")
+    model, tokenizer = load_model(config.model)
     for prompt in prompts:
         stream = Utf8Stream(tokenizer.backend_tokenizer)
         ids = tokenizer(prompt, add_special_tokens=False)["input_ids"]
