@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
+from transformers import Qwen3Config, Qwen3ForCausalLM
 
 REPOSITORY = Path(__file__).parents[1]
 SCRIPTS = REPOSITORY / "scripts"
@@ -52,10 +55,59 @@ def torchrun(ranks: int, script: Path, *words: str, check: bool = True) -> subpr
     return result
 
 
+def untrained_model(vocab_size: int, context: int, tie_embeddings: bool = True) -> Qwen3ForCausalLM:
+    """A small Hugging Face model whose random weights are large enough to have opinions."""
+    torch.manual_seed(0)
+    config = Qwen3Config(
+        vocab_size=vocab_size,
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        head_dim=16,
+        max_position_embeddings=context,
+        initializer_range=0.3,
+        tie_word_embeddings=tie_embeddings,
+    )
+    return Qwen3ForCausalLM(config).eval()
+
+
+def save_model(model: Qwen3ForCausalLM, tokenizer: str, folder: Path) -> None:
+    """A Hugging Face folder of a model and the tokenizer in another folder."""
+    model.save_pretrained(folder)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copyfile(Path(tokenizer) / name, folder / name)
+
+
 def our_traceback_lines(text: str) -> list[str]:
     """Lines of a Python traceback that point into this repository; torchrun's own report has none."""
     ours = (str(REPOSITORY / "src"), str(SCRIPTS))
     return [line for line in text.splitlines() if 'File "' in line and any(path in line for path in ours)]
+
+
+def pretrain(
+    ranks: int, sample: Callable[[str], str], run_dir: Path, *words: str, check: bool = True
+) -> subprocess.CompletedProcess[str]:
+    """Train TINY_MODEL on the sample shards through the door."""
+    return torchrun(
+        ranks,
+        SCRIPTS / "pretrain.py",
+        f"data={sample('tokens')}",
+        f"run_dir={run_dir}",
+        *TINY_MODEL,
+        *words,
+        check=check,
+    )
+
+
+@pytest.fixture(scope="session")
+def undisturbed(sample: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """12 steps of ZeRO-3 in fp32 on two ranks, without interruption. To be copied, not changed."""
+    run_dir = tmp_path_factory.mktemp("runs") / "undisturbed"
+    words = ["train.steps=12", "train.checkpoint_every=5", "train.keep_checkpoints=0"]
+    pretrain(2, sample, run_dir, *words, "engine.precision=fp32")
+    return run_dir
 
 
 @pytest.fixture(scope="session")

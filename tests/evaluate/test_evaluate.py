@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
-from transformers import Qwen3Config, Qwen3ForCausalLM
+from transformers import Qwen3ForCausalLM
 
 from onnuri.evaluate.score import cut_windows, document_nats
 from onnuri.evaluate.texts import read_texts, xz_bits_per_byte
 from onnuri.tokenizer.build import load_tokenizer
-from tests.conftest import run_door
+from tests.conftest import run_door, save_model, untrained_model
 
 Sample = Callable[[str], str]
 CONTEXT = 16
@@ -24,19 +24,7 @@ CONTEXT = 16
 
 @pytest.fixture(scope="module")
 def model() -> Qwen3ForCausalLM:
-    torch.manual_seed(0)
-    config = Qwen3Config(
-        vocab_size=100,
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=1,
-        head_dim=16,
-        max_position_embeddings=CONTEXT,
-        initializer_range=0.3,
-    )
-    return Qwen3ForCausalLM(config).eval()
+    return untrained_model(100, CONTEXT)
 
 
 DOCUMENTS = [
@@ -80,27 +68,13 @@ def test_xz_bar_is_what_the_tool_would_write() -> None:
     assert xz_bits_per_byte(texts) == 8 * len(packed) / len("\n".join(texts).encode())
 
 
-def test_door_on_corpus_and_files(model: Qwen3ForCausalLM, sample: Sample, tmp_path: Path) -> None:
+def test_door_on_corpus_and_files(sample: Sample, tmp_path: Path) -> None:
     """A model that gives every token the same chance: bits per byte are tokens x log2(V) / bytes."""
     folder = tmp_path / "model"
     size = load_tokenizer(sample("tokenizer")).get_vocab_size()  # type: ignore[attr-defined]
-    flat = Qwen3ForCausalLM(
-        Qwen3Config(
-            vocab_size=size,
-            hidden_size=8,
-            intermediate_size=8,
-            num_hidden_layers=1,
-            num_attention_heads=1,
-            num_key_value_heads=1,
-            head_dim=8,
-            max_position_embeddings=128,
-            tie_word_embeddings=False,
-        )
-    )
+    flat = untrained_model(size, 128, tie_embeddings=False)
     flat.lm_head.weight.data.zero_()
-    flat.save_pretrained(folder)
-    for name in ("tokenizer.json", "tokenizer_config.json"):
-        (folder / name).write_bytes(Path(sample("tokenizer"), name).read_bytes())
+    save_model(flat, sample("tokenizer"), folder)
     rows = [
         {"body": "국가연구개발혁신법 <|endoftext|> 시행령", "lang": "ko"},
         {"body": "Hello, world.", "lang": "en"},
@@ -110,7 +84,8 @@ def test_door_on_corpus_and_files(model: Qwen3ForCausalLM, sample: Sample, tmp_p
     data.write_text("\n".join(json.dumps(row, ensure_ascii=False) for row in rows))
     words = [f"model={folder}", f"data={data}", "text_column=body", f"output={tmp_path / 'a.json'}"]
     result = run_door("evaluate", *words)
-    found = json.loads((tmp_path / "a.json").read_text())["languages"]
+    scored = json.loads((tmp_path / "a.json").read_text())
+    found = scored["languages"]
     tokenizer = load_tokenizer(sample("tokenizer"))
     for row in rows[:2]:
         count = len(tokenizer.encode(row["body"]).ids)  # type: ignore[attr-defined]
@@ -118,6 +93,9 @@ def test_door_on_corpus_and_files(model: Qwen3ForCausalLM, sample: Sample, tmp_p
         assert found[row["lang"]]["bits_per_byte"] == pytest.approx(expected, rel=1e-5)
         assert found[row["lang"]]["tokens_per_character"] == count / len(row["body"])
         assert f"{expected:.3f}" in result.stdout
+    total = sum(row["bits_per_byte"] * row["bytes"] for row in found.values())
+    assert scored["total"]["all"]["documents"] == 2
+    assert scored["total"]["all"]["bits_per_byte"] == pytest.approx(total / scored["total"]["all"]["bytes"])
     run_door("evaluate", f"model={folder}", f"data={sample('corpus')}", "max_documents=5")
     stored = json.loads((folder / "evaluation.json").read_text())
     assert {name: row["documents"] for name, row in stored["languages"].items()} == {"ko": 5, "en": 5}

@@ -20,25 +20,27 @@ from onnuri.errors import UserError
 from onnuri.export.huggingface import find_source, plan_files
 from onnuri.model.config import ModelConfig
 from onnuri.model.decoder import Decoder
-from tests.conftest import SCRIPTS, TINY_MODEL, run_door, torchrun
+from tests.conftest import pretrain, run_door
 
 Sample = Callable[[str], str]
-SHAPES = {
-    "qwen3": [],
-    "llama": ["model.qk_norm=false", "model.tie_embeddings=false", "engine.precision=bf16"],
-}
 
 
-@pytest.fixture(scope="module", params=SHAPES)
+@pytest.fixture(scope="module", params=["qwen3", "llama"])
 def trained(
-    request: pytest.FixtureRequest, sample: Sample, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest,
+    undisturbed: Path,
+    sample: Sample,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> tuple[Path, Path]:
-    """A run and its export."""
+    """A run and its export: the default shape in fp32, and the other one in bf16."""
     root = tmp_path_factory.mktemp(request.param)
-    words = [f"data={sample('tokens')}", f"run_dir={root / 'run'}", *TINY_MODEL, *SHAPES[request.param]]
-    torchrun(2, SCRIPTS / "pretrain.py", *words, "train.steps=8")
-    run_door("export", f"checkpoint={root / 'run'}", f"output={root / 'model'}")
-    return root / "run", root / "model"
+    run_dir = undisturbed
+    if request.param == "llama":
+        run_dir = root / "run"
+        words = ["model.qk_norm=false", "model.tie_embeddings=false", "engine.precision=bf16"]
+        pretrain(2, sample, run_dir, *words, "train.steps=12")
+    run_door("export", f"checkpoint={run_dir}", f"output={root / 'model'}")
+    return run_dir, root / "model"
 
 
 def training_model(run_dir: Path) -> Decoder:
@@ -115,14 +117,14 @@ def test_model_card_says_what_went_in(trained: tuple[Path, Path], sample: Sample
     for source in tokens["sources"]:
         assert f"| {source['name']} |" in card
         assert source["license"] in card
-    assert f"| tokens seen | {8 * 8 * 64:,}" in card
+    assert f"| tokens seen | {12 * 8 * 64:,}" in card
     run = json.loads((run_dir / "run.json").read_text())
     assert run["data"] in card
     assert "FLOPs" in card
     counts = json.loads((folder / "manifest.json").read_text())["counts"]
     config = ModelConfig(**run["config"]["model"])
     assert counts["parameters"] == config.num_parameters()
-    assert counts["training_flops"] >= 6 * config.num_parameters(include_embeddings=False) * 8 * 8 * 64
+    assert counts["training_flops"] >= 6 * config.num_parameters(include_embeddings=False) * 12 * 8 * 64
 
 
 def test_sharded_files_and_dtype(trained: tuple[Path, Path], tmp_path: Path) -> None:

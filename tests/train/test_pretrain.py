@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 
 from onnuri.checkpoint.listing import list_checkpoints
 from onnuri.train.ownership import lock_run_dir
-from tests.conftest import SCRIPTS, TINY_MODEL, our_traceback_lines, torchrun, torchrun_command
+from tests.conftest import SCRIPTS, TINY_MODEL, our_traceback_lines, pretrain, torchrun_command
 
 PRETRAIN = SCRIPTS / "pretrain.py"
 Sample = Callable[[str], str]
@@ -36,21 +36,6 @@ def tensors(checkpoint: Path) -> dict[str, torch.Tensor]:
     for path in sorted(checkpoint.glob("*.safetensors")):
         pieces |= {f"{path.name}:{name}": value for name, value in load_file(path).items()}
     return pieces
-
-
-def run(ranks: int, sample: Sample, run_dir: Path, *words: str, check: bool = True):
-    return torchrun(
-        ranks, PRETRAIN, f"data={sample('tokens')}", f"run_dir={run_dir}", *TINY_MODEL, *words, check=check
-    )
-
-
-@pytest.fixture(scope="module")
-def undisturbed(sample: Sample, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """12 steps of ZeRO-3 in fp32 on two ranks, without interruption."""
-    run_dir = tmp_path_factory.mktemp("runs") / "undisturbed"
-    words = ["train.steps=12", "train.checkpoint_every=5", "train.keep_checkpoints=0"]
-    run(2, sample, run_dir, *words, "engine.precision=fp32")
-    return run_dir
 
 
 def test_a_run_leaves_what_it_promises(undisturbed: Path, sample: Sample) -> None:
@@ -74,7 +59,7 @@ def test_a_run_leaves_what_it_promises(undisturbed: Path, sample: Sample) -> Non
 
 def test_same_command_on_a_finished_run_does_nothing(undisturbed: Path, sample: Sample) -> None:
     before = (undisturbed / "metrics.jsonl").read_bytes()
-    result = run(2, sample, undisturbed, "train.steps=12", "engine.precision=fp32")
+    result = pretrain(2, sample, undisturbed, "train.steps=12", "engine.precision=fp32")
     assert "up to date" in result.stdout
     assert (undisturbed / "metrics.jsonl").read_bytes() == before
 
@@ -96,7 +81,9 @@ def test_kill_9_and_resume_is_bit_identical(undisturbed: Path, sample: Sample, t
     process.wait()
     time.sleep(0.2)
     assert max(losses(run_dir)) < 12, "the run ended before it was killed"
-    result = run(2, sample, run_dir, "train.steps=12", "train.checkpoint_every=5", "engine.precision=fp32")
+    result = pretrain(
+        2, sample, run_dir, "train.steps=12", "train.checkpoint_every=5", "engine.precision=fp32"
+    )
     assert "resumes after step" in result.stdout + result.stderr
     assert losses(run_dir) == losses(undisturbed)
     found, expected = (tensors(list_checkpoints(folder)[0]) for folder in (run_dir, undisturbed))
@@ -110,7 +97,7 @@ def test_two_runs_never_write_one_directory(undisturbed: Path, sample: Sample, t
     run_dir = tmp_path / "held"
     shutil.copytree(undisturbed, run_dir)
     holder = lock_run_dir(run_dir)
-    result = run(2, sample, run_dir, "train.steps=20", "engine.precision=fp32", check=False)
+    result = pretrain(2, sample, run_dir, "train.steps=20", "engine.precision=fp32", check=False)
     holder.close()
     assert result.returncode != 0
     ours = [line for line in result.stderr.splitlines() if line.startswith("error")]
@@ -143,7 +130,6 @@ def test_sigterm_saves_and_stops(sample: Sample, tmp_path: Path) -> None:
     ("ranks", "words"),
     [
         (1, ["engine.stage=3"]),
-        (2, ["engine.stage=2"]),
         (2, ["engine.stage=1"]),
         (2, ["engine.stage=0"]),
     ],
@@ -155,25 +141,34 @@ def test_other_ranks_and_stages_continue_a_run(
     shutil.copytree(undisturbed, run_dir)
     for late in list_checkpoints(run_dir)[:2]:
         shutil.rmtree(late)
-    result = run(ranks, sample, run_dir, "train.steps=12", "engine.precision=fp32", *words)
+    result = pretrain(ranks, sample, run_dir, "train.steps=12", "engine.precision=fp32", *words)
     assert "resumes after step 5" in result.stdout + result.stderr
     assert max(losses(run_dir)) == 12
     for step, loss in losses(undisturbed).items():
         assert losses(run_dir)[step] == pytest.approx(loss, abs=1e-4)
 
 
-@pytest.mark.parametrize("stage", [0, 2, 3])
-def test_bf16_learns_and_resumes(stage: int, sample: Sample, tmp_path: Path) -> None:
-    run_dir = tmp_path / "bf16"
-    words = [f"engine.stage={stage}", "engine.precision=bf16", "train.checkpoint_every=4"]
-    words += ["schedule.name=constant"]
-    run(2, sample, run_dir, "train.steps=8", *words)
-    whole = losses(run_dir)
+@pytest.fixture(scope="module")
+def bf16_run(sample: Sample, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """8 steps of ZeRO-3 in bf16 on two ranks."""
+    run_dir = tmp_path_factory.mktemp("runs") / "bf16"
+    words = ["train.steps=8", "engine.precision=bf16", "schedule.name=constant"]
+    pretrain(2, sample, run_dir, *words, "train.checkpoint_every=4")
+    return run_dir
+
+
+@pytest.mark.parametrize(("stage", "tolerance"), [(3, 0.0), (2, 0.02), (0, 0.02)])
+def test_bf16_learns_and_resumes(
+    stage: int, tolerance: float, bf16_run: Path, sample: Sample, tmp_path: Path
+) -> None:
+    """Bit for bit at the same stage; to bf16 rounding at another, which adds in another order."""
+    run_dir, whole = tmp_path / "bf16", losses(bf16_run)
     assert whole[8] < whole[1] - 0.3
-    newest = list_checkpoints(run_dir)[0]
-    (newest / "manifest.json").unlink()
-    run(2, sample, run_dir, "train.steps=8", *words)
-    assert losses(run_dir) == whole
+    shutil.copytree(bf16_run, run_dir)
+    shutil.rmtree(list_checkpoints(run_dir)[0])
+    words = [f"engine.stage={stage}", "engine.precision=bf16", "schedule.name=constant"]
+    pretrain(2, sample, run_dir, "train.steps=8", *words)
+    assert losses(run_dir) == pytest.approx(whole, abs=tolerance, rel=0)
 
 
 def test_mistakes_end_all_ranks_with_one_line(undisturbed: Path, sample: Sample, tmp_path: Path) -> None:
@@ -192,7 +187,9 @@ def test_mistakes_end_all_ranks_with_one_line(undisturbed: Path, sample: Sample,
     }
     for word, message in cases.items():
         started = time.monotonic()
-        result = run(2, sample, undisturbed, "train.steps=13", "engine.precision=fp32", word, check=False)
+        result = pretrain(
+            2, sample, undisturbed, "train.steps=13", "engine.precision=fp32", word, check=False
+        )
         assert result.returncode != 0
         ours = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
         assert len(ours) == 1, result.stderr

@@ -74,18 +74,19 @@ def score(config: EvaluateConfig) -> dict[str, Any]:
     )
     sizes = [len(ids) for ids in tokens]
     return {
-        "languages": summary(texts, nats, sizes, "lang", with_xz=True),
-        "sources": summary(texts, nats, sizes, "source", with_xz=False),
+        "languages": summary(texts, nats, sizes, [text.lang for text in texts], with_xz=True),
+        "sources": summary(texts, nats, sizes, [text.source for text in texts], with_xz=False),
+        "total": summary(texts, nats, sizes, ["all"] * len(texts), with_xz=True),
     }
 
 
 def summary(
-    texts: list[Text], nats: list[float], sizes: list[int], key: str, with_xz: bool
+    texts: list[Text], nats: list[float], sizes: list[int], labels: list[str], with_xz: bool
 ) -> dict[str, dict[str, float]]:
-    """Documents, bytes, bits per byte and tokens per character, by language or source."""
+    """Documents, bytes, bits per byte and tokens per character of the texts under each label."""
     groups: dict[str, list[int]] = {}
-    for index, text in enumerate(texts):
-        groups.setdefault(getattr(text, key), []).append(index)
+    for index, label in enumerate(labels):
+        groups.setdefault(label, []).append(index)
     result = {}
     for name, members in sorted(groups.items()):
         size = sum(len(texts[i].text.encode()) for i in members)
@@ -107,10 +108,10 @@ def table(result: dict[str, Any]) -> str:
         f"{'held-out text':<24}{'documents':>10}{'bytes':>12}{'bits/byte':>11}"
         f"{'xz -9e':>8}{'tokens/char':>13}"
     ]
-    for group in ("languages", "sources"):
+    for group in ("languages", "sources", "total"):
         for name, row in result[group].items():
             xz = f"{row['xz_bits_per_byte']:.3f}" if "xz_bits_per_byte" in row else ""
-            label = name if group == "languages" else f"  {name}"
+            label = f"  {name}" if group == "sources" else name
             lines.append(
                 f"{label:<24}{row['documents']:>10,}{row['bytes']:>12,}{row['bits_per_byte']:>11.3f}{xz:>8}"
                 f"{row['tokens_per_character']:>13.3f}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import lzma
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,7 +71,7 @@ def _from_files(data: str, text_column: str) -> list[Text]:
     from onnuri.corpus.recipe import Source
 
     source = Source(name="file", reader="files", input=data, text_column=text_column)
-    texts = []
+    texts, problems = [], Counter[str]()
     for part in files.parts(source, files.find(data)):
         for batch in part.read():
             languages = pc.if_else(pc.equal(batch["lang"], ""), detect(batch["text"]), batch["lang"])
@@ -82,6 +83,10 @@ def _from_files(data: str, text_column: str) -> list[Text]:
                 for (text, lang, name), problem in zip(rows, batch["problem"].to_pylist(), strict=True)
                 if not problem
             ]
+            problems.update(problem for problem in batch["problem"].to_pylist() if problem)
+    if problems:
+        reasons = ", ".join(f"{reason} {count:,}" for reason, count in problems.most_common())
+        print(f"{problems.total():,} rows of {data} are not scored: {reasons}")
     return texts
 
 
