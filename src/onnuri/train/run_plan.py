@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from onnuri import manifest
-from onnuri.checkpoint.listing import list_checkpoints, step_of
+from onnuri.checkpoint.listing import list_checkpoints, newest_verified, step_of
 from onnuri.config import to_dict
 from onnuri.errors import UserError
 from onnuri.manifest import Manifest
@@ -179,6 +179,16 @@ def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def finished(plan: RunPlan) -> bool:
-    """True when the run directory already holds a checkpoint of the last step of this very run."""
-    checkpoints = list_checkpoints(Path(plan.config.run_dir)) if plan.stored else []
-    return bool(checkpoints) and step_of(checkpoints[0]) >= plan.config.train.steps
+    """True when the run directory already holds a whole checkpoint of the last step of this very run.
+
+    The quick way out, without a process group: every rank hashes the files, so it is taken only where
+    all ranks are on one machine. Elsewhere training starts, resumes after the last step, and ends.
+    """
+    if plan.stored is None or plan.world_size != plan.local_world_size:
+        return False
+    run_dir = Path(plan.config.run_dir)
+    checkpoints = list_checkpoints(run_dir)
+    if not checkpoints or step_of(checkpoints[0]) < plan.config.train.steps:
+        return False
+    found = newest_verified(run_dir)
+    return found is not None and step_of(found[0]) >= plan.config.train.steps
