@@ -40,8 +40,29 @@ def test_values_reach_the_dataclass() -> None:
 
 
 @pytest.mark.parametrize(
+    "value",
+    [
+        '"안녕" 하고 "말했다"',
+        "'hello'",
+        r"C:\new",
+        r"\n",
+        "cost ${a}",
+        r"\${a}",
+        "a=b,c:[1]{2}",
+        "",
+        " ",
+        "null",
+    ],
+)
+def test_text_stays_as_typed(value: str) -> None:
+    assert compose(Small, [f"output={value}"]).output == value
+
+
+@pytest.mark.parametrize(
     ("words", "expected"),
     [
+        (["output=???"], "is a placeholder"),
+        (["output=\udcff"], "not valid UTF-8"),
         (["output=x", "cuont=1"], "unknown option 'cuont' (did you mean 'count'?)"),
         (["output=x", "count=many"], "could not be converted to Integer"),
         ([], "missing option: output=... (Where to.)"),
@@ -74,6 +95,11 @@ def test_pretrain_groups_experiment_and_overrides() -> None:
         (["data=x", "schedule.name=cosin"], "allowed: wsd, cosine, constant (did you mean 'cosine'?)"),
         (["data=x", "engine.stage=5"], "allowed: 0, 1, 2, 3"),
         (["data=x", "train.steps=0"], "must be at least 1"),
+        (["data=x", "train.keep_checkpoints=-1"], "must be at least 0"),
+        (["data=x", "data.sequence_length=0"], "must be at least 1"),
+        (["data=x", "model.num_kv_heads=0"], "must be at least 1"),
+        (["data=x", "engine.micro_batch_size=-1"], "must be at least 0"),
+        (["data=x", "model=null"], "model=null is not known"),
     ],
 )
 def test_pretrain_mistakes(words: list[str], expected: str) -> None:

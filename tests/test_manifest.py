@@ -9,7 +9,7 @@ from onnuri.errors import UserError
 
 
 def build(output: Path, text: str = "가나다", **settings: object) -> manifest.Manifest:
-    with manifest.building(output) as partial:
+    with manifest.building(output, "corpus") as partial:
         (partial / "sub").mkdir()
         (partial / "sub" / "a.txt").write_text(text, encoding="utf-8")
         return manifest.seal(partial, "corpus", settings, {"input": "hash"}, {"documents": 1})
@@ -36,7 +36,10 @@ def test_rebuild_replaces_and_identity_follows_content(tmp_path: Path) -> None:
 
 def test_interrupted_build_leaves_the_old_folder(tmp_path: Path) -> None:
     build(tmp_path / "out", "하나")
-    with pytest.raises(RuntimeError, match="broken"), manifest.building(tmp_path / "out") as partial:
+    with (
+        pytest.raises(RuntimeError, match="broken"),
+        manifest.building(tmp_path / "out", "corpus") as partial,
+    ):
         (partial / "half").write_text("x", encoding="utf-8")
         raise RuntimeError("broken")
     manifest.verify(tmp_path / "out", manifest.read(tmp_path / "out", "corpus"))
@@ -47,9 +50,53 @@ def test_interrupted_build_leaves_the_old_folder(tmp_path: Path) -> None:
 def test_foreign_folder_is_not_touched(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("precious", encoding="utf-8")
-    with pytest.raises(UserError, match="not made by onnuri"):
-        build(tmp_path / "mine")
-    assert (tmp_path / "mine" / "thesis.txt").read_text(encoding="utf-8") == "precious"
+    for content in ("", '{"name": "my app"}', "[1]", "no json"):
+        if content:
+            (tmp_path / "mine" / "manifest.json").write_text(content, encoding="utf-8")
+        with pytest.raises(UserError, match="no corpus folder made by onnuri"):
+            build(tmp_path / "mine")
+        assert (tmp_path / "mine" / "thesis.txt").read_text(encoding="utf-8") == "precious"
+
+
+def test_a_folder_of_another_step_is_not_replaced(tmp_path: Path) -> None:
+    build(tmp_path / "out")
+    with (
+        pytest.raises(UserError, match="no tokens folder made by onnuri"),
+        manifest.building(tmp_path / "out", "tokens"),
+    ):
+        pass
+    manifest.verify(tmp_path / "out", manifest.read(tmp_path / "out", "corpus"))
+
+
+def test_only_the_same_request_goes_on_with_a_half_built_folder(tmp_path: Path) -> None:
+    for request, expected in (("a", False), ("a", True), ("b", False), ("", False), ("", False)):
+        with (
+            pytest.raises(RuntimeError, match="killed"),
+            manifest.building(tmp_path / "out", "corpus", request) as partial,
+        ):
+            assert (partial / "work").exists() == expected
+            (partial / "work").write_text("x", encoding="utf-8")
+            raise RuntimeError("killed")
+    build(tmp_path / "out")
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["manifest.json", "sub"]
+
+
+def test_two_processes_never_build_one_output(tmp_path: Path) -> None:
+    with manifest.building(tmp_path / "out", "corpus") as partial:
+        (partial / "mine").write_text("x", encoding="utf-8")
+        with pytest.raises(UserError, match="is being written by another process"):
+            build(tmp_path / "out")
+        manifest.seal(partial, "corpus", {}, {}, {})
+    assert (tmp_path / "out" / "mine").exists()
+
+
+def test_output_behind_a_link_is_built_where_the_link_leads(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "disk")
+    for text in ("하나", "둘"):
+        build(tmp_path / "link", text)
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "disk" / "sub" / "a.txt").read_text(encoding="utf-8") == "둘"
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import inspect
 import itertools
 import os
 import platform
+import re
 import sys
 import textwrap
 import time
@@ -102,18 +103,21 @@ def help_text(schema: type, description: str, config_dir: Path | None = None) ->
 
 
 def _prepare_override(word: str, known: dict[str, Option], config_dir: Path | None) -> str:
-    """Check one command-line word and make it safe for Hydra's grammar.
+    """Check one command-line word: a known key, a known choice, valid text.
 
-    Strings are quoted, so that spaces, Hangul and punctuation need no second layer of quoting; a path
-    given to a config group (`data=DIR`) means that group's `path` option.
+    A path given to a config group (`data=DIR`) means that group's `path` option.
     """
     key, equals, value = word.partition("=")
     if not equals:
         raise UserError(f"'{word}' is no option; options are written key=value, see --help")
     bare = key.lstrip("+~")
+    try:
+        word.encode()
+    except UnicodeEncodeError:
+        raise UserError(f"{bare}: the value is not valid UTF-8") from None
     choices = _groups(config_dir).get(bare)
     if choices is not None:
-        if value in choices or value == "null":
+        if value in choices:
             return word
         if f"{bare}.path" not in known:
             raise UserError(
@@ -127,9 +131,24 @@ def _prepare_override(word: str, known: dict[str, Option], config_dir: Path | No
             raise UserError(f"{bare} has parts, set one of them: {', '.join(inner)}")
         candidates = names if "." in bare else [*names, *_groups(config_dir)]
         raise UserError(f"unknown option '{bare}'{nearest(bare, candidates)}; --help lists all")
-    if known[bare].type is str and not (len(value) > 1 and value[0] == value[-1] and value[0] in "'\""):
-        value = "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
     return f"{key}={value}"
+
+
+def _is_text(override: str, known: dict[str, Option]) -> bool:
+    """True for a checked override of a string option, which Hydra's grammar must not read."""
+    option = known.get(override.partition("=")[0])
+    return option is not None and option.type is str
+
+
+def _set_text(config: Any, override: str) -> None:
+    """Put the value of a string option into the composed config exactly as it was typed."""
+    from omegaconf import OmegaConf
+
+    key, _, value = override.partition("=")
+    if value == "???":
+        raise UserError(f"{key}=??? is a placeholder, not a value")
+    literal = re.sub(r"(\\*)\$\{", lambda found: 2 * found[1] + "\\${", value)
+    OmegaConf.update(config, key, literal)
 
 
 def compose(
@@ -163,7 +182,10 @@ def compose(
     )
     try:
         with start:
-            config = hydra_compose(config_name=config_name, overrides=overrides)
+            texts = [override for override in overrides if _is_text(override, known)]
+            config = hydra_compose(config_name, [o for o in overrides if o not in texts])
+            for override in texts:
+                _set_text(config, override)
             missing = sorted(OmegaConf.missing_keys(config))
             if missing:
                 needed = "; ".join(f"{key}=... ({known[key].meaning})" for key in missing)
@@ -200,6 +222,8 @@ def run_door(
     try:
         show = "--cfg" in words
         config = compose(schema, [w for w in words if w != "--cfg"], config_dir, config_name)
+        if show and rank > 0:
+            sys.exit(0)
         if show:
             from omegaconf import OmegaConf
 

@@ -9,6 +9,7 @@ the raw text.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import json
 import os
@@ -22,6 +23,8 @@ from onnuri import __version__
 from onnuri.errors import UserError
 
 FILE_NAME = "manifest.json"
+UNFINISHED = "unfinished"
+"""In a folder that is being built: the hash of what was asked for, and the lock of who builds it."""
 SCHEMA_VERSION = 1
 
 
@@ -72,7 +75,7 @@ def hash_file(path: Path) -> str:
 
 def list_files(folder: Path) -> dict[str, dict[str, Any]]:
     """Every file below `folder` but the manifest, with size and sha256."""
-    paths = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != FILE_NAME)
+    paths = sorted(p for p in folder.rglob("*") if p.is_file() and p.name not in (FILE_NAME, UNFINISHED))
     return {
         path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": hash_file(path)}
         for path in paths
@@ -140,29 +143,58 @@ def up_to_date(
 
 
 @contextlib.contextmanager
-def building(output: str | Path) -> Iterator[Path]:
-    """A fresh folder beside `output`, moved into its place when the block ends without an error.
+def building(output: str | Path, kind: str, request: str = "") -> Iterator[Path]:
+    """A folder beside `output`, moved into its place when the block ends without an error.
 
-    The block must call `seal` on it. An `output` that exists and is not ours is never touched:
-    UserError. A half-built folder left by an interrupted run is thrown away.
+    The block must call `seal` on it. Only an `output` that is missing, empty, or a folder of the same kind
+    made by this project is ever replaced; anything else is a UserError, and so is a second process that
+    builds the same output. A half-built folder left by an interrupted run is thrown away, unless it was
+    for the same `request` (a hash): then the block finds it as it was and goes on with it.
     """
-    output = Path(output)
-    if output.exists() and not (output / FILE_NAME).is_file() and any_content(output):
-        raise UserError(f"{output} exists and was not made by onnuri; choose another output")
+    output = Path(output).resolve()
+    if output.exists() and any_content(output) and kind_of(output) != kind:
+        raise UserError(f"{output} exists and is no {kind} folder made by onnuri; choose another output")
     partial = output.with_name(output.name + ".partial")
-    if partial.exists():
-        shutil.rmtree(partial)
+    marker = partial / UNFINISHED
     try:
-        partial.mkdir(parents=True)
+        with _lock(marker):
+            if not request or marker.read_text(encoding="utf-8") != request:
+                for path in partial.iterdir():
+                    if path != marker:
+                        shutil.rmtree(path) if path.is_dir() else path.unlink()
+            marker.write_text(request, encoding="utf-8")
+            yield partial
+            if not (partial / FILE_NAME).is_file():
+                raise RuntimeError(f"{partial} was not sealed")
+            marker.unlink()
+            if output.exists():
+                shutil.rmtree(output)
+            partial.replace(output)
     except OSError as error:
-        raise UserError(f"cannot write to {partial}: {error.strerror}") from None
-    yield partial
-    if not (partial / FILE_NAME).is_file():
-        raise RuntimeError(f"{partial} was not sealed")
-    if output.exists():
-        shutil.rmtree(output)
-    partial.replace(output)
+        raise UserError(f"{error.filename or partial}: {error.strerror or error}") from error
     sync(output.parent)
+
+
+@contextlib.contextmanager
+def _lock(marker: Path) -> Iterator[None]:
+    """Hold an advisory lock on a file that is made, with its folder, when it is missing."""
+    marker.parent.mkdir(parents=True, exist_ok=True)
+    with marker.open("a", encoding="utf-8") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"{marker.parent} is being written by another process") from None
+        yield
+
+
+def kind_of(folder: Path) -> str:
+    """The kind in the manifest of a folder that this project made, whatever its version; else ""."""
+    try:
+        content = json.loads((folder / FILE_NAME).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return ""
+    ours = isinstance(content, dict) and str(content.get("producer", "")).startswith("onnuri ")
+    return str(content.get("kind", "")) if ours else ""
 
 
 def any_content(path: Path) -> bool:

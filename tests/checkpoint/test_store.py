@@ -60,6 +60,8 @@ def test_damaged_newest_falls_back_and_is_said(run_dir: Path, sample: Sample) ->
     assert "step-0000010 is not used" in output
     lines = [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines if "loss" in line] == list(range(1, 13))
+    assert [f.name for f in list_checkpoints(run_dir)] == ["step-0000012", "step-0000005"]
+    assert len(list((run_dir / "checkpoints").glob("*.unused-0"))) == 2
     for folder in list_checkpoints(run_dir):
         next(folder.glob("*.safetensors")).unlink()
     with pytest.raises(UserError, match=r"no checkpoint in .* is whole"):

@@ -104,6 +104,7 @@ def test_folder_loads_without_this_project(trained: tuple[Path, Path]) -> None:
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     assert result.stdout.split()[0] in ("Qwen3ForCausalLM", "LlamaForCausalLM")
+    assert AutoTokenizer.from_pretrained(folder).model_max_length == 64
     assert {p.suffix for p in folder.iterdir()} == {".json", ".safetensors", ".md"}
     assert AutoConfig.from_pretrained(folder).max_position_embeddings == 64
 
@@ -149,7 +150,7 @@ def test_mistakes_are_one_line(trained: tuple[Path, Path], tmp_path: Path) -> No
     cases = {
         ("checkpoint=/no/such", f"output={tmp_path / 'a'}"): "does not exist",
         (f"checkpoint={tmp_path / 'empty'}", f"output={tmp_path / 'a'}"): "neither a run directory nor",
-        (f"checkpoint={trained[0]}", f"output={mine}"): "was not made by onnuri",
+        (f"checkpoint={trained[0]}", f"output={mine}"): "no model folder made by onnuri",
         (f"checkpoint={trained[0]}", f"output={tmp_path / 'a'}", "dtype=int3"): "dtype",
     }
     for words, message in cases.items():

@@ -36,6 +36,15 @@ def newest_verified(run_dir: Path) -> tuple[Path, Manifest, list[str]] | None:
     return None
 
 
+def set_aside(run_dir: Path, after_step: int) -> None:
+    """Rename checkpoints of later steps than the one a run goes on from, so that none of them is ever
+    taken for the newest, or kept instead of a good one."""
+    for folder in list_checkpoints(run_dir):
+        if step_of(folder) > after_step:
+            number = sum(1 for _ in folder.parent.glob(f"{folder.name}.unused-*"))
+            folder.replace(folder.with_name(f"{folder.name}.unused-{number}"))
+
+
 def step_of(folder: Path) -> int:
     """The optimizer step a checkpoint folder is named after."""
     return int(folder.name.removeprefix("step-"))

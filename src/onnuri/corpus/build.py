@@ -29,7 +29,7 @@ def build(config: CorpusConfig) -> int:
     if manifest.up_to_date(config.output, "corpus", settings, inputs):
         print(f"{config.output} is up to date")
         return 0
-    with manifest.building(config.output) as folder:
+    with manifest.building(config.output, "corpus") as folder:
         counts = _write(folder, plan, parts)
         manifest.write_json(folder / "report.json", counts)
         manifest.seal(folder, "corpus", settings, inputs, counts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +27,19 @@ def evaluate(config: EvaluateConfig) -> int:
         "max_documents": config.max_documents,
     }
     result = stored_result(output, request)
-    if result is None:
-        result = {"request": request, **score(config)}
-        try:
-            manifest.write_json(output, result)
-        except OSError as error:
-            raise UserError(f"cannot write {output}: {error.strerror}") from None
+    if result is not None:
+        print(table(result))
+        return 0
+    if not output.parent.is_dir() or not os.access(output.parent, os.W_OK):
+        raise UserError(
+            f"output={output}: folder {output.parent} cannot be written to; choose another output"
+        )
+    result = {"request": request, **score(config)}
     print(table(result))
+    try:
+        manifest.write_json(output, result)
+    except OSError as error:
+        raise UserError(f"cannot write {output}: {error.strerror}") from None
     return 0
 
 
@@ -47,12 +54,16 @@ def model_identity(folder: Path) -> str:
 
 
 def stored_result(path: Path, request: dict[str, Any]) -> dict[str, Any] | None:
-    """The result in `path` if it answers `request`."""
-    try:
-        result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    """The result in `path` if it answers `request`. Raises UserError if the file is no result of ours."""
+    if not path.exists():
         return None
-    return result if result.get("request") == request else None
+    try:
+        result = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        result = None
+    if not isinstance(result, dict) or "request" not in result:
+        raise UserError(f"output={path} exists and is no evaluation; choose another output")
+    return result if result["request"] == request else None
 
 
 def score(config: EvaluateConfig) -> dict[str, Any]:

@@ -17,9 +17,7 @@ from onnuri.export.config import ExportConfig
 from onnuri.export.model_card import model_card
 from onnuri.manifest import Manifest
 from onnuri.model.config import ModelConfig
-from onnuri.train.run_plan import RUN_FILE, read_run_file
-
-TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
+from onnuri.train.run_plan import DATA_FOLDER, RUN_FILE, read_run_file
 
 
 @dataclass
@@ -52,7 +50,7 @@ class Source:
 def find_source(path: str) -> Source:
     """The checkpoint to export: the newest whole one of a run, or the one named.
 
-    Raises UserError if there is none, if it is damaged, or if the run's shards are gone.
+    Raises UserError if there is none, if it is damaged, or if the run does not describe its own shards.
     """
     folder = Path(path)
     if not folder.is_dir():
@@ -72,10 +70,10 @@ def find_source(path: str) -> Source:
         folder, checkpoint, problems = found
         for problem in problems:
             print(problem)
-    tokens_folder = Path(run["config"]["data"]["path"])
+    tokens_folder = run_dir / DATA_FOLDER
     tokens = manifest.read(tokens_folder, "tokens")
     if tokens.identity != run["data"]:
-        raise UserError(f"{tokens_folder} holds other shards than those {run_dir} was trained on")
+        raise UserError(f"{tokens_folder} describes other shards than those {run_dir} was trained on")
     return Source(folder, checkpoint, run, tokens, tokens_folder)
 
 
@@ -87,7 +85,7 @@ def export(config: ExportConfig) -> int:
     if manifest.up_to_date(config.output, "model", settings, inputs):
         print(f"{config.output} is up to date")
         return 0
-    with manifest.building(config.output) as partial:
+    with manifest.building(config.output, "model") as partial:
         write_weights(source, partial, config)
         write_texts(source, partial, config)
         model, length = source.model, source.run["config"]["data"]["sequence_length"]
@@ -158,8 +156,10 @@ def write_texts(source: Source, output: Path, config: ExportConfig) -> None:
     from onnuri.model.huggingface import hf_config
 
     length = source.run["config"]["data"]["sequence_length"]
-    for name in TOKENIZER_FILES:
-        shutil.copyfile(source.tokens_folder / "tokenizer" / name, output / name)
+    folder = source.tokens_folder / "tokenizer"
+    shutil.copyfile(folder / "tokenizer.json", output / "tokenizer.json")
+    described = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
+    manifest.write_json(output / "tokenizer_config.json", described | {"model_max_length": length})
     tokenizer = json.loads((output / "tokenizer.json").read_text(encoding="utf-8"))
     special = {token["content"]: token["id"] for token in tokenizer["added_tokens"]}
     separator, pad = source.tokens.counts["separator"], special["<|pad|>"]

@@ -13,6 +13,9 @@ from onnuri.export.load import check_model_folder, load_model
 from onnuri.generate.config import GenerateConfig
 from onnuri.tokenizer.stream import Utf8Stream
 
+GREEDY_BELOW = 1e-4
+"""Temperatures that would only overflow the logits."""
+
 
 def generate(config: GenerateConfig) -> int:
     """Print each prompt and its continuation while it is written. Returns the exit status."""
@@ -23,7 +26,8 @@ def generate(config: GenerateConfig) -> int:
         stream = Utf8Stream(tokenizer.backend_tokenizer)
         ids = tokenizer(prompt, add_special_tokens=False)["input_ids"]
         print(prompt, end="", flush=True)
-        for token in continuation(model, [tokenizer.bos_token_id, *ids], tokenizer.eos_token_id, config):
+        first = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
+        for token in continuation(model, [first, *ids], tokenizer.eos_token_id, config):
             print(stream.push(token), end="", flush=True)
         print(stream.finish(), end="\n\n" if len(prompts) > 1 else "\n", flush=True)
     return 0
@@ -64,7 +68,7 @@ def continuation(model: Any, tokens: list[int], eos: int, config: GenerateConfig
 
 def choose(logits: torch.Tensor, config: GenerateConfig, generator: torch.Generator) -> int:
     """One token id from logits [V]: temperature, then top-k, then top-p (Holtzman et al., 1904.09751)."""
-    if config.temperature == 0:
+    if config.temperature < GREEDY_BELOW:
         return int(logits.argmax())
     ranked, order = (logits / config.temperature).sort(descending=True)
     if config.top_k:

@@ -40,6 +40,11 @@ class ModelConfig:
     """Rows of logits held at once in the loss; 0: all. Set 1024 or so when vocabulary x tokens is large."""
 
     def __post_init__(self) -> None:
+        for name in ("hidden_size", "num_layers", "num_heads", "num_kv_heads", "head_size", "ffn_size"):
+            if getattr(self, name) < 1:
+                raise UserError(f"model.{name}={getattr(self, name)} must be at least 1")
+        if self.vocab_size < 0 or self.loss_chunk_size < 0:
+            raise UserError("model.vocab_size and model.loss_chunk_size must be at least 0")
         if self.num_heads % self.num_kv_heads:
             raise UserError(
                 f"model.num_heads={self.num_heads} must be a multiple of "

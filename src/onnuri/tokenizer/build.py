@@ -26,16 +26,20 @@ def build(config: TokenizerConfig) -> int:
 
     from onnuri.tokenizer.bpe import tokenizer_config, train_bpe
 
-    documents = tqdm(
-        (batch["text"] for batch in read_documents(config.input, "train", ["text"])),
-        desc="reading",
-        unit="batch",
-        disable=None,
-    )
-    tokenizer = train_bpe(iter(documents), config.vocab_size, config.min_frequency)
-    size = tokenizer.get_vocab_size()
-    fertility = tokens_per_character(config.input, tokenizer)
-    with manifest.building(config.output) as partial:
+    if not any(
+        entry["documents"] > entry["heldout_documents"] for entry in corpus.counts["sources"].values()
+    ):
+        raise UserError(f"{config.input} has no training documents")
+    with manifest.building(config.output, "tokenizer") as partial:
+        documents = tqdm(
+            (batch["text"] for batch in read_documents(config.input, "train", ["text"])),
+            desc="reading",
+            unit="batch",
+            disable=None,
+        )
+        tokenizer = train_bpe(iter(documents), config.vocab_size, config.min_frequency)
+        size = tokenizer.get_vocab_size()
+        fertility = tokens_per_character(config.input, tokenizer)
         tokenizer.save(str(partial / "tokenizer.json"))
         manifest.write_json(partial / "tokenizer_config.json", tokenizer_config())
         counts = {"vocab_size": size, "tokens_per_character": fertility}

@@ -24,6 +24,8 @@ class TokenizerConfig:
 
     def __post_init__(self) -> None:
         check_choice("algorithm", self.algorithm, ("bpe",))
+        if self.min_frequency < 1:
+            raise UserError(f"min_frequency={self.min_frequency} must be at least 1")
         if self.vocab_size < 320:
             raise UserError(
                 f"vocab_size={self.vocab_size} must be at least 320: 256 bytes and special tokens"

@@ -29,7 +29,7 @@ def pack(config: PackConfig) -> int:
     if manifest.up_to_date(config.output, "tokens", settings, inputs):
         print(f"{config.output} is up to date")
         return 0
-    with manifest.building(config.output) as partial:
+    with manifest.building(config.output, "tokens") as partial:
         counts = write_shards(config, corpus, partial)
         counts["tokenizer_sha256"] = tokenizer.files["tokenizer.json"]["sha256"]
         manifest.seal(partial, "tokens", settings, inputs, counts)

@@ -19,6 +19,10 @@ class DataConfig:
     seed: int = 0
     """Keys the order of windows; the same seed gives the same batches on any number of ranks."""
 
+    def __post_init__(self) -> None:
+        if self.sequence_length < 1 or self.seed < 0:
+            raise UserError("data.sequence_length must be at least 1, data.seed at least 0")
+
 
 @dataclass
 class OptimConfig:
@@ -37,6 +41,12 @@ class OptimConfig:
     gradient_clipping: float = 1.0
     """Largest global gradient norm; 0 turns clipping off."""
 
+    def __post_init__(self) -> None:
+        if self.lr < 0 or self.eps <= 0 or self.weight_decay < 0 or self.gradient_clipping < 0:
+            raise UserError("needed: optim.lr, weight_decay, gradient_clipping at least 0, eps above 0")
+        if not (0 <= self.beta1 < 1 and 0 <= self.beta2 < 1):
+            raise UserError("needed: optim.beta1 and optim.beta2 at least 0 and below 1")
+
 
 @dataclass
 class ScheduleConfig:
@@ -53,6 +63,10 @@ class ScheduleConfig:
 
     def __post_init__(self) -> None:
         check_choice("schedule.name", self.name, ("wsd", "cosine", "constant"))
+        if self.warmup_steps < 0 or not 0 <= self.decay_fraction <= 1 or not 0 <= self.final_lr_ratio <= 1:
+            raise UserError(
+                "needed: schedule.warmup_steps at least 0, decay_fraction and final_lr_ratio from 0 to 1"
+            )
 
 
 @dataclass
@@ -78,6 +92,9 @@ class TrainConfig:
         for name in ("steps", "global_batch_size", "validation_tokens"):
             if getattr(self, name) < 1:
                 raise UserError(f"train.{name}={getattr(self, name)} must be at least 1")
+        for name in ("validate_every", "checkpoint_every", "keep_checkpoints"):
+            if getattr(self, name) < 0:
+                raise UserError(f"train.{name}={getattr(self, name)} must be at least 0")
 
 
 @dataclass
@@ -99,6 +116,11 @@ class EngineConfig:
 
     def __post_init__(self) -> None:
         check_choice("engine.precision", self.precision, ("auto", "bf16", "fp32"))
+        for name in ("micro_batch_size", "threads_per_rank"):
+            if getattr(self, name) < 0:
+                raise UserError(f"engine.{name}={getattr(self, name)} must be at least 0")
+        if self.bucket_size < 1 or self.timeout_minutes <= 0:
+            raise UserError("engine.bucket_size and engine.timeout_minutes must be above 0")
         if self.stage not in (0, 1, 2, 3):
             raise UserError(f"engine.stage={self.stage} is not known; allowed: 0, 1, 2, 3")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -20,7 +21,7 @@ import torch.distributed as dist
 
 from onnuri import manifest
 from onnuri.checkpoint import store, zero_state
-from onnuri.checkpoint.listing import list_checkpoints, newest_verified
+from onnuri.checkpoint.listing import list_checkpoints, newest_verified, set_aside
 from onnuri.config import to_dict
 from onnuri.errors import UserError
 from onnuri.tokens.loader import Loader
@@ -33,7 +34,7 @@ from onnuri.train.engine import (
 )
 from onnuri.train.metrics import Metrics
 from onnuri.train.ownership import lock_run_dir
-from onnuri.train.run_plan import RUN_FILE, RunPlan, run_record
+from onnuri.train.run_plan import DATA_FOLDER, RUN_FILE, RunPlan, check_same_run, run_record
 from onnuri.train.schedule import lr_multiplier
 from onnuri.train.validate import Validation
 
@@ -41,15 +42,18 @@ STOPPED_BY_SIGNAL = 143
 
 
 class StopRequest:
-    """Remembers a SIGTERM until the step is over, so that the ranks can stop together."""
+    """Remembers SIGTERM (a scheduler) or SIGINT (Ctrl-C) until the step is over, so that the ranks can
+    stop together."""
 
     def __init__(self) -> None:
         self.received = False
-        self._before = signal.signal(signal.SIGTERM, self._remember)
+        numbers = (signal.SIGTERM, signal.SIGINT)
+        self._before = {number: signal.signal(number, self._remember) for number in numbers}
 
     def close(self) -> None:
-        """Let SIGTERM end the process again."""
-        signal.signal(signal.SIGTERM, self._before)
+        """Let signals do what they did before."""
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
 
     def _remember(self, number: int, frame: FrameType | None) -> None:
         self.received = True
@@ -58,7 +62,7 @@ class StopRequest:
 def train(plan: RunPlan) -> int:
     """Run a plan to its last step, on every rank. Returns the exit status.
 
-    0: trained, and the last checkpoint is on disk. 143: stopped by SIGTERM with everything saved.
+    0: trained, and the last checkpoint is on disk. 143: stopped by a signal with everything saved.
     Raises UserError when the loss or the gradient is not finite: nothing is saved then, and the message
     names the last good checkpoint.
     """
@@ -135,7 +139,7 @@ def train(plan: RunPlan) -> int:
             if stopping and not last:
                 if metrics:
                     metrics.say(
-                        f"stopped by SIGTERM after step {step}; checkpoint saved, same command resumes"
+                        f"stopped by a signal after step {step}; checkpoint saved, same command resumes"
                     )
                 return STOPPED_BY_SIGNAL
     if plan.rank == 0:
@@ -163,6 +167,8 @@ def open_run(plan: RunPlan, cleanup: contextlib.ExitStack) -> Path:
         try:
             run_dir.mkdir(parents=True, exist_ok=True)
             cleanup.enter_context(lock_run_dir(run_dir))
+            check_same_run(config, plan.data)
+            keep_description(plan, run_dir)
             manifest.write_json(run_dir / RUN_FILE, run_record(config, plan.data))
         except OSError as error:
             problem = f"cannot write to run_dir={run_dir}: {error.strerror}"
@@ -172,6 +178,13 @@ def open_run(plan: RunPlan, cleanup: contextlib.ExitStack) -> Path:
     if problem:
         raise UserError(problem)
     return run_dir
+
+
+def keep_description(plan: RunPlan, run_dir: Path) -> None:
+    """Copy what an export needs of the shards, their manifest and tokenizer, into the run directory."""
+    source, kept = Path(plan.config.data.path), run_dir / DATA_FOLDER
+    shutil.copytree(source / "tokenizer", kept / "tokenizer", dirs_exist_ok=True)
+    shutil.copyfile(source / manifest.FILE_NAME, kept / manifest.FILE_NAME)
 
 
 def resume(engine: Any, loader: Loader, run_dir: Path) -> tuple[int, list[str]]:
@@ -194,6 +207,8 @@ def resume(engine: Any, loader: Loader, run_dir: Path) -> tuple[int, list[str]]:
     store.load(folder, tensors)
     step = int(found.settings["step"])
     zero_state.restore(engine, tensors, step)
+    if dist.get_rank() == 0:
+        set_aside(run_dir, step)
     return step, notes
 
 

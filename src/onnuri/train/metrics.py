@@ -48,6 +48,9 @@ class Metrics:
     def log_validation(self, step: int, bits_per_byte: dict[str, float]) -> None:
         """Record bits per byte by language."""
         self._write({"step": step, "bits_per_byte": bits_per_byte})
+        if not bits_per_byte:
+            self.say(f"step {step}: no held-out documents to validate on")
+            return
         shown = ", ".join(f"{language} {value:.3f}" for language, value in bits_per_byte.items())
         self.say(f"step {step}: held-out bits per byte: {shown}")
 
@@ -165,7 +168,7 @@ def draw_losses(run_dir: Path) -> None:
         points = [(v["step"], v["bits_per_byte"][language]) for v in validations]
         right.plot(*zip(*points, strict=True), marker="o", markersize=3, label=language)
     right.set(xlabel="step", ylabel="held-out bits per byte")
-    if validations:
+    if any(line["bits_per_byte"] for line in validations):
         right.legend()
     for axes in (left, right):
         axes.grid(alpha=0.3)

@@ -21,7 +21,9 @@ from onnuri.train.config import PretrainConfig
 from onnuri.train.ownership import LOCK_FILE
 
 RUN_FILE = "run.json"
-BEGINNINGS = {LOCK_FILE, RUN_FILE + ".tmp"}
+DATA_FOLDER = "data"
+"""In a run directory: manifest and tokenizer of the shards it was trained on."""
+BEGINNINGS = {LOCK_FILE, DATA_FOLDER, RUN_FILE + ".tmp"}
 """All that a run killed in its first instant can leave in its directory."""
 CAN_CHANGE = (
     "run_dir",
@@ -71,6 +73,7 @@ def make_plan(config: PretrainConfig) -> RunPlan:
     that do not divide, and a run directory of another config.
     """
     data = manifest.read(config.data.path, "tokens")
+    manifest.verify(config.data.path, data, contents=False)
     check_tokenizer(config, data)
     vocab_size = int(data.counts["vocab_size"])
     if config.model.vocab_size == 0:
@@ -80,11 +83,7 @@ def make_plan(config: PretrainConfig) -> RunPlan:
             f"model.vocab_size={config.model.vocab_size} is below the tokenizer's {vocab_size} tokens"
         )
     world_size = int(os.environ.get("WORLD_SIZE", "1"))
-    stored = None
-    if config.run_dir:
-        stored = read_run_file(Path(config.run_dir))
-        if stored is not None and list_checkpoints(Path(config.run_dir)):
-            check_same_run(config, data, stored)
+    stored = check_same_run(config, data) if config.run_dir else None
     return RunPlan(
         config=config,
         data=data,
@@ -141,16 +140,25 @@ def read_run_file(run_dir: Path) -> dict[str, Any] | None:
             raise UserError(f"run_dir={run_dir} exists and is not a run directory; choose another")
         return None
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
+        stored = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise UserError(f"{path} is damaged ({error})") from None
+    if not isinstance(stored, dict) or not {"config", "data", "code"} <= stored.keys():
+        raise UserError(
+            f"run_dir={run_dir} is not a run directory: its {RUN_FILE} is not ours; choose another"
+        )
+    return stored
 
 
-def check_same_run(config: PretrainConfig, data: Manifest, stored: dict[str, Any]) -> None:
-    """Raise UserError naming the first setting that would change the course of the stored run.
+def check_same_run(config: PretrainConfig, data: Manifest) -> dict[str, Any] | None:
+    """`run.json` of the run directory, None for a fresh one.
 
-    `engine.precision=auto` takes what the run was started with.
+    `engine.precision=auto` takes what the run was started with. Raises UserError naming the first setting
+    that would change the course of the run, once it has a checkpoint.
     """
+    stored = read_run_file(Path(config.run_dir))
+    if stored is None or not list_checkpoints(Path(config.run_dir)):
+        return stored
     precision = stored["config"]["engine"]["precision"]
     if config.engine.precision == "auto":
         config.engine.precision = precision
@@ -168,6 +176,7 @@ def check_same_run(config: PretrainConfig, data: Manifest, stored: dict[str, Any
             f"run_dir={config.run_dir} was started on other data than {config.data.path} holds now; "
             "choose another run_dir, or give it the old shards to resume"
         )
+    return stored
 
 
 def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
