@@ -105,7 +105,8 @@ def help_text(schema: type, description: str, config_dir: Path | None = None) ->
 def _prepare_override(word: str, known: dict[str, Option], config_dir: Path | None) -> str:
     """Check one command-line word: a known key, a known choice, valid text.
 
-    A path given to a config group (`data=DIR`) means that group's `path` option.
+    A path given to a config group (`data=DIR`) means that group's `path` option, and a value given to a
+    part that has a `name` (`engine=ray`) means that.
     """
     key, equals, value = word.partition("=")
     if not equals:
@@ -127,6 +128,8 @@ def _prepare_override(word: str, known: dict[str, Option], config_dir: Path | No
     names = list(known)
     if bare not in known:
         inner = [name for name in names if name.startswith(bare + ".")]
+        if f"{bare}.name" in inner:
+            return _prepare_override(f"{bare}.name={value}", known, config_dir)
         if inner:
             raise UserError(f"{bare} has parts, set one of them: {', '.join(inner)}")
         candidates = names if "." in bare else [*names, *_groups(config_dir)]

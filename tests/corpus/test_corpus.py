@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import shutil
 import subprocess
@@ -38,6 +39,11 @@ def run(*words: str) -> subprocess.CompletedProcess[str]:
 
 def make(*words: str) -> int:
     return build(compose(CorpusConfig, words))
+
+
+def unlike(number: int) -> str:
+    """A text that is no near duplicate of another number's."""
+    return "가나 " + hashlib.sha512(str(number).encode()).hexdigest()
 
 
 def write_lines(path: Path, records: list[dict]) -> None:
@@ -108,7 +114,7 @@ def test_sample_again_is_up_to_date(sample: Path) -> None:
 
 
 def test_same_content_under_another_root_gives_the_same_bytes(tmp_path: Path) -> None:
-    records = [{"id": number % 400, "text": f"{KOREAN} {number % 450}"} for number in range(900)]
+    records = [{"id": number % 400, "text": unlike(number % 450)} for number in range(900)]
     write_lines(tmp_path / "one" / "a" / "가.jsonl.gz", records[:500])
     write_lines(tmp_path / "one" / "b.jsonl", records[500:])
     shutil.copytree(tmp_path / "one", tmp_path / "other place")
@@ -144,7 +150,13 @@ def test_broken_input_is_rejected_with_a_reason_and_counted(tmp_path: Path) -> N
     (tmp_path / "in" / "whole.txt").write_text(unicodedata.normalize("NFD", "온누리 ① ﬁ"), encoding="utf-8")
     (tmp_path / "in" / "torn.txt.zst").write_bytes(b"no zstandard")
     assert (
-        make("recipe=local", f"input={tmp_path / 'in'}", f"output={tmp_path / 'out'}", "heldout_share=0")
+        make(
+            "recipe=local",
+            f"input={tmp_path / 'in'}",
+            f"output={tmp_path / 'out'}",
+            "heldout_share=0",
+            "stages=[]",
+        )
         == 0
     )
     counts = manifest.read(tmp_path / "out", "corpus").counts
@@ -176,7 +188,9 @@ def test_parquet_columns_are_taken_over_and_bad_rows_do_not_stop_it(tmp_path: Pa
 
 def test_hugging_face_folder_is_streamed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
-    records = [{"content": f"{text} {number}"} for number in range(50) for text in (KOREAN, ENGLISH)]
+    records = [
+        {"content": f"{text} {unlike(number)}"} for number in range(50) for text in (KOREAN, ENGLISH)
+    ]
     write_lines(tmp_path / "set" / "train.jsonl", records)
     words = ("recipe=hf", f"dataset={tmp_path / 'set'}", f"output={tmp_path / 'out'}")
     with pytest.raises(UserError, match=r"no column 'text'.*found: content"):
@@ -190,8 +204,9 @@ def test_hugging_face_folder_is_streamed(tmp_path: Path, monkeypatch: pytest.Mon
 def test_own_recipe_limits_held_out_share(tmp_path: Path) -> None:
     write_lines(tmp_path / "in.jsonl", [{"text": f"{KOREAN} {n}"} for n in range(4000)])
     own = tmp_path / "own.yaml"
-    entry = f"{{name: law, reader: files, input: {tmp_path / 'in.jsonl'}, license: CC0-1.0, lang: ko}}"
-    own.write_text(f"heldout_share: 0.1\nsources:\n  - {entry}\n")
+    entry = f"{{name: law, reader: files, input: {tmp_path / 'in.jsonl'}, license: CC0-1.0, "
+    entry += "legal_basis: open-licence, lang: ko}"
+    own.write_text(f"heldout_share: 0.1\nstages: []\nsources:\n  - {entry}\n")
     assert make(f"recipe={own}", f"output={tmp_path / 'a'}") == 0
     assert make(f"recipe={own}", f"output={tmp_path / 'b'}", "heldout_share=0.2") == 0
     few = {row["id"] for row in documents(tmp_path / "a", "documents/heldout-*")}
@@ -224,7 +239,8 @@ def test_mistakes_are_one_line_and_touch_nothing(tmp_path: Path, words: list[str
     (tmp_path / "in.csv").write_text("text\nx\n")
     (tmp_path / "key.yaml").write_text("sources: [{name: a, reader: python_topics, licence: MIT}]")
     (tmp_path / "package.yaml").write_text(
-        "sources: [{name: a, reader: package_json, package: no-such-package-here, files: '*', records: x}]"
+        "sources: [{name: a, reader: package_json, package: no-such-package-here, "
+        "files: '*', records: x, unverified: true}]"
     )
     output = tmp_path / "out"
     with pytest.raises(UserError, match=message) as caught:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import asdict
 from pathlib import Path
@@ -10,8 +11,8 @@ from typing import Any
 from tqdm import tqdm
 
 from onnuri import manifest
-from onnuri.corpus import files, huggingface, packages, python_library, recipe
-from onnuri.corpus.config import CorpusConfig
+from onnuri.corpus import files, huggingface, packages, python_library, recipe, report
+from onnuri.corpus.config import CorpusConfig, EngineConfig
 from onnuri.corpus.raw_text import Part
 from onnuri.corpus.recipe import Recipe, Source
 
@@ -29,9 +30,11 @@ def build(config: CorpusConfig) -> int:
     if manifest.up_to_date(config.output, "corpus", settings, inputs):
         print(f"{config.output} is up to date")
         return 0
-    with manifest.building(config.output, "corpus") as folder:
-        counts = _write(folder, plan, parts)
+    request = manifest.request_hash("corpus", settings, inputs)
+    with manifest.building(config.output, "corpus", request) as folder:
+        counts = _write(folder, plan, parts, config.engine)
         manifest.write_json(folder / "report.json", counts)
+        (folder / "report.html").write_text(report.page(counts, report.examples(folder)), encoding="utf-8")
         manifest.seal(folder, "corpus", settings, inputs, counts)
     print(summary(counts))
     return 0
@@ -68,25 +71,30 @@ def _find(source: Source) -> tuple[dict[str, Path], dict[str, str], list[Part]]:
     return found, {}, packages.parts(source, found)
 
 
-def _write(folder: Path, plan: Recipe, parts: list[Part]) -> dict[str, Any]:
+def _write(folder: Path, plan: Recipe, parts: list[Part], where: EngineConfig) -> dict[str, Any]:
     from onnuri.corpus import engine
-    from onnuri.corpus.store import Staging, Tally, write_shard
+    from onnuri.corpus.stages.pipeline import READ
+    from onnuri.corpus.store import Staging, write_shard
+    from onnuri.corpus.tally import Tally
 
+    engine.start(where.name, where.address)
     staging = Staging(folder / "staging")
+    with tqdm(desc="reading", unit=" documents", initial=staging.rows, disable=None) as progress:
+        for window, after in engine.windows(parts, staging.position):
+            staging.add(engine.processed(window, plan.stages), after)
+            progress.update(window.num_rows)
+            progress.set_postfix_str(_megabytes(staging.bytes), refresh=False)
+    names = [READ, *(stage.name for stage in plan.stages)]
+    copies = engine.verdicts(staging.files)
     tally = Tally()
-    with tqdm(desc="reading", unit=" documents", disable=None) as progress:
-        for batch in engine.prepared(parts):
-            staging.add(batch)
-            progress.update(batch.num_rows)
-    shards = staging.close()
-    repeated = engine.duplicates([name for shard in shards for name in shard]) if shards else None
-    for number, staged in enumerate(tqdm(shards, "writing", unit="shard", disable=None)):
-        ordered = engine.in_order(staged, repeated).to_arrow_iter(results_buffer_size=2)
-        write_shard(folder, number, ordered, plan.heldout_share, tally)
-    if not shards:
-        write_shard(folder, 0, [], plan.heldout_share, tally)
+    for number, ids in enumerate(tqdm(staging.id_ranges(), "writing", unit="shard", disable=None)):
+        done = staging.folder / f"tally-{number:05d}.json"
+        if not done.is_file():
+            ordered = engine.in_order(staging.files, copies, ids) if staging.files else iter(())
+            write_shard(folder, number, ordered, plan.heldout_share, done)
+        tally.add_json(json.loads(done.read_text(encoding="utf-8")))
     shutil.rmtree(staging.folder)
-    return tally.counts(staging.rows)
+    return tally.counts(staging.rows, names)
 
 
 def summary(counts: dict[str, Any]) -> str:

@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from onnuri.errors import UserError
+from onnuri.errors import UserError, check_choice
+
+
+@dataclass
+class EngineConfig:
+    """Where the work is done."""
+
+    name: str = "local"
+    """local: Daft on this machine; ray: the same code on a Ray cluster."""
+    address: str = ""
+    """engine=ray: address of the cluster, e.g. auto or ray://HOST:10001; empty starts one here."""
+
+    def __post_init__(self) -> None:
+        check_choice("engine", self.name, ("local", "ray"))
 
 
 @dataclass
@@ -26,9 +39,14 @@ class CorpusConfig:
     """recipe=hf: configuration (subset) of the dataset, where it has several."""
     dataset_split: str = "train"
     """recipe=hf: split of the dataset to read."""
+    stages: list[str] | None = None
+    """Stages to run, any of [normalise,describe,filter,pii,dedup]; they run in this order. Not given:
+    what the recipe says, or all."""
     heldout_share: float | None = None
     """Share of documents kept out of training, chosen by hash of the id. Not given: what the recipe
     says, or 0.02."""
+
+    engine: EngineConfig = field(default_factory=EngineConfig)
 
     def __post_init__(self) -> None:
         if self.heldout_share is not None and not 0 <= self.heldout_share < 1:

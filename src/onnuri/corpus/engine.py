@@ -6,17 +6,20 @@ but nothing holds its reading back: it has the whole input in memory before the 
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sys
-import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from onnuri.corpus import language
-from onnuri.corpus.raw_text import Part
+from onnuri.corpus.raw_text import SCHEMA, Part
+from onnuri.corpus.recipe import Stage
+from onnuri.corpus.stages import near_duplicates, pipeline
+from onnuri.corpus.store import Position
+from onnuri.errors import UserError
 
 os.environ["DAFT_ANALYTICS_ENABLED"] = "0"
 os.environ["DO_NOT_TRACK"] = "1"
@@ -29,70 +32,101 @@ from daft import DataType, Series, col
 from daft.functions import when
 
 WINDOW_BYTES = 32 << 20
-PREPARED = ("id", "digest", "text", "lang", "reason")
-PREPARED_TYPE = DataType.struct({name: DataType.string() for name in PREPARED})
-CARRIED_OVER = ("source", "license", "legal_basis", "url")
+STAGED_TYPE = DataType.from_arrow_type(pa.struct(list(pipeline.STAGED)))
 
 
-@daft.func.batch(return_dtype=PREPARED_TYPE)
-def prepare(origin: Series, text: Series, source: Series, lang: Series, problem: Series) -> Series:
-    """Give each raw row its id, its text in NFC, a digest of that text, a language and a reject reason.
+def start(name: str, address: str) -> None:
+    """Choose where Daft runs: in this process, or on a Ray cluster.
 
-    NFC composes Hangul syllables and leaves every character its meaning; NFKC would not.
+    Raises UserError when Ray is not installed or the cluster does not answer.
     """
-    names = zip(source.to_arrow().to_pylist(), origin.to_arrow().to_pylist(), strict=True)
-    ids = [hashlib.sha256(f"{name}\0{place}".encode()).hexdigest()[:32] for name, place in names]
-    texts = [unicodedata.normalize("NFC", value) for value in text.to_arrow().to_pylist()]
-    digests = [hashlib.blake2b(value.encode(), digest_size=16).hexdigest() for value in texts]
-    empty = [not value or value.isspace() for value in texts]
-    normal, given, problems = pa.array(texts, pa.large_string()), lang.to_arrow(), problem.to_arrow()
-    unknown = pc.equal(given, "")
-    if pc.any(unknown).as_py():
-        given = pc.if_else(unknown, language.detect(normal), given)
-    empty_reason = pc.if_else(pa.array(empty), "empty", "")
-    reasons = pc.if_else(pc.equal(problems, ""), empty_reason, problems)
-    columns = [pa.array(ids), pa.array(digests), normal, given, reasons]
-    large = [column.cast(pa.large_string()) for column in columns]
-    return Series.from_arrow(pa.StructArray.from_arrays(large, list(PREPARED)))
-
-
-def prepared(parts: list[Part]) -> Iterator[pa.RecordBatch]:
-    """Every raw row, prepared: batches of the columns in PREPARED and CARRIED_OVER."""
-    columns = [col(name) for name in ("origin", "text", "source", "lang", "problem")]
-    for window in windows(batch for part in parts for batch in part.read()):
-        rows = daft.from_arrow(window)
-        rows = rows.select(prepare(*columns).alias("row"), *(col(name) for name in CARRIED_OVER))
-        rows = rows.select(
-            *(col("row").get(name).alias(name) for name in PREPARED), *map(col, CARRIED_OVER)
+    if name != "ray":
+        return
+    try:
+        import ray
+    except ImportError:
+        raise UserError("engine=ray needs Ray: pip install -c constraints.txt 'onnuri[ray]'") from None
+    try:
+        ray.init(
+            address=address or None, log_to_driver=False, include_dashboard=False if not address else None
         )
-        yield from rows.to_arrow_iter()
+        daft.set_runner_ray(noop_if_initialized=True)
+    except Exception as error:
+        raise UserError(f"engine.address={address}: {' '.join(str(error).split())[:200]}") from None
 
 
-def windows(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
-    """The batches as tables of at least `WINDOW_BYTES`, the last one aside."""
+def windows(parts: Sequence[Part], start: Position) -> Iterator[tuple[pa.Table, Position]]:
+    """The input from `start` on, as tables of at least WINDOW_BYTES, and where each one ends."""
     waiting: list[pa.RecordBatch] = []
     size = 0
-    for batch in batches:
-        waiting.append(batch)
-        size += batch.nbytes
-        if size >= WINDOW_BYTES:
-            yield pa.Table.from_batches(waiting)
-            waiting, size = [], 0
+    for number in range(start.part, len(parts)):
+        for done, batch in enumerate(parts[number].read(), 1):
+            if number == start.part and done <= start.batch:
+                continue
+            waiting.append(batch)
+            size += batch.nbytes
+            if size >= WINDOW_BYTES:
+                yield pa.Table.from_batches(waiting), Position(number, done)
+                waiting, size = [], 0
     if waiting:
-        yield pa.Table.from_batches(waiting)
+        yield pa.Table.from_batches(waiting), Position(len(parts))
 
 
-def duplicates(staged: list[str]) -> daft.DataFrame:
-    """Ids of the rows whose text another row with a smaller id has too. Reads no text."""
-    good = daft.read_parquet(staged).where(col("reason") == "").select("id", "digest")
+def processed(window: pa.Table, stages: Sequence[Stage]) -> pa.Table:
+    """One window of raw rows taken through the stages: rows of pipeline.STAGED, in any order."""
+
+    @daft.func.batch(return_dtype=STAGED_TYPE)
+    def run(*columns: Series) -> Series:
+        arrays = [column.to_arrow().cast(pa.large_string()) for column in columns]
+        rows = pipeline.process(pa.table(arrays, schema=SCHEMA), stages).combine_chunks()
+        return Series.from_arrow(rows.to_struct_array().combine_chunks())
+
+    staged = daft.from_arrow(window).select(run(*map(col, SCHEMA.names)).alias("row"))
+    names = pipeline.STAGED.names
+    return staged.select(*(col("row").get(name).alias(name) for name in names)).to_arrow()
+
+
+def verdicts(staged: Sequence[Path]) -> pa.Table:
+    """Good rows that are copies of one that stays: id and reason. Reads no text.
+
+    Of equal texts the smallest id stays. Of near duplicates the longest stays, then the smallest id.
+    """
+    if not staged:
+        return pa.table({"id": pa.array([], pa.string()), "reason": pa.array([], pa.string())})
+    rows = daft.read_parquet([str(path) for path in staged])
+    good = rows.where((col("stage") == "") & col("digest").not_null())
+    good = good.select("id", "digest", "sketch", "canonical_size")
     first = good.groupby("digest").agg(col("id").min().alias("first_id"))
-    return good.join(first, on="digest").where(col("id") != col("first_id")).select("id").collect()
+    good = good.join(first, on="digest").sort("id").to_arrow()
+    again = pc.not_equal(good["id"], good["first_id"])
+    exact = good.filter(again)["id"]
+    single = good.filter(pc.invert(again))
+    ids = single["id"].combine_chunks()
+    sketches = b"".join(
+        chunk.buffers()[1][256 * chunk.offset : 256 * (chunk.offset + len(chunk))]
+        for chunk in single["sketch"].chunks
+    )
+    bands = np.frombuffer(sketches, "<u8").reshape(len(ids), near_duplicates.NUM_BANDS)
+    groups = near_duplicates.clusters(ids, bands)
+    sizes = single["canonical_size"].to_numpy()
+    stays = near_duplicates.keep(ids, bands, sizes, None, groups.representative)
+    near = ids.filter(pa.array(~stays))
+    reasons = ["duplicate"] * len(exact) + ["near duplicate"] * len(near)
+    return pa.table({"id": pa.chunked_array([*exact.chunks, near]), "reason": pa.array(reasons)})
 
 
-def in_order(staged: list[str], repeated: daft.DataFrame) -> daft.DataFrame:
-    """Rows of the staged files by id, with the reason "duplicate" set for the repeated ones."""
-    flagged = repeated.with_column("repeated", daft.lit(True))
-    rows = daft.read_parquet(staged).join(flagged, on="id", how="left")
-    reason = when(col("repeated").not_null(), daft.lit("duplicate")).otherwise(col("reason"))
-    rows = rows.with_column("reason", reason).exclude("repeated")
-    return rows.sort("id")
+def in_order(staged: Sequence[Path], copies: pa.Table, ids: tuple[str, str]) -> Iterator[pa.RecordBatch]:
+    """Staged rows with ids in [ids[0], ids[1]) by id; `copies` (see `verdicts`) are rejected."""
+    first, end = ids
+    rows = daft.read_parquet([str(path) for path in staged])
+    rows = rows.where((col("id") >= first) & (col("id") < end))
+    copies = copies.rename_columns(["id", "verdict"])
+    rows = rows.exclude("digest", "sketch").join(daft.from_arrow(copies), on="id", how="left")
+    copied = col("verdict").not_null()
+    rows = rows.with_columns(
+        {
+            "stage": when(copied, daft.lit("dedup")).otherwise(col("stage")),
+            "reason": when(copied, col("verdict")).otherwise(col("reason")),
+        }
+    )
+    return rows.sort("id").to_arrow_iter(results_buffer_size=2)

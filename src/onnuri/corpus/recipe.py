@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,12 @@ from onnuri.errors import UserError, check_choice, nearest
 
 RECIPE_FOLDER = Path(__file__).resolve().parents[3] / "data_recipes"
 DEFAULT_HELDOUT_SHARE = 0.02
-DESCRIPTION_KEYS = {"name", "reader", "license", "legal_basis", "lang", "url"}
+DESCRIPTION_KEYS = {
+    *("name", "reader", "license", "legal_basis", "unverified", "lang", "url"),
+    *("consent_id", "third_party_transfer", "collected_at"),
+}
+LEGAL_BASES = ("open-licence", "consent", "legitimate-interest", "public-data", "contract")
+"""Korean PIPA, articles 15 and 28; open-licence for text whose authors published it for any use."""
 READER_KEYS = {
     "files": {"input", "text_column"},
     "huggingface": {"dataset", "dataset_config", "dataset_split", "text_column"},
@@ -26,6 +31,15 @@ READER_KEYS = {
     "python_docstrings": {"max_bytes"},
 }
 REQUIRED_KEYS = {"input", "dataset", "package", "files", "records"}
+STAGES = ("normalise", "describe", "filter", "pii", "dedup")
+"""In the order they run."""
+STAGE_OPTIONS: dict[str, tuple[str, ...]] = {
+    "normalise": (),
+    "describe": (),
+    "filter": ("ko", "en"),
+    "pii": ("kinds", "style"),
+    "dedup": (),
+}
 OPTION = re.compile(r"\$\{(\w+)\}")
 
 
@@ -38,7 +52,15 @@ class Source:
     license: str = ""
     """SPDX expression, "" when unknown."""
     legal_basis: str = ""
-    """Why the text may be used, e.g. open-licence, contract, public-data."""
+    """Why the text may be used: one of LEGAL_BASES."""
+    unverified: bool = False
+    """Licence or legal basis may be missing; documents, manifest and model card then say so."""
+    consent_id: str = ""
+    """legal_basis consent: the record of the consent."""
+    third_party_transfer: str = ""
+    """Who else gets the text, and under which terms; "" for nobody."""
+    collected_at: str = ""
+    """When the text was collected, as ISO 8601."""
     lang: str = ""
     """Language of every document; "" lets the share of Hangul decide for each."""
     url: str = ""
@@ -58,11 +80,20 @@ class Source:
 
 
 @dataclass(frozen=True)
+class Stage:
+    """One stage of the pipeline, with the options that the recipe gives it."""
+
+    name: str
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Recipe:
-    """The sources of a corpus and the share of documents held out."""
+    """The sources of a corpus, what is done to their text, and the share of documents held out."""
 
     heldout_share: float
     sources: tuple[Source, ...]
+    stages: tuple[Stage, ...]
 
     def content(self) -> dict[str, Any]:
         """The recipe as JSON values without the places on this machine that it reads from."""
@@ -70,7 +101,8 @@ class Recipe:
         for source in sources:
             if Path(source["dataset"]).is_dir():
                 source["dataset"] = Path(source["dataset"]).resolve().name
-        return {"heldout_share": self.heldout_share, "sources": sources}
+        stages = [{stage.name: stage.options} for stage in self.stages]
+        return {"heldout_share": self.heldout_share, "sources": sources, "stages": stages}
 
 
 def load(name: str, options: Mapping[str, Any]) -> Recipe:
@@ -92,7 +124,7 @@ def load(name: str, options: Mapping[str, Any]) -> Recipe:
         or not content["sources"]
     ):
         raise UserError(f"recipe {path} needs a list named 'sources' with at least one source")
-    top_keys = ("heldout_share", "sources")
+    top_keys = ("heldout_share", "sources", "stages")
     for key in content:
         if key not in top_keys:
             raise UserError(f"recipe {path} has the unknown key '{key}'{nearest(str(key), top_keys)}")
@@ -114,7 +146,33 @@ def load(name: str, options: Mapping[str, Any]) -> Recipe:
         share = content.get("heldout_share", DEFAULT_HELDOUT_SHARE)
     if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share < 1:
         raise UserError(f"heldout_share={share} in recipe {path} must be a number at least 0 and below 1")
-    return Recipe(float(share), sources)
+    return Recipe(float(share), sources, _stages(content.get("stages"), options.get("stages"), path))
+
+
+def _stages(written: Any, chosen: list[str] | None, path: Path) -> tuple[Stage, ...]:
+    """The recipe's stages in their order, narrowed or widened to the ones chosen on the command line."""
+    stages: dict[str, Stage] = {}
+    for entry in written if written is not None else STAGES:
+        name, given = (
+            next(iter(entry.items())) if isinstance(entry, dict) and len(entry) == 1 else (entry, {})
+        )
+        check_choice(f"stages of recipe {path}", str(name), STAGES)
+        if not isinstance(given, dict | None):
+            raise UserError(f"recipe {path}: options of stage {name} must be a mapping, found {given!r}")
+        given = given or {}
+        for key in given:
+            if key not in STAGE_OPTIONS[name]:
+                raise UserError(
+                    f"recipe {path}: stage {name} has the unknown option '{key}'"
+                    f"{nearest(str(key), STAGE_OPTIONS[name])}"
+                )
+        stages[name] = Stage(name, given)
+    names = list(stages)
+    if chosen is not None:
+        for name in chosen:
+            check_choice("stages", name, STAGES)
+        names = chosen
+    return tuple(stages.get(name, Stage(name)) for name in STAGES if name in names)
 
 
 def _find(name: str) -> Path:
@@ -155,10 +213,19 @@ def _source(entry: Any, number: int, recipe: str, options: Mapping[str, Any], us
                 )
             used.add(option)
             value = options[option]
-        kind = int if key == "max_bytes" else str
-        if not isinstance(value, kind) or isinstance(value, bool):
+        kind = {"max_bytes": int, "unverified": bool}.get(key, str)
+        if not isinstance(value, kind) or isinstance(value, bool) != (kind is bool):
             raise UserError(f"{where}: {key} must be of type {kind.__name__}, found {value!r}")
         values[key] = value
+    if values.get("legal_basis"):
+        check_choice(f"{where}: legal_basis", values["legal_basis"], LEGAL_BASES)
+    if not values.get("unverified") and not (values.get("license") and values.get("legal_basis")):
+        lacking = "legal_basis" if values.get("license") else "license"
+        raise UserError(
+            f"{where} has no {lacking}; state license (SPDX) and legal_basis, or unverified: true"
+        )
+    if values.get("legal_basis") == "consent" and not values.get("consent_id"):
+        raise UserError(f"{where}: legal_basis consent needs a consent_id")
     for key in sorted(READER_KEYS[reader] & REQUIRED_KEYS):
         if not values.get(key):
             raise UserError(f"recipe={recipe} needs {key}=... ({_meaning(key)})")
