@@ -9,7 +9,7 @@ BUILD ?= build/sample
 RANKS ?= 2
 STEPS ?=
 SAMPLE_PACKAGES := chatterbot-corpus korean-rnd-regs-mcp
-PROMPTS := 연구개발기관은|연구개발비를 사용하려는|중앙행정기관의 장은|Return a
+PROMPTS := 연구개발기관은|연구개발비를 사용하려는|중앙행정기관의 장은
 
 export HF_HUB_OFFLINE := 1
 export DO_NOT_TRACK := 1

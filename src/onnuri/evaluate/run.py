@@ -73,7 +73,9 @@ def score(config: EvaluateConfig) -> dict[str, Any]:
 
     model, tokenizer = load_model(config.model, dtype="float32")
     tokens = [
-        tokenizer(text.text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+        tokenizer(text.text, add_special_tokens=False, split_special_tokens=True, verbose=False)[
+            "input_ids"
+        ]
         for text in texts
     ]
     nats = document_nats(
