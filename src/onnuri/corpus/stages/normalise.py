@@ -1,95 +1,178 @@
-"""One form for text that means the same, without ever losing a syllable or a digit.
+"""One spelling for what looks the same, and no noise, without losing a syllable or a digit.
 
-NFC, never NFKC (which turns ㅋ into a conjoining jamo). Then: one kind of line feed; control, invisible and
-bidirectional characters out; every kind of space is a space; no space at line ends, at most two inside a
-line (indentation stays, for code); at most one empty line; at most three of a jamo or a mark in a row
-(ㅋㅋㅋㅋㅋ, !!!!!) and two of a pair (ㅠㅜㅠㅜㅠㅜ); rules of -=_*# at most 80 long; a line that has no
-syllable and no digit at most twice in a row.
+Promises, each a property test: the Hangul syllables (U+AC00-D7A3) and the digits (category Nd) of
+the output are those of NFC(input), in the same order; doing it twice changes nothing more; NFD
+input gives the same as NFC input; a text comes out the same alone as in any batch.
 
-Promise: the complete Hangul syllables and the decimal digits of the result are those of NFC(text), in the
-same order. Normalising twice changes nothing more, and NFD input gives what NFC input gives.
+Rules, in this order:
+
+- NFC, never NFKC: NFKC turns ㅋ (U+314B) into the conjoining U+110F and halfwidth ﾡ into U+1100.
+- Out go control characters, U+FEFF, the soft hyphen, zero-width spaces, bidirectional controls.
+  ZWNJ and ZWJ stay after a letter of a script that shapes by them (Arabic, Indic, ...) and ZWJ
+  between emoji. Before a conjoining vowel or final any of these stays, for without it the
+  syllable before would become another one.
+- CR LF, CR, VT, FF, NEL, U+2028 and U+2029 are line ends. VT and FF are controls too, but to drop
+  them would join two words.
+- Every other Unicode space is a space, and so is a Hangul filler that holds no place in a
+  syllable block.
+- Blanks at the end of a line go. Indentation stays (code). Three spaces or more inside a line
+  become two, by which columns can still be told apart.
+- A run of one jamo or one mark of emphasis (ㅋ ㅠ ! ? ~ ^ …) or of one pair of jamo (ㅋㅎㅋㅎ) is cut
+  to three, a run of one character that draws rules, headings and leaders (- = # * _ . `) to six.
+  Commas, brackets, slashes and ★ stay: in CSV, code and ratings their number means something.
+- A line of such marks alone stands at most twice in a row. Lines with words are left to the
+  repetition rules of the filter, since to drop one would break the first promise.
+- One blank line at most between paragraphs, none at either end.
+
+Method: one NumPy pass over the code points finds the lines that some rule could change (clean
+prose has none), and the regular expressions see those lines only. They run over many lines at
+once.
 """
 
 from __future__ import annotations
 
 import re
-import sys
 import unicodedata
-from functools import cache
+from collections.abc import Sequence
+from itertools import chain
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from onnuri.corpus.stages.joined import BORDER, join, split
 
-REMOVED = (
-    "\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\u00ad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f"
-    "\ufeff\ufff9-\ufffb"
+JAMO = "\u1100-\u115e\u1161-\u11a7\u3131-\u3163\u3165-\u318e\uffa1-\uffdc"
+"""Conjoining initials and vowels, compatibility and halfwidth jamo, without the fillers."""
+EMPHASIS = "!?~^…‥！？～。、♡♥" + JAMO
+RULES = "-.=_*#`·─━═—―－"
+"""Insides of a regular expression's brackets. The hyphen comes first, or it would make a range."""
+MOST_EMPHASIS, MOST_RULES = 3, 6
+
+_JOINS_SYLLABLE = "\u1161-\u1175\u11a8-\u11c2"
+_SHAPED = "\u0600-\u0dff\u0f00-\u109f\u1780-\u18af\u1900-\u1cff\ua800-\ua95f"
+_SHAPED += "\ua980-\uabdf\ufb50-\ufdcf\ufe70-\ufefc\U00010a00-\U00011fff"
+_PICTURE = "\u2190-\u2bff\U0001f000-\U0001faff"
+
+CONTROLS = (
+    "\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\xad\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff"
 )
-"""Control characters but tab and line ends; soft hyphen; zero-width and bidirectional controls."""
-PLAIN = f"\x00-\x7f가-힣ㄱ-ㆎᄀ-ᇿ{BORDER}"
-"""Where a joiner (U+200C, U+200D) has no meaning beside it, unlike between emoji or Indic letters."""
-LINE_END = re.compile("\r\n?|[\x0b\x0c\x85\u2028\u2029]")
-JOINERS = re.compile(
-    f"(?:\\A|(?<=[{PLAIN}]))[\u200c\u200d]+|[\u200c\u200d]+(?=[{PLAIN}]|\\Z)|[\u200c\u200d]{{2,}}"
+JOINERS = "\u200c\u200d"
+LINE_ENDS = "\r\x0b\x0c\x85\u2028\u2029"
+SPACES = "\xa0\u1680\u2000-\u200a\u202f\u205f\u3000\u3164\uffa0"
+FILLERS = "\u115f\u1160"
+
+_INVISIBLE = re.compile(
+    rf"[{CONTROLS}{JOINERS}](?![{_JOINS_SYLLABLE}])"
+    rf"(?<!(?<=[{_SHAPED}])[{JOINERS}])(?<!(?<=[{_PICTURE}\ufe0f])\u200d(?=[{_PICTURE}]))"
 )
-SPACES = re.compile("[\u00a0\u115f\u1160\u1680\u2000-\u200a\u202f\u205f\u3000\u3164\uffa0]")
-TRAILING = re.compile(rf"(?<![ \t])[ \t]++(?=[\n{BORDER}]|\Z)")
-INNER = re.compile(" {3,}")
-LINE_FEEDS = re.compile("\n{3,}")
-EDGE = re.compile(f"\n{{0,2}}{BORDER}\n{{0,2}}")
-JAMO_RUN = re.compile(r"([ㄱ-ㆎ])\1{3,}")
-JAMO_PAIR = re.compile(r"([ㄱ-ㆎ])(?!\1)([ㄱ-ㆎ])(?:\1\2){2,}")
-MARK_RUN = re.compile(r"([!?.,~^;:·ㆍ…。、，！？～♥♡★☆])\1{3,}")
-RULE_RUN = re.compile(r"([-=_*#])\1{80,}")
-REPEATED_LINE = re.compile(
-    rf"(?:\A|(?<=[\n{BORDER}]))([^\n\d가-힣{BORDER}]{{1,200}})\n\1\n\1(?:\n\1)*+(?=[\n{BORDER}]|\Z)"
+_LINE_END = re.compile(f"[{LINE_ENDS}]")
+_SPACE = re.compile(
+    rf"[{SPACES}]|\u115f(?![\u1160-\u11a7\ud7b0-\ud7c6])|\u115f\u1160(?![\u11a8-\u11ff\ud7cb-\ud7fb])"
+    r"|\u1160(?<![\u1100-\u115f\ua960-\ua97c]\u1160)"
 )
+# Each starts with what it consumes and looks behind afterwards: sre then skips to the next candidate in its
+# fast loop. The look-behind for a second blank keeps a long run from being tried from each of its blanks.
+_TRAILING = re.compile(rf"[ \t](?<![ \t][ \t])[ \t]*+(?![^\n{BORDER}])")
+_WIDE_GAP = re.compile(rf"   (?<=[^ \t\n{BORDER}]   ) *")
+_EMPHASIS_RUN = re.compile(rf"([{EMPHASIS}])\1{{{MOST_EMPHASIS},}}")
+_RULE_RUN = re.compile(rf"([{RULES}])\1{{{MOST_RULES},}}")
+_PAIR_RUN = re.compile(rf"([{JAMO}][{JAMO}])\1{{{MOST_EMPHASIS},}}")
+# Without the backtick: to drop one fence of three would swap code and prose.
+_MARKS = (RULES + EMPHASIS).replace("`", "")
+_REPEATED_LINES = re.compile(
+    rf"([{_MARKS}](?<![^\n{BORDER}].)[{_MARKS} ]*+)(?:\n\1(?![^\n{BORDER}])){{2,}}+", re.DOTALL
+)
+_BLANK_LINES = re.compile(r"\n\n\n+")
 
+# Bits of a character. An end of a line is the bit above a blank, so that one shift lines the two up.
+_ODD, _MARK, _BLANK, _END, _INK = 1, 2, 4, 8, 16
+_PADDING = BORDER * 4
 
-@cache
-def _joining() -> frozenset[str]:
-    """Characters that can change what stands before them under NFC: marks, and second halves of a pair."""
-    joining = {chr(code) for code in range(sys.maxunicode + 1) if unicodedata.combining(chr(code))}
-    joining |= set(map(chr, (*range(0x1161, 0x1176), *range(0x11A8, 0x11C3))))
-    for code in range(sys.maxunicode + 1):
-        parts = unicodedata.decomposition(chr(code)).split()
-        if len(parts) == 2 and not parts[0].startswith("<"):
-            joining.add(chr(int(parts[1], 16)))
-    return frozenset(joining)
-
-
-REMOVED_RUN = re.compile(f"[{REMOVED}]+")
+Flags = npt.NDArray[np.uint8]
 
 
 def normalise(texts: pa.Array) -> pa.Array:
-    """The texts in their normal form; string array in, large string array out. Nulls become empty."""
-    text = join(texts)
+    """(D,) strings to (D,) large strings by the rules of this module. Nulls become empty texts."""
+    text = join(texts).replace("\r\n", "\n")
     if not unicodedata.is_normalized("NFC", text):
-        text = unicodedata.normalize("NFC", text)
-    text = LINE_END.sub("\n", text)
-    text = SPACES.sub(" ", text)
-    if REMOVED_RUN.search(text):
-        text = REMOVED_RUN.sub(_nothing, text)
-    if "\u200c" in text or "\u200d" in text:
-        text = JOINERS.sub(_nothing, text)
-    text = TRAILING.sub("", text)
-    text = INNER.sub(_spaces, text)
-    text = EDGE.sub(BORDER, LINE_FEEDS.sub("\n\n", text)).strip("\n")
-    text = MARK_RUN.sub(r"\1\1\1", text)
-    text = JAMO_PAIR.sub(r"\1\2\1\2", JAMO_RUN.sub(r"\1\1\1", text))
-    text = RULE_RUN.sub(lambda run: run[1] * 80, text)
-    text = REPEATED_LINE.sub(r"\1\n\1", text)
-    return split(text, len(texts))
+        # Text by text, as most are composed already and cost only the check. No border composes.
+        text = BORDER.join([unicodedata.normalize("NFC", part) for part in text.split(BORDER)])
+    text = _rewrite_lines(text)
+    text = _REPEATED_LINES.sub(r"\1\n\1", text)
+    text = _BLANK_LINES.sub("\n\n", text)
+    return pc.utf8_trim(split(text, len(texts)), characters="\n")
 
 
-def _nothing(found: re.Match[str]) -> str:
-    """Nothing; but a space where what follows would join another letter: 가 U+200B ᆨ is not 각."""
-    end = found.end()
-    return " " if found.string[end : end + 1] in _joining() and end < len(found.string) else ""
+def _table() -> Flags:
+    """(65536,) bits of each character of the basic plane."""
+    table = np.full(1 << 16, _INK, dtype=np.uint8)
+    for characters, bits in (
+        (CONTROLS + JOINERS + LINE_ENDS + SPACES + FILLERS, _ODD),
+        (RULES + EMPHASIS, _MARK | _INK),
+        (" \t", _BLANK),
+        ("\n" + BORDER, _END),
+    ):
+        for first, last in re.findall(r"(.)(?:-(.))?", characters, re.DOTALL):
+            table[ord(first) : ord(last or first) + 1] = bits
+    return table
 
 
-def _spaces(found: re.Match[str]) -> str:
-    """Two spaces inside a line; an indentation as it is."""
-    start = found.start()
-    inside = start > 0 and found.string[start - 1] not in f"\n\t{BORDER}"
-    return "  " if inside else found[0]
+_TABLE = _table()
+
+
+def _rewrite_lines(text: str) -> str:
+    """The text with the rules for single lines applied to every line that they could change."""
+    # The padding keeps each look at the next few characters inside the array.
+    codes = np.frombuffer((text + _PADDING).encode("utf-32-le"), dtype=np.uint32)
+    # Above the basic plane nothing has a rule; U+FFFF has none either.
+    flags = _TABLE[np.minimum(codes, 0xFFFF)]
+    places = np.flatnonzero(_candidates(codes, flags))
+    if not len(places):
+        return text
+    ends = np.flatnonzero(flags == _END)
+    lines = np.searchsorted(ends, places)
+    lines = lines[np.diff(lines, prepend=-1) != 0]
+    if len(lines) > len(ends) // 4:
+        # To cut out and put back so many lines would cost more than to run over them all.
+        return _rewrite(text)
+    line_starts = np.concatenate(([0], ends[:-1] + 1))[lines].tolist()
+    line_ends = ends[lines].tolist()
+    changed = _rewrite(BORDER.join([text[a:b] for a, b in zip(line_starts, line_ends, strict=True)]))
+    between = [text[a:b] for a, b in zip([0, *line_ends], [*line_starts, len(text)], strict=True)]
+    return _interleave(between, changed.split(BORDER))
+
+
+def _candidates(codes: npt.NDArray[np.uint32], flags: Flags) -> npt.NDArray[np.uint8]:
+    """(C,) not 0 where a rule may apply. It may say so too often, but never too seldom."""
+    found: Flags = flags & np.uint8(_ODD)
+    found[:-1] |= (flags[:-1] << 1) & flags[1:] & _END
+    gaps = flags[1:-2] & flags[2:-1] & flags[3:] & _BLANK
+    found[:-3] |= flags[:-3] & (gaps << 2)
+    # Runs of one mark and of a pair have this in common: the first four are equal two by two.
+    marks = np.flatnonzero(flags & _MARK)
+    marks = marks[(flags[marks + 1] & _MARK) != 0]
+    marks = marks[codes[marks] == codes[marks + 2]]
+    marks = marks[codes[marks + 1] == codes[marks + 3]]
+    found[marks] = 1
+    return found
+
+
+def _rewrite(text: str) -> str:
+    """Many lines with borders between them, rewritten. A line may become several."""
+    while (visible := _INVISIBLE.sub("", text)) != text:
+        # What now stands side by side may compose or change order, and so shape a joiner's surroundings.
+        text = unicodedata.normalize("NFC", visible)
+    text = _LINE_END.sub("\n", text)
+    text = _SPACE.sub(" ", text)
+    text = _TRAILING.sub("", text)
+    text = _WIDE_GAP.sub("  ", text)
+    text = _EMPHASIS_RUN.sub(r"\1" * MOST_EMPHASIS, text)
+    text = _RULE_RUN.sub(r"\1" * MOST_RULES, text)
+    return _PAIR_RUN.sub(r"\1" * MOST_EMPHASIS, text)
+
+
+def _interleave(between: Sequence[str], changed: Sequence[str]) -> str:
+    """The pieces in turn; `between` has one more than `changed`."""
+    return "".join(chain.from_iterable(zip(between, [*changed, ""], strict=True)))
