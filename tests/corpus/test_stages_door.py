@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -72,8 +73,8 @@ def make(tmp_path: Path, texts: list[str], *words: str) -> tuple[dict[str, dict]
     output = tmp_path / "out"
     build(compose(CorpusConfig, ["recipe=local", f"input={source}", f"output={output}", *words]))
     ids = {
-        hashlib.sha256(f"local\0in.jsonl#id={n}".encode()).hexdigest()[:32]: str(n)
-        for n in range(len(texts))
+        hashlib.blake2b(f"local\0{n}\0\0{text}".encode(), digest_size=16).hexdigest(): str(n)
+        for n, text in enumerate(texts)
     }
     found = []
     for folder in ("documents", "rejected"):
@@ -187,15 +188,10 @@ def digests(folder: Path) -> dict[str, str]:
 def test_kill_9_and_go_on_is_byte_identical(tmp_path: Path) -> None:
     source = tmp_path / "in"
     source.mkdir()
-    for part in range(4):
+    for part in range(12):
         lines = (json.dumps({"text": prose(1000 * part + n, 40)}, ensure_ascii=False) for n in range(400))
         (source / f"{part}.jsonl").write_text("\n".join(lines), encoding="utf-8")
-    small_windows = (
-        "from onnuri.corpus import build, engine\nfrom onnuri.corpus.config import CorpusConfig\n"
-        "from onnuri.config import run_door\nengine.WINDOW_BYTES = 1 << 20\n"
-        "run_door(CorpusConfig, build.build, '')\n"
-    )
-    words = [sys.executable, "-c", small_windows, "recipe=local", f"input={source}"]
+    words = [sys.executable, str(SCRIPTS / "corpus.py"), "recipe=local", f"input={source}"]
     subprocess.run([*words, f"output={tmp_path / 'whole'}"], check=True, capture_output=True)
     killed = tmp_path / "killed"
     process = subprocess.Popen(
@@ -203,14 +199,16 @@ def test_kill_9_and_go_on_is_byte_identical(tmp_path: Path) -> None:
     )
     staging = tmp_path / "killed.partial" / "staging"
     deadline = time.monotonic() + 120
-    while not (staging / "window-000001.parquet").exists():
+    while not (staging.is_dir() and list(staging.glob("unit-*.parquet"))):
         assert time.monotonic() < deadline
         assert process.poll() is None
-        time.sleep(0.01)
+        time.sleep(0.005)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    before = {path: path.stat().st_mtime_ns for path in staging.glob("window-*.parquet")}
-    assert before
+    time.sleep(1)
+    assert not workers_of(process.pid), "workers outlive a driver that was killed"
+    before = {path: path.stat().st_mtime_ns for path in staging.glob("unit-*.parquet")}
+    assert 0 < len(before) < 5, "there was something left to do"
     again = subprocess.Popen(
         [*words, f"output={killed}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
@@ -219,29 +217,40 @@ def test_kill_9_and_go_on_is_byte_identical(tmp_path: Path) -> None:
         seen |= {path for path in before if path.exists() and path.stat().st_mtime_ns != before[path]}
         time.sleep(0.05)
     assert again.returncode == 0
-    assert not seen, "windows that were whole were made again"
+    assert not seen, "units that were whole were made again"
     assert digests(killed) == digests(tmp_path / "whole")
+
+
+def workers_of(parent: int) -> list[int]:
+    """Worker processes that Daft started for a process, as long as they live."""
+    found = []
+    for status in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            line = status.read_bytes()
+            environment = (status.parent / "stat").read_text().rsplit(")", 1)[1].split()
+            if b"daft.execution.udf_worker" in line and environment[1] in (str(parent), "1"):
+                found.append(int(status.parent.name))
+    return found
 
 
 @pytest.mark.parametrize(
     ("recipe", "message"),
     [
-        ("sources: [{name: a, reader: files, input: x, license: MIT}]", "has no legal_basis"),
+        ("sources: [{name: a, input: x, license: MIT}]", "has no legal_basis"),
         (
-            "sources: [{name: a, reader: files, input: x, license: MIT, legal_basis: consent}]",
+            "sources: [{name: a, input: x, license: MIT, legal_basis: consent}]",
             "needs a consent_id",
         ),
         (
-            "sources: [{name: a, reader: files, input: x, license: MIT, legal_basis: contrakt}]",
+            "sources: [{name: a, input: x, license: MIT, legal_basis: contrakt}]",
             "did you mean 'contract'",
         ),
         (
-            "stages: [{pii: {kind: [phone]}}]\n"
-            "sources: [{name: a, reader: python_topics, unverified: true}]",
+            "stages: [{pii: {kind: [phone]}}]\nsources: [{name: a, python: topics, unverified: true}]",
             "'kinds'",
         ),
         (
-            "stages: [dedupe]\nsources: [{name: a, reader: python_topics, unverified: true}]",
+            "stages: [dedupe]\nsources: [{name: a, python: topics, unverified: true}]",
             "did you mean 'dedup'",
         ),
     ],

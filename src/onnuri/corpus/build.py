@@ -1,9 +1,10 @@
-"""One corpus from beginning to end: find the input, read, reject, order, write, report."""
+"""One corpus from beginning to end: plan, read, reject, compare, write, report."""
 
 from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,10 @@ from typing import Any
 from tqdm import tqdm
 
 from onnuri import manifest
-from onnuri.corpus import files, huggingface, packages, python_library, recipe, report
+from onnuri.corpus import recipe, units
 from onnuri.corpus.config import CorpusConfig, EngineConfig
-from onnuri.corpus.raw_text import Part
-from onnuri.corpus.recipe import Recipe, Source
+from onnuri.corpus.recipe import Recipe
+from onnuri.corpus.units import Unit
 
 
 def build(config: CorpusConfig) -> int:
@@ -22,17 +23,20 @@ def build(config: CorpusConfig) -> int:
 
     Raises UserError for anything wrong with recipe, options or input, before output is touched.
     """
-    options = asdict(config)
-    plan = recipe.load(config.recipe, options)
-    parts, inputs = find_input(plan)
+    plan = recipe.load(config.recipe, asdict(config))
+    work, inputs = units.plan(plan)
     settings = {"recipe": plan.content()}
     inputs["recipe"] = manifest.hash_json(settings["recipe"])
+    for stage in plan.stages:
+        inputs |= stage_inputs(stage)
     if manifest.up_to_date(config.output, "corpus", settings, inputs):
         print(f"{config.output} is up to date")
         return 0
     request = manifest.request_hash("corpus", settings, inputs)
     with manifest.building(config.output, "corpus", request) as folder:
-        counts = _write(folder, plan, parts, config.engine)
+        counts = _write(folder, plan, work, config.engine)
+        from onnuri.corpus import report
+
         manifest.write_json(folder / "report.json", counts)
         (folder / "report.html").write_text(report.page(counts, report.examples(folder)), encoding="utf-8")
         manifest.seal(folder, "corpus", settings, inputs, counts)
@@ -40,61 +44,61 @@ def build(config: CorpusConfig) -> int:
     return 0
 
 
-def find_input(plan: Recipe) -> tuple[list[Part], dict[str, str]]:
-    """Everything there is to read, and the hash of each input by name."""
-    parts: list[Part] = []
-    inputs: dict[str, str] = {}
-    for source in plan.sources:
-        found, hashes, source_parts = _find(source)
-        parts += source_parts
-        file_hashes = {
-            name: manifest.hash_file(path)
-            for name, path in tqdm(found.items(), f"hashing {source.name}", unit="file", disable=None)
-        }
-        if source.reader == "python_docstrings":  # hundreds of small files: one line in the manifest
-            file_hashes = {"python/*.py": manifest.hash_json(file_hashes)}
-        inputs |= hashes | file_hashes
-    return parts, inputs
+def stage_inputs(stage: recipe.Stage) -> dict[str, str]:
+    """The hashes of what a stage reads besides the documents."""
+    inputs = {}
+    for place in stage.options.get("against", ()):
+        inputs[f"against {Path(place).name}"] = manifest.read(place, "corpus").identity
+    return inputs
 
 
-def _find(source: Source) -> tuple[dict[str, Path], dict[str, str], list[Part]]:
-    if source.reader == "files":
-        found = files.find(source.input)
-        return found, {}, files.parts(source, found)
-    if source.reader == "huggingface":
-        found, commits = huggingface.find(source)
-        return found, commits, huggingface.parts(source, commits)
-    if source.reader.startswith("python_"):
-        found = python_library.find(source.reader)
-        return found, {}, python_library.parts(source, found)
-    found = packages.find(source.package, source.files)
-    return found, {}, packages.parts(source, found)
-
-
-def _write(folder: Path, plan: Recipe, parts: list[Part], where: EngineConfig) -> dict[str, Any]:
-    from onnuri.corpus import engine
-    from onnuri.corpus.stages.pipeline import READ
-    from onnuri.corpus.store import Staging, write_shard
+def _write(folder: Path, plan: Recipe, work: list[Unit], where: EngineConfig) -> dict[str, Any]:
+    from onnuri.corpus import engine, store, verdicts
     from onnuri.corpus.tally import Tally
 
-    engine.start(where.name, where.address)
-    staging = Staging(folder / "staging")
-    with tqdm(desc="reading", unit=" documents", initial=staging.rows, disable=None) as progress:
-        for window, after in engine.windows(parts, staging.position):
-            staging.add(engine.processed(window, plan.stages), after)
-            progress.update(window.num_rows)
-            progress.set_postfix_str(_megabytes(staging.bytes), refresh=False)
-    names = [READ, *(stage.name for stage in plan.stages)]
-    copies = engine.verdicts(staging.files)
+    (folder / "staging").mkdir(exist_ok=True)
+    available = engine.start(where.name, where.address)
+    workers = where.workers or available
+    job = engine.Job(str(folder), plan, tuple(work))
+    local = where.name == "local"
+
+    def take(name: str, done: Callable[[Path, int], Path], label: str) -> None:
+        missing = [unit for unit in work if not done(folder, unit.number).is_file()]
+        # The largest first, so that none of them is left over at the end for one worker alone.
+        order = sorted(missing, key=lambda unit: -unit.size)
+        facts = engine.run(job, name, [unit.number for unit in order], workers, local)
+        show(facts, work, missing, label)
+
+    take("first_pass", store.staged_path, "reading")
+    if any(stage.name == "dedup" for stage in plan.stages):
+        staged = [store.staged_path(folder, unit.number) for unit in work]
+        against = next(stage for stage in plan.stages if stage.name == "dedup").options.get("against", ())
+        if not all(store.verdict_path(folder, unit.number).is_file() for unit in work):
+            verdicts.decide(staged, [Path(place) for place in against], folder / "staging")
+    take("second_pass", store.tally_path, "writing")
     tally = Tally()
-    for number, ids in enumerate(tqdm(staging.id_ranges(), "writing", unit="shard", disable=None)):
-        done = staging.folder / f"tally-{number:05d}.json"
-        if not done.is_file():
-            ordered = engine.in_order(staging.files, copies, ids) if staging.files else iter(())
-            write_shard(folder, number, ordered, plan.heldout_share, done)
-        tally.add_json(json.loads(done.read_text(encoding="utf-8")))
-    shutil.rmtree(staging.folder)
-    return tally.counts(staging.rows, names)
+    for unit in work:
+        tally.add_json(json.loads(store.tally_path(folder, unit.number).read_text(encoding="utf-8")))
+    shutil.rmtree(folder / "staging")
+    for name in ("documents", "rejected"):
+        (folder / name).mkdir(exist_ok=True)
+    return tally.counts(plan)
+
+
+def show(facts: Iterator[dict[str, int]], work: list[Unit], missing: list[Unit], label: str) -> None:
+    """Progress over the bytes of input: share, MB/s and time left from tqdm, documents/s beside them."""
+    sizes = {unit.number: unit.size for unit in work}
+    total = sum(sizes.values())
+    first = total - sum(unit.size for unit in missing)
+    documents = 0
+    with tqdm(
+        total=total, initial=first, desc=label, unit="B", unit_scale=True, disable=None, leave=False
+    ) as bar:
+        for entry in facts:
+            documents += entry["documents"]
+            seconds = bar.format_dict["elapsed"] or 1
+            bar.set_postfix_str(f"{documents:,} documents, {documents / seconds:,.0f}/s", refresh=False)
+            bar.update(sizes[entry["unit"]])
 
 
 def summary(counts: dict[str, Any]) -> str:

@@ -15,9 +15,13 @@ class EngineConfig:
     """local: Daft on this machine; ray: the same code on a Ray cluster."""
     address: str = ""
     """engine=ray: address of the cluster, e.g. auto or ray://HOST:10001; empty starts one here."""
+    workers: int = 0
+    """Worker processes; 0: one for each processor that this process may use, or that the cluster has."""
 
     def __post_init__(self) -> None:
         check_choice("engine", self.name, ("local", "ray"))
+        if self.workers < 0:
+            raise UserError(f"engine.workers={self.workers} must be at least 0")
 
 
 @dataclass
@@ -29,10 +33,10 @@ class CorpusConfig:
     output: str = "???"
     """Folder to write: documents/, rejected/, report.json, manifest.json."""
     input: str = ""
-    """recipe=local: a file, a folder, or a quoted glob (** goes through folders); .jsonl, .parquet, .txt,
-    the first and last also as .gz or .zst."""
+    """recipe=local: a file, a folder, a quoted glob (** goes through folders) or a URL (s3://, hf://):
+    .jsonl, .json, .parquet, .txt, .html, .warc, .hwp, .hwpx, .zip, .tar, many of them also as .gz or .zst."""
     text_column: str = "text"
-    """Name of the field that holds the text (recipe=local and recipe=hf)."""
+    """Name of the field that holds the text (recipe=local and recipe=hf); dots lead into nested fields."""
     dataset: str = ""
     """recipe=hf: a dataset name on the Hugging Face hub, or a local folder of data files."""
     dataset_config: str = ""
@@ -40,8 +44,16 @@ class CorpusConfig:
     dataset_split: str = "train"
     """recipe=hf: split of the dataset to read."""
     stages: list[str] | None = None
-    """Stages to run, any of [normalise,describe,filter,pii,dedup]; they run in this order. Not given:
-    what the recipe says, or all."""
+    """Stages to run, any of [normalise,describe,filter,pii,dedup,decontaminate,quality]; they run in this
+    order. Not given: what the recipe says, and those for which an option below is given."""
+    against: list[str] | None = None
+    """dedup: finished corpus folders; what is in them already counts as a duplicate here."""
+    benchmarks: list[str] | None = None
+    """decontaminate: benchmark files or folders (.json, .jsonl, .csv, .tsv, .parquet, .txt)."""
+    quality_model: str = ""
+    """quality: folder made by scripts/quality.py."""
+    quality_threshold: float | None = None
+    """quality: documents that score lower are rejected, from 0 (keeps all) to 1."""
     heldout_share: float | None = None
     """Share of documents kept out of training, chosen by hash of the id. Not given: what the recipe
     says, or 0.02."""
@@ -51,3 +63,5 @@ class CorpusConfig:
     def __post_init__(self) -> None:
         if self.heldout_share is not None and not 0 <= self.heldout_share < 1:
             raise UserError(f"heldout_share={self.heldout_share} must be at least 0 and below 1")
+        if self.quality_threshold is not None and not 0 <= self.quality_threshold <= 1:
+            raise UserError(f"quality_threshold={self.quality_threshold} must be from 0 to 1")

@@ -1,47 +1,92 @@
-"""Daft, set up for this house: silent without a terminal, no telemetry, fed by our readers.
+"""Daft, set up for this house: worker processes that take units through a pass, here or on a Ray cluster.
 
-Raw rows enter in windows of bounded bytes. A Daft 0.7 data source written in Python would be simpler,
-but nothing holds its reading back: it has the whole input in memory before the first row comes out.
+A row of the data frame is the number of a unit. Workers read the unit's files themselves and leave a file
+for it in the corpus folder, so no text passes through the driver: on a cluster the folder (and local input)
+must lie on storage that all nodes see. Processes, not threads, because NumPy and regular expressions hold
+the interpreter's lock.
 """
 
 from __future__ import annotations
 
+import ctypes
+import json
 import os
-import sys
+import threading
+import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-
-from onnuri.corpus.raw_text import SCHEMA, Part
-from onnuri.corpus.recipe import Stage
-from onnuri.corpus.stages import near_duplicates, pipeline
-from onnuri.corpus.store import Position
+from onnuri.corpus import store
+from onnuri.corpus.readers import read
+from onnuri.corpus.recipe import Recipe
+from onnuri.corpus.units import Unit
 from onnuri.errors import UserError
 
 os.environ["DAFT_ANALYTICS_ENABLED"] = "0"
 os.environ["DO_NOT_TRACK"] = "1"
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
-if not sys.stderr.isatty():
-    os.environ["DAFT_PROGRESS_BAR"] = "0"
+os.environ["DAFT_PROGRESS_BAR"] = "0"
 
 import daft
 from daft import DataType, Series, col
-from daft.functions import when
-
-WINDOW_BYTES = 32 << 20
-STAGED_TYPE = DataType.from_arrow_type(pa.struct(list(pipeline.STAGED)))
 
 
-def start(name: str, address: str) -> None:
-    """Choose where Daft runs: in this process, or on a Ray cluster.
+@dataclass(frozen=True)
+class Job:
+    """What every worker knows: where to write, what to do, and all units."""
+
+    folder: str
+    recipe: Recipe
+    units: tuple[Unit, ...]
+
+
+class Worker:
+    """Takes units through a pass, one after the other, in a process of its own."""
+
+    def __init__(self, job: Job, parent: int) -> None:
+        self.job = job
+        keep_freed_memory()
+        os.environ["OMP_NUM_THREADS"] = "1"
+        import pyarrow as pa
+
+        pa.set_cpu_count(1)
+        if parent and os.getppid() == parent:
+            threading.Thread(target=_die_with, args=(parent,), daemon=True).start()
+
+    @daft.method.batch(return_dtype=DataType.string(), batch_size=1)
+    def first_pass(self, numbers: Series) -> list[str]:
+        """Read units and stage them."""
+        return [json.dumps(self._first_pass(number)) for number in numbers.to_pylist()]
+
+    def _first_pass(self, number: int) -> dict[str, int]:
+        from onnuri.corpus.stages import pipeline
+
+        recipe = self.job.recipe
+        tables = (
+            pipeline.first_pass(batch, recipe.sources[piece.source], piece.source, recipe)
+            for piece in self.job.units[number].pieces
+            for batch in read(piece, recipe.sources[piece.source], recipe.max_document_bytes)
+        )
+        return {"unit": number, **store.stage(Path(self.job.folder), number, tables)}
+
+    @daft.method.batch(return_dtype=DataType.string(), batch_size=1)
+    def second_pass(self, numbers: Series) -> list[str]:
+        """Take staged units to their end."""
+        folder, recipe = Path(self.job.folder), self.job.recipe
+        return [
+            json.dumps({"unit": number, **store.finish(folder, number, recipe)})
+            for number in numbers.to_pylist()
+        ]
+
+
+def start(name: str, address: str) -> int:
+    """Choose where Daft runs, and tell how many workers that is good for.
 
     Raises UserError when Ray is not installed or the cluster does not answer.
     """
     if name != "ray":
-        return
+        return len(os.sched_getaffinity(0))
     try:
         import ray
     except ImportError:
@@ -51,82 +96,51 @@ def start(name: str, address: str) -> None:
             address=address or None, log_to_driver=False, include_dashboard=False if not address else None
         )
         daft.set_runner_ray(noop_if_initialized=True)
+        return max(1, int(ray.cluster_resources().get("CPU", 1)))
     except Exception as error:
         raise UserError(f"engine.address={address}: {' '.join(str(error).split())[:200]}") from None
 
 
-def windows(parts: Sequence[Part], start: Position) -> Iterator[tuple[pa.Table, Position]]:
-    """The input from `start` on, as tables of at least WINDOW_BYTES, and where each one ends."""
-    waiting: list[pa.RecordBatch] = []
-    size = 0
-    for number in range(start.part, len(parts)):
-        for done, batch in enumerate(parts[number].read(), 1):
-            if number == start.part and done <= start.batch:
-                continue
-            waiting.append(batch)
-            size += batch.nbytes
-            if size >= WINDOW_BYTES:
-                yield pa.Table.from_batches(waiting), Position(number, done)
-                waiting, size = [], 0
-    if waiting:
-        yield pa.Table.from_batches(waiting), Position(len(parts))
+def run(job: Job, name: str, numbers: Sequence[int], workers: int, local: bool) -> Iterator[dict[str, int]]:
+    """Take units through `name` (first_pass or second_pass); what became of each, as they get done."""
+    if not numbers:
+        return
+    pool = daft.cls(Worker, use_process=local, max_concurrency=min(workers, len(numbers)))
+    worker = pool(job, os.getpid() if local else 0)
+    frame = daft.from_pydict({"unit": list(numbers)})
+    if not local:
+        frame = frame.into_partitions(len(numbers))
+    frame = frame.select(getattr(worker, name)(col("unit")).alias("facts"))
+    try:
+        for batch in frame.to_arrow_iter(results_buffer_size=1):
+            for facts in batch["facts"].to_pylist():
+                yield json.loads(facts)
+    except Exception as error:
+        cause: BaseException = error
+        while cause.__cause__ is not None:
+            cause = cause.__cause__
+        if isinstance(cause, OSError) and cause.errno:
+            raise UserError(f"{cause.filename or job.folder}: {cause.strerror}") from error
+        raise
 
 
-def processed(window: pa.Table, stages: Sequence[Stage]) -> pa.Table:
-    """One window of raw rows taken through the stages: rows of pipeline.STAGED, in any order."""
+def keep_freed_memory() -> None:
+    """Let glibc keep what NumPy frees: giving it back costs a page fault for each page of the next array.
 
-    @daft.func.batch(return_dtype=STAGED_TYPE)
-    def run(*columns: Series) -> Series:
-        arrays = [column.to_arrow().cast(pa.large_string()) for column in columns]
-        rows = pipeline.process(pa.table(arrays, schema=SCHEMA), stages).combine_chunks()
-        return Series.from_arrow(rows.to_struct_array().combine_chunks())
-
-    staged = daft.from_arrow(window).select(run(*map(col, SCHEMA.names)).alias("row"))
-    names = pipeline.STAGED.names
-    return staged.select(*(col("row").get(name).alias(name) for name in names)).to_arrow()
-
-
-def verdicts(staged: Sequence[Path]) -> pa.Table:
-    """Good rows that are copies of one that stays: id and reason. Reads no text.
-
-    Of equal texts the smallest id stays. Of near duplicates the longest stays, then the smallest id.
+    Without effect where the C library has no mallopt.
     """
-    if not staged:
-        return pa.table({"id": pa.array([], pa.string()), "reason": pa.array([], pa.string())})
-    rows = daft.read_parquet([str(path) for path in staged])
-    good = rows.where((col("stage") == "") & col("digest").not_null())
-    good = good.select("id", "digest", "sketch", "canonical_size")
-    first = good.groupby("digest").agg(col("id").min().alias("first_id"))
-    good = good.join(first, on="digest").sort("id").to_arrow()
-    again = pc.not_equal(good["id"], good["first_id"])
-    exact = good.filter(again)["id"]
-    single = good.filter(pc.invert(again))
-    ids = single["id"].combine_chunks()
-    sketches = b"".join(
-        chunk.buffers()[1][256 * chunk.offset : 256 * (chunk.offset + len(chunk))]
-        for chunk in single["sketch"].chunks
-    )
-    bands = np.frombuffer(sketches, "<u8").reshape(len(ids), near_duplicates.NUM_BANDS)
-    groups = near_duplicates.clusters(ids, bands)
-    sizes = single["canonical_size"].to_numpy()
-    stays = near_duplicates.keep(ids, bands, sizes, None, groups.representative)
-    near = ids.filter(pa.array(~stays))
-    reasons = ["duplicate"] * len(exact) + ["near duplicate"] * len(near)
-    return pa.table({"id": pa.chunked_array([*exact.chunks, near]), "reason": pa.array(reasons)})
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):
+        return
+    trim_threshold, top_pad, mmap_threshold = -1, -2, -3
+    mallopt(mmap_threshold, 1 << 30)
+    mallopt(trim_threshold, 256 << 20)
+    mallopt(top_pad, 16 << 20)
 
 
-def in_order(staged: Sequence[Path], copies: pa.Table, ids: tuple[str, str]) -> Iterator[pa.RecordBatch]:
-    """Staged rows with ids in [ids[0], ids[1]) by id; `copies` (see `verdicts`) are rejected."""
-    first, end = ids
-    rows = daft.read_parquet([str(path) for path in staged])
-    rows = rows.where((col("id") >= first) & (col("id") < end))
-    copies = copies.rename_columns(["id", "verdict"])
-    rows = rows.exclude("digest", "sketch").join(daft.from_arrow(copies), on="id", how="left")
-    copied = col("verdict").not_null()
-    rows = rows.with_columns(
-        {
-            "stage": when(copied, daft.lit("dedup")).otherwise(col("stage")),
-            "reason": when(copied, col("verdict")).otherwise(col("reason")),
-        }
-    )
-    return rows.sort("id").to_arrow_iter(results_buffer_size=2)
+def _die_with(parent: int) -> None:
+    """End this process when the one that started it has gone, even by kill -9."""
+    while os.getppid() == parent:
+        time.sleep(0.2)
+    os._exit(1)

@@ -1,43 +1,80 @@
-"""Text files on disk: JSON lines, Parquet and plain text, plain or compressed.
+"""Files by path, glob or URL: found, opened, and named in the same way on every machine.
 
-Finding and checking them happens before anything is written, so that a wrong pattern or column is one
-clear line. Reading never raises for bad content: what is broken becomes an `unreadable` row.
+Local paths need nothing but the standard library. URLs (s3://, hf://datasets/..., https://) go through
+fsspec, whose packages for them (s3fs, aiohttp) are loaded when such a URL is met.
 """
 
 from __future__ import annotations
 
 import glob
 import gzip
-import hashlib
-import json
+import os
 import unicodedata
-from collections.abc import Iterator
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
-import pyarrow as pa
-import pyarrow.parquet as pq
+from onnuri import manifest
+from onnuri.errors import UserError
 
-from onnuri.corpus.raw_text import ROWS_A_BATCH, TAKEN_OVER, Part, batches, row, unreadable
-from onnuri.corpus.recipe import Source
-from onnuri.errors import UserError, nearest
+PACKED = ("", ".gz", ".zst")
+SUFFIXES: dict[str, tuple[str, ...]] = {
+    "parquet": (".parquet",),
+    "jsonl": tuple(kind + packed for kind in (".jsonl", ".ndjson") for packed in PACKED),
+    "text": tuple(kind + packed for kind in (".txt", ".md") for packed in PACKED),
+    "json": tuple(f".json{packed}" for packed in PACKED),
+    "yaml": (".yaml", ".yml"),
+    "html": (".html", ".htm", ".xhtml"),
+    "warc": (".warc", ".warc.gz", ".wet", ".wet.gz"),
+    "hwp": (".hwp",),
+    "hwpx": (".hwpx",),
+    "archive": (".zip", ".tar", ".tar.gz", ".tgz"),
+}
+"""Format to the suffixes it goes by; the longest suffix that fits a name wins."""
 
-SUFFIXES = (".parquet", *(kind + packed for kind in (".jsonl", ".txt") for packed in ("", ".gz", ".zst")))
-RECORDS_LOOKED_AT = 100
-READ_ERRORS = (OSError, EOFError, ValueError, pa.ArrowException)
+
+@dataclass(frozen=True)
+class File:
+    """A file that a source means."""
+
+    name: str
+    """Relative to the fixed part of the pattern, with '/' and composed Hangul: the same on every machine."""
+    path: str
+    """Local path or URL."""
+    size: int
 
 
-def find(pattern: str) -> dict[str, Path]:
-    """Name (relative to the fixed part of the pattern) to path of every file that `pattern` means.
+def find(pattern: str, any_kind: bool = False) -> list[File]:
+    """Every file that `pattern` means, by name.
 
-    Raises UserError when the folder is missing, nothing matches, or no match has a known suffix.
+    Raises UserError when the folder is missing, nothing matches, or (unless `any_kind`) no match has a
+    known suffix.
     """
+    files = _find_remote(pattern) if "://" in pattern else _find_local(pattern)
+    if not files:
+        raise UserError(f"input={pattern} matches no file")
+    known = files if any_kind else [file for file in files if format_of(file.name)]
+    if not known:
+        suffixes = ", ".join(suffix for each in SUFFIXES.values() for suffix in each)
+        raise UserError(
+            f"input={pattern}: no file of a known kind, found {files[0].name}; known: {suffixes}"
+        )
+    return sorted(known, key=lambda file: file.name)
+
+
+def format_of(name: str) -> str:
+    """The format that a file name's suffix stands for, "" for none."""
+    name = name.lower()
+    fits = [(suffix, form) for form, suffixes in SUFFIXES.items() for suffix in suffixes]
+    return max(((len(s), form) for s, form in fits if name.endswith(s)), default=(0, ""))[1]
+
+
+def _find_local(pattern: str) -> list[File]:
     path = Path(pattern).expanduser()
     if path.is_file():
         root, matches = path.parent, [path]
     elif path.is_dir():
-        root, matches = path, sorted(p for p in path.rglob("*") if p.is_file())
+        root, matches = path, list(path.rglob("*"))
     else:
         fixed = []
         for piece in path.parts:
@@ -49,173 +86,95 @@ def find(pattern: str) -> dict[str, Path]:
             raise UserError(f"input={pattern} does not exist")
         if not root.is_dir():
             raise UserError(f"input={pattern}: folder {root} does not exist")
-        matches = sorted(Path(p) for p in glob.glob(str(path), recursive=True))  # noqa: PTH207
-        matches = [match for match in matches if match.is_file()]
-    if not matches:
-        raise UserError(f"input={pattern} matches no file")
-    known = [match for match in matches if match.name.endswith(SUFFIXES)]
-    if not known:
-        raise UserError(
-            f"input={pattern}: no file of a known kind, found {matches[0].name}; "
-            f"known: {', '.join(SUFFIXES)}"
+        matches = [Path(p) for p in glob.glob(str(path), recursive=True)]  # noqa: PTH207
+    # File systems differ in how they compose Hangul in names, and allow bytes that are no text.
+    return [
+        File(_clean_name(match.relative_to(root).as_posix()), str(match), match.stat().st_size)
+        for match in matches
+        if match.is_file()
+    ]
+
+
+def _find_remote(pattern: str) -> list[File]:
+    try:
+        system, path = _file_system(pattern)
+        if glob.has_magic(path):
+            root = path[: min(path.find(c) for c in "*?[" if c in path)].rpartition("/")[0]
+            matches = system.glob(path)
+        elif system.isdir(path):
+            root, matches = path.rstrip("/"), system.find(path)
+        else:
+            root, matches = path.rpartition("/")[0], [path]
+        entries = [(match, system.info(match)) for match in matches]
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(f"input={pattern}: {one_line(error)}") from None
+    return [
+        File(
+            _clean_name(match.removeprefix(root).lstrip("/")),
+            system.unstrip_protocol(match),
+            info["size"] or 0,
         )
-    # File systems differ in how they compose Hangul in names; ids must not.
-    return {unicodedata.normalize("NFC", match.relative_to(root).as_posix()): match for match in known}
+        for match, info in entries
+        if info["type"] == "file"
+    ]
 
 
-def parts(source: Source, found: dict[str, Path]) -> list[Part]:
-    """One part a file. Raises UserError for a missing or non-text column."""
-    for path in found.values():
-        _check_column(path, source.text_column)
-    return [Part(name, partial(read, source, name, path)) for name, path in sorted(found.items())]
+def _file_system(url: str) -> tuple[Any, str]:
+    import fsspec
+
+    try:
+        return cast(tuple[Any, str], fsspec.core.url_to_fs(url))
+    except (ImportError, ValueError) as error:
+        raise UserError(f"input={url}: {one_line(error)}") from None
 
 
-def read(source: Source, name: str, path: Path) -> Iterator[pa.RecordBatch]:
-    """Raw rows of one file."""
-    if path.name.endswith(".parquet"):
-        return batches(_unique_origins(_parquet_rows(source, name, path)))
-    if ".jsonl" in path.suffixes[-2:]:
-        return batches(_unique_origins(_json_rows(source, name, path)))
-    return batches(_text_file(source, name, path))
+def _clean_name(name: str) -> str:
+    return unicodedata.normalize("NFC", os.fsencode(name).decode("utf-8", "replace"))
 
 
-def open_bytes(path: Path) -> BinaryIO:
+def identity(file: File) -> str:
+    """sha256 of a local file; of a remote one what its store gives as checksum, or size and time."""
+    if "://" not in file.path:
+        return manifest.hash_file(Path(file.path))
+    system, path = _file_system(file.path)
+    info = system.info(path)
+    lfs = info.get("lfs") or {}
+    found = next((info[k] for k in ("ETag", "etag", "blob_id") if info.get(k)), None)
+    return str(lfs.get("sha256") or found or f"{info.get('size')} bytes, {info.get('LastModified', '')}")
+
+
+def local(path: str) -> Path:
+    """A path as typed, with ~ for the home folder."""
+    return Path(path).expanduser()
+
+
+def open_raw(path: str) -> BinaryIO:
+    """The bytes of a file as they lie there."""
+    if "://" not in path:
+        return Path(path).open("rb")
+    system, inner = _file_system(path)
+    return cast(BinaryIO, system.open(inner, "rb"))
+
+
+def open_bytes(path: str) -> BinaryIO:
     """The decompressed bytes of a file."""
-    if path.suffix == ".gz":
-        return gzip.open(path)  # type: ignore[return-value]
-    if path.suffix == ".zst":
+    return unpacked(open_raw(path), path)
+
+
+def unpacked(stream: BinaryIO, name: str) -> BinaryIO:
+    """The decompressed bytes of a stream, by the suffix (.gz, .zst) of its name."""
+    if name.lower().endswith(".gz"):
+        return cast(BinaryIO, gzip.GzipFile(fileobj=stream))
+    if name.lower().endswith(".zst"):
         import zstandard
 
-        return zstandard.open(path, "rb")
-    return path.open("rb")
+        reader = zstandard.ZstdDecompressor().stream_reader(stream, read_across_frames=True)
+        return cast(BinaryIO, reader)
+    return stream
 
 
-def _json_rows(source: Source, name: str, path: Path) -> Iterator[dict[str, str]]:
-    number = 0
-    try:
-        with open_bytes(path) as stream:
-            for number, line in enumerate(stream, 1):
-                if line.strip():
-                    yield _json_row(source, f"{name}#{number}", name, line)
-    except READ_ERRORS as error:
-        yield unreadable(source, f"{name}#{number + 1}", f"{name} after line {number}: {error}")
-    except Exception as error:
-        if type(error).__module__.partition(".")[0] != "zstandard":
-            raise
-        yield unreadable(source, f"{name}#{number + 1}", f"{name} after line {number}: {error}")
-
-
-def _json_row(source: Source, origin: str, name: str, line: bytes) -> dict[str, str]:
-    try:
-        record = json.loads(line.decode("utf-8-sig"))
-    except (ValueError, RecursionError) as error:
-        return unreadable(source, origin, error, line.decode("utf-8", "replace"))
-    if not isinstance(record, dict):
-        return unreadable(source, origin, "the line is no JSON object", line.decode("utf-8", "replace"))
-    return record_row(source, origin, name, record)
-
-
-def record_row(source: Source, origin: str, name: str, record: dict[str, Any]) -> dict[str, str]:
-    """The raw row of a record with a text field and optional fields id, url, lang, source, ..."""
-    text = record.get(source.text_column, "" if source.text_column in record else None)
-    if text is None and source.text_column in record:
-        text = ""
-    if not isinstance(text, str):
-        found = "is missing" if text is None else f"is a {type(text).__name__}, not text"
-        return unreadable(source, origin, f"field '{source.text_column}' {found}")
-    own = {key: str(record[key]) for key in TAKEN_OVER if record.get(key) not in (None, "")}
-    if record.get("id") not in (None, ""):
-        origin = f"{name}#id={record['id']}"
-    return row(source, origin, text, own=own)
-
-
-def _unique_origins(rows: Iterator[dict[str, str]]) -> Iterator[dict[str, str]]:
-    # Ids in the wild repeat within a file. Each repetition stays a document of its own.
-    seen: dict[bytes, int] = {}
-    for entry in rows:
-        name = f"{entry['source']}\0{entry['origin']}".encode("utf-8", "replace")
-        key = hashlib.blake2b(name, digest_size=16).digest()
-        count = seen.get(key, 0)
-        seen[key] = count + 1
-        if count:
-            entry["origin"] += f"\0{count + 1}"
-        yield entry
-
-
-def _parquet_rows(source: Source, name: str, path: Path) -> Iterator[dict[str, str]]:
-    number = 0
-    try:
-        with pq.ParquetFile(path) as file:
-            columns = [c for c in ("id", source.text_column, *TAKEN_OVER) if c in file.schema_arrow.names]
-            for batch in file.iter_batches(ROWS_A_BATCH, columns=list(dict.fromkeys(columns))):
-                for record in _records(batch):
-                    number += 1
-                    if isinstance(record, UnicodeDecodeError):
-                        yield unreadable(source, f"{name}#{number}", record)
-                    else:
-                        yield record_row(source, f"{name}#{number}", name, record)
-    except READ_ERRORS as error:
-        yield unreadable(source, f"{name}#{number + 1}", f"{name} after row {number}: {error}")
-
-
-def _records(batch: pa.RecordBatch) -> Iterator[dict[str, Any] | UnicodeDecodeError]:
-    try:
-        yield from batch.to_pylist()
-        return
-    except UnicodeDecodeError:
-        pass
-    for index in range(batch.num_rows):
-        try:
-            yield batch.slice(index, 1).to_pylist()[0]
-        except UnicodeDecodeError as error:
-            yield error
-
-
-def _text_file(source: Source, name: str, path: Path) -> Iterator[dict[str, str]]:
-    try:
-        with open_bytes(path) as stream:
-            yield row(source, name, stream.read().decode("utf-8-sig"))
-    except READ_ERRORS as error:
-        yield unreadable(source, name, f"{name}: {error}")
-    except Exception as error:
-        if type(error).__module__.partition(".")[0] != "zstandard":
-            raise
-        yield unreadable(source, name, f"{name}: {error}")
-
-
-def _check_column(path: Path, column: str) -> None:
-    """Raise UserError if the file can be read and surely has no text in `column`."""
-    names: dict[str, None] = {}
-    if path.name.endswith(".parquet"):
-        try:
-            schema = pq.read_schema(path)
-        except READ_ERRORS:
-            return
-        names = dict.fromkeys(schema.names)
-        if column in names:
-            kind = schema.field(column).type
-            kind = kind.value_type if pa.types.is_dictionary(kind) else kind
-            if not (
-                pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
-            ):
-                raise UserError(
-                    f"column '{column}' of {path} holds {kind}, not text; choose text_column=..."
-                )
-            return
-    elif ".jsonl" in path.suffixes[-2:]:
-        try:
-            with open_bytes(path) as stream:
-                for _, line in zip(range(RECORDS_LOOKED_AT), stream, strict=False):
-                    try:
-                        record = json.loads(line.decode("utf-8-sig"))
-                    except (ValueError, RecursionError):
-                        continue
-                    if isinstance(record, dict):
-                        names |= dict.fromkeys(record)
-        except Exception:
-            return  # reading will name the damage, row by row
-    if names and column not in names:
-        raise UserError(
-            f"{path} has no column '{column}'{nearest(column, names)}; "
-            f"found: {', '.join(names)}; choose text_column=..."
-        )
+def one_line(error: object) -> str:
+    """An error in one line of bounded length."""
+    return " ".join(str(error).split())[:300] or type(error).__name__

@@ -3,54 +3,68 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from onnuri.corpus.files import record_row
-from onnuri.corpus.raw_text import Part, batches, unreadable
-from onnuri.corpus.recipe import Source
+from onnuri import manifest
+from onnuri.corpus.files import one_line
+from onnuri.corpus.raw_text import Rows
+from onnuri.corpus.readers import Piece, Reading, add_record
+from onnuri.corpus.source import Source
 from onnuri.errors import UserError, nearest
 
+BYTES_ASSUMED = 1 << 27
+"""Size of a shard on the hub, for progress."""
 
-def find(source: Source) -> tuple[dict[str, Path], dict[str, str]]:
-    """Local files behind the dataset, and named hashes for what is not a local file.
 
-    A dataset on the hub is pinned to the commit it has now; that commit is recorded as its hash.
+def pieces(number: int, source: Source) -> tuple[list[Piece], dict[str, str]]:
+    """A piece for each shard of the split, and named hashes: of local files, or the commit on the hub.
+
+    Raises UserError if the dataset cannot be opened or has no text column.
     """
     folder = Path(source.dataset).expanduser()
+    hashes, commit, size = {}, "", 0
     if folder.is_dir():
-        files = {p.relative_to(folder).as_posix(): p for p in sorted(folder.rglob("*")) if p.is_file()}
-        if not files:
+        found = sorted(path for path in folder.rglob("*") if path.is_file())
+        if not found:
             raise UserError(f"dataset={source.dataset}: the folder is empty")
-        return {f"{source.name}/{name}": path for name, path in files.items()}, {}
+        for path in found:
+            hashes[f"{source.name}/{path.relative_to(folder).as_posix()}"] = manifest.hash_file(path)
+            size += path.stat().st_size
+    else:
+        commit = _commit(source)
+        hashes = {source.dataset: commit}
+    dataset = _open(source, commit)
+    names = dataset.column_names or list(next(iter(dataset), {}))
+    column = source.paths["text"]
+    if names and column.split(".")[0] not in names:
+        raise UserError(
+            f"dataset={source.dataset} has no column '{column}'"
+            f"{nearest(column, names)}; found: {', '.join(names)}; choose text_column=..."
+        )
+    shards = max(1, dataset.num_shards)
+    each = size // shards if size else BYTES_ASSUMED
+    return [
+        Piece(number, source.name, commit, "dataset", shard, shards, each) for shard in range(shards)
+    ], hashes
+
+
+def _commit(source: Source) -> str:
+    """The commit that the dataset has now, so that all workers read the same."""
     from huggingface_hub import HfApi
 
     try:
-        commit = HfApi().dataset_info(source.dataset).sha
+        return str(HfApi().dataset_info(source.dataset).sha)
     except Exception as error:
         raise UserError(
             f"dataset={source.dataset} is no folder here and the hub does not answer for it: "
-            f"{_one_line(error)}"
+            f"{one_line(error)}"
         ) from None
-    return {}, {source.dataset: str(commit)}
 
 
-def parts(source: Source, commits: dict[str, str]) -> list[Part]:
-    """The split as one part. Raises UserError if it cannot be opened or has no text column."""
-    dataset = _open(source, commits.get(source.dataset))
-    names = dataset.column_names or list(next(iter(dataset), {}))
-    if names and source.text_column not in names:
-        raise UserError(
-            f"dataset={source.dataset} has no column '{source.text_column}'"
-            f"{nearest(source.text_column, names)}; found: {', '.join(names)}; choose text_column=..."
-        )
-    return [Part(source.name, partial(_read, source, commits.get(source.dataset)))]
-
-
-def _open(source: Source, commit: str | None) -> Any:
+def _open(source: Source, commit: str) -> Any:
     from datasets import load_dataset
 
     folder = Path(source.dataset).expanduser()
@@ -60,30 +74,21 @@ def _open(source: Source, commit: str | None) -> Any:
             source.dataset_config or None,
             split=source.dataset_split,
             streaming=True,
-            revision=commit,
+            revision=commit or None,
         )
     except Exception as error:
-        raise UserError(f"dataset={source.dataset} cannot be opened: {_one_line(error)}") from None
+        raise UserError(f"dataset={source.dataset} cannot be opened: {one_line(error)}") from None
 
 
-def _read(source: Source, commit: str | None) -> Iterator[pa.RecordBatch]:
-    return batches(_rows(source, commit))
-
-
-def _rows(source: Source, commit: str | None) -> Iterator[dict[str, str]]:
+def read(piece: Piece, source: Source, rows: Rows) -> Iterator[pa.RecordBatch]:
+    """Raw rows of one shard. Rows are told by their position: ids need not be unique across files."""
+    shard = f"{source.dataset_config}/{source.dataset_split}/{piece.start}".lstrip("/")
+    task = Reading(source, shard, rows, rows.limit)
     number = 0
     try:
-        for record in _open(source, commit):
-            number += 1
-            # By position, not by the record's id, which need not be unique across the dataset's files.
-            entry = record_row(source, f"{source.dataset_split}#{number}", source.dataset_split, record)
-            entry["origin"] = f"{source.dataset_config}/{source.dataset_split}#{number}"
-            yield entry
+        dataset = _open(source, piece.path).shard(piece.stop or 1, piece.start)
+        for number, record in enumerate(dataset, 1):
+            add_record(task, f"{shard}#{number}", record)
+            yield from rows.full()
     except Exception as error:
-        yield unreadable(
-            source, f"{source.dataset_split}#{number + 1}", f"after row {number}: {_one_line(error)}"
-        )
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300] or type(error).__name__
+        rows.add_unreadable(f"{shard}#{number + 1}", f"after row {number}: {one_line(error)}")

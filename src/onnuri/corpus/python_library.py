@@ -10,14 +10,13 @@ import ast
 import hashlib
 import inspect
 import sysconfig
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
 
-from onnuri.corpus.raw_text import Part, batches, row, unreadable
-from onnuri.corpus.recipe import Source
+from onnuri.corpus.raw_text import Rows
+from onnuri.corpus.source import Source
 from onnuri.errors import UserError
 
 SKIPPED_FOLDERS = {
@@ -25,7 +24,6 @@ SKIPPED_FOLDERS = {
     "test", "tests", "turtledemo",
 }  # fmt: skip
 SHORTEST_DOCUMENT = 200
-Rows = Callable[[Source, dict[str, Path]], Iterator[dict[str, str]]]
 
 
 def library_folder() -> Path:
@@ -33,10 +31,10 @@ def library_folder() -> Path:
     return Path(sysconfig.get_paths()["stdlib"])
 
 
-def find(reader: str) -> dict[str, Path]:
-    """Name ("python/module.py") to path of the files to read."""
+def find(kind: str) -> dict[str, Path]:
+    """Name ("python/module.py") to path of the files behind "topics" or "docstrings"."""
     library = library_folder()
-    if reader == "python_topics":
+    if kind == "topics":
         files = [library / "pydoc_data" / "topics.py"]
     else:
         files = sorted(_modules(library))
@@ -54,31 +52,31 @@ def _modules(folder: Path) -> Iterator[Path]:
             yield entry
 
 
-def parts(source: Source, found: dict[str, Path]) -> list[Part]:
-    """The whole source as one part: a byte limit needs an order over all modules."""
-    rows = _topics if source.reader == "python_topics" else _docstrings
-    return [Part(source.name, partial(_read, rows, source, found))]
+def read(kind: str, source: Source, rows: Rows) -> Iterator[pa.RecordBatch]:
+    """Raw rows of "topics" or "docstrings"; the whole source at once, for a limit needs an order."""
+    for origin, text in (_topics if kind == "topics" else _docstrings)(source.max_bytes):
+        if isinstance(text, Exception):
+            rows.add_unreadable(origin, text)
+        else:
+            rows.add(origin, text)
+        yield from rows.full()
 
 
-def _read(rows: Rows, source: Source, found: dict[str, Path]) -> Iterator[pa.RecordBatch]:
-    return batches(rows(source, found))
-
-
-def _topics(source: Source, found: dict[str, Path]) -> Iterator[dict[str, str]]:
-    for name, path in found.items():
+def _topics(max_bytes: int) -> Iterator[tuple[str, str | Exception]]:
+    for name, path in find("topics").items():
         for statement in ast.parse(path.read_bytes()).body:
             if isinstance(statement, ast.Assign | ast.AnnAssign) and isinstance(statement.value, ast.Dict):
                 for topic, text in ast.literal_eval(statement.value).items():
-                    yield row(source, f"{name}#{topic}", inspect.cleandoc(text))
+                    yield f"{name}#{topic}", inspect.cleandoc(text)
 
 
-def _docstrings(source: Source, found: dict[str, Path]) -> Iterator[dict[str, str]]:
-    rows: list[dict[str, str]] = []
-    for name, path in found.items():
+def _docstrings(max_bytes: int) -> Iterator[tuple[str, str | Exception]]:
+    documents: list[tuple[str, str]] = []
+    for name, path in find("docstrings").items():
         try:
             module = ast.parse(path.read_bytes())
         except (SyntaxError, ValueError) as error:
-            yield unreadable(source, name, f"{name}: {error}")
+            yield name, error
             continue
         dotted = (
             name.removeprefix("python/").removesuffix(".py").removesuffix("/__init__").replace("/", ".")
@@ -89,15 +87,15 @@ def _docstrings(source: Source, found: dict[str, Path]) -> Iterator[dict[str, st
         for title, node in nodes:
             text = _document(title, node)
             if len(text) >= SHORTEST_DOCUMENT:
-                rows.append(row(source, f"{name}#{title}", text))
+                documents.append((f"{name}#{title}", text))
     # In hash order, a limit takes a fair sample of all modules, the same one every time.
-    rows.sort(key=lambda entry: hashlib.sha256(entry["origin"].encode()).digest())
+    documents.sort(key=lambda entry: hashlib.sha256(entry[0].encode()).digest())
     total = 0
-    for entry in rows:
-        total += len(entry["text"].encode("utf-8", "replace"))
-        if source.max_bytes and total > source.max_bytes:
+    for origin, text in documents:
+        total += len(text.encode("utf-8", "replace"))
+        if max_bytes and total > max_bytes:
             return
-        yield entry
+        yield origin, text
 
 
 def _document(title: str, node: ast.Module | ast.ClassDef) -> str:

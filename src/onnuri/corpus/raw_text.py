@@ -6,67 +6,132 @@ documents with a reason and is counted, instead of stopping the run or vanishing
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator, Mapping
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from onnuri.corpus.recipe import Source
+from onnuri.corpus.source import Source
 
-COLUMNS = ("origin", "text", "source", "lang", "license", "legal_basis", "url", "problem")
+OWN = ("source", "lang", "license", "legal_basis", "url")
+"""What the source says of all its documents, and a record may say otherwise."""
+COLUMNS = ("origin", "key", "text", *OWN, "problem")
+"""origin: file and place in it. key: the record's own id, "" for none. problem: "" for a good row."""
 SCHEMA = pa.schema([(name, pa.large_string()) for name in COLUMNS])
-TAKEN_OVER = ("source", "lang", "license", "legal_basis", "url")
-ROWS_A_BATCH = 2048
-BYTES_A_BATCH = 4 << 20
+ROWS_A_BATCH = 4096
+CHARACTERS_A_BATCH = 1 << 20
+BYTES_SHOWN = 64 << 10
+"""So much of a text that is too long is kept among the rejected."""
 
 
-@dataclass(frozen=True)
-class Part:
-    """A piece of input that is read on its own: a file, or a whole source."""
+class Rows:
+    """Collects raw rows of one source and gives them out as batches of bounded rows and characters."""
 
-    name: str
-    read: Callable[[], Iterator[pa.RecordBatch]]
+    def __init__(self, source: Source, max_document_bytes: int) -> None:
+        self.described = source.described()
+        self.limit = max_document_bytes
+        self._clear()
+
+    def _clear(self) -> None:
+        self.columns: dict[str, list[str]] = {name: [] for name in ("origin", "key", "text", "problem")}
+        self.own: list[tuple[int, str, str]] = []
+        self.characters = 0
+
+    def add(
+        self, origin: str, text: str, key: str = "", own: Mapping[str, str] | None = None, problem: str = ""
+    ) -> None:
+        """Add a document; `own` is what it says of itself (OWN)."""
+        row = len(self.columns["text"])
+        for name, value in zip(
+            ("origin", "key", "text", "problem"), (origin, key, text, problem), strict=True
+        ):
+            self.columns[name].append(value)
+        if own:
+            self.own += [(row, name, value) for name, value in own.items()]
+        self.characters += len(text)
+
+    def add_unreadable(self, origin: str, cause: object, text: str = "") -> None:
+        """Add a row that says what could not be read."""
+        self.add(origin, text[:BYTES_SHOWN], problem=f"unreadable: {' '.join(str(cause).split())}"[:300])
+
+    def add_too_long(self, origin: str, size: int, beginning: bytes) -> None:
+        """Add a row for a text that was not read to its end."""
+        text = beginning[:BYTES_SHOWN].decode("utf-8", "ignore")
+        self.add(origin, text, problem=too_long(size, self.limit))
+
+    def full(self) -> Iterator[pa.RecordBatch]:
+        """A batch if there is enough for one."""
+        if self.characters >= CHARACTERS_A_BATCH or len(self.columns["text"]) >= ROWS_A_BATCH:
+            yield from self.rest()
+
+    def rest(self) -> Iterator[pa.RecordBatch]:
+        """What is left, as a batch."""
+        count = len(self.columns["text"])
+        if not count:
+            return
+        columns, own = self.columns, self.own
+        self._clear()
+        try:
+            arrays = {name: pa.array(values, pa.large_string()) for name, values in columns.items()}
+        except UnicodeEncodeError:
+            for row in range(count):
+                _mend(columns, row)
+            own = [(row, name, _storable(value)) for row, name, value in own]
+            arrays = {name: pa.array(values, pa.large_string()) for name, values in columns.items()}
+        for name in OWN:
+            mine = [(row, value) for row, key, value in own if key == name]
+            if mine:
+                values = [self.described[name]] * count
+                for row, value in mine:
+                    values[row] = value
+                arrays[name] = pa.array(map(_storable, values), pa.large_string())
+            else:
+                arrays[name] = pa.repeat(pa.scalar(self.described[name], pa.large_string()), count)
+        yield bounded(
+            pa.RecordBatch.from_arrays([arrays[name] for name in COLUMNS], schema=SCHEMA), self.limit
+        )
 
 
-def row(
-    source: Source, origin: str, text: str, problem: str = "", own: Mapping[str, str] | None = None
-) -> dict[str, str]:
-    """One raw row: the source's description, overridden by what the record says of itself."""
-    described = {name: getattr(source, name) for name in TAKEN_OVER if name != "source"}
-    described["source"] = source.name
-    described |= {name: value for name, value in (own or {}).items() if value}
-    return {"origin": origin, "text": text, "problem": problem, **described}
+def bounded(batch: pa.RecordBatch, limit: int) -> pa.RecordBatch:
+    """The batch with texts over `limit` bytes cut short and marked as too long."""
+    sizes = pc.binary_length(batch["text"])
+    over = np.flatnonzero(pc.greater(sizes, limit).to_numpy(zero_copy_only=False))
+    if not len(over):
+        return batch
+    texts, problems = batch["text"].to_pylist(), batch["problem"].to_pylist()
+    for row in over:
+        if not problems[row]:
+            problems[row] = too_long(sizes[row].as_py(), limit)
+        texts[row] = texts[row].encode()[:BYTES_SHOWN].decode("utf-8", "ignore")
+    for name, values in (("text", texts), ("problem", problems)):
+        batch = batch.set_column(
+            COLUMNS.index(name), SCHEMA.field(name), pa.array(values, pa.large_string())
+        )
+    return batch
 
 
-def unreadable(source: Source, origin: str, cause: object, text: str = "") -> dict[str, str]:
-    """A row that says what could not be read."""
-    return row(
-        source, origin, _storable(text), "unreadable: " + _storable(" ".join(str(cause).split()))[:300]
-    )
+def too_long(size: int, limit: int) -> str:
+    """The reason for a text of `size` bytes, of which only the beginning is kept."""
+    return f"too long: {size:,} bytes > {limit:,}; the beginning is kept here"
 
 
-def batches(rows: Iterable[dict[str, str]]) -> Iterator[pa.RecordBatch]:
-    """Rows as record batches of bounded rows and bytes. A lone surrogate makes a row unreadable."""
-    waiting: list[dict[str, Any]] = []
-    size = 0
-    for entry in rows:
-        size += len(entry["text"])
-        waiting.append(_checked(entry))
-        if len(waiting) >= ROWS_A_BATCH or size >= BYTES_A_BATCH:
-            yield pa.RecordBatch.from_pylist(waiting, schema=SCHEMA)
-            waiting, size = [], 0
-    if waiting:
-        yield pa.RecordBatch.from_pylist(waiting, schema=SCHEMA)
+def _mend(columns: dict[str, list[str]], row: int) -> None:
+    """Replace lone surrogates, which no file can hold, and make the row unreadable."""
+    entry = [columns[name][row] for name in columns]
+    if all(map(_is_storable, entry)):
+        return
+    for name, value in zip(columns, entry, strict=True):
+        columns[name][row] = _storable(value)
+    columns["problem"][row] = columns["problem"][row] or "unreadable: lone surrogate in the text"
 
 
-def _checked(entry: dict[str, str]) -> dict[str, str]:
+def _is_storable(text: str) -> bool:
     try:
-        "".join(entry.values()).encode()
+        text.encode()
     except UnicodeEncodeError:
-        entry = {name: _storable(value) for name, value in entry.items()}
-        entry["problem"] = entry["problem"] or "unreadable: lone surrogate in the text"
-    return entry
+        return False
+    return True
 
 
 def _storable(text: str) -> str:

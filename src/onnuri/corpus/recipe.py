@@ -1,82 +1,47 @@
-"""Recipes: YAML files that list the sources of a corpus, with licence and legal basis of each.
+"""Recipes: YAML files that list the sources of a corpus and the stages that their text goes through.
 
-A value that is exactly `${option}` takes the command-line option of that name; there is no other
-templating. Keys are checked against what the reader understands, so a typo is an error, not a default.
+A value that begins with `${option}` takes the command-line option of that name there; there is no other
+templating. Keys are checked, so a typo is an error, not a default.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from onnuri.corpus import source
+from onnuri.corpus.source import Source
 from onnuri.errors import UserError, check_choice, nearest
 
 RECIPE_FOLDER = Path(__file__).resolve().parents[3] / "data_recipes"
 DEFAULT_HELDOUT_SHARE = 0.02
-DESCRIPTION_KEYS = {
-    *("name", "reader", "license", "legal_basis", "unverified", "lang", "url"),
-    *("consent_id", "third_party_transfer", "collected_at"),
+DEFAULT_MAX_DOCUMENT_BYTES = 8 << 20
+"""A document of 8 MiB (2.8 million syllables, some ten novels) still takes less than a second."""
+TOP_KEYS = ("heldout_share", "max_document_bytes", "sources", "stages")
+STAGE_OPTIONS: dict[str, dict[str, Any]] = {
+    "normalise": {},
+    "describe": {},
+    "filter": {"ko": dict, "en": dict},
+    "pii": {"kinds": list, "style": str},
+    "dedup": {"against": list},
+    "decontaminate": {"benchmarks": list, "action": str},
+    "quality": {"model": str, "threshold": int | float},
 }
-LEGAL_BASES = ("open-licence", "consent", "legitimate-interest", "public-data", "contract")
-"""Korean PIPA, articles 15 and 28; open-licence for text whose authors published it for any use."""
-READER_KEYS = {
-    "files": {"input", "text_column"},
-    "huggingface": {"dataset", "dataset_config", "dataset_split", "text_column"},
-    "package_json": {"package", "files", "records", "text_column"},
-    "package_yaml": {"package", "files", "records", "text_column"},
-    "python_topics": set(),
-    "python_docstrings": {"max_bytes"},
+"""Stages in the order they run, and their options."""
+STAGES = tuple(STAGE_OPTIONS)
+COMMAND_LINE = {
+    "against": ("dedup", "against"),
+    "benchmarks": ("decontaminate", "benchmarks"),
+    "quality_model": ("quality", "model"),
+    "quality_threshold": ("quality", "threshold"),
 }
-REQUIRED_KEYS = {"input", "dataset", "package", "files", "records"}
-STAGES = ("normalise", "describe", "filter", "pii", "dedup")
-"""In the order they run."""
-STAGE_OPTIONS: dict[str, tuple[str, ...]] = {
-    "normalise": (),
-    "describe": (),
-    "filter": ("ko", "en"),
-    "pii": ("kinds", "style"),
-    "dedup": (),
-}
-OPTION = re.compile(r"\$\{(\w+)\}")
-
-
-@dataclass(frozen=True)
-class Source:
-    """One source of a recipe: what to read, how, and under which terms."""
-
-    name: str
-    reader: str
-    license: str = ""
-    """SPDX expression, "" when unknown."""
-    legal_basis: str = ""
-    """Why the text may be used: one of LEGAL_BASES."""
-    unverified: bool = False
-    """Licence or legal basis may be missing; documents, manifest and model card then say so."""
-    consent_id: str = ""
-    """legal_basis consent: the record of the consent."""
-    third_party_transfer: str = ""
-    """Who else gets the text, and under which terms; "" for nobody."""
-    collected_at: str = ""
-    """When the text was collected, as ISO 8601."""
-    lang: str = ""
-    """Language of every document; "" lets the share of Hangul decide for each."""
-    url: str = ""
-    input: str = ""
-    text_column: str = "text"
-    dataset: str = ""
-    dataset_config: str = ""
-    dataset_split: str = "train"
-    package: str = ""
-    """Name of an installed distribution."""
-    files: str = ""
-    """Glob over the distribution's own list of files."""
-    records: str = ""
-    """Dotted keys from the top of a file to its records; lists on the way are gone through."""
-    max_bytes: int = 0
-    """Stop before this many bytes of text; 0: no limit."""
+"""Options of scripts/corpus.py that are options of a stage."""
+NEEDED = {"decontaminate": "benchmarks", "quality": "model"}
+"""Stages that cannot run without this option."""
+OPTION = re.compile(r"\$\{(\w+)\}(.*)")
 
 
 @dataclass(frozen=True)
@@ -94,50 +59,58 @@ class Recipe:
     heldout_share: float
     sources: tuple[Source, ...]
     stages: tuple[Stage, ...]
+    max_document_bytes: int = DEFAULT_MAX_DOCUMENT_BYTES
 
     def content(self) -> dict[str, Any]:
         """The recipe as JSON values without the places on this machine that it reads from."""
-        sources = [{k: v for k, v in asdict(source).items() if k != "input"} for source in self.sources]
-        for source in sources:
-            if Path(source["dataset"]).is_dir():
-                source["dataset"] = Path(source["dataset"]).resolve().name
-        stages = [{stage.name: stage.options} for stage in self.stages]
-        return {"heldout_share": self.heldout_share, "sources": sources, "stages": stages}
+        sources = [
+            {k: v for k, v in asdict(each).items() if k not in ("input", "opt_out")}
+            for each in self.sources
+        ]
+        for entry in sources:
+            if Path(entry["dataset"]).is_dir():
+                entry["dataset"] = Path(entry["dataset"]).resolve().name
+        places = ("against", "benchmarks", "model")
+        stages = [
+            {stage.name: {k: v for k, v in stage.options.items() if k not in places}}
+            for stage in self.stages
+        ]
+        return {
+            "heldout_share": self.heldout_share,
+            "max_document_bytes": self.max_document_bytes,
+            "sources": sources,
+            "stages": stages,
+        }
 
 
 def load(name: str, options: Mapping[str, Any]) -> Recipe:
     """Read a recipe by name or path and fill in the command-line options.
 
-    Raises UserError for an unknown recipe, key, reader or value, and for an option that the recipe
+    Raises UserError for an unknown recipe, key, place or value, and for an option that the recipe
     needs but was not given, or was given but is not used.
     """
     path = _find(name)
-    import yaml
-
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"recipe {path} cannot be read: {' '.join(str(error).split())}") from None
-    if (
-        not isinstance(content, dict)
-        or not isinstance(content.get("sources"), list)
-        or not content["sources"]
-    ):
-        raise UserError(f"recipe {path} needs a list named 'sources' with at least one source")
-    top_keys = ("heldout_share", "sources", "stages")
-    for key in content:
-        if key not in top_keys:
-            raise UserError(f"recipe {path} has the unknown key '{key}'{nearest(str(key), top_keys)}")
+    content = _read(path)
     used: set[str] = set()
+
+    def resolve(where: str, written: Any) -> Any:
+        placeholder = OPTION.fullmatch(written) if isinstance(written, str) else None
+        if not placeholder:
+            return written
+        option = placeholder[1]
+        if option not in options:
+            raise UserError(f"{where}: ${{{option}}} is no option of corpus.py{nearest(option, options)}")
+        used.add(option)
+        value, rest = options[option], placeholder[2]
+        return value.rstrip("/") + rest if value and rest else value
+
     sources = tuple(
-        _source(entry, number, name, options, used) for number, entry in enumerate(content["sources"], 1)
+        source.make(entry, number, name, resolve) for number, entry in enumerate(content["sources"], 1)
     )
-    names = [source.name for source in sources]
-    for source_name in names:
-        if names.count(source_name) > 1:
-            raise UserError(
-                f"recipe {path} has more than one source named '{source_name}'; names must differ"
-            )
+    names = [each.name for each in sources]
+    for each in names:
+        if names.count(each) > 1:
+            raise UserError(f"recipe {path} has more than one source named '{each}'; names must differ")
     for option in ("input", "dataset"):
         if options.get(option) and option not in used:
             raise UserError(f"recipe={name} does not use {option}; leave it out or choose another recipe")
@@ -146,33 +119,97 @@ def load(name: str, options: Mapping[str, Any]) -> Recipe:
         share = content.get("heldout_share", DEFAULT_HELDOUT_SHARE)
     if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share < 1:
         raise UserError(f"heldout_share={share} in recipe {path} must be a number at least 0 and below 1")
-    return Recipe(float(share), sources, _stages(content.get("stages"), options.get("stages"), path))
+    limit = content.get("max_document_bytes", DEFAULT_MAX_DOCUMENT_BYTES)
+    if isinstance(limit, bool) or not isinstance(limit, int) or not 0 < limit <= 1 << 30:
+        raise UserError(f"max_document_bytes={limit} in recipe {path} must be from 1 to {1 << 30}")
+    return Recipe(float(share), sources, _stages(content.get("stages"), options, path), limit)
 
 
-def _stages(written: Any, chosen: list[str] | None, path: Path) -> tuple[Stage, ...]:
-    """The recipe's stages in their order, narrowed or widened to the ones chosen on the command line."""
+def _read(path: Path) -> dict[str, Any]:
+    import yaml
+
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+        raise UserError(f"recipe {path} cannot be read: {' '.join(str(error).split())}") from None
+    if (
+        not isinstance(content, dict)
+        or not isinstance(content.get("sources"), list)
+        or not content["sources"]
+    ):
+        raise UserError(f"recipe {path} needs a list named 'sources' with at least one source")
+    for key in content:
+        if key not in TOP_KEYS:
+            raise UserError(f"recipe {path} has the unknown key '{key}'{nearest(str(key), TOP_KEYS)}")
+    return content
+
+
+def _stages(written: Any, options: Mapping[str, Any], path: Path) -> tuple[Stage, ...]:
+    """The recipe's stages, narrowed or widened to those chosen on the command line, in their order."""
     stages: dict[str, Stage] = {}
-    for entry in written if written is not None else STAGES:
+    default = [name for name in STAGES if name not in NEEDED]
+    if written is not None and not isinstance(written, list):
+        raise UserError(f"recipe {path}: stages must be a list, found {written!r}")
+    for entry in written if written is not None else default:
         name, given = (
             next(iter(entry.items())) if isinstance(entry, dict) and len(entry) == 1 else (entry, {})
         )
         check_choice(f"stages of recipe {path}", str(name), STAGES)
         if not isinstance(given, dict | None):
             raise UserError(f"recipe {path}: options of stage {name} must be a mapping, found {given!r}")
-        given = given or {}
-        for key in given:
-            if key not in STAGE_OPTIONS[name]:
-                raise UserError(
-                    f"recipe {path}: stage {name} has the unknown option '{key}'"
-                    f"{nearest(str(key), STAGE_OPTIONS[name])}"
-                )
-        stages[name] = Stage(name, given)
-    names = list(stages)
-    if chosen is not None:
-        for name in chosen:
-            check_choice("stages", name, STAGES)
-        names = chosen
-    return tuple(stages.get(name, Stage(name)) for name in STAGES if name in names)
+        stages[name] = Stage(name, dict(given or {}))
+    chosen = options.get("stages")
+    for name in chosen or ():
+        check_choice("stages", name, STAGES)
+    for option, (name, key) in COMMAND_LINE.items():
+        if options.get(option) in (None, "", []):
+            continue
+        if chosen is not None and name not in chosen:
+            raise UserError(f"{option}=... is for stage {name}, which stages={chosen} leaves out")
+        stage = stages.setdefault(name, Stage(name, {}))
+        stages[name] = Stage(name, stage.options | {key: options[option]})
+    names = stages if chosen is None else chosen
+    ready = tuple(stages.get(name, Stage(name)) for name in STAGES if name in names)
+    for stage in ready:
+        _check_stage(stage, f"recipe {path}: stage {stage.name}")
+    return ready
+
+
+def _check_stage(stage: Stage, where: str) -> None:
+    known = STAGE_OPTIONS[stage.name]
+    for key, value in stage.options.items():
+        if key not in known:
+            raise UserError(f"{where} has the unknown option '{key}'{nearest(str(key), known)}")
+        kind = known[key]
+        if not isinstance(value, kind) or isinstance(value, bool):
+            name = getattr(kind, "__name__", "number")
+            raise UserError(f"{where}: {key} must be of type {name}, found {value!r}")
+        if kind is list and not all(isinstance(each, str) for each in value):
+            raise UserError(f"{where}: {key} must list names, found {value!r}")
+    needed = NEEDED.get(stage.name)
+    if needed and not stage.options.get(needed):
+        option = next(name for name, place in COMMAND_LINE.items() if place == (stage.name, needed))
+        raise UserError(f"stage {stage.name} needs {option}=...")
+    if stage.name == "filter":
+        _check_rules(stage, where)
+    if stage.name == "pii":
+        from onnuri.corpus.stages.personal_data import KINDS, STYLES
+
+        for kind in stage.options.get("kinds", ()):
+            check_choice(f"{where}: kinds", kind, KINDS)
+        check_choice(f"{where}: style", stage.options.get("style", STYLES[0]), STYLES)
+
+
+def _check_rules(stage: Stage, where: str) -> None:
+    from onnuri.corpus.stages.filter import RULES
+
+    for lang, thresholds in stage.options.items():
+        names = vars(RULES[lang])
+        for key, value in thresholds.items():
+            if key not in names:
+                raise UserError(f"{where}: {lang} has no threshold '{key}'{nearest(str(key), names)}")
+            if isinstance(names[key], int | float) and not isinstance(value, int | float):
+                raise UserError(f"{where}: {lang}.{key} must be a number, found {value!r}")
 
 
 def _find(name: str) -> Path:
@@ -183,63 +220,3 @@ def _find(name: str) -> Path:
     known = sorted(path.stem for path in RECIPE_FOLDER.glob("*.yaml"))
     check_choice("recipe", name, known)
     return RECIPE_FOLDER / f"{name}.yaml"
-
-
-def _source(entry: Any, number: int, recipe: str, options: Mapping[str, Any], used: set[str]) -> Source:
-    if not isinstance(entry, dict):
-        raise UserError(f"source {number} of recipe {recipe} must be a mapping with a name and a reader")
-    where = f"source '{entry.get('name', number)}' of recipe {recipe}"
-    for key in ("name", "reader"):
-        if not entry.get(key):
-            raise UserError(f"{where} has no {key}")
-    reader = str(entry["reader"])
-    if reader not in READER_KEYS:
-        raise UserError(
-            f"{where}: reader '{reader}' is not known; allowed: {', '.join(READER_KEYS)}"
-            f"{nearest(reader, READER_KEYS)}"
-        )
-    allowed = DESCRIPTION_KEYS | READER_KEYS[reader]
-    values: dict[str, Any] = {}
-    for key, written in entry.items():
-        if key not in allowed:
-            raise UserError(f"{where} has the unknown key '{key}'{nearest(str(key), allowed)}")
-        value = written
-        placeholder = OPTION.fullmatch(written) if isinstance(written, str) else None
-        if placeholder:
-            option = placeholder[1]
-            if option not in options:
-                raise UserError(
-                    f"{where}: ${{{option}}} is no option of corpus.py{nearest(option, options)}"
-                )
-            used.add(option)
-            value = options[option]
-        kind = {"max_bytes": int, "unverified": bool}.get(key, str)
-        if not isinstance(value, kind) or isinstance(value, bool) != (kind is bool):
-            raise UserError(f"{where}: {key} must be of type {kind.__name__}, found {value!r}")
-        values[key] = value
-    if values.get("legal_basis"):
-        check_choice(f"{where}: legal_basis", values["legal_basis"], LEGAL_BASES)
-    if not values.get("unverified") and not (values.get("license") and values.get("legal_basis")):
-        lacking = "legal_basis" if values.get("license") else "license"
-        raise UserError(
-            f"{where} has no {lacking}; state license (SPDX) and legal_basis, or unverified: true"
-        )
-    if values.get("legal_basis") == "consent" and not values.get("consent_id"):
-        raise UserError(f"{where}: legal_basis consent needs a consent_id")
-    for key in sorted(READER_KEYS[reader] & REQUIRED_KEYS):
-        if not values.get(key):
-            raise UserError(f"recipe={recipe} needs {key}=... ({_meaning(key)})")
-    if reader == "huggingface" and Path(values["name"]).is_dir():
-        values["name"] = Path(values["name"]).resolve().name
-    assert set(values) <= {field.name for field in fields(Source)}
-    return Source(**values)
-
-
-def _meaning(key: str) -> str:
-    return {
-        "input": "a file, a folder or a quoted glob",
-        "dataset": "a dataset name or a folder",
-        "package": "name of an installed package",
-        "files": "glob over the files of the package",
-        "records": "dotted keys that lead to the records",
-    }[key]

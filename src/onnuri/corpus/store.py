@@ -1,139 +1,169 @@
-"""Documents on disk, in order, with bounded memory, and ready to go on after an interruption.
+"""Documents on disk between the two passes and after them, in bounded memory.
 
-Processed windows are kept as Parquet files sorted by id. Ids are hashes, so an equal cut of their range
-gives output shards of equal size, in a fixed shuffle of the corpus; a shard reads from every window only
-the row groups of its range. Each file appears under its name when it is whole.
+A unit is one file after each pass. A file appears under its name when it is whole, so a run that was killed
+goes on with the units that are missing.
 """
 
 from __future__ import annotations
 
-import json
-import math
+import os
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from onnuri.corpus.recipe import Recipe
+from onnuri.corpus.stages import pipeline
 from onnuri.corpus.stages.pipeline import CARRIED, MEASURED, STAGED
 from onnuri.corpus.tally import Tally
+from onnuri.corpus.verdicts import KEPT_COLUMNS
 from onnuri.manifest import write_json
 
-SHARD_BYTES = 128 << 20
-GROUP_BYTES = 2 << 20
-ROWS_A_GROUP = 4096
+GROUP_ROWS, GROUP_BYTES = 4096, 16 << 20
+BATCH_ROWS = 1024
 DOCUMENT_SCHEMA = pa.schema([STAGED.field(n) for n in ("id", "text", *CARRIED, *MEASURED.names, "sizes")])
 REJECTED_SCHEMA = pa.schema([*DOCUMENT_SCHEMA, STAGED.field("stage"), STAGED.field("reason")])
+SKETCH_SCHEMA = pa.schema([STAGED.field(name) for name in KEPT_COLUMNS])
+REPEATED = ["source", "lang", "license", "legal_basis", "register", "repaired", "stage"]
+"""Columns of few different values."""
 
 
-@dataclass(frozen=True)
-class Position:
-    """A place in the input: `batch` batches of part number `part` have been read."""
-
-    part: int = 0
-    batch: int = 0
+def staged_path(folder: Path, number: int) -> Path:
+    """Where the first pass leaves a unit."""
+    return folder / "staging" / f"unit-{number:05d}.parquet"
 
 
-class Staging:
-    """Processed windows; a run that was killed goes on after the last whole one."""
+def verdict_path(folder: Path, number: int) -> Path:
+    """What dedup says of the rows of a staged unit."""
+    return folder / "staging" / f"verdict-{number:05d}.parquet"
 
-    def __init__(self, folder: Path) -> None:
-        folder.mkdir(exist_ok=True)
-        self.folder = folder
-        self.files = sorted(folder.glob("window-*.parquet"))
-        self.rows = self.bytes = 0
-        self.position = Position()
-        for path in self.files:
-            facts = json.loads(pq.read_schema(path).metadata[b"window"])
-            self._count(facts)
 
-    def _count(self, facts: dict[str, int]) -> None:
-        self.rows += facts["rows"]
-        self.bytes += facts["bytes"]
-        self.position = Position(facts["part"], facts["batch"])
-
-    def add(self, rows: pa.Table, after: Position) -> None:
-        """Keep one processed window; the input goes on at `after`."""
-        size = pc.sum(pc.binary_length(rows["text"])).as_py() or 0
-        facts = {"rows": rows.num_rows, "bytes": size, "part": after.part, "batch": after.batch}
-        rows = rows.sort_by("id").replace_schema_metadata({"window": json.dumps(facts)})
-        group = max(1, rows.num_rows * GROUP_BYTES // max(GROUP_BYTES, size))
-        path = self.folder / f"window-{len(self.files):06d}.parquet"
-        partial = path.with_suffix(".partial")
-        pq.write_table(rows, partial, compression="lz4", row_group_size=group, use_dictionary=False)
-        partial.replace(path)
-        self.files.append(path)
-        self._count(facts)
-
-    def id_ranges(self) -> list[tuple[str, str]]:
-        """First id and end of each output shard's range."""
-        count = max(1, math.ceil(self.bytes / SHARD_BYTES))
-        cuts = [format((i << 128) // count, "032x") for i in range(count)]
-        return list(zip(cuts, [*cuts[1:], "g"], strict=True))
+def tally_path(folder: Path, number: int) -> Path:
+    """The counts of a finished unit; there when all its other files are."""
+    return folder / "staging" / f"tally-{number:05d}.json"
 
 
 class SteadyWriter:
-    """A Parquet file whose bytes depend on its rows only, not on the batches they came in."""
+    """A Parquet file whose bytes depend on its rows only, not on the batches they came in.
 
-    def __init__(self, path: Path, schema: pa.Schema) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self.schema = schema
-        self._writer = pq.ParquetWriter(path, schema, compression="zstd")
+    A context manager: the file, complete, takes its name at the end; no rows, no file.
+    """
+
+    def __init__(self, path: Path, schema: pa.Schema, compression: str = "zstd") -> None:
+        self.path, self.schema, self.compression = path, schema, compression
+        self.partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+        self._writer: pq.ParquetWriter | None = None
         self._waiting: list[pa.Table] = []
-        self._rows = 0
+        self._rows = self._bytes = 0
+
+    def __enter__(self) -> SteadyWriter:
+        return self
 
     def add(self, table: pa.Table) -> None:
         """Append rows."""
-        self._waiting.append(table.select(self.schema.names).cast(self.schema))
-        self._rows += table.num_rows
-        if self._rows >= ROWS_A_GROUP:
-            whole = pa.concat_tables(self._waiting)
-            end = self._rows // ROWS_A_GROUP * ROWS_A_GROUP
-            for start in range(0, end, ROWS_A_GROUP):
-                self._write(whole.slice(start, ROWS_A_GROUP))
-            self._waiting, self._rows = [whole.slice(end)], self._rows - end
+        table = table.select(self.schema.names)
+        while table.num_rows:
+            take = self._room(table)
+            self._waiting.append(table.slice(0, take))
+            self._rows += take
+            if take < table.num_rows or self._rows >= GROUP_ROWS or self._bytes >= GROUP_BYTES:
+                self._flush()
+            table = table.slice(take)
 
-    def _write(self, table: pa.Table) -> None:
-        self._writer.write_table(table.combine_chunks(), row_group_size=ROWS_A_GROUP)
+    def _room(self, table: pa.Table) -> int:
+        """How many of the rows still belong into the present row group; at least one if it is empty."""
+        if "text" not in self.schema.names:
+            return min(table.num_rows, GROUP_ROWS - self._rows)
+        ends = np.cumsum(pc.binary_length(table["text"]).to_numpy()) + self._bytes
+        take = min(int(np.searchsorted(ends, GROUP_BYTES)) + 1, table.num_rows, GROUP_ROWS - self._rows)
+        self._bytes = int(ends[take - 1])
+        return take
 
-    def close(self) -> None:
-        """Write what is left and finish the file."""
-        if self._rows:
-            self._write(pa.concat_tables(self._waiting))
-        self._writer.close()
+    def _flush(self) -> None:
+        if self._writer is None:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            names = [name for name in self.schema.names if name in REPEATED]
+            self._writer = pq.ParquetWriter(
+                self.partial,
+                self.schema,
+                compression=self.compression,
+                use_dictionary=names,
+                write_statistics=[name for name in self.schema.names if name in ("id", *REPEATED)],
+            )
+        whole = pa.concat_tables(self._waiting).combine_chunks()
+        self._writer.write_table(whole, row_group_size=GROUP_ROWS)
+        self._waiting, self._rows, self._bytes = [], 0, 0
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None and self._rows:
+            self._flush()
+        if self._writer is not None:
+            self._writer.close()
+            if kind is None:
+                self.partial.replace(self.path)
+            else:
+                self.partial.unlink(missing_ok=True)
 
 
-def write_shard(
-    folder: Path, number: int, ordered: Iterable[pa.RecordBatch], heldout_share: float, tally_file: Path
-) -> None:
-    """Write one shard's rows, given by id, to its train, held-out and rejected file; then its tally."""
+def stage(folder: Path, number: int, tables: Iterable[pa.Table]) -> dict[str, int]:
+    """Keep what the first pass made of a unit. Returns how many documents and bytes that is."""
+    path = staged_path(folder, number)
+    documents = size = 0
+    with SteadyWriter(path, STAGED, "lz4") as writer:
+        for table in tables:
+            writer.add(table)
+            documents += table.num_rows
+            size += pc.sum(pc.binary_length(table["text"])).as_py() or 0
+    if not documents:
+        pq.write_table(STAGED.empty_table(), path)
+    return {"documents": documents, "bytes": size}
+
+
+def finish(folder: Path, number: int, recipe: Recipe) -> dict[str, int]:
+    """Take a staged unit through the second pass into its train, held-out and rejected file."""
+    has_dedup = any(stage.name == "dedup" for stage in recipe.stages)
+    verdicts = pq.read_table(verdict_path(folder, number)) if has_dedup else None
     tally = Tally()
-    writers = {
-        "train": SteadyWriter(folder / "documents" / f"train-{number:05d}.parquet", DOCUMENT_SCHEMA),
-        "heldout": SteadyWriter(folder / "documents" / f"heldout-{number:05d}.parquet", DOCUMENT_SCHEMA),
-        "rejected": SteadyWriter(folder / "rejected" / f"rejected-{number:05d}.parquet", REJECTED_SCHEMA),
-    }
-    for batch in ordered:
-        table = pa.Table.from_batches([batch])
-        good = pc.equal(table["reason"], "")
-        heldout = is_heldout(table["id"], heldout_share)
-        masks = {
-            "train": pc.and_not(good, heldout),
-            "heldout": pc.and_(good, heldout),
-            "rejected": pc.invert(good),
-        }
-        for split, mask in masks.items():
-            rows = table.filter(mask)
-            writers[split].add(rows)
-            tally.add(split, rows)
-    for writer in writers.values():
-        writer.close()
-    write_json(tally_file, tally.to_json())
+    name = f"{number:05d}.parquet"
+    with (
+        pq.ParquetFile(staged_path(folder, number)) as staged,
+        SteadyWriter(folder / "documents" / f"train-{name}", DOCUMENT_SCHEMA) as train,
+        SteadyWriter(folder / "documents" / f"heldout-{name}", DOCUMENT_SCHEMA) as heldout,
+        SteadyWriter(folder / "rejected" / f"rejected-{name}", REJECTED_SCHEMA) as rejected,
+        SteadyWriter(folder / "sketches" / f"sketches-{name}", SKETCH_SCHEMA) as sketches,
+    ):
+        writers = {"train": train, "heldout": heldout, "rejected": rejected}
+        start = 0
+        for batch in staged.iter_batches(BATCH_ROWS):
+            table = pa.Table.from_batches([batch])
+            mine = verdicts.slice(start, table.num_rows) if verdicts is not None else None
+            start += table.num_rows
+            rows = pipeline.second_pass(table, mine, recipe)
+            good = pc.equal(rows["reason"], "")
+            held = is_heldout(rows["id"], recipe.heldout_share)
+            masks = {
+                "train": pc.and_not(good, held),
+                "heldout": pc.and_(good, held),
+                "rejected": pc.invert(good),
+            }
+            for split, mask in masks.items():
+                chosen = rows.filter(mask)
+                writers[split].add(chosen)
+                tally.add(split, chosen)
+            if has_dedup:
+                sketches.add(rows.filter(good))
+    tally.staged = start
+    write_json(tally_path(folder, number), tally.to_json())
+    return {"documents": start, "bytes": 0}
 
 
 def is_heldout(ids: pa.ChunkedArray, share: float) -> pa.ChunkedArray:
-    """True for about `share` of the ids, by their second half: the first half is the order."""
+    """True for about `share` of the ids, by their second half."""
     threshold = format(min(int(share * 2**64), 2**64 - 1), "016x")
     return pc.less(pc.utf8_slice_codeunits(ids, 16, 32), threshold)

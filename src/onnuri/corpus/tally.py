@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from onnuri.corpus.recipe import Recipe
+
 KEYS = ("source", "lang", "license", "legal_basis")
+HANJA_SHARE = 0.01
+COUNTERS = ("groups", "reasons", "entered", "measured", "items", "origins")
+"""From this share of its characters on a document counts as one with Hanja."""
 
 
 class Tally:
@@ -19,22 +24,36 @@ class Tally:
         self.groups: Counter[tuple[str, ...]] = Counter()
         """(split, *KEYS, unit): unit is documents or bytes."""
         self.reasons: Counter[tuple[str, ...]] = Counter()
-        """(stage, reason up to its colon): documents."""
+        """(stage, source, reason up to its colon): rejected documents."""
         self.entered: Counter[tuple[str, ...]] = Counter()
         """(source, number of the stage, unit): what entered a stage."""
         self.measured: Counter[tuple[str, ...]] = Counter()
-        """(what, value): kept documents by register and by size (the power of two of bytes below it), and
-        personal data found by kind."""
+        """(what, value): kept documents by register, by size (the power of two of bytes below it), by copies
+        and by quality; personal data found by kind; texts repaired; documents by contamination."""
+        self.items: Counter[tuple[str, ...]] = Counter()
+        """(number of a benchmark's item,): documents that hold it."""
+        self.origins: Counter[tuple[str, ...]] = Counter()
+        """(source, number of the source in the recipe): kept documents. Records may name a source of their own."""
+        self.staged = 0
+        """Documents that the first pass left behind, by its files."""
 
     def add(self, split: str, rows: pa.Table) -> None:
         """Count rows of one split: train, heldout or rejected."""
         if not rows.num_rows:
             return
         self._add_entered(rows)
+        found = rows["personal_data"].combine_chunks()
+        for field in found.type:
+            total = pc.sum(pc.struct_field(found, field.name)).as_py()
+            self.measured["personal_data", field.name] += total or 0
+        self._count("repaired", rows["repaired"])
+        for item in pc.list_flatten(rows["contamination"]).value_counts().to_pylist():
+            self.items[(str(item["values"]),)] += item["counts"]
         if split == "rejected":
             heads = pc.list_element(pc.split_pattern(rows["reason"], ":", max_splits=1), 0)
-            for stage, reason in zip(rows["stage"].to_pylist(), heads.to_pylist(), strict=True):
-                self.reasons[stage, reason] += 1
+            table = pa.table({"stage": rows["stage"], "source": rows["source"], "head": heads})
+            for entry in table.group_by(table.schema.names).aggregate([([], "count_all")]).to_pylist():
+                self.reasons[entry["stage"], entry["source"], entry["head"]] += entry["count_all"]
             return
         sized = rows.select(list(KEYS)).append_column("bytes", pc.binary_length(rows["text"]))
         grouped = sized.group_by(list(KEYS)).aggregate([("bytes", "sum"), ("bytes", "count")])
@@ -42,17 +61,26 @@ class Tally:
             key = (split, *(entry[name] for name in KEYS))
             self.groups[(*key, "bytes")] += entry["bytes_sum"]
             self.groups[(*key, "documents")] += entry["bytes_count"]
-        powers = pc.floor(pc.log2(pc.max_element_wise(sized["bytes"], 1)))
-        for entry in powers.value_counts().to_pylist():
-            self.measured["size", f"{int(entry['values']):02d}"] += entry["counts"]
-        for entry in rows["register"].value_counts().to_pylist():
-            if entry["values"] is not None:
-                self.measured["register", entry["values"]] += entry["counts"]
-        found = rows["personal_data"].combine_chunks()
-        for field in found.type:
-            self.measured["personal_data", field.name] += (
-                pc.sum(pc.struct_field(found, field.name)).as_py() or 0
-            )
+        self._count("size", pc.floor(pc.log2(pc.max_element_wise(sized["bytes"], 1))).cast(pa.int32()))
+        for entry in rows.group_by(["source", "rank"]).aggregate([([], "count_all")]).to_pylist():
+            self.origins[entry["source"], str(entry["rank"])] += entry["count_all"]
+        self._count("register", rows["register"])
+        self._count("copies", pc.floor(pc.log2(rows["cluster_size"])).cast(pa.int32()))
+        self._count(
+            "quality",
+            pc.floor(pc.multiply(pc.min_element_wise(rows["quality"], 0.999, skip_nulls=False), 10)).cast(
+                pa.int32()
+            ),
+        )
+        hanja = pc.greater_equal(rows["hanja_ratio"], HANJA_SHARE)
+        self.measured["hanja", "documents"] += pc.sum(hanja).as_py() or 0
+
+    def _count(self, what: str, values: pa.ChunkedArray) -> None:
+        for entry in values.value_counts().to_pylist():
+            value = entry["values"]
+            if value is not None:
+                name = f"{value:02d}" if isinstance(value, int) else str(value)
+                self.measured[what, name] += entry["counts"]
 
     def _add_entered(self, rows: pa.Table) -> None:
         sizes = rows["sizes"].combine_chunks()
@@ -67,18 +95,20 @@ class Tally:
                 self.entered[source, str(stage), "documents"] += int(inside.sum())
                 self.entered[source, str(stage), "bytes"] += int(here[inside].sum())
 
-    def to_json(self) -> dict[str, list[list[Any]]]:
+    def to_json(self) -> dict[str, Any]:
         """The sums as JSON values."""
-        return {name: [[*key, value] for key, value in sorted(c.items())] for name, c in self._counters()}
+        sums = {name: [[*key, value] for key, value in sorted(c.items())] for name, c in self._counters()}
+        return {"staged": self.staged, **sums}
 
-    def add_json(self, stored: dict[str, list[list[Any]]]) -> None:
+    def add_json(self, stored: dict[str, Any]) -> None:
         """Add sums written by `to_json`."""
+        self.staged += stored["staged"]
         for name, counter in self._counters():
             for *key, value in stored[name]:
                 counter[tuple(key)] += value
 
     def _counters(self) -> list[tuple[str, Counter[tuple[str, ...]]]]:
-        return [(name, getattr(self, name)) for name in ("groups", "reasons", "entered", "measured")]
+        return [(name, getattr(self, name)) for name in COUNTERS]
 
     def by(self, name: str) -> dict[str, dict[str, int]]:
         """Totals by "source" or "lang": documents, bytes, heldout_documents, heldout_bytes."""
@@ -116,42 +146,64 @@ class Tally:
             rows.append({"stage": name, **total, "sources": by_source})
         return rows
 
-    def counts(self, read: int, stages: Sequence[str]) -> dict[str, Any]:
+    def counts(self, plan: Recipe) -> dict[str, Any]:
         """The manifest's counts.
 
-        Raises RuntimeError unless in = kept + rejected, for the corpus and for every stage.
+        Raises RuntimeError unless in = kept + rejected, for the corpus and for every stage and source.
         """
         sources: dict[str, dict[str, Any]] = self.by("source")
         for name, entry in sources.items():
             keys = [key for key in self.groups if key[1] == name]
             for field in KEYS[1:]:
                 entry[field] = ", ".join(sorted({k[1 + KEYS.index(field)] for k in keys} - {""}))
+            mine = [plan.sources[int(rank)] for source, rank in sorted(self.origins) if source == name]
+            entry["unverified"] = any(source.unverified for source in mine)
+            entry["weight"] = max((source.weight for source in mine), default=1.0)
         kept = sum(entry["documents"] for entry in sources.values())
         rejected = sum(self.reasons.values())
-        if read != kept + rejected:
-            raise RuntimeError(f"{read} documents read, but {kept} kept and {rejected} rejected")
-        funnel = self.funnel(stages)
-        for row in funnel:
-            dropped = sum(n for (stage, _), n in self.reasons.items() if stage == row["stage"])
-            if row.get("documents", 0) != row.get("documents_left", 0) + dropped:
-                raise RuntimeError(f"stage {row['stage']}: {row} does not add up with {dropped} rejected")
-        reasons: dict[str, int] = {}
-        for (_, reason), number in sorted(self.reasons.items()):
-            reasons[reason] = reasons.get(reason, 0) + number
+        if self.staged != kept + rejected:
+            raise RuntimeError(f"{self.staged} documents read, but {kept} kept and {rejected} rejected")
+        funnel = self.funnel(["read", *(stage.name for stage in plan.stages)])
+        self._check(funnel)
         return {
-            "read": read,
+            "read": self.staged,
             "kept": kept,
             "rejected": rejected,
-            "reasons": reasons,
+            "reasons": self._rejected(lambda stage, source, reason: reason),
             "heldout": sum(entry["heldout_documents"] for entry in sources.values()),
             "languages": self.by("lang"),
             "sources": sources,
             "stages": funnel,
-            "reasons_by_stage": {f"{s}/{r}": n for (s, r), n in sorted(self.reasons.items())},
+            "reasons_by_stage": self._rejected(lambda stage, source, reason: f"{stage}/{reason}"),
+            "reasons_by_source": self._rejected(lambda stage, source, reason: f"{source}/{stage}/{reason}"),
             "registers": self._named("register"),
             "sizes": {str(2 ** int(power)): n for power, n in self._named("size").items()},
+            "copies": {str(2 ** int(power)): n for power, n in self._named("copies").items()},
+            "quality": {f"{int(tenth) / 10:.1f}": n for tenth, n in self._named("quality").items()},
             "personal_data": self._named("personal_data"),
+            "repaired": self._named("repaired"),
+            "with_hanja": self.measured["hanja", "documents"],
         }
+
+    def _check(self, funnel: Sequence[dict[str, Any]]) -> None:
+        for row in funnel:
+            for source, entry in row["sources"].items():
+                dropped = sum(
+                    n
+                    for (stage, name, _), n in self.reasons.items()
+                    if (stage, name) == (row["stage"], source)
+                )
+                if entry["documents"] != entry["documents_left"] + dropped:
+                    raise RuntimeError(
+                        f"stage {row['stage']}, source {source}: {entry} does not add up with "
+                        f"{dropped} rejected"
+                    )
+
+    def _rejected(self, name: Callable[..., str]) -> dict[str, int]:
+        totals: Counter[str] = Counter()
+        for key, number in sorted(self.reasons.items()):
+            totals[name(*key)] += number
+        return dict(totals)
 
     def _named(self, what: str) -> dict[str, int]:
         return {key[1]: number for key, number in sorted(self.measured.items()) if key[0] == what}

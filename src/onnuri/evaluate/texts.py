@@ -28,8 +28,8 @@ def data_identity(data: str) -> str:
     from onnuri.corpus import files
 
     digest = hashlib.sha256()
-    for name, path in sorted(files.find(data).items()):
-        digest.update(f"{name} {manifest.hash_file(path)}\n".encode())
+    for file in files.find(data):
+        digest.update(f"{file.name} {files.identity(file)}\n".encode())
     return digest.hexdigest()
 
 
@@ -66,15 +66,17 @@ def _from_corpus(data: str) -> list[Text]:
 def _from_files(data: str, text_column: str) -> list[Text]:
     import pyarrow.compute as pc
 
-    from onnuri.corpus import files
-    from onnuri.corpus.language import detect
-    from onnuri.corpus.recipe import Source
+    from onnuri.corpus.readers import read
+    from onnuri.corpus.recipe import DEFAULT_MAX_DOCUMENT_BYTES
+    from onnuri.corpus.source import Source
+    from onnuri.corpus.stages.describe import describe
+    from onnuri.corpus.units import pieces_of
 
-    source = Source(name="file", reader="files", input=data, text_column=text_column)
+    source = Source(name="file", input=data, text_column=text_column)
     texts, problems = [], Counter[str]()
-    for part in files.parts(source, files.find(data)):
-        for batch in part.read():
-            languages = pc.if_else(pc.equal(batch["lang"], ""), detect(batch["text"]), batch["lang"])
+    for piece in pieces_of(0, source):
+        for batch in read(piece, source, DEFAULT_MAX_DOCUMENT_BYTES):
+            languages = pc.struct_field(describe(batch["text"], batch["lang"]), "lang")
             rows = zip(
                 *(column.to_pylist() for column in (batch["text"], languages, batch["source"])), strict=True
             )

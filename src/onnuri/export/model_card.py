@@ -30,10 +30,16 @@ def model_card(
     )
     rows = [
         f"| {s['name']} | {s['lang']} | {s['license'] or 'not stated'} "
-        f"| {s['legal_basis'] or 'not stated'} "
+        f"| {s['legal_basis'] or 'not stated'}{' (unverified)' if s['unverified'] else ''} "
         f"| {s['train_documents']:,} | {s['train_tokens']:,} | {s['train_bytes']:,} |"
         for s in counts["sources"]
     ]
+    unverified = [s["name"] for s in counts["sources"] if s["unverified"]]
+    warning = (
+        f"\nLicence and legal basis have **not been verified** for: {', '.join(unverified)}.\n"
+        if unverified
+        else ""
+    )
     return f"""---
 {header}---
 
@@ -66,7 +72,7 @@ tokenizer = AutoTokenizer.from_pretrained("PATH_OF_THIS_FOLDER")
 ## Data
 
 Every source in the training shards. Held-out documents were never trained on.
-
+{warning}
 | source | language | licence | legal basis | documents | tokens | bytes |
 | --- | --- | --- | --- | --: | --: | --: |
 {chr(10).join(rows)}

@@ -103,6 +103,7 @@ def write_shards(config: PackConfig, corpus: Manifest, folder: Path) -> dict[str
                 "name": name,
                 "license": entry["license"],
                 "legal_basis": entry["legal_basis"],
+                "unverified": entry["unverified"],
                 "lang": ", ".join(sorted(source_languages[index])),
                 "train_documents": int(train_counts[index, 0]),
                 "train_tokens": int(train_counts[index, 1]),

@@ -1,8 +1,11 @@
-"""The stages that look at one document at a time, in their order, over a batch.
+"""A batch of documents through the stages, in their order.
 
 A row that a stage rejects keeps the stage's name and a reason, and later stages do not see it. What a
 stage measures stays with the row as columns. `sizes` holds the bytes of text that entered each stage, -1
 for one that the row never reached, so that the report can say what every stage did to every source.
+
+Duplicates need all documents at once, so there are two passes: `first_pass` goes as far as measuring for
+dedup, `second_pass` takes the verdicts on duplicates and does the rest.
 """
 
 from __future__ import annotations
@@ -14,15 +17,18 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from onnuri.corpus import language
-from onnuri.corpus.recipe import Stage
+from onnuri.corpus import opt_out
+from onnuri.corpus.recipe import Recipe, Stage
+from onnuri.corpus.source import Source
 from onnuri.corpus.stages import describe, filter, near_duplicates, normalise, personal_data, spam
 
 READ = "read"
 SKETCH_BYTES = 8 * near_duplicates.NUM_BANDS
+CARRIED = ("source", "lang", "license", "legal_basis", "url", "origin")
 MEASURED = pa.schema(
     [
         ("register", pa.string()),
@@ -31,11 +37,24 @@ MEASURED = pa.schema(
         ("final_line_share", pa.float32()),
         ("characters", pa.int32()),
         ("lines", pa.int32()),
+        ("repaired", pa.string()),
         ("personal_data", pa.struct([(kind, pa.int32()) for kind in personal_data.KINDS])),
+        ("cluster", pa.string()),
+        ("cluster_size", pa.int32()),
+        ("contamination", pa.list_(pa.int32())),
+        ("quality", pa.float32()),
     ]
 )
-"""Columns that stages add; null where the stage did not run."""
-CARRIED = ("source", "lang", "license", "legal_basis", "url")
+"""Columns that stages add; null where the stage did not run. cluster: the id that names a group of copies."""
+FOR_DEDUP = pa.schema(
+    [
+        ("digest", pa.binary(16)),
+        ("sketch", pa.binary(SKETCH_BYTES)),
+        ("canonical_size", pa.int64()),
+        ("rank", pa.int32()),
+    ]
+)
+"""rank: number of the source in the recipe; of equal copies that of the first source stays."""
 STAGED = pa.schema(
     [
         ("id", pa.string()),
@@ -45,64 +64,139 @@ STAGED = pa.schema(
         ("stage", pa.string()),
         ("reason", pa.string()),
         ("sizes", pa.list_(pa.int64())),
-        ("digest", pa.binary(16)),
-        ("sketch", pa.binary(SKETCH_BYTES)),
-        ("canonical_size", pa.int64()),
+        *FOR_DEDUP,
     ]
 )
-"""A document on its way. stage, reason: "" while it is good. digest, sketch, canonical_size: for dedup."""
+"""A document on its way. stage, reason: "" while it is good."""
+
+Sizes = npt.NDArray[np.int64]
 
 
-def process(raw: pa.Table, stages: Sequence[Stage]) -> pa.Table:
-    """Take raw rows (raw_text.SCHEMA) through the stages.
+def split(stages: Sequence[Stage]) -> tuple[list[Stage], list[Stage]]:
+    """The stages of the first pass, to dedup if that is among them, and those of the second."""
+    names = [stage.name for stage in stages]
+    cut = names.index("dedup") + 1 if "dedup" in names else len(names)
+    return list(stages[:cut]), list(stages[cut:])
+
+
+def first_pass(raw: pa.RecordBatch, source: Source, rank: int, recipe: Recipe) -> pa.Table:
+    """Raw rows (raw_text.SCHEMA) of one source through the stages up to dedup.
 
     Returns a table of STAGED, good rows and rejected ones, in the order they came in.
     """
-    rows = first_look(raw)
-    sizes = np.full((raw.num_rows, len(stages) + 1), -1, dtype=np.int64)
+    rows = _first_look(raw, source, rank)
+    names = [stage.name for stage in recipe.stages]
+    if "normalise" not in names:
+        rows = put(rows, text=_composed(raw["text"]))
+    if "describe" not in names:
+        rows = _with_language(rows)
+    sizes = np.full((raw.num_rows, len(recipe.stages) + 1), -1, dtype=np.int64)
     sizes[:, 0] = pc.binary_length(raw["text"]).to_numpy()
-    finished = []
-    for place, name in enumerate((READ, *(stage.name for stage in stages))):
-        if place:
-            sizes[rows["row"].to_numpy(), place] = pc.binary_length(rows["text"]).to_numpy()
-            rows = WORK[name](rows, stages[place - 1].options)
+    bad = _rejected(rows, READ)
+    return _through(rows.filter(pc.equal(rows["reason"], "")), split(recipe.stages)[0], 1, sizes, [bad])
+
+
+def second_pass(staged: pa.Table, verdicts: pa.Table | None, recipe: Recipe) -> pa.Table:
+    """Rows of `first_pass` with their verdicts (reason, cluster, cluster_size) through the later stages."""
+    before, after = split(recipe.stages)
+    count = staged.num_rows
+    sizes = staged["sizes"].combine_chunks().flatten().to_numpy().reshape(count, -1).copy()
+    rows = staged.append_column("row", pa.array(np.arange(count)))
+    if verdicts is not None:
+        copied = pc.not_equal(verdicts["reason"], "")
+        rows = put(
+            rows,
+            stage=pc.if_else(copied, "dedup", rows["stage"]),
+            reason=pc.if_else(copied, verdicts["reason"], rows["reason"]),
+            cluster=verdicts["cluster"],
+            cluster_size=verdicts["cluster_size"],
+        )
+    good = pc.equal(rows["reason"], "")
+    return _through(rows.filter(good), after, len(before) + 1, sizes, [rows.filter(pc.invert(good))])
+
+
+def _through(
+    rows: pa.Table, stages: Sequence[Stage], place: int, sizes: Sizes, finished: list[pa.Table]
+) -> pa.Table:
+    for number, stage in enumerate(stages, place):
+        if not rows.num_rows:
+            break
+        sizes[rows["row"].to_numpy(), number] = pc.binary_length(rows["text"]).to_numpy()
+        rows = WORK[stage.name](rows, stage.options)
         good = pc.equal(rows["reason"], "")
-        bad = rows.filter(pc.invert(good))
-        finished.append(put(bad, stage=pa.array([name] * bad.num_rows, pa.string())))
-        rows = rows.filter(good)
-    whole = pa.concat_tables([*finished, rows]).sort_by("row")
-    unknown = pc.equal(whole["lang"], "")
-    if pc.any(unknown).as_py():
-        found = language.detect(whole["text"].combine_chunks())
-        whole = put(whole, lang=pc.if_else(unknown, pc.cast(found, pa.string()), whole["lang"]))
-    whole = whole.append_column("sizes", pa.array(list(sizes), pa.list_(pa.int64())))
-    return whole.select(STAGED.names).cast(STAGED)
+        if not pc.all(good).as_py():
+            finished.append(_rejected(rows, stage.name))
+            rows = rows.filter(good)
+    whole = pa.concat_tables([*finished, rows])
+    if any(table.num_rows for table in finished):
+        whole = whole.sort_by("row")
+    whole = _with_language(whole)
+    offsets = pa.array(np.arange(len(sizes) + 1) * sizes.shape[1], pa.int32())
+    return put(whole, sizes=pa.ListArray.from_arrays(offsets, sizes.reshape(-1))).select(STAGED.names)
 
 
-def first_look(raw: pa.Table) -> pa.Table:
-    """Ids, NFC, and the rejects of reading: unreadable and empty rows.
+def _rejected(rows: pa.Table, stage: str) -> pa.Table:
+    """The rows with a reason, marked with the stage that gave it."""
+    bad = rows.filter(pc.not_equal(rows["reason"], ""))
+    return put(bad, stage=pa.repeat(pa.scalar(stage, pa.string()), bad.num_rows))
 
-    NFC composes Hangul syllables and leaves every character its meaning; NFKC would not.
+
+def _with_language(rows: pa.Table) -> pa.Table:
+    """Rows whose language nothing has told yet get the one that their letters suggest."""
+    if not pc.any(pc.equal(rows["lang"], "")).as_py():
+        return rows
+    found = describe.describe(one_array(rows["text"]), one_array(rows["lang"]))
+    return put(rows, lang=pc.struct_field(found, "lang"))
+
+
+def _first_look(raw: pa.RecordBatch, source: Source, rank: int) -> pa.Table:
+    """Ids, and the rejects of reading: unreadable, empty and opted-out rows.
+
+    An id is a hash of source, own id and text, wherever the row lies: moved, shuffled and re-cut files give
+    the same. What cannot be read is told apart by its place.
     """
-    names = zip(raw["source"].to_pylist(), raw["origin"].to_pylist(), strict=True)
-    ids = [hashlib.sha256(f"{name}\0{place}".encode()).hexdigest()[:32] for name, place in names]
-    texts = pa.array((unicodedata.normalize("NFC", t) for t in raw["text"].to_pylist()), pa.large_string())
-    problem = raw["problem"].cast(pa.string())
     count = raw.num_rows
-    return pa.table(
-        {
-            "row": np.arange(count),
-            "id": pa.array(ids, pa.string()),
-            "text": texts,
-            **{name: raw[name].cast(pa.string()) for name in CARRIED},
-            **{name: pa.nulls(count, MEASURED.field(name).type) for name in MEASURED.names},
-            "stage": pa.array([""] * count, pa.string()),
-            "reason": pc.if_else(pc.equal(problem, ""), empty(texts), problem),
-            "digest": pa.nulls(count, pa.binary(16)),
-            "sketch": pa.nulls(count, pa.binary(SKETCH_BYTES)),
-            "canonical_size": pa.nulls(count, pa.int64()),
-        }
-    )
+    problem = raw["problem"].cast(pa.string())
+    places = pc.if_else(pc.equal(problem, ""), "", raw["origin"])
+    ids = pa.array(_hashes((raw["source"], raw["key"], places), raw["text"], hex_digits=True), pa.string())
+    reason = pc.if_else(pc.equal(problem, ""), empty(raw["text"]), problem)
+    if source.opt_out:
+        listed = opt_out.entries(source.opt_out)
+        opted = pa.array(opt_out.reasons(listed, ids, raw["key"], raw["url"]), pa.string())
+        reason = pc.if_else(pc.equal(reason, ""), opted, reason)
+    known = {
+        "row": pa.array(np.arange(count)),
+        "id": ids,
+        "text": raw["text"],
+        **{name: raw[name].cast(pa.string()) for name in CARRIED},
+        "stage": pa.repeat(pa.scalar("", pa.string()), count),
+        "reason": reason,
+        "rank": pa.repeat(pa.scalar(rank, pa.int32()), count),
+    }
+    others = {field.name: pa.nulls(count, field.type) for field in STAGED if field.name not in known}
+    return pa.table(known | others)
+
+
+def _hashes(prefixes: Sequence[pa.Array], texts: pa.Array, hex_digits: bool = False) -> list[Any]:
+    """blake2b of 16 bytes over some strings, each with a null behind it, and a large string."""
+    offsets = np.frombuffer(texts.buffers()[1], np.int64)[texts.offset : texts.offset + len(texts) + 1]
+    buffer = texts.buffers()[2]
+    data = memoryview(buffer if buffer is not None else b"")
+    heads = zip(*(column.to_pylist() for column in prefixes), strict=True) if prefixes else None
+    places = offsets.tolist()
+    answers = []
+    for row in range(len(texts)):
+        digest = hashlib.blake2b(digest_size=16)
+        if heads is not None:
+            digest.update("".join(f"{value}\0" for value in next(heads)).encode())
+        digest.update(data[places[row] : places[row + 1]])
+        answers.append(digest.hexdigest() if hex_digits else digest.digest())
+    return answers
+
+
+def _composed(texts: pa.Array) -> pa.Array:
+    """Texts in NFC, which no corpus goes without."""
+    return pa.array((unicodedata.normalize("NFC", text) for text in texts.to_pylist()), pa.large_string())
 
 
 def empty(texts: pa.Array) -> pa.Array:
@@ -135,27 +229,36 @@ def _describe(rows: pa.Table, options: Mapping[str, Any]) -> pa.Table:
 
 def _filter(rows: pa.Table, options: Mapping[str, Any]) -> pa.Table:
     texts, spam_reasons = spam.clean(one_array(rows["text"]))
-    rules = {name: replace(rules, **options.get(name, {})) for name, rules in filter.RULES.items()}
+    rules = {lang: replace(rules, **_tuples(options.get(lang, {}))) for lang, rules in filter.RULES.items()}
     reasons = filter.reasons(texts, one_array(rows["lang"]), rules)
     return put(rows, text=texts, reason=pc.if_else(pc.equal(spam_reasons, ""), reasons, spam_reasons))
 
 
+def _tuples(value: Any) -> Any:
+    """Lists of a recipe as the tuples that the rules are made of."""
+    if isinstance(value, dict):
+        return {key: _tuples(inner) for key, inner in value.items()}
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
+
+
 def _pii(rows: pa.Table, options: Mapping[str, Any]) -> pa.Table:
     texts, counts = personal_data.mask(one_array(rows["text"]), **options)
-    return put(rows, text=texts, personal_data=counts.cast(MEASURED.field("personal_data").type))
+    found = {counts.type.field(i).name: counts.field(i) for i in range(counts.type.num_fields)}
+    fields = MEASURED.field("personal_data").type
+    columns = [found.get(each.name, pa.nulls(len(texts), pa.int32())) for each in fields]
+    return put(rows, text=texts, personal_data=pa.StructArray.from_arrays(columns, fields=list(fields)))
 
 
 def _dedup(rows: pa.Table, options: Mapping[str, Any]) -> pa.Table:
+    """Only measures; the verdict needs all rows."""
     texts = one_array(rows["text"])
-    digests = [hashlib.blake2b(value.as_buffer(), digest_size=16).digest() for value in texts]
     sketches = np.ascontiguousarray(near_duplicates.band_hashes(texts))
     sizes = pc.cast(pc.utf8_length(near_duplicates.canonical(texts)), pa.int64())
+    buffers = [None, pa.py_buffer(sketches.tobytes())]
     return put(
         rows,
-        digest=pa.array(digests, pa.binary(16)),
-        sketch=pa.FixedSizeBinaryArray.from_buffers(
-            pa.binary(SKETCH_BYTES), len(texts), [None, pa.py_buffer(sketches.tobytes())]
-        ),
+        digest=pa.array(_hashes((), texts), pa.binary(16)),
+        sketch=pa.FixedSizeBinaryArray.from_buffers(pa.binary(SKETCH_BYTES), len(texts), buffers),
         canonical_size=sizes,
     )
 
@@ -167,4 +270,4 @@ WORK: dict[str, Callable[[pa.Table, Mapping[str, Any]], pa.Table]] = {
     "pii": _pii,
     "dedup": _dedup,
 }
-"""What each stage does to a batch of good rows. dedup only measures here; its verdict needs all rows."""
+"""What each stage does to a batch of good rows."""

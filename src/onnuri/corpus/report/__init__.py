@@ -1,0 +1,9 @@
+"""report.html: one page that says what a corpus is made of and what became of every document.
+
+Self-contained (no script, no font, no link to anywhere), in Korean and English side by side.
+"""
+
+from onnuri.corpus.report.examples import examples
+from onnuri.corpus.report.page import page
+
+__all__ = ["examples", "page"]

@@ -1,0 +1,93 @@
+"""Values inside nested records (JSON, YAML, Parquet), by dotted keys that go through lists."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+MOST_LEVELS = 64
+
+
+def walk(value: Any, keys: list[str], place: str = "") -> Iterator[tuple[str, Any]]:
+    """What `keys` lead to below `value`, with the place it was found at, such as sections.3.pages.0.
+
+    Lists are gone through, also at the end: their elements are what was looked for.
+    """
+    if isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from walk(item, keys, f"{place}.{index}".lstrip("."))
+    elif not keys:
+        yield place, value
+    elif isinstance(value, dict) and keys[0] in value:
+        yield from walk(value[keys[0]], keys[1:], f"{place}.{keys[0]}".lstrip("."))
+
+
+def records(value: Any, path: str) -> Iterator[tuple[str, Any]]:
+    """The records that a source's `records` lead to; of a list at the top its elements, with path ""."""
+    keys = path.split(".") if path else []
+    for place, found in _lists(value, keys, ""):
+        if isinstance(found, list):
+            for index, item in enumerate(found):
+                yield f"{place}.{index}".lstrip("."), item
+        else:
+            yield place, found
+
+
+def _lists(value: Any, keys: list[str], place: str) -> Iterator[tuple[str, Any]]:
+    """As `walk`, but a list at the end is given whole: a dialogue's turns are one record."""
+    if not keys:
+        yield place, value
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _lists(item, keys, f"{place}.{index}".lstrip("."))
+    elif isinstance(value, dict) and keys[0] in value:
+        yield from _lists(value[keys[0]], keys[1:], f"{place}.{keys[0]}".lstrip("."))
+
+
+def text_at(record: Any, path: str) -> str:
+    """The text that `path` leads to; texts and numbers of a list are joined by line feeds.
+
+    Raises ValueError when there is none, or it is of another type.
+    """
+    if not isinstance(record, dict):
+        found = _leaves(record, 0)
+        if found is None:
+            raise ValueError(f"the record is a {type(record).__name__}, not text")
+        return found
+    value = record.get(path, record)
+    if value is None or isinstance(value, str):
+        return value or ""
+    if value is not record:
+        found = _leaves(value, 0) if isinstance(value, list) else None
+        if found is None:
+            raise ValueError(f"field '{path}' is a {type(value).__name__}, not text")
+        return found
+    found_values = [value for _, value in walk(record, path.split("."))]
+    if not found_values:
+        raise ValueError(f"field '{path}' is missing")
+    return _leaves(found_values, 0) or ""
+
+
+def _leaves(value: Any, level: int) -> str | None:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list) and level < MOST_LEVELS:
+        found = [_leaves(item, level + 1) for item in value]
+        return "\n".join(text.strip("\n") for text in found if text is not None)
+    if isinstance(value, int | float) and not isinstance(value, bool) and level:
+        return str(value)
+    return None
+
+
+def own_values(record: Any, paths: Mapping[str, str]) -> dict[str, str]:
+    """What a record says of itself: our names to what `paths` lead to, where there is something."""
+    if not isinstance(record, dict):
+        return {}
+    values = {}
+    for name, path in paths.items():
+        value = record.get(path)
+        if value is None and "." in path:
+            value = next((found for _, found in walk(record, path.split("."))), None)
+        if value not in (None, "") and not isinstance(value, dict | list):
+            values[name] = str(value)
+    return values

@@ -1,0 +1,165 @@
+"""Which documents are copies of another: the one step that needs all documents at once.
+
+It reads no text, only what dedup measured: of N documents 256 bytes of sketch, which go to a file that is
+mapped, and about 150 bytes in memory. Documents of earlier corpora (`against`) take part and always stay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from onnuri.corpus.stages import near_duplicates
+
+EARLIER = -1
+"""Rank of a document of an earlier corpus."""
+ALWAYS_LONGEST = 1 << 62
+SCHEMA = pa.schema([("reason", pa.string()), ("cluster", pa.string()), ("cluster_size", pa.int32())])
+KEPT_COLUMNS = ("id", "digest", "sketch", "canonical_size")
+"""What a corpus keeps of its documents for later ones to be held against."""
+
+Int64s = npt.NDArray[np.int64]
+
+
+class Measured(NamedTuple):
+    """What is known of N documents that are still good; row i of the sketches belongs to i."""
+
+    ids: pa.Array  # binary(16)
+    digests: npt.NDArray[np.uint64]  # [N, 2]
+    sizes: Int64s  # canonical characters
+    ranks: Int64s
+    sketches: npt.NDArray[np.uint64]  # [N, NUM_BANDS], mapped
+
+
+class Verdicts(NamedTuple):
+    """For each of N documents."""
+
+    reasons: npt.NDArray[np.object_]
+    clusters: pa.Array  # strings: the smallest id among its copies
+    sizes: Int64s  # how many copies there are of it, itself included
+
+
+def decide(staged: Sequence[Path], against: Sequence[Path], folder: Path) -> None:
+    """Write `folder`/verdict-NNNNN.parquet for each staged file: a row of SCHEMA for each of its rows."""
+    scratch = folder / "sketches.partial"
+    measured = _measured(staged, against, scratch)
+    verdicts = judge(measured)
+    start = 0
+    for path in staged:
+        good = _good(path)
+        stop = start + int(good.sum())
+        places = np.cumsum(good) - 1 + start
+        indices = pa.array(np.where(good, places, 0), mask=~good)
+        columns = [
+            pc.fill_null(
+                pa.array(verdicts.reasons[start:stop], pa.string()).take(pc.subtract(indices, start)), ""
+            ),
+            verdicts.clusters.take(indices),
+            pa.array(verdicts.sizes, pa.int32()).take(indices),
+        ]
+        target = folder / path.name.replace("unit-", "verdict-")
+        partial = target.with_suffix(".partial")
+        pq.write_table(pa.table(columns, schema=SCHEMA), partial, compression="lz4")
+        partial.replace(target)
+        start = stop
+    del measured
+    scratch.unlink()
+
+
+def judge(measured: Measured) -> Verdicts:
+    """Of equal texts stays that of the earliest corpus or first source, then the smallest id. Of near
+    duplicates the longest, then likewise. The order of the documents plays no part."""
+    count = len(measured.ids)
+    ids = np.frombuffer(measured.ids.buffers()[1] or b"", ">u8")[2 * measured.ids.offset :].reshape(-1, 2)
+    keys = (ids[:count, 1], ids[:count, 0], measured.ranks, measured.digests[:, 1], measured.digests[:, 0])
+    order = np.lexsort(keys)
+    ordered = measured.digests[order]
+    first = np.ones(count, bool)
+    first[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
+    head = np.empty(count, np.int64)
+    head[order] = order[first][np.cumsum(first) - 1]
+    single = np.flatnonzero(head == np.arange(count))
+    copies = np.bincount(head, minlength=count)[single]
+
+    bands = measured.sketches if len(single) == count else measured.sketches[single]
+    single_ids = measured.ids.take(pa.array(single))
+    groups = near_duplicates.clusters(single_ids, bands)
+    lengths = np.where(measured.ranks == EARLIER, ALWAYS_LONGEST, measured.sizes)[single]
+    stays = near_duplicates.keep(single_ids, bands, lengths, measured.ranks[single], groups.representative)
+    totals = np.bincount(groups.representative, weights=copies, minlength=len(single)).astype(np.int64)
+
+    place = np.empty(count, np.int64)
+    place[single] = np.arange(len(single))
+    mine = place[head]
+    names = single_ids.take(pa.array(groups.representative[mine]))
+    reasons = np.full(count, "", object)
+    reasons[~stays[mine]] = "near duplicate"
+    reasons[head != np.arange(count)] = "duplicate"
+    return Verdicts(reasons, _hex(names), totals[groups.representative[mine]])
+
+
+def _good(path: Path) -> npt.NDArray[np.bool_]:
+    table = pq.read_table(path, columns=["stage"])
+    return pc.equal(table["stage"], "").to_numpy()
+
+
+def _measured(staged: Sequence[Path], against: Sequence[Path], scratch: Path) -> Measured:
+    ids, digests, sizes, ranks = [], [], [], []
+    count = 0
+    with scratch.open("wb") as stream:
+        for table, earlier in _tables(staged, against):
+            ids.append(_from_hex(table["id"]))
+            digests.append(_words(table["digest"], 2))
+            sizes.append(table["canonical_size"].to_numpy())
+            ranks.append(
+                np.full(table.num_rows, EARLIER) if earlier else table["rank"].to_numpy().astype(np.int64)
+            )
+            stream.write(_words(table["sketch"], near_duplicates.NUM_BANDS).tobytes())
+            count += table.num_rows
+    shape = (count, near_duplicates.NUM_BANDS)
+    sketches = np.memmap(scratch, "<u8", "r", shape=shape) if count else np.zeros(shape, "<u8")
+    return Measured(
+        pa.concat_arrays([pa.array([], pa.binary(16)), *ids]),
+        np.concatenate([np.zeros((0, 2), np.uint64), *digests]),
+        np.concatenate([np.zeros(0, np.int64), *sizes]),
+        np.concatenate([np.zeros(0, np.int64), *ranks]),
+        sketches,
+    )
+
+
+def _tables(staged: Sequence[Path], against: Sequence[Path]) -> Iterator[tuple[pa.Table, bool]]:
+    """What was measured of good documents, file by file; first our own, so that rows keep their places."""
+    for path in staged:
+        table = pq.read_table(path, columns=["stage", "rank", *KEPT_COLUMNS])
+        yield table.filter(pc.equal(table["stage"], "")), False
+    for folder in against:
+        for path in sorted((folder / "sketches").glob("*.parquet")):
+            yield pq.read_table(path, columns=list(KEPT_COLUMNS)), True
+
+
+def _words(column: pa.ChunkedArray, width: int) -> npt.NDArray[np.uint64]:
+    """Fixed-size binary values as [N, width] uint64."""
+    array = column.combine_chunks()
+    size = 8 * width
+    buffer = array.buffers()[1] or b""
+    return (
+        np.frombuffer(buffer, np.uint8)[size * array.offset : size * (array.offset + len(array))]
+        .view("<u8")
+        .reshape(-1, width)
+    )
+
+
+def _from_hex(column: pa.ChunkedArray) -> pa.Array:
+    raw = bytes.fromhex("".join(column.to_pylist()))
+    return pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), len(column), [None, pa.py_buffer(raw)])
+
+
+def _hex(ids: pa.Array) -> pa.Array:
+    return pa.array((value.hex() for value in ids.to_pylist()), pa.string())
