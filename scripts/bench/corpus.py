@@ -1,11 +1,12 @@
 """How fast is the corpus pipeline, beside datatrove on the same Korean text, in one interleaved run?
 
-    python -m venv PEER && PEER/bin/pip install 'datatrove[processing]==0.10.1' spacy==3.8.18 kiwipiepy==0.20.4
+    python -m venv PEER
+    PEER/bin/pip install 'datatrove[processing]==0.10.1' spacy==3.8.18 kiwipiepy==0.20.4
     python scripts/bench/corpus.py --input 'texts/*.parquet' --peer PEER/bin/python
 
 Prints MB of UTF-8 text a second and core: bytes of text over processor seconds of all processes (user and
-system, start-up included), and over wall seconds times workers. Kiwi gets a smaller part of the text: on all
-of it, it would run for hours.
+system, start-up included), and over wall seconds times workers. Kiwi gets a smaller part of the text: on
+all of it, it would run for hours.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ def texts(pattern: str) -> Iterator[str]:
 
 
 def write_sample(pattern: str, folder: Path, megabytes: float, shards: int, longest: int) -> float:
-    """Write texts of at most `longest` characters as JSON lines in shards of like size; MB of text written."""
+    """Write texts, cut to `longest` characters, as JSON lines in shards of like size; MB of text written."""
     folder.mkdir(parents=True)
     sizes = [0] * shards
     streams = [(folder / f"{number:02d}.jsonl").open("w", encoding="utf-8") for number in range(shards)]

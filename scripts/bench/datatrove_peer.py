@@ -1,9 +1,9 @@
 """datatrove on the same text, for scripts/bench/corpus.py: run by a Python that has datatrove, not by ours.
 
-Work is what FineWeb-2 does for Korean (its kor_Hang.yml): MinHash of 14 buckets x 8 hashes on 5-grams of words
-end to end (signatures, buckets, clusters, filter), or Gopher repetition, FineWeb and Gopher quality filters
-and PII. A word is a Kiwi morpheme (datatrove's assignment for Korean), or what datatrove's WhitespaceTokenizer finds, or
-what `str.split` finds, which is not in datatrove but the cheapest that there can be.
+Work is what FineWeb-2 does for Korean (its kor_Hang.yml): MinHash of 14 buckets x 8 hashes on 5-grams of
+words end to end (signatures, buckets, clusters, filter), or Gopher repetition, FineWeb and Gopher quality filters
+and PII. A word is a Kiwi morpheme (datatrove's assignment for Korean), or what datatrove's
+WhitespaceTokenizer finds, or what `str.split` finds, which is not in datatrove but the cheapest that there can be.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from datatrove.utils.hashing import HashConfig
 from datatrove.utils.word_tokenizers import WhitespaceTokenizer, WordTokenizer
 
 LANGUAGE = "kor_Hang"
-STOP_WORDS = "의 다 이 는 에 을 한 년 하 은 를 했 고 에서 가 있 으로 인 월 로 되".split()
+STOP_WORDS = [*"의다이는에을한년하은를했고가있인월로되", "에서", "으로"]
 TOP_NGRAMS = [(2, 0.282), (3, 0.228), (4, 0.185)]
 DUPLICATE_NGRAMS = [(5, 0.201), (6, 0.184), (7, 0.168), (8, 0.154), (9, 0.140), (10, 0.127)]
 

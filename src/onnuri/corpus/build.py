@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,12 @@ def stage_inputs(stage: recipe.Stage) -> dict[str, str]:
     inputs = {}
     for place in stage.options.get("against", ()):
         inputs[f"against {Path(place).name}"] = manifest.read(place, "corpus").identity
+    for place in stage.options.get("benchmarks", ()):
+        from onnuri.corpus import benchmarks
+
+        inputs |= {f"benchmark {name}": value for name, value in benchmarks.hashes(place).items()}
+    if stage.name == "quality":
+        inputs["quality model"] = manifest.read(stage.options["model"], "quality").identity
     return inputs
 
 
@@ -59,6 +65,9 @@ def _write(folder: Path, plan: Recipe, work: list[Unit], where: EngineConfig) ->
     (folder / "staging").mkdir(exist_ok=True)
     available = engine.start(where.name, where.address)
     workers = where.workers or available
+    stages = {stage.name: stage for stage in plan.stages}
+    if "decontaminate" in stages:
+        plan = _with_index(plan, folder / "staging" / "benchmarks.npz")
     job = engine.Job(str(folder), plan, tuple(work))
     local = where.name == "local"
 
@@ -70,19 +79,37 @@ def _write(folder: Path, plan: Recipe, work: list[Unit], where: EngineConfig) ->
         show(facts, work, missing, label)
 
     take("first_pass", store.staged_path, "reading")
-    if any(stage.name == "dedup" for stage in plan.stages):
+    if "dedup" in stages:
         staged = [store.staged_path(folder, unit.number) for unit in work]
-        against = next(stage for stage in plan.stages if stage.name == "dedup").options.get("against", ())
+        against = stages["dedup"].options.get("against", ())
         if not all(store.verdict_path(folder, unit.number).is_file() for unit in work):
             verdicts.decide(staged, [Path(place) for place in against], folder / "staging")
     take("second_pass", store.tally_path, "writing")
     tally = Tally()
     for unit in work:
         tally.add_json(json.loads(store.tally_path(folder, unit.number).read_text(encoding="utf-8")))
+    counts = tally.counts(plan)
     shutil.rmtree(folder / "staging")
     for name in ("documents", "rejected"):
         (folder / name).mkdir(exist_ok=True)
-    return tally.counts(plan)
+    return counts
+
+
+def _with_index(plan: Recipe, path: Path) -> Recipe:
+    """The recipe with the benchmarks of its decontaminate stage made ready for the workers."""
+    from onnuri.corpus.stages import benchmark_index
+
+    stages = []
+    for stage in plan.stages:
+        if stage.name == "decontaminate":
+            if not path.is_file():
+                index = benchmark_index.build_index(stage.options["benchmarks"])
+                benchmark_index.save(index, path.with_suffix(".partial.npz"))
+                path.with_suffix(".partial.npz").replace(path)
+            stages.append(replace(stage, options=stage.options | {"index": str(path)}))
+        else:
+            stages.append(stage)
+    return replace(plan, stages=tuple(stages))
 
 
 def show(facts: Iterator[dict[str, int]], work: list[Unit], missing: list[Unit], label: str) -> None:

@@ -34,7 +34,7 @@ class CorpusConfig:
     """Folder to write: documents/, rejected/, report.json, manifest.json."""
     input: str = ""
     """recipe=local: a file, a folder, a quoted glob (** goes through folders) or a URL (s3://, hf://):
-    .jsonl, .json, .parquet, .txt, .html, .warc, .hwp, .hwpx, .zip, .tar, many of them also as .gz or .zst."""
+    .jsonl, .json, .parquet, .txt, .html, .warc, .hwp, .hwpx, .zip, .tar; also .gz, .zst."""
     text_column: str = "text"
     """Name of the field that holds the text (recipe=local and recipe=hf); dots lead into nested fields."""
     dataset: str = ""

@@ -25,12 +25,14 @@ import pyarrow.compute as pc
 MOST_NULS = 1 / 1000
 MOST_CONTROLS = 1 / 100
 """Of all bytes. More of them is no text."""
+SAMPLE_BYTES = 1 << 15
+"""Of non-ASCII bytes; so many tell one encoding from another."""
 LEAST_HANGUL = 0.5
 """Common Hangul among the non-ASCII characters of what was written in CP949. Korean with many Chinese
 characters has 0.6, GB 2312 read as CP949 0.55 (and it holds bytes that CP949 has not), Latin-1 0."""
 
 _LABELS = {
-    "cp949": "euc-kr euckr ks_c_5601-1987 ks_c_5601-1989 ksc5601 ksc_5601 korean windows-949 cp949 uhc ms949",
+    "cp949": "euc-kr euckr ks_c_5601-1987 ks_c_5601-1989 ksc5601 ksc_5601 korean windows-949 cp949 uhc",
     "cp1252": "iso-8859-1 latin1 latin-1 l1 windows-1252 cp1252 us-ascii ascii iso8859-1 iso-8859-15",
     "cp932": "shift_jis shift-jis sjis x-sjis windows-31j ms932 cp932",
     "euc_jp": "euc-jp x-euc-jp eucjp",
@@ -78,16 +80,16 @@ def decode(raw: bytes, declared: str = "") -> Decoded:
             return Decoded(_refuse_nuls(_strict(raw[len(mark) :], codec)), codec)
     codec = _codec(declared)
     if b"\0" in raw:
-        wide = codec if codec.startswith("utf-16") else _wide(raw)
+        wide = _wide(raw) or (codec if codec.startswith("utf-16") else "")
         if wide:
             return Decoded(_refuse_nuls(_strict(raw, wide)), wide)
         if raw.count(0) > MOST_NULS * len(raw):
             raise ValueError(f"no text: {raw.count(0):,} NUL bytes in {len(raw):,}")
+    if b"\x1b$)C" in raw[:4096]:
+        return Decoded(_strict(raw, "iso2022_kr"), "iso2022_kr")
     controls = len(raw.translate(None, _TEXT_BYTES))
     if controls > MOST_CONTROLS * len(raw):
         raise ValueError(f"no text: {controls:,} control bytes in {len(raw):,}")
-    if b"\x1b$)C" in raw[:4096]:
-        return Decoded(_strict(raw, "iso2022_kr"), "iso2022_kr")
     try:
         return Decoded(_strict(raw, "utf-8"), "utf-8")
     except ValueError as error:
@@ -98,23 +100,22 @@ def decode(raw: bytes, declared: str = "") -> Decoded:
 
 def _decode_legacy(raw: bytes, told: list[str], not_utf8: str) -> Decoded:
     """What is neither ASCII nor UTF-8."""
-    found = {}
     causes = [not_utf8]
-    for codec in dict.fromkeys([*told, "cp949", "cp1252"]):
-        if codec and not codec.startswith("utf"):
-            try:
-                found[codec] = _strict(raw, codec)
-            except ValueError as error:
-                causes.append(str(error))
-    for codec in told:
-        if codec in found and codec not in ("cp949", "cp1252"):
-            return Decoded(found[codec], codec)
-    korean = found.get("cp949")
-    if korean is not None and ("cp949" in told or _hangul_share(korean) >= LEAST_HANGUL):
-        return Decoded(korean, "cp949")
-    western = found.get("cp1252")
-    if western is not None and _is_western(western):
-        return Decoded(western, "cp1252")
+    others = [
+        codec for codec in told if codec not in ("", "cp949", "cp1252") and not codec.startswith("utf")
+    ]
+    for codec in dict.fromkeys([*others, "cp949", "cp1252"]):
+        try:
+            text = _strict(raw, codec)
+        except ValueError as error:
+            causes.append(str(error))
+            continue
+        if codec == "cp949":
+            fits = "cp949" in told or _hangul_share(text) >= LEAST_HANGUL
+        else:
+            fits = codec != "cp1252" or _is_western(text)
+        if fits:
+            return Decoded(text, codec)
     raise ValueError(f"no encoding fits: {'; '.join(causes[:3])}")
 
 
@@ -162,7 +163,9 @@ def _wide(raw: bytes) -> str:
 
 def _refuse_damaged_utf8(raw: bytes, cause: str) -> None:
     """CP949 would read damaged UTF-8, as Chinese characters and rare syllables."""
-    text = raw.decode("utf-8", "replace")
+    high = np.flatnonzero(np.frombuffer(raw, np.uint8) > 127)
+    first, last = high[0], high[min(len(high) - 1, SAMPLE_BYTES)] + 1
+    text = raw[first:last].decode("utf-8", "replace")
     bad = text.count("\ufffd")
     good = len(text) - len(text.encode("ascii", "ignore")) - bad
     if good > 4 * bad:
@@ -177,7 +180,7 @@ def _codes(text: str) -> npt.NDArray[np.uint32]:
 
 def _hangul_share(text: str) -> float:
     codes = _codes(text)
-    return float(_COMMON[codes].mean()) if codes.size else 0.0
+    return float(_COMMON[codes[:SAMPLE_BYTES]].mean()) if codes.size else 0.0
 
 
 def _is_western(text: str) -> bool:
@@ -218,8 +221,8 @@ _LOST = re.compile(f"[{_LED_BY_HANGUL}]|[\ufffd?](?=[가-힣{_LED_BY_HANGUL}])")
 CP949 = "cp949 as latin-1"
 UTF8 = "utf-8 as latin-1"
 LOST = "utf-8 as cp949, lost"
-"""What `repair` says of a text. The last one stays as it was: most syllables lost a byte in that reading (of
-5,900 Korean lines not one kept them all), so there is nothing to repair, only something to drop."""
+"""What `repair` says of a text. The last one stays as it was: most syllables lost a byte in that reading
+(of 7,112 Korean lines not one kept them all), so there is nothing to repair, only something to drop."""
 
 
 def repair(texts: pa.Array) -> tuple[pa.Array, pa.Array]:
@@ -235,12 +238,13 @@ def repair(texts: pa.Array) -> tuple[pa.Array, pa.Array]:
     repaired = []
     for place, text in zip(places.tolist(), texts.take(pa.array(places)).to_pylist(), strict=True):
         found: set[str] = set()
-        text = _repair_lines(text, found, frozenset())
-        if found:  # with what is known now, single syllables and rare ones can be told
-            text = _repair_lines(text, set(), frozenset(found))
+        better = _repair_lines(text, found, frozenset())
+        if found and 2 * len(_HIGH_CHARACTER.findall(better)) <= len(_HIGH_CHARACTER.findall(text)):
+            # Most of it was mistaken: what is left are single syllables and rare ones.
+            better = _repair_lines(better, set(), frozenset(found))
         elif _is_lost(text):
             found.add(LOST)
-        repaired.append(text)
+        repaired.append(better)
         notes[place] = ", ".join(sorted(found))
     return pc.replace_with_mask(texts, suspicious, pa.array(repaired, texts.type)), pa.array(
         notes, pa.large_string()
@@ -279,16 +283,17 @@ def _repair_run(run: str, found: set[str], known: frozenset[str]) -> str:
         again = _repair_run(text, found, known) if len(text) < len(run) and _RUN.fullmatch(text) else text
         return run if again == text else again  # mistaken twice
     text = _whole(raw, "cp949")
-    if text is not None and _hangul_share(text) >= 0.7 and (CP949 in known or _reads_well(text)):
+    if text is not None and _hangul_share(text) >= 0.7 and (CP949 in known or _reads_well(run, text)):
         found.add(CP949)
         return text
     return run
 
 
-def _reads_well(text: str) -> bool:
-    """No ruled line (°°°°) or capitals in a row (ÀÉÈÀ): the Hangul these would be are rare."""
+def _reads_well(run: str, text: str) -> bool:
+    """Not a ruled line (°°°°), nor capitals in a row (ÀÉÈÀ): the Hangul these would be is rare."""
     often, hangul = len(_FREQUENT.findall(text)), len(_HANGUL.findall(text))
-    return bool(_TWO_HANGUL.search(text)) and often >= 0.4 * hangul
+    varied = len(set(_HIGH_CHARACTER.findall(run))) >= 3
+    return varied and bool(_TWO_HANGUL.search(text)) and often >= 0.4 * hangul
 
 
 def _is_lost(text: str) -> bool:
@@ -296,7 +301,7 @@ def _is_lost(text: str) -> bool:
     signs = len(_LOST.findall(text))
     codes = _codes(text)
     hangul = codes[(codes >= 0xAC00) & (codes <= 0xD7A3)]
-    rare = 1 - float(_COMMON[hangul].mean()) if hangul.size else 1.0
+    rare = 1 - float(_COMMON[hangul].mean()) if hangul.size else 0.0
     return signs >= 3 and signs > 0.2 * codes.size and rare > 0.2
 
 

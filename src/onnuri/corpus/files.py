@@ -38,7 +38,7 @@ class File:
     """A file that a source means."""
 
     name: str
-    """Relative to the fixed part of the pattern, with '/' and composed Hangul: the same on every machine."""
+    """Relative to the fixed part of the pattern, with '/' and composed Hangul: everywhere the same."""
     path: str
     """Local path or URL."""
     size: int

@@ -17,7 +17,7 @@ def entries(path: str) -> frozenset[str]:
 
 
 def reasons(listed: frozenset[str], ids: pa.Array, keys: pa.Array, urls: pa.Array) -> list[str]:
-    """ "opted out: ENTRY" for rows whose id, own id, URL or host (or a domain above it) is listed, else ""."""
+    """ "opted out: ENTRY" where the id, own id, URL or host (or a domain above) is listed, else ""."""
     answers = []
     for names in zip(ids.to_pylist(), keys.to_pylist(), map(_plain, urls.to_pylist()), strict=True):
         host = names[2].partition("/")[0].partition(":")[0]

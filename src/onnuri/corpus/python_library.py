@@ -34,10 +34,8 @@ def library_folder() -> Path:
 def find(kind: str) -> dict[str, Path]:
     """Name ("python/module.py") to path of the files behind "topics" or "docstrings"."""
     library = library_folder()
-    if kind == "topics":
-        files = [library / "pydoc_data" / "topics.py"]
-    else:
-        files = sorted(_modules(library))
+    topics = library / "pydoc_data" / "topics.py"
+    files = [topics] if kind == "topics" else sorted(_modules(library))
     if not all(path.is_file() for path in files) or not files:
         raise UserError(f"the standard library in {library} has no {files[0].name if files else 'modules'}")
     return {f"python/{path.relative_to(library).as_posix()}": path for path in files}

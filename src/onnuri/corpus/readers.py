@@ -267,8 +267,7 @@ def _table_rows(task: Reading, batch: pa.RecordBatch, origins: list[str]) -> Ite
             else pc.if_else(pc.equal(own, ""), described[name], own)
         )
     whole = pa.RecordBatch.from_arrays([arrays[name] for name in COLUMNS], schema=SCHEMA)
-    for part in _parts(bounded(whole, task.limit)):
-        yield part
+    yield from _parts(bounded(whole, task.limit))
 
 
 def _plain(batch: pa.RecordBatch, path: str) -> pa.Array | None:
@@ -277,7 +276,7 @@ def _plain(batch: pa.RecordBatch, path: str) -> pa.Array | None:
     Raises TypeError for another type, ArrowInvalid for text that is no UTF-8.
     """
     if path not in batch.schema.names:
-        if path.split(".")[0] in batch.schema.names:
+        if path.partition(".")[0] in batch.schema.names:
             raise TypeError
         return None
     column = batch[path]

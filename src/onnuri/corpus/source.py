@@ -1,7 +1,7 @@
-"""One source of a recipe: where its text lies, how it is written down, and under which terms it may be used.
+"""One source of a recipe: where its text lies, how it is written, and under which terms it may be used.
 
-A source names exactly one place (`input`, `package`, `dataset` or `python`). What a file means is told by its
-suffix, or by `format`. Keys are checked against the place, so a typo is an error and not a default.
+A source names exactly one place (`input`, `package`, `dataset` or `python`). What a file means is told by
+its suffix, or by `format`. Keys are checked against the place, so a typo is an error and not a default.
 """
 
 from __future__ import annotations

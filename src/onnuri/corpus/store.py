@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from onnuri.corpus.recipe import Recipe
-from onnuri.corpus.stages import pipeline
+from onnuri.corpus.stages import decontaminate, pipeline
 from onnuri.corpus.stages.pipeline import CARRIED, MEASURED, STAGED
 from onnuri.corpus.tally import Tally
 from onnuri.corpus.verdicts import KEPT_COLUMNS
@@ -129,6 +129,8 @@ def finish(folder: Path, number: int, recipe: Recipe) -> dict[str, int]:
     """Take a staged unit through the second pass into its train, held-out and rejected file."""
     has_dedup = any(stage.name == "dedup" for stage in recipe.stages)
     verdicts = pq.read_table(verdict_path(folder, number)) if has_dedup else None
+    options = {stage.name: stage.options for stage in recipe.stages}.get("decontaminate")
+    index = pipeline.benchmarks(options["index"]) if options else None
     tally = Tally()
     name = f"{number:05d}.parquet"
     with (
@@ -158,6 +160,8 @@ def finish(folder: Path, number: int, recipe: Recipe) -> dict[str, int]:
                 tally.add(split, chosen)
             if has_dedup:
                 sketches.add(rows.filter(good))
+            if index is not None:
+                tally.add_benchmarks(decontaminate.summary(index, rows["contamination"]))
     tally.staged = start
     write_json(tally_path(folder, number), tally.to_json())
     return {"documents": start, "bytes": 0}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -28,12 +28,12 @@ class Tally:
         self.entered: Counter[tuple[str, ...]] = Counter()
         """(source, number of the stage, unit): what entered a stage."""
         self.measured: Counter[tuple[str, ...]] = Counter()
-        """(what, value): kept documents by register, by size (the power of two of bytes below it), by copies
-        and by quality; personal data found by kind; texts repaired; documents by contamination."""
+        """(what, value): kept documents by register, by size (the power of two of bytes below it), by
+        copies and by quality; personal data found by kind; texts repaired; documents by contamination."""
         self.items: Counter[tuple[str, ...]] = Counter()
         """(number of a benchmark's item,): documents that hold it."""
         self.origins: Counter[tuple[str, ...]] = Counter()
-        """(source, number of the source in the recipe): kept documents. Records may name a source of their own."""
+        """(source, number of the source in the recipe): kept documents. Records may name another."""
         self.staged = 0
         """Documents that the first pass left behind, by its files."""
 
@@ -74,6 +74,30 @@ class Tally:
         )
         hanja = pc.greater_equal(rows["hanja_ratio"], HANJA_SHARE)
         self.measured["hanja", "documents"] += pc.sum(hanja).as_py() or 0
+
+    def add_benchmarks(self, found: Mapping[str, Mapping[str, int]]) -> None:
+        """Count the documents of a batch that hold items of each benchmark (`decontaminate.summary`)."""
+        for name, entry in found.items():
+            self.measured["benchmark", name] += entry["documents"]
+
+    def _contamination(self, plan: Recipe) -> dict[str, dict[str, int]]:
+        """By benchmark: items, those that can be found, those found, and the documents that hold one."""
+        options = {stage.name: stage.options for stage in plan.stages}.get("decontaminate")
+        if not options:
+            return {}
+        from onnuri.corpus.stages import decontaminate, pipeline
+
+        items = pa.array([[int(item) for (item,) in self.items]], pa.list_(pa.int32()))
+        found = decontaminate.summary(pipeline.benchmarks(options["index"]), items)
+        return {
+            name: {
+                "items": entry["items"],
+                "testable": entry["testable_items"],
+                "found": entry["items_found"],
+                "documents": self.measured["benchmark", name],
+            }
+            for name, entry in found.items()
+        }
 
     def _count(self, what: str, values: pa.ChunkedArray) -> None:
         for entry in values.value_counts().to_pylist():
@@ -182,6 +206,7 @@ class Tally:
             "quality": {f"{int(tenth) / 10:.1f}": n for tenth, n in self._named("quality").items()},
             "personal_data": self._named("personal_data"),
             "repaired": self._named("repaired"),
+            "contamination": self._contamination(plan),
             "with_hanja": self.measured["hanja", "documents"],
         }
 

@@ -1,14 +1,14 @@
 """Which documents are copies of another: the one step that needs all documents at once.
 
-It reads no text, only what dedup measured: of N documents 256 bytes of sketch, which go to a file that is
-mapped, and about 150 bytes in memory. Documents of earlier corpora (`against`) take part and always stay.
+It reads no text, only what dedup measured: of N documents 256 bytes of sketch, which go to a
+file, and about 150 bytes in memory. Documents of earlier corpora (`against`) take part and always stay.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -21,11 +21,56 @@ from onnuri.corpus.stages import near_duplicates
 EARLIER = -1
 """Rank of a document of an earlier corpus."""
 ALWAYS_LONGEST = 1 << 62
+ROWS_AT_ONCE, ROWS_TO_SKIP = 1 << 13, 8
 SCHEMA = pa.schema([("reason", pa.string()), ("cluster", pa.string()), ("cluster_size", pa.int32())])
 KEPT_COLUMNS = ("id", "digest", "sketch", "canonical_size")
 """What a corpus keeps of its documents for later ones to be held against."""
 
 Int64s = npt.NDArray[np.int64]
+
+
+class Sketches:
+    """[N, NUM_BANDS] uint64 in a file, indexed as near_duplicates does: `[:, band]` and `[rows]`.
+
+    Not a NumPy memory map: going down its columns would bring all of it into memory.
+    """
+
+    def __init__(self, path: Path, rows: Int64s | None = None) -> None:
+        self.path = path
+        width = 8 * near_duplicates.NUM_BANDS
+        self.rows = np.arange(path.stat().st_size // width) if rows is None else rows
+        self.shape = (len(self.rows), near_duplicates.NUM_BANDS)
+
+    def of(self, rows: Int64s) -> Sketches:
+        """The sketches of some documents."""
+        return Sketches(self.path, self.rows[rows])
+
+    def __getitem__(self, key: Any) -> npt.NDArray[np.uint64]:
+        if isinstance(key, tuple):
+            return self._column(key[1])[self.rows]
+        wanted, place = np.unique(self.rows[key], return_inverse=True)
+        found = np.empty((len(wanted), near_duplicates.NUM_BANDS), "<u8")
+        with self.path.open("rb") as stream:
+            for start in range(0, len(wanted), ROWS_AT_ONCE):
+                part = wanted[start : start + ROWS_AT_ONCE]
+                # Neighbours are read in one go where they lie close enough together.
+                for run in np.split(part, np.flatnonzero(np.diff(part) > ROWS_TO_SKIP) + 1):
+                    stream.seek(int(run[0]) * found.itemsize * self.shape[1])
+                    block = self._read(stream, int(run[-1] - run[0]) + 1)
+                    at = start + int(np.searchsorted(part, run[0]))
+                    found[at : at + len(run)] = block[run - run[0]]
+        return found[place]
+
+    def _column(self, band: int) -> npt.NDArray[np.uint64]:
+        pieces = [np.zeros(0, "<u8")]
+        with self.path.open("rb") as stream:
+            while len(block := self._read(stream, ROWS_AT_ONCE)):
+                pieces.append(block[:, band].copy())
+        return np.concatenate(pieces)
+
+    def _read(self, stream: BinaryIO, count: int) -> npt.NDArray[np.uint64]:
+        raw = stream.read(8 * self.shape[1] * count)
+        return np.frombuffer(raw, "<u8").reshape(-1, self.shape[1])
 
 
 class Measured(NamedTuple):
@@ -35,14 +80,14 @@ class Measured(NamedTuple):
     digests: npt.NDArray[np.uint64]  # [N, 2]
     sizes: Int64s  # canonical characters
     ranks: Int64s
-    sketches: npt.NDArray[np.uint64]  # [N, NUM_BANDS], mapped
+    sketches: Sketches
 
 
 class Verdicts(NamedTuple):
     """For each of N documents."""
 
     reasons: npt.NDArray[np.object_]
-    clusters: pa.Array  # strings: the smallest id among its copies
+    clusters: pa.Array  # large strings: the smallest id among its copies
     sizes: Int64s  # how many copies there are of it, itself included
 
 
@@ -61,7 +106,7 @@ def decide(staged: Sequence[Path], against: Sequence[Path], folder: Path) -> Non
             pc.fill_null(
                 pa.array(verdicts.reasons[start:stop], pa.string()).take(pc.subtract(indices, start)), ""
             ),
-            verdicts.clusters.take(indices),
+            verdicts.clusters.take(indices).cast(pa.string()),
             pa.array(verdicts.sizes, pa.int32()).take(indices),
         ]
         target = folder / path.name.replace("unit-", "verdict-")
@@ -69,7 +114,6 @@ def decide(staged: Sequence[Path], against: Sequence[Path], folder: Path) -> Non
         pq.write_table(pa.table(columns, schema=SCHEMA), partial, compression="lz4")
         partial.replace(target)
         start = stop
-    del measured
     scratch.unlink()
 
 
@@ -88,7 +132,7 @@ def judge(measured: Measured) -> Verdicts:
     single = np.flatnonzero(head == np.arange(count))
     copies = np.bincount(head, minlength=count)[single]
 
-    bands = measured.sketches if len(single) == count else measured.sketches[single]
+    bands = measured.sketches.of(single)
     single_ids = measured.ids.take(pa.array(single))
     groups = near_duplicates.clusters(single_ids, bands)
     lengths = np.where(measured.ranks == EARLIER, ALWAYS_LONGEST, measured.sizes)[single]
@@ -112,7 +156,6 @@ def _good(path: Path) -> npt.NDArray[np.bool_]:
 
 def _measured(staged: Sequence[Path], against: Sequence[Path], scratch: Path) -> Measured:
     ids, digests, sizes, ranks = [], [], [], []
-    count = 0
     with scratch.open("wb") as stream:
         for table, earlier in _tables(staged, against):
             ids.append(_from_hex(table["id"]))
@@ -122,15 +165,12 @@ def _measured(staged: Sequence[Path], against: Sequence[Path], scratch: Path) ->
                 np.full(table.num_rows, EARLIER) if earlier else table["rank"].to_numpy().astype(np.int64)
             )
             stream.write(_words(table["sketch"], near_duplicates.NUM_BANDS).tobytes())
-            count += table.num_rows
-    shape = (count, near_duplicates.NUM_BANDS)
-    sketches = np.memmap(scratch, "<u8", "r", shape=shape) if count else np.zeros(shape, "<u8")
     return Measured(
         pa.concat_arrays([pa.array([], pa.binary(16)), *ids]),
         np.concatenate([np.zeros((0, 2), np.uint64), *digests]),
         np.concatenate([np.zeros(0, np.int64), *sizes]),
         np.concatenate([np.zeros(0, np.int64), *ranks]),
-        sketches,
+        Sketches(scratch),
     )
 
 
@@ -162,4 +202,7 @@ def _from_hex(column: pa.ChunkedArray) -> pa.Array:
 
 
 def _hex(ids: pa.Array) -> pa.Array:
-    return pa.array((value.hex() for value in ids.to_pylist()), pa.string())
+    raw = ids.buffers()[1] or b""
+    digits = memoryview(raw)[16 * ids.offset : 16 * (ids.offset + len(ids))].hex().encode()
+    offsets = np.arange(len(ids) + 1, dtype=np.int64) * 32
+    return pa.LargeStringArray.from_buffers(len(ids), pa.py_buffer(offsets), pa.py_buffer(digits))

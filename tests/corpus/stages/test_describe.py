@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 import pytest
+from growth import LINEAR, UNITS, growth
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -65,3 +66,24 @@ def test_a_batch_is_its_documents(texts: list[str]) -> None:
     texts = [text.replace("\ufdd0", "\ufffd") if len(texts) == 1 else text for text in texts]
     batch = describe(pa.array(texts, pa.large_string()), pa.array([""] * len(texts), pa.string()))
     assert batch.to_pylist() == [one(text.replace("\ufdd0", "\ufffd")) for text in texts]
+
+
+def test_a_sentence_is_found_behind_a_long_tail() -> None:
+    tail = ") " * 40
+    assert one(f"그렇습니다{tail}.{tail}\n했다{tail}")["register"] == "mixed"
+    assert one(f"그렇습니다{tail}.{tail}\n했다{tail}")["final_line_share"] == 1
+    assert one(f"서울{tail}\n부산")["final_line_share"] == 0
+
+
+def test_large_batches_are_their_documents_too() -> None:
+    texts = ["안녕하세요. 반갑습니다!\n" * count for count in (0, 1, 20_000, 3)] + ["𠀀𠀁 大 가", "abc\n"]
+    given = [None, "", "xx", "", "", None]
+    batch = describe(pa.array(texts, pa.string()), pa.array(given, pa.string()))
+    assert batch.to_pylist() == [one(text, lang or "") for text, lang in zip(texts, given, strict=True)]
+    assert describe(pa.array([], pa.string()), pa.array([], pa.string())).to_pylist() == []
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_time_grows_with_the_text(unit: str) -> None:
+    unknown = pa.array([""], pa.string())
+    assert growth(lambda texts: describe(texts, unknown), unit) < LINEAR

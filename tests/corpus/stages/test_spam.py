@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import time
-
 import pyarrow as pa
 import pytest
+from growth import LINEAR, UNITS, growth
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -212,11 +211,14 @@ def test_cleaning_twice_changes_nothing_and_only_whole_lines_go(lines: list[str]
         assert once.count(line) == text.count(line)
 
 
-@pytest.mark.parametrize(
-    "unit", ["가", "@", "a ", "\n", "로그인 ", "-", "카지노 ", "가 기자 ", "쿠키 ", "ⓒ\n", "는카지노"]
-)
-def test_no_input_takes_long(unit: str) -> None:
-    text = unit * (1_000_000 // len(unit.encode()))
-    start = time.perf_counter()
-    clean(pa.array([text, f"{text}@"]))
-    assert time.perf_counter() - start < 4
+def test_footers_are_found_behind_blank_lines_and_long_lines() -> None:
+    gap = "\n" * 500 + " " * 300 + "\n"
+    assert cleaned(f"{ARTICLE}{gap}ⓒ 한빛일보{gap}TEL: 02-123-4567{gap}") == ARTICLE
+    long = "가나다라 " * 100 + "ⓒ 한빛일보"
+    assert cleaned(f"{ARTICLE}\n{long}") == f"{ARTICLE}\n{long}"
+
+
+@pytest.mark.parametrize("unit", [*UNITS, "@", "@\n", "-", "가 기자 ", "쿠키 ", "ⓒ\n", "ⓒ\n\n\n"])
+def test_time_grows_with_the_text(unit: str) -> None:
+    assert growth(clean, unit) < LINEAR
+    assert growth(lambda texts: clean(pa.array([f"@{texts[0]}@"])), unit) < LINEAR

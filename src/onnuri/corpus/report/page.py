@@ -151,8 +151,9 @@ def funnel(stages: Sequence[Mapping[str, Any]]) -> str:
         legend += f"<span><i class=c{NUM_COLOURS - 1}></i>others · 기타 ({len(order) - len(named)})</span>"
     return _section(
         "Stage by stage · 단계별",
-        "<table><tr><th>stage · 단계<th>documents, bytes by source · 출처별 문서, 바이트<th class=n>kept · 남음"
-        f"<th class=n>rejected · 탈락<th class=n>text · 글</tr>{''.join(rows)}</table>"
+        "<table><tr><th>stage · 단계<th>documents, bytes by source · 출처별 문서, 바이트"
+        f"<th class=n>kept · 남음<th class=n>rejected · 탈락<th class=n>text · 글</tr>"
+        f"{''.join(rows)}</table>"
         f'<div class="legend">{legend}<span><i class=lost></i>rejected · 탈락</span></div>',
     )
 
@@ -248,9 +249,9 @@ def contamination(benchmarks: Mapping[str, Mapping[str, int]]) -> str:
         return ""
     return _section(
         "Benchmarks found in the corpus · 말뭉치에서 찾은 평가 문항",
-        "<table><tr><th>benchmark · 평가<th class=n>items · 문항<th class=n>long enough to look for · 검사 가능"
-        "<th class=n>found · 발견<th class=n>share · 비율<th class=n>documents · 문서</tr>"
-        f"{rows}</table>",
+        "<table><tr><th>benchmark · 평가<th class=n>items · 문항"
+        "<th class=n>long enough to look for · 검사 가능<th class=n>found · 발견<th class=n>share · 비율"
+        f"<th class=n>documents · 문서</tr>{rows}</table>",
     )
 
 

@@ -19,13 +19,15 @@ Method: NumPy over the code points of the batch; only the few ends of sentences 
 
 from __future__ import annotations
 
-from functools import lru_cache
+from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from onnuri.corpus.stages.joined import BORDER, join
+from onnuri.corpus.stages.joined import BORDER, Codes, code_points, join_strings, pieces, strings
 
 KOREAN_SHARE = 0.2
 """Least share of Hangul among the letters of a Korean text; code and English quotations take the rest."""
@@ -50,7 +52,9 @@ FIELDS = pa.struct(
     ]
 )
 
-Codes = npt.NDArray[np.uint32]
+CHARACTERS_AT_ONCE = 1 << 17
+_STEPS_BACK = 8
+
 Flags = npt.NDArray[np.uint8]
 Indices = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
@@ -64,8 +68,8 @@ _LAUGHS = "ㅋㅎㅠㅜ"
 _CLOSING = " \t\xa0\u3000\"'”’)）]」』》>*_`~～^;:♡♥\u200d\ufe0f"
 _PICTURES = ((0x2600, 0x27C0), (0x1F000, 0x1FB00))
 
-# Classes of a character. From _OTHER_LETTER on they are letters.
-_OTHER, _SPACE, _LINE_FEED, _BORDER, _OTHER_LETTER, _HANGUL, _HAN, _KANA = range(8)
+# Classes of a character. From _HANGUL on they are letters.
+_OTHER, _SPACE, _LINE_FEED, _BORDER, _HANGUL, _OTHER_LETTER, _HAN, _KANA = range(8)
 _SCRIPTS = (
     ("en", "AZ", "az"),
     ("ru", "\u0400\u052f"),
@@ -77,6 +81,7 @@ _SCRIPTS = (
 )
 """Language that a script is taken for, and its ranges, first and last. Class of the i-th: _KANA + 1 + i."""
 _NUM_CLASSES = _KANA + 1 + len(_SCRIPTS)
+_ENGLISH = _KANA + 1
 _EAST_ASIAN: tuple[tuple[int, tuple[str, ...]], ...] = (
     (
         _HANGUL,
@@ -87,7 +92,8 @@ _EAST_ASIAN: tuple[tuple[int, tuple[str, ...]], ...] = (
 )
 
 # What a character may be behind the last syllable of a sentence.
-_TAIL, _STOP, _ENDS_SENTENCE, _ENDS_LINE = 1, 2, 4, 8
+_TAIL, _STOP, _ENDS_SENTENCE, _ENDS_LINE = 16, 32, 64, 128
+_CLASS = np.uint8(15)
 
 
 def describe(texts: pa.Array, given_lang: pa.Array) -> pa.StructArray:
@@ -102,71 +108,85 @@ def describe(texts: pa.Array, given_lang: pa.Array) -> pa.StructArray:
       the endings above. Korean web text often leaves out the full stop, so punctuation alone says little
     - characters: code points; lines: line feeds, and one more for what follows the last
     """
-    count = len(texts)
-    # The look back by two syllables, and the end of the last line, need borders around the whole.
-    text = BORDER * 3 + join(texts) + BORDER
-    codes = np.frombuffer(text.encode("utf-32-le"), dtype=np.uint32)[: None if count else 3]
-    places = np.minimum(codes, _TABLE_END)
-    classes, roles = (table[places] for table in _tables())
-    borders = np.flatnonzero(classes == _BORDER)[2:]
-    counts = _count(classes, borders)
-    inked = counts[:, [_OTHER, *range(_OTHER_LETTER, _NUM_CLASSES)]].sum(axis=1)
-    characters = np.diff(borders) - 1
-    lines = counts[:, _LINE_FEED] + ((characters > 0) & (classes[borders[1:] - 1] != _LINE_FEED))
-    endings, final_lines, full_lines = _endings(codes, classes, roles, borders)
+    if not len(texts):
+        return pa.array([], FIELDS)
+    values = strings(texts)
+    sizes = np.fromiter(map(len, values), np.int64, len(values))
+    blocks = [_measure(values[first:last]) for first, last in pieces(sizes, CHARACTERS_AT_ONCE)]
+    counts, endings, final_lines, full_lines, characters, lines = map(
+        np.concatenate, zip(*blocks, strict=True)
+    )
+    inked = characters - counts[:, _SPACE] - counts[:, _LINE_FEED]
     columns = (
-        [given or found for given, found in zip(given_lang.to_pylist(), _languages(counts), strict=True)],
+        pc.if_else(pc.equal(pc.fill_null(given_lang, ""), ""), _languages(counts), given_lang),
         _share(counts[:, _HANGUL], inked),
         _share(counts[:, _HAN], inked),
-        [REGISTERS[index] for index in _register(endings)],
+        pa.array(REGISTERS).take(pa.array(_register(endings))),
         _share(final_lines, full_lines),
         characters,
         lines,
     )
-    arrays = [pa.array(column, type=field.type) for column, field in zip(columns, FIELDS, strict=True)]
+    arrays = [
+        pc.cast(column, field.type) if isinstance(column, pa.Array) else pa.array(column, type=field.type)
+        for column, field in zip(columns, FIELDS, strict=True)
+    ]
     return pa.StructArray.from_arrays(arrays, fields=list(FIELDS))
 
 
-@lru_cache(maxsize=1)
-def _tables() -> tuple[Flags, Flags]:
-    """(_TABLE_END + 1,) class of every character, and its part at the end of a sentence."""
-    classes = np.zeros(_TABLE_END + 1, dtype=np.uint8)
+def _measure(values: Sequence[str]) -> tuple[Indices, ...]:
+    """Of D texts (D, _NUM_CLASSES) characters of each class, (D, 5) sentence endings by register, and (D,)
+    final lines, lines that are not blank, characters and lines."""
+    # The look back by two syllables, and the end of the last line, need borders around the whole.
+    codes = code_points(join_strings(["", "", "", *values, ""]))
+    flags = (
+        _table()[: 1 << 16].take(codes) if codes.dtype == np.uint16 else _table().take(codes, mode="clip")
+    )
+    borders = np.flatnonzero(codes == ord(BORDER))[2:]
+    counts = _count(flags & _CLASS, borders)
+    characters = np.diff(borders) - 1
+    lines = counts[:, _LINE_FEED] + ((characters > 0) & (codes[borders[1:] - 1] != ord("\n")))
+    return counts, *_endings(codes, flags, borders), characters, lines
+
+
+@cache
+def _table() -> Flags:
+    """(_TABLE_END + 1,) class of every character, and above it the bits of its part at a sentence's end."""
+    table = np.zeros(_TABLE_END + 1, dtype=np.uint8)
     for code in range(_TABLE_END):
         char = chr(code)
         if char.isalpha():
-            classes[code] = _OTHER_LETTER
+            table[code] = _OTHER_LETTER
         elif char.isspace():
-            classes[code] = _SPACE
+            table[code] = _SPACE
     others = ((_KANA + 1 + i, ranges) for i, (_, *ranges) in enumerate(_SCRIPTS))
     for index, ranges in (*_EAST_ASIAN, *others):
         for first, last in map(tuple, ranges):
-            part = classes[ord(first) : ord(last) + 1]
+            part = table[ord(first) : ord(last) + 1]
             part[part == _OTHER_LETTER] = index
-    classes[ord("\n")], classes[ord(BORDER)] = _LINE_FEED, _BORDER
+    table[ord("\n")], table[ord(BORDER)] = _LINE_FEED, _BORDER
 
-    roles = np.zeros(_TABLE_END + 1, dtype=np.uint8)
     for start, stop in _PICTURES:
-        roles[start:stop] = _TAIL
+        table[start:stop] |= _TAIL
     for characters, bits in (
         (_CLOSING, _TAIL),
         ("~～" + _LAUGHS, _TAIL | _ENDS_SENTENCE),
         (_TERMINAL, _TAIL | _ENDS_SENTENCE | _STOP),
         ("\n" + BORDER, _ENDS_SENTENCE | _ENDS_LINE),
     ):
-        roles[_codes(characters)] = bits
-    return classes, roles
-
-
-def _codes(characters: str) -> Codes:
-    return np.frombuffer(characters.encode("utf-32-le"), dtype=np.uint32)
+        table[code_points(characters)] |= bits
+    return table
 
 
 def _count(classes: Flags, borders: Indices) -> Indices:
     """(D, _NUM_CLASSES) characters of each class in the text before each border but the first."""
-    count = len(borders) - 1
-    owners = np.repeat(np.arange(count) * _NUM_CLASSES, np.diff(borders))
-    keys = owners + classes[borders[0] + 1 : borders[-1] + 1]
-    return np.bincount(keys, minlength=count * _NUM_CLASSES).reshape(count, _NUM_CLASSES)
+    starts = borders[:-1] + 1
+    counts = np.zeros((len(starts), _NUM_CLASSES), np.int64)
+    for index in (_SPACE, _LINE_FEED, _HANGUL, _ENGLISH):
+        counts[:, index] = np.add.reduceat((classes == index).view(np.uint8), starts, dtype=np.int32)
+    places = np.flatnonzero((classes > _HANGUL) & (classes != _ENGLISH))
+    rows = np.searchsorted(starts, places, side="right") - 1
+    np.add.at(counts, (rows, classes[places]), 1)
+    return counts
 
 
 def _share(part: Indices, whole: Indices) -> npt.NDArray[np.float32]:
@@ -174,9 +194,9 @@ def _share(part: Indices, whole: Indices) -> npt.NDArray[np.float32]:
     return (part / np.maximum(whole, 1)).astype(np.float32)
 
 
-def _languages(counts: Indices) -> list[str]:
+def _languages(counts: Indices) -> pa.Array:
     """The language of each text by its letters."""
-    letters = counts[:, _OTHER_LETTER:].sum(axis=1)
+    letters = counts[:, _HANGUL:].sum(axis=1)
     kana = counts[:, _KANA]
     east_asian = kana + counts[:, _HAN]
     candidates = np.column_stack((counts[:, _OTHER_LETTER], east_asian, counts[:, _KANA + 1 :]))
@@ -187,7 +207,7 @@ def _languages(counts: Indices) -> list[str]:
     enough = np.maximum(KOREAN_SHARE * (letters - counts[:, _HAN]), MIXED_SCRIPT_SHARE * letters)
     found[counts[:, _HANGUL] >= enough] = "ko"
     found[letters == 0] = "und"
-    return list(found)
+    return pa.array(found, pa.string())
 
 
 def _register(endings: Indices) -> Indices:
@@ -200,16 +220,11 @@ def _register(endings: Indices) -> Indices:
     return best
 
 
-def _endings(
-    codes: Codes, classes: Flags, roles: Flags, borders: Indices
-) -> tuple[Indices, Indices, Indices]:
+def _endings(codes: Codes, flags: Flags, borders: Indices) -> tuple[Indices, Indices, Indices]:
     """(D, 5) sentence endings by register, (D,) lines that are final, (D,) lines that are not blank."""
     count = len(borders) - 1
-    index = np.arange(len(codes), dtype=np.int32)
-    # For each place, the last one up to there that is not tail, or not white space.
-    solid = np.maximum.accumulate(np.where(roles & _TAIL, 0, index))
-    events = np.flatnonzero(roles & _ENDS_SENTENCE)[3:]
-    last = solid[events - 1]
+    events = np.flatnonzero((flags & _ENDS_SENTENCE) != 0)[3:]
+    last = _last_outside((flags & _TAIL) != 0, events - 1)
     # One sentence can end by several characters (요...\n); the first tells a question or a laugh.
     first = np.diff(last, prepend=-1) != 0
     sentence = np.cumsum(first) - 1
@@ -217,16 +232,28 @@ def _endings(
     owners = np.searchsorted(borders, events[first]) - 1
     endings = np.bincount(owners * 5 + kinds, minlength=count * 5).reshape(count, 5)
 
-    line_end = (roles[events] & _ENDS_LINE) != 0
-    ends, before = events[line_end], last[line_end]
-    stops = np.flatnonzero(roles & _STOP)
-    last_stop = np.concatenate(([-1], stops))[np.searchsorted(stops, ends)]
-    final = (last_stop > before) | (kinds[sentence[line_end]] > 0)
-    inked = np.maximum.accumulate(np.where(classes == _SPACE, 0, index))
-    full = (roles[inked[ends - 1]] & _ENDS_LINE) == 0
+    roles = flags[events]
+    final = kinds > 0
+    final[sentence[(roles & _STOP) != 0]] = True
+    line_end = (roles & _ENDS_LINE) != 0
+    ends = events[line_end]
+    final = final[sentence[line_end]]
+    full = (flags[_last_outside(flags & _CLASS == _SPACE, ends - 1)] & _ENDS_LINE) == 0
     owners = np.searchsorted(borders, ends) - 1
     final_lines = np.bincount(owners[final & full], minlength=count)
     return endings, final_lines, np.bincount(owners[full], minlength=count)
+
+
+def _last_outside(skipped: Mask, places: Indices) -> Indices:
+    """(E,) for each of some places the last one up to there that is not skipped."""
+    inside = np.flatnonzero(skipped[places])
+    for _ in range(_STEPS_BACK):
+        places[inside] -= 1
+        inside = inside[skipped[places[inside]]]
+    if len(inside):
+        outside = np.flatnonzero(~skipped)
+        places[inside] = outside[np.searchsorted(outside, places[inside]) - 1]
+    return places
 
 
 def _kinds(codes: Codes, last: Indices, sign: Codes) -> Indices:
@@ -234,19 +261,30 @@ def _kinds(codes: Codes, last: Indices, sign: Codes) -> Indices:
 
     sign: (E,) the first character after the sentence that ends it.
     """
-    last_one, before, third = codes[last], codes[last - 1], codes[last - 2]
-    final = _final_consonant(before)
-    polite_verb = _final_consonant(third) == _FINAL["ㅂ"]
-    question = np.isin(sign, _codes(_QUESTION_MARKS))
+    kinds = np.zeros(len(last), np.int64)
+    korean = np.flatnonzero(_is_syllable(codes[last]) & _is_syllable(codes[last - 1]))
+    if len(korean):
+        kinds[korean] = _kinds_of_syllables(codes, last[korean], sign[korean])
+    laughed = (kinds == 0) & np.isin(sign, code_points(_LAUGHS))
+    kinds[laughed] = REGISTERS.index("intimate")
+    return kinds
+
+
+def _kinds_of_syllables(codes: Codes, last: Indices, sign: Codes) -> Indices:
+    """(E,) the same for those that end in two syllables at least."""
+    last_one, before = codes[last] - _FIRST_SYLLABLE, codes[last - 1] - _FIRST_SYLLABLE
+    third = codes[last - 2]
+    polite_verb = _is_syllable(third) & ((third - _FIRST_SYLLABLE) % _FINALS == _FINAL["ㅂ"])
+    question = np.isin(sign, code_points(_QUESTION_MARKS))
 
     def ends(syllables: str) -> Mask:
-        return np.isin(last_one, _codes(syllables))
+        return _members(syllables)[last_one]
 
     def after(syllables: str) -> Mask:
-        return np.isin(before, _codes(syllables))
+        return _members(syllables)[before]
 
     def after_final(consonants: str) -> Mask:
-        return np.isin(final, [_FINAL[consonant] for consonant in consonants])
+        return _with_final(consonants)[before]
 
     # -지 after a stem that no noun in -지 shares; 페이지 and 메시지 against 학생이지.
     stem = after_final("ㅆㅎㅄㄶㅀㅌㅈㅊㅍㄺㄻㄼ") | after("하되거") | (after("이") & (third != ord("페")))
@@ -257,27 +295,37 @@ def _kinds(codes: Codes, last: Indices, sign: Codes) -> Indices:
             "plain",
             (ends("다") & ~after("바")) | (ends("가") & (after("는던은") | (question & after_final("ㄴ")))),
         ),
-        ("intimate", ends("어아") & (final > 0) & ~after_final("ㄴㅇ") & ~after("국일")),
+        ("intimate", ends("어아") & after_final(_MOST_FINALS) & ~after("국일")),
         ("intimate", ends("지") & (stem | question) & ~after("까")),
         ("intimate", (ends("야") & ~after("분평시광재")) | (ends("냐") & ~after("케")) | ends("돼봐줘")),
         ("intimate", ends("해") & ~after("이피오방올새동서남음공손저침재박상유살자지당견")),
     )
-    kinds = np.select(
-        [applies & (final >= 0) for _, applies in rules],
-        [REGISTERS.index(name) for name, _ in rules],
-        default=0,
-    )
-    laughed = (kinds == 0) & np.isin(sign, _codes(_LAUGHS))
-    return np.where(laughed, REGISTERS.index("intimate"), kinds)
+    masks, names = zip(*((applies, REGISTERS.index(name)) for name, applies in rules), strict=True)
+    return np.select(masks, names, default=0)
 
 
 _FINAL = {
     consonant: 1 + i for i, consonant in enumerate("ㄱㄲㄳㄴㄵㄶㄷㄹㄺㄻㄼㄽㄾㄿㅀㅁㅂㅄㅅㅆㅇㅈㅊㅋㅌㅍㅎ")
 }
 """Number of a final consonant within a syllable's 28 (Unicode 16, section 3.12)."""
+_MOST_FINALS = "".join(_FINAL.keys() - set("ㄴㅇ"))
 
 
-def _final_consonant(codes: Codes) -> Indices:
-    """(E,) number of each syllable's final consonant, 0 for none, -1 for what is not a syllable."""
-    offsets = codes.astype(np.int64) - _FIRST_SYLLABLE
-    return np.where((codes >= _FIRST_SYLLABLE) & (codes <= _LAST_SYLLABLE), offsets % _FINALS, -1)
+def _is_syllable(codes: Codes) -> Mask:
+    return (codes >= _FIRST_SYLLABLE) & (codes <= _LAST_SYLLABLE)
+
+
+@cache
+def _members(syllables: str) -> Mask:
+    """[11172] True for some of the syllables."""
+    members = np.zeros(_LAST_SYLLABLE - _FIRST_SYLLABLE + 1, np.bool_)
+    members[code_points(syllables) - _FIRST_SYLLABLE] = True
+    return members
+
+
+@cache
+def _with_final(consonants: str) -> Mask:
+    """[11172] True for the syllables that end in one of the consonants."""
+    members = np.zeros(((_LAST_SYLLABLE - _FIRST_SYLLABLE + 1) // _FINALS, _FINALS), np.bool_)
+    members[:, [_FINAL[consonant] for consonant in consonants]] = True
+    return members.reshape(-1)

@@ -9,12 +9,15 @@ presidio `country_specific/korea` for the foreigner and the business number.
 
 from __future__ import annotations
 
+import ipaddress
 from datetime import date
 
 _RESIDENT_WEIGHTS = (2, 3, 4, 5, 6, 7, 8, 9, 2, 3, 4, 5)
 _BUSINESS_WEIGHTS = (1, 3, 7, 1, 3, 7, 1, 3, 5)
 _CENTURY = {"1": 1900, "2": 1900, "3": 2000, "4": 2000, "5": 1900, "6": 1900, "7": 2000, "8": 2000}
 
+RANDOM_SINCE = date(2020, 10, 1)
+"""First day on which the last six digits of a new resident or foreigner number were random."""
 LAST_BIRTH_YEAR = 2035
 """A later birth is no birth: without a limit 880123-4 would be a child of 2088, and barcodes start so."""
 
@@ -56,6 +59,11 @@ def luhn_check_digit(digits: str) -> int:
     return (10 - total % 10) % 10
 
 
+def is_luhn(digits: str) -> bool:
+    """True if the last digit is the Luhn digit of the others."""
+    return int(digits[-1]) == luhn_check_digit(digits[:-1])
+
+
 def ean_check_digit(digits: str) -> int:
     """The 13th digit of an EAN-13 barcode (ISBN-13 included) of 12 digits."""
     return (10 - (sum(map(int, digits[0::2])) + 3 * sum(map(int, digits[1::2]))) % 10) % 10
@@ -79,4 +87,16 @@ def is_card(digits: str) -> bool:
     else:
         mastercard = "51" <= two <= "55" or "2221" <= digits[:4] <= "2720"
         known = length == 16 and (mastercard or two in ("35", "94", "95"))
-    return known and int(digits[-1]) == luhn_check_digit(digits[:-1])
+    return known and is_luhn(digits)
+
+
+def is_public(parts: list[int]) -> bool:
+    """True if these four numbers are an IPv4 address that a person's machine can have on the internet.
+
+    Not private, shared, loopback, link-local, documentation, benchmark, multicast or reserved (RFC 6890).
+    """
+    if max(parts) > 255 or parts[0] in (0, 10, 127) or parts[0] >= 224:
+        return False
+    # Only in these do some addresses belong to nobody; the standard library knows which, but slowly.
+    special = parts[0] in (100, 169, 172, 192, 198, 203)
+    return not special or ipaddress.IPv4Address(bytes(parts)).is_global

@@ -24,24 +24,28 @@ Rules, in this order:
   repetition rules of the filter, since to drop one would break the first promise.
 - One blank line at most between paragraphs, none at either end.
 
+- Of combining marks on one letter 30 stay (see `composition`).
+
 Method: one NumPy pass over the code points finds the lines that some rule could change (clean
 prose has none), and the regular expressions see those lines only. They run over many lines at
-once.
+once. A text that stays as it was is handed on as it is, without being encoded again.
 """
 
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Sequence
-from itertools import chain
+from functools import cache
+from itertools import chain, compress
+from operator import ne
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from onnuri.corpus.stages.joined import BORDER, join, split
+from onnuri.corpus.stages.composition import compose, unsure
+from onnuri.corpus.stages.joined import BORDER, Codes, code_points, join_strings, pieces, strings
 
 JAMO = "\u1100-\u115e\u1161-\u11a7\u3131-\u3163\u3165-\u318e\uffa1-\uffdc"
 """Conjoining initials and vowels, compatibility and halfwidth jamo, without the fillers."""
@@ -87,27 +91,55 @@ _REPEATED_LINES = re.compile(
 _BLANK_LINES = re.compile(r"\n\n\n+")
 
 # Bits of a character. An end of a line is the bit above a blank, so that one shift lines the two up.
-_ODD, _MARK, _BLANK, _END, _INK = 1, 2, 4, 8, 16
+_ODD, _MARK, _BLANK, _END, _INK, _UNSURE = 1, 2, 4, 8, 16, 32
 _PADDING = BORDER * 4
+# Blocks of this size stay in the processor's cache.
+CHARACTERS_AT_ONCE = 1 << 17
 
 Flags = npt.NDArray[np.uint8]
+Indices = npt.NDArray[np.int64]
 
 
 def normalise(texts: pa.Array) -> pa.Array:
     """(D,) strings to (D,) large strings by the rules of this module. Nulls become empty texts."""
-    text = join(texts).replace("\r\n", "\n")
-    if not unicodedata.is_normalized("NFC", text):
-        # Text by text, as most are composed already and cost only the check. No border composes.
-        text = BORDER.join([unicodedata.normalize("NFC", part) for part in text.split(BORDER)])
-    text = _rewrite_lines(text)
-    text = _REPEATED_LINES.sub(r"\1\n\1", text)
-    text = _BLANK_LINES.sub("\n\n", text)
-    return pc.utf8_trim(split(text, len(texts)), characters="\n")
+    texts = pc.fill_null(pc.cast(texts, pa.large_string()), "")
+    values = strings(texts)
+    sizes = np.fromiter(map(len, values), np.int64, len(values))
+    results: list[str] = []
+    for first, last in pieces(sizes, CHARACTERS_AT_ONCE):
+        results += _normalised(values[first:last])
+    changed = np.fromiter(map(ne, values, results), np.bool_, len(values))
+    if not changed.any():
+        return texts
+    new = pa.array(compress(results, changed), pa.large_string())
+    return pc.replace_with_mask(texts, pa.array(changed), new)
 
 
+def _normalised(values: Sequence[str]) -> list[str]:
+    text = join_strings(values)
+    if "\r" in text:
+        text = text.replace("\r\n", "\n")
+    codes, flags = _flags(text)
+    if (flags & _UNSURE).any():
+        composed = compose(text, codes[: len(text)])
+        if composed != text:
+            text = composed
+            codes, flags = _flags(text)
+    text, may_repeat = _rewrite_lines(text, codes, flags)
+    if may_repeat:
+        text = _REPEATED_LINES.sub(r"\1\n\1", text)
+    if "\n\n\n" in text:
+        text = _BLANK_LINES.sub("\n\n", text)
+    results = [value.strip("\n") for value in text.split(BORDER)]
+    if len(results) != len(values):
+        raise ValueError(f"{len(results)} texts came back from {len(values)}: a pattern touched a border")
+    return results
+
+
+@cache
 def _table() -> Flags:
-    """(65536,) bits of each character of the basic plane."""
-    table = np.full(1 << 16, _INK, dtype=np.uint8)
+    """[0x20001] bits of each character; the last entry stands for all above."""
+    table = np.where(unsure(), _INK | _UNSURE, _INK).astype(np.uint8)
     for characters, bits in (
         (CONTROLS + JOINERS + LINE_ENDS + SPACES + FILLERS, _ODD),
         (RULES + EMPHASIS, _MARK | _INK),
@@ -115,47 +147,70 @@ def _table() -> Flags:
         ("\n" + BORDER, _END),
     ):
         for first, last in re.findall(r"(.)(?:-(.))?", characters, re.DOTALL):
-            table[ord(first) : ord(last or first) + 1] = bits
+            part = table[ord(first) : ord(last or first) + 1]
+            part[:] = part & _UNSURE | bits
     return table
 
 
-_TABLE = _table()
+def _flags(text: str) -> tuple[Codes, Flags]:
+    """Code points and their bits, with a padding that keeps each look at the next few inside the array."""
+    codes = code_points(text + _PADDING)
+    table = _table()
+    return codes, table[: 1 << 16].take(codes) if codes.dtype == np.uint16 else table.take(
+        codes, mode="clip"
+    )
 
 
-def _rewrite_lines(text: str) -> str:
-    """The text with the rules for single lines applied to every line that they could change."""
-    # The padding keeps each look at the next few characters inside the array.
-    codes = np.frombuffer((text + _PADDING).encode("utf-32-le"), dtype=np.uint32)
-    # Above the basic plane nothing has a rule; U+FFFF has none either.
-    flags = _TABLE[np.minimum(codes, 0xFFFF)]
-    places = np.flatnonzero(_candidates(codes, flags))
+def _rewrite_lines(text: str, codes: Codes, flags: Flags) -> tuple[str, bool]:
+    """The text with the rules for single lines applied to every line that they could change.
+
+    And whether a line of marks may stand there three times in a row afterwards.
+    """
+    ends = np.flatnonzero((flags & _END) != 0)
+    starts = np.concatenate(([0], ends[:-1] + 1))
+    suspects = _lines_of_marks(flags, starts)
+    places = np.flatnonzero(_candidates(codes, flags) != 0)
     if not len(places):
-        return text
-    ends = np.flatnonzero(flags == _END)
+        return text, _three_in_a_row(suspects)
     lines = np.searchsorted(ends, places)
     lines = lines[np.diff(lines, prepend=-1) != 0]
     if len(lines) > len(ends) // 4:
         # To cut out and put back so many lines would cost more than to run over them all.
-        return _rewrite(text)
-    line_starts = np.concatenate(([0], ends[:-1] + 1))[lines].tolist()
-    line_ends = ends[lines].tolist()
-    changed = _rewrite(BORDER.join([text[a:b] for a, b in zip(line_starts, line_ends, strict=True)]))
+        return _rewrite(text), True
+    suspects[lines] = True
+    line_starts, line_ends = starts[lines].tolist(), ends[lines].tolist()
+    candidates = BORDER.join([text[a:b] for a, b in zip(line_starts, line_ends, strict=True)])
+    changed = _rewrite(candidates)
     between = [text[a:b] for a, b in zip([0, *line_ends], [*line_starts, len(text)], strict=True)]
-    return _interleave(between, changed.split(BORDER))
+    more_lines = "\n" in changed
+    return _interleave(between, changed.split(BORDER)), more_lines or _three_in_a_row(suspects)
 
 
-def _candidates(codes: npt.NDArray[np.uint32], flags: Flags) -> npt.NDArray[np.uint8]:
+def _lines_of_marks(flags: Flags, starts: Indices) -> npt.NDArray[np.bool_]:
+    """(L,) True for lines that begin with a mark and hold marks and blanks only in their first four
+    characters."""
+    found: npt.NDArray[np.bool_] = (flags[starts] & _MARK) != 0
+    lines = np.flatnonzero(found)
+    for offset in (1, 2, 3):
+        further = flags[starts[lines] + offset]
+        found[lines[(further & (_MARK | _BLANK | _END)) == 0]] = False
+        lines = lines[(further & (_MARK | _BLANK)) != 0]
+    return found
+
+
+def _three_in_a_row(found: npt.NDArray[np.bool_]) -> bool:
+    return bool((found[:-2] & found[1:-1] & found[2:]).any())
+
+
+def _candidates(codes: Codes, flags: Flags) -> Flags:
     """(C,) not 0 where a rule may apply. It may say so too often, but never too seldom."""
     found: Flags = flags & np.uint8(_ODD)
     found[:-1] |= (flags[:-1] << 1) & flags[1:] & _END
     gaps = flags[1:-2] & flags[2:-1] & flags[3:] & _BLANK
     found[:-3] |= flags[:-3] & (gaps << 2)
     # Runs of one mark and of a pair have this in common: the first four are equal two by two.
-    marks = np.flatnonzero(flags & _MARK)
-    marks = marks[(flags[marks + 1] & _MARK) != 0]
-    marks = marks[codes[marks] == codes[marks + 2]]
-    marks = marks[codes[marks + 1] == codes[marks + 3]]
-    found[marks] = 1
+    equal = codes[:-2] == codes[2:]
+    found[:-3] |= (equal[:-1] & equal[1:]) & (flags[:-3] & flags[1:-2] & _MARK) >> 1
     return found
 
 
@@ -163,7 +218,7 @@ def _rewrite(text: str) -> str:
     """Many lines with borders between them, rewritten. A line may become several."""
     while (visible := _INVISIBLE.sub("", text)) != text:
         # What now stands side by side may compose or change order, and so shape a joiner's surroundings.
-        text = unicodedata.normalize("NFC", visible)
+        text = compose(visible, code_points(visible))
     text = _LINE_END.sub("\n", text)
     text = _SPACE.sub(" ", text)
     text = _TRAILING.sub("", text)

@@ -14,6 +14,8 @@ import hashlib
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,9 +24,22 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from onnuri.corpus import opt_out
+from onnuri.corpus.quality.model import Model
+from onnuri.corpus.quality.model import load as load_quality_model
 from onnuri.corpus.recipe import Recipe, Stage
 from onnuri.corpus.source import Source
-from onnuri.corpus.stages import describe, filter, near_duplicates, normalise, personal_data, spam
+from onnuri.corpus.stages import (
+    benchmark_index,
+    decontaminate,
+    describe,
+    filter,
+    language_id,
+    near_duplicates,
+    normalise,
+    personal_data,
+    quality,
+    spam,
+)
 
 READ = "read"
 SKETCH_BYTES = 8 * near_duplicates.NUM_BANDS
@@ -45,7 +60,7 @@ MEASURED = pa.schema(
         ("quality", pa.float32()),
     ]
 )
-"""Columns that stages add; null where the stage did not run. cluster: the id that names a group of copies."""
+"""Columns that stages add; null where the stage did not run. cluster: the id that names a set of copies."""
 FOR_DEDUP = pa.schema(
     [
         ("digest", pa.binary(16)),
@@ -222,9 +237,16 @@ def _normalise(rows: pa.Table, options: Mapping[str, Any]) -> pa.Table:
 
 
 def _describe(rows: pa.Table, options: Mapping[str, Any]) -> pa.Table:
-    found = describe.describe(one_array(rows["text"]), one_array(rows["lang"]), **options)
-    names = [found.type.field(i).name for i in range(found.type.num_fields)]
-    return put(rows, **{name: pc.struct_field(found, name) for name in names})
+    given, texts = one_array(rows["lang"]), one_array(rows["text"])
+    found = describe.describe(texts, given, **options)
+    columns = {field.name: pc.struct_field(found, field.name) for field in found.type}
+    # "en" so far means Latin letters; a model tells whether they are English.
+    unsure = pc.and_(pc.equal(given, ""), pc.equal(columns["lang"], "en"))
+    if pc.any(unsure).as_py():
+        named, _ = language_id.identify(texts.filter(unsure))
+        named = pc.if_else(pc.equal(named, "und"), "en", named)
+        columns["lang"] = pc.replace_with_mask(columns["lang"], unsure, named)
+    return put(rows, **columns)
 
 
 def _filter(rows: pa.Table, options: Mapping[str, Any]) -> pa.Table:
@@ -263,11 +285,37 @@ def _dedup(rows: pa.Table, options: Mapping[str, Any]) -> pa.Table:
     )
 
 
+def _decontaminate(rows: pa.Table, options: Mapping[str, Any]) -> pa.Table:
+    index = benchmarks(options["index"])
+    action = options.get("action", "cut")
+    texts, reasons, hits = decontaminate.decontaminate(one_array(rows["text"]), index, action)
+    return put(rows, text=texts, reason=reasons, contamination=hits)
+
+
+@lru_cache(maxsize=1)
+def benchmarks(path: str) -> benchmark_index.Index:
+    """The index of benchmarks that a run has made, once a process."""
+    return benchmark_index.load(Path(path))
+
+
+def _quality(rows: pa.Table, options: Mapping[str, Any]) -> pa.Table:
+    model = _quality_model(options["model"])
+    scores, reasons = quality.quality(one_array(rows["text"]), model, options.get("threshold", 0))
+    return put(rows, quality=scores, reason=reasons)
+
+
+@lru_cache(maxsize=1)
+def _quality_model(folder: str) -> Model:
+    return load_quality_model(folder)
+
+
 WORK: dict[str, Callable[[pa.Table, Mapping[str, Any]], pa.Table]] = {
     "normalise": _normalise,
     "describe": _describe,
     "filter": _filter,
     "pii": _pii,
     "dedup": _dedup,
+    "decontaminate": _decontaminate,
+    "quality": _quality,
 }
 """What each stage does to a batch of good rows."""

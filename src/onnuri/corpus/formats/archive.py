@@ -1,0 +1,175 @@
+"""The files in a .zip, .tar or .tar.gz, one at a time and in memory: nothing is ever written to disk.
+
+Names come out safe and composed (NFC), whichever of UTF-8, CP949 and CP437 they were stored in: Korean
+Windows stores CP949 without saying so, and zipfile then reads CP437. zipfile and tarfile of the standard
+library do the parsing; around them stand limits on size, number and ratio. libarchive would read more kinds
+and faster, but binds to a system library. Memory: one member, and a zip's table of contents.
+"""
+
+from __future__ import annotations
+
+import gzip
+import tarfile
+import unicodedata
+import zipfile
+from collections.abc import Iterator
+from typing import BinaryIO, cast
+
+MOST_MEMBER_BYTES = 1 << 28
+MOST_BYTES = 1 << 38
+"""Of all members together: 256 GiB, four times the largest set on AI Hub."""
+MOST_MEMBERS = 2_000_000
+MOST_RATIO = 300
+"""Unpacked to packed bytes, from RATIO_FROM on. JSON of one shape reaches 100, a bomb 1,030."""
+RATIO_FROM = 4 << 20
+MOST_NAME = 1_000
+MOST_TAR_HEADER_BYTES = 1 << 20
+"""Of a name or attributes that are stored as a member of their own."""
+
+Member = tuple[str, bytes | Exception]
+
+
+def members(
+    stream: BinaryIO, name: str = "", limit: int = MOST_MEMBER_BYTES, total: int = MOST_BYTES
+) -> Iterator[Member]:
+    """Name and content of each file of an archive, in its order; the kind is told by the first bytes.
+
+    `stream` must be seekable; `name` stands in messages only. What cannot be read is a ValueError in place
+    of the content, with the cause in one line: encrypted, damaged, over `limit` bytes, a bomb, a hostile
+    name (these go by "#" and their number). Damage that ends the reading comes as a last item called "".
+    Folders, links, devices and the resource forks of macOS are passed over. Nothing is raised but what
+    `stream` raises.
+    """
+    head = stream.read(4)
+    stream.seek(0)
+    found = _zip_members(stream, limit) if head[:2] == b"PK" else _tar_members(stream, head, limit)
+    room = total
+    number = 0
+    try:
+        for number, (stored, content) in enumerate(found, 1):
+            if number > MOST_MEMBERS:
+                raise ValueError(f"more than {MOST_MEMBERS:,} members")
+            room -= len(content) if isinstance(content, bytes) else 0
+            if room < 0:
+                raise ValueError(f"more than {total:,} bytes unpacked")
+            try:
+                safe = _safe_name(stored)
+            except ValueError as error:
+                yield f"#{number}", error
+                continue
+            if not safe.startswith("__MACOSX/"):
+                yield safe, content
+    except OSError as error:
+        if not isinstance(error, gzip.BadGzipFile):
+            raise
+        yield "", _damage(name, number, error)
+    except Exception as error:  # zipfile and tarfile raise what they meet
+        yield "", _damage(name, number, error)
+
+
+def _damage(name: str, number: int, error: Exception) -> ValueError:
+    cause = " ".join(str(error).split())[:200] or type(error).__name__
+    return ValueError(f"archive {name} after {number:,} members: {cause}")
+
+
+def _safe_name(stored: str) -> str:
+    """The name with '/' and composed Hangul. Raises ValueError for one that leads out of the archive."""
+    name = unicodedata.normalize("NFC", stored.replace("\\", "/"))
+    while name.startswith("./"):
+        name = name[2:]
+    parts = name.split("/")
+    if not name or len(name) > MOST_NAME or name[0] == "/" or ".." in parts or name[1:2] == ":":
+        raise ValueError(f"a hostile name: {stored[:80]!r}")
+    if any(unicodedata.category(char) in ("Cc", "Cs") for char in name):
+        raise ValueError(f"a hostile name: {stored[:80]!r}")
+    return name
+
+
+def _name_of(raw: bytes, otherwise: str) -> str:
+    for codec in ("utf-8", "cp949"):
+        try:
+            return raw.decode(codec)
+        except UnicodeDecodeError:
+            continue
+    return otherwise
+
+
+def _zip_members(stream: BinaryIO, limit: int) -> Iterator[Member]:
+    with zipfile.ZipFile(stream) as archive:
+        for entry in archive.infolist():
+            stored = entry.orig_filename
+            if not entry.flag_bits & 0x800:  # not said to be UTF-8
+                stored = _name_of(stored.encode("cp437", "replace"), stored)
+            if not stored.endswith(("/", "\\")):
+                yield stored, _zip_content(archive, entry, limit)
+
+
+def _zip_content(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, limit: int) -> bytes | Exception:
+    if entry.flag_bits & 1:
+        return ValueError("encrypted")
+    if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2):
+        return ValueError(f"packed by method {entry.compress_type}, which is not read")
+    if entry.file_size > limit:
+        return ValueError(f"{entry.file_size:,} bytes, over {limit:,}")
+    if entry.file_size > max(RATIO_FROM, MOST_RATIO * entry.compress_size):
+        return ValueError(f"a bomb: {entry.file_size:,} bytes from {entry.compress_size:,}")
+    try:
+        with archive.open(entry) as file:
+            return file.read(entry.file_size)
+    except Exception as error:
+        return ValueError(f"damaged: {' '.join(str(error).split())[:200] or type(error).__name__}")
+
+
+class _Gunzip:
+    """What a .tar.gz unpacks to, as far as its ratio is that of files. tarfile needs only `read`."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self.stream = stream
+        self.file = gzip.GzipFile(fileobj=stream)
+        self.done = 0
+
+    def read(self, size: int) -> bytes:
+        out = self.file.read(size)
+        self.done += len(out)
+        if self.done > max(RATIO_FROM, MOST_RATIO * self.stream.tell()):
+            raise ValueError(f"a bomb: {self.done:,} bytes from {self.stream.tell():,}")
+        return out
+
+
+_HEADER_KINDS = (
+    *(tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE),
+    *(tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK),
+)
+
+
+class _Header(tarfile.TarInfo):
+    """tarfile reads long names and attributes whole, however long they say they are."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> _Header:
+        header = super().frombuf(buf, encoding, errors)
+        if header.type in _HEADER_KINDS and header.size > MOST_TAR_HEADER_BYTES:
+            raise ValueError(f"a header of {header.size:,} bytes")
+        return header
+
+
+def _tar_members(stream: BinaryIO, head: bytes, limit: int) -> Iterator[Member]:
+    source = cast(BinaryIO, _Gunzip(stream)) if head[:2] == b"\x1f\x8b" else stream
+    with tarfile.open(fileobj=source, mode="r|", tarinfo=_Header, encoding="utf-8") as archive:
+        for entry in archive:
+            archive.members = []  # type: ignore[attr-defined]  # or it would keep every header
+            if not entry.isreg():
+                continue
+            stored = entry.name
+            if not stored.isprintable():
+                stored = _name_of(stored.encode("utf-8", "surrogateescape"), stored)
+            if entry.issparse():
+                yield stored, ValueError("a sparse file, which is not read")
+            elif entry.size > limit:
+                yield stored, ValueError(f"{entry.size:,} bytes, over {limit:,}")
+            else:
+                file = archive.extractfile(entry)
+                content = file.read() if file else b""
+                if len(content) < entry.size:
+                    raise ValueError(f"the archive ends inside {stored[:80]!r}")
+                yield stored, content
