@@ -25,8 +25,8 @@ import pyarrow.compute as pc
 MOST_NULS = 1 / 1000
 MOST_CONTROLS = 1 / 100
 """Of all bytes. More of them is no text."""
-SAMPLE_BYTES = 1 << 15
-"""Of non-ASCII bytes; so many tell one encoding from another."""
+SAMPLE = 1 << 16
+"""Bytes or characters, from the first that is not ASCII, that tell one encoding from another."""
 LEAST_HANGUL = 0.5
 """Common Hangul among the non-ASCII characters of what was written in CP949. Korean with many Chinese
 characters has 0.6, GB 2312 read as CP949 0.55 (and it holds bytes that CP949 has not), Latin-1 0."""
@@ -52,6 +52,7 @@ _META = re.compile(
     rb"|<\?xml[^>]{1,100}?encoding\s*=\s*[\"']([\w.:-]{2,40})",
     re.IGNORECASE,
 )
+_NOT_ASCII = re.compile(rb"[\x80-\xff]")
 _TEXT_BYTES = bytes(byte for byte in range(256) if byte >= 32 or byte in b"\0\t\n\v\f\r\x1a\x1b")
 
 _COMMON = np.zeros(1 << 16, np.bool_)
@@ -111,7 +112,7 @@ def _decode_legacy(raw: bytes, told: list[str], not_utf8: str) -> Decoded:
             causes.append(str(error))
             continue
         if codec == "cp949":
-            fits = "cp949" in told or _hangul_share(text) >= LEAST_HANGUL
+            fits = "cp949" in told or _hangul_share(_sample(text)) >= LEAST_HANGUL
         else:
             fits = codec != "cp1252" or _is_western(text)
         if fits:
@@ -163,13 +164,17 @@ def _wide(raw: bytes) -> str:
 
 def _refuse_damaged_utf8(raw: bytes, cause: str) -> None:
     """CP949 would read damaged UTF-8, as Chinese characters and rare syllables."""
-    high = np.flatnonzero(np.frombuffer(raw, np.uint8) > 127)
-    first, last = high[0], high[min(len(high) - 1, SAMPLE_BYTES)] + 1
-    text = raw[first:last].decode("utf-8", "replace")
+    first = _NOT_ASCII.search(raw)
+    text = raw[first.start() : first.start() + SAMPLE].decode("utf-8", "replace") if first else ""
     bad = text.count("\ufffd")
     good = len(text) - len(text.encode("ascii", "ignore")) - bad
     if good > 4 * bad:
         raise ValueError(f"UTF-8 with {bad:,} bad bytes; {cause}")
+
+
+def _sample(text: str) -> str:
+    first = re.search(r"[^\x00-\x7f]", text)
+    return text[first.start() : first.start() + SAMPLE] if first else ""
 
 
 def _codes(text: str) -> npt.NDArray[np.uint32]:
@@ -180,7 +185,7 @@ def _codes(text: str) -> npt.NDArray[np.uint32]:
 
 def _hangul_share(text: str) -> float:
     codes = _codes(text)
-    return float(_COMMON[codes[:SAMPLE_BYTES]].mean()) if codes.size else 0.0
+    return float(_COMMON[codes].mean()) if codes.size else 0.0
 
 
 def _is_western(text: str) -> bool:
@@ -200,7 +205,8 @@ _HIGH = "\x80-\xff" + "".join(map(chr, _CP1252))
 _RUN = re.compile(f"[{_HIGH}][{_HIGH}\t -~]*")
 _HIGH_CHARACTER = re.compile(f"[{_HIGH}]")
 _HANGUL = re.compile("[가-힣]")
-_TWO_HANGUL = re.compile("[가-힣]{2}")
+_LETTER = re.compile("[À-ÿ]")
+_TWO_HANGUL = re.compile(r"([가-힣])(?!\1)[가-힣]")
 _FREQUENT = re.compile(
     "[이다하는에의니을지로가기를한정서사수시고자제스은어있리인용요대합일도나보아해그면여으할습부세트과구조상장원법드전만비연개위우라"
     "경소설관파입데터문들치오선주안성되행게모적거음회화동재유무택프공국내호계없예않분된표목발명생영메작단마신려항것체키크야러미중"
@@ -290,10 +296,10 @@ def _repair_run(run: str, found: set[str], known: frozenset[str]) -> str:
 
 
 def _reads_well(run: str, text: str) -> bool:
-    """Not a ruled line (°°°°), nor capitals in a row (ÀÉÈÀ): the Hangul these would be is rare."""
+    """Not a row of signs (°°°°), nor capitals in a row (ÀÉÈÀ): the Hangul these would be is rare."""
     often, hangul = len(_FREQUENT.findall(text)), len(_HANGUL.findall(text))
     varied = len(set(_HIGH_CHARACTER.findall(run))) >= 3
-    return varied and bool(_TWO_HANGUL.search(text)) and often >= 0.4 * hangul
+    return varied and bool(_LETTER.search(run)) and bool(_TWO_HANGUL.search(text)) and often >= 0.4 * hangul
 
 
 def _is_lost(text: str) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import glob
 import gzip
+import io
 import os
 import unicodedata
 from dataclasses import dataclass
@@ -168,11 +169,59 @@ def unpacked(stream: BinaryIO, name: str) -> BinaryIO:
     if name.lower().endswith(".gz"):
         return cast(BinaryIO, gzip.GzipFile(fileobj=stream))
     if name.lower().endswith(".zst"):
+        return cast(BinaryIO, io.BufferedReader(Unzstandard(stream), 1 << 17))
+    return stream
+
+
+class Unzstandard(io.RawIOBase):
+    """The content of Zstandard frames. Unlike zstandard's own reader it says when the last one was cut.
+
+    Raises EOFError for a frame without end, ValueError for a damaged one.
+    """
+
+    def __init__(self, stream: BinaryIO) -> None:
         import zstandard
 
-        reader = zstandard.ZstdDecompressor().stream_reader(stream, read_across_frames=True)
-        return cast(BinaryIO, reader)
-    return stream
+        self._stream = stream
+        self._context = zstandard.ZstdDecompressor()
+        self._error = zstandard.ZstdError
+        self._frame: Any = None
+        self._ready = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, target: Any) -> int:
+        while not len(self._ready):
+            # So little that the most highly compressed of it, 128 kB in 4 bytes, still fits in memory.
+            packed = self._stream.read(2048)
+            if not packed:
+                if self._frame is not None:
+                    raise EOFError("Compressed file ended before the end of its last frame")
+                return 0
+            self._ready = memoryview(self._unpacked(packed))
+        size = min(len(target), len(self._ready))
+        target[:size] = self._ready[:size]
+        self._ready = self._ready[size:]
+        return size
+
+    def _unpacked(self, packed: bytes) -> bytes:
+        found = []
+        while packed:
+            if self._frame is None:
+                self._frame = self._context.decompressobj()
+            try:
+                found.append(self._frame.decompress(packed))
+            except self._error as error:
+                raise ValueError(f"no valid Zstandard: {error}") from None
+            packed = b""
+            if self._frame.eof:
+                packed, self._frame = self._frame.unused_data, None
+        return b"".join(found)
+
+    def close(self) -> None:
+        self._stream.close()
+        super().close()
 
 
 def one_line(error: object) -> str:

@@ -29,10 +29,7 @@ def lines(
     offset = start
     if start:
         stream.seek(start - 1)
-        offset = start - 1
-        for line in lines(stream, limit=0):
-            offset += line.size + 1
-            break
+        offset = _after_line_feed(stream, start - 1, stop)
         stream.seek(offset)
     # read1 gives what is there: of a damaged stream all that comes before the damage.
     take = getattr(stream, "read1", stream.read)
@@ -57,3 +54,14 @@ def lines(
             size += len(piece)
         if packed and size > max(limit, MOST_BYTES_PASSED_OVER):
             raise ValueError(f"a line of more than {size:,} bytes; the rest is not read")
+
+
+def _after_line_feed(stream: BinaryIO, offset: int, stop: int | None) -> int:
+    """Where the line after the first line feed begins; any place from `stop` on if none comes before it."""
+    while stop is None or offset < stop:
+        chunk = stream.read(CHUNK_BYTES)
+        place = chunk.find(b"\n")
+        if place >= 0 or not chunk:
+            return offset + place + 1
+        offset += len(chunk)
+    return offset

@@ -56,7 +56,7 @@ class Rows:
         self.add(origin, text[:BYTES_SHOWN], problem=f"unreadable: {' '.join(str(cause).split())}"[:300])
 
     def add_too_long(self, origin: str, size: int, beginning: bytes) -> None:
-        """Add a row for a text that was not read to its end."""
+        """Add a row for a text of `size` bytes or more that was not read to its end."""
         text = beginning[:BYTES_SHOWN].decode("utf-8", "ignore")
         self.add(origin, text, problem=too_long(size, self.limit))
 

@@ -69,23 +69,35 @@ Reader = Callable[[Reading, BinaryIO], Iterator[pa.RecordBatch]]
 def read(piece: Piece, source: Source, limit: int) -> Iterator[pa.RecordBatch]:
     """Raw rows of one piece, in batches of bounded size; texts over `limit` bytes are cut and marked."""
     rows = Rows(source, limit)
-    task = Reading(source, piece.name, rows, limit, piece.start, piece.stop)
+    found = 0
     try:
-        if piece.form == "dataset":
-            from onnuri.corpus import huggingface
-
-            yield from huggingface.read(piece, source, rows)
-        elif piece.form in ("topics", "docstrings"):
-            from onnuri.corpus import python_library
-
-            yield from python_library.read(piece.form, source, rows)
-        else:
-            opened = files.open_raw if piece.form in ("archive", "warc") else files.open_bytes
-            with opened(piece.path) as stream:
-                yield from FORMATS[piece.form](task, stream)
+        for batch in _read(piece, source, rows):
+            found += batch.num_rows
+            yield batch
     except Exception as error:
         rows.add_unreadable(piece.name, _cause(error))
-    yield from rows.rest()
+    for batch in rows.rest():
+        found += batch.num_rows
+        yield batch
+    if not found and piece.size and piece.stop is None and not piece.start:
+        rows.add_unreadable(piece.name, "no document in it")
+        yield from rows.rest()
+
+
+def _read(piece: Piece, source: Source, rows: Rows) -> Iterator[pa.RecordBatch]:
+    if piece.form == "dataset":
+        from onnuri.corpus import huggingface
+
+        yield from huggingface.read(piece, source, rows)
+    elif piece.form in ("topics", "docstrings"):
+        from onnuri.corpus import python_library
+
+        yield from python_library.read(piece.form, source, rows)
+    else:
+        task = Reading(source, piece.name, rows, rows.limit, piece.start, piece.stop)
+        opened = files.open_raw if piece.form in ("archive", "warc") else files.open_bytes
+        with opened(piece.path) as stream:
+            yield from FORMATS[piece.form](task, stream)
 
 
 def _cause(error: Exception) -> str:
@@ -305,12 +317,7 @@ def _parts(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
 def _text(task: Reading, stream: BinaryIO) -> Iterator[pa.RecordBatch]:
     raw = stream.read(2 * task.limit + 1)  # UTF-16 may need as many bytes for the same text
     if len(raw) > 2 * task.limit:
-        size = len(raw)
-        while chunk := stream.read(1 << 20):
-            size += len(chunk)
-            if size > MOST_TREE_BYTES:
-                break
-        task.rows.add_too_long(task.name, size, raw)
+        task.rows.add_too_long(task.name, len(raw), raw)
     else:
         task.rows.add(task.name, encoding.decode(raw, task.source.encoding).text)
     yield from task.rows.full()

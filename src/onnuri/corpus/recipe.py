@@ -18,8 +18,8 @@ from onnuri.errors import UserError, check_choice, nearest
 
 RECIPE_FOLDER = Path(__file__).resolve().parents[3] / "data_recipes"
 DEFAULT_HELDOUT_SHARE = 0.02
-DEFAULT_MAX_DOCUMENT_BYTES = 8 << 20
-"""A document of 8 MiB (2.8 million syllables, some ten novels) still takes less than a second."""
+DEFAULT_MAX_DOCUMENT_BYTES = 4 << 20
+"""A document of 4 MiB (1.4 million syllables, some five novels) still takes less than a second."""
 TOP_KEYS = ("heldout_share", "max_document_bytes", "sources", "stages")
 STAGE_OPTIONS: dict[str, dict[str, Any]] = {
     "normalise": {},
