@@ -173,7 +173,8 @@ def test_broken_input_is_rejected_with_a_reason_and_counted(tmp_path: Path) -> N
 def test_parquet_columns_are_taken_over_and_bad_rows_do_not_stop_it(tmp_path: Path) -> None:
     raw = [KOREAN.encode(), b"\xff broken", ENGLISH.encode()]
     text = pa.array(raw, pa.binary()).view(pa.string())
-    table = pa.table({"body": text, "source": ["법령", "x", ""], "legal_basis": ["public-data", "", None]})
+    source = pa.array(["법령", "x", ""]).dictionary_encode()
+    table = pa.table({"body": text, "source": source, "legal_basis": ["public-data", "", None]})
     pq.write_table(table, tmp_path / "rows.parquet")
     words = (f"input={tmp_path / 'rows.parquet'}", f"output={tmp_path / 'out'}", "text_column=body")
     assert make("recipe=local", *words) == 0
@@ -182,6 +183,22 @@ def test_parquet_columns_are_taken_over_and_bad_rows_do_not_stop_it(tmp_path: Pa
         "local": "",
     }
     assert [row["reason"].split(":")[0] for row in rejected(tmp_path / "out")] == ["unreadable"]
+
+
+def test_dictionary_and_nested_columns(tmp_path: Path) -> None:
+    texts = pa.array([KOREAN, ENGLISH]).dictionary_encode()
+    url = pa.array([{"url": "https://a.kr/"}, {"url": None}])
+    pq.write_table(pa.table({"text": texts, "id": [1, 2], "meta": url}), tmp_path / "rows.parquet")
+    own = tmp_path / "own.yaml"
+    own.write_text(
+        f"stages: []\nheldout_share: 0\nsources: [{{name: a, input: {tmp_path}/rows.parquet, "
+        "columns: {url: meta.url}, unverified: true}]"
+    )
+    make(f"recipe={own}", f"output={tmp_path / 'out'}")
+    assert {row["text"]: row["url"] for row in documents(tmp_path / "out")} == {
+        KOREAN: "https://a.kr/",
+        ENGLISH: "",
+    }
 
 
 def test_hugging_face_folder_is_streamed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -139,7 +139,7 @@ def test_korean_read_as_latin_is_repaired(codec: str, note: str, curly: bool) ->
     assert repair(*broken) == (texts, [note] * 4)
 
 
-def test_what_the_brief_examples_of_the_web_look_like() -> None:
+def test_the_three_looks_that_the_web_knows() -> None:
     assert repair("ÇÑ±¹¾î", "í•œêµ\xadì–´", "�븳援��뼱 �뀓�뒪�듃", None, "한국어") == (
         ["한국어", "한국어", "�븳援��뼱 �뀓�뒪�듃", None, "한국어"],
         [encoding.CP949, encoding.UTF8, encoding.LOST, "", ""],

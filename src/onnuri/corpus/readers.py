@@ -28,6 +28,8 @@ SMALL_TREE_BYTES = 1 << 24
 MOST_TREE_BYTES = 1 << 28
 """What is read whole; a tree that is longer belongs into lines."""
 BATCH_BYTES = 2 << 20
+TEXT_TYPES = ("html", "text/", "xml", "json")
+"""Content types of web records that are read have one of these in them."""
 
 
 @dataclass(frozen=True)
@@ -293,7 +295,7 @@ def _plain(batch: pa.RecordBatch, path: str) -> pa.Array | None:
         return None
     column = batch[path]
     if pa.types.is_dictionary(column.type):
-        column = column.dictionaryencoding.decode()
+        column = column.dictionary_decode()
     kind = column.type
     texts = (pa.types.is_string(kind), pa.types.is_large_string(kind), pa.types.is_string_view(kind))
     if not any((*texts, pa.types.is_integer(kind), pa.types.is_null(kind))):
@@ -365,6 +367,8 @@ def _warc(task: Reading, stream: BinaryIO) -> Iterator[pa.RecordBatch]:
         if isinstance(record, Exception):
             task.rows.add_unreadable(origin, _cause(record))
             continue
+        if not any(kind in record.content_type for kind in TEXT_TYPES) and record.content_type:
+            continue  # pictures, archives, fonts
         try:
             if "html" in record.content_type:
                 text = html.extract(record.payload, record.charset).text

@@ -102,7 +102,7 @@ class Tally:
     def _count(self, what: str, values: pa.ChunkedArray) -> None:
         for entry in values.value_counts().to_pylist():
             value = entry["values"]
-            if value is not None:
+            if value not in (None, ""):
                 name = f"{value:02d}" if isinstance(value, int) else str(value)
                 self.measured[what, name] += entry["counts"]
 

@@ -39,6 +39,7 @@ REASONS = {
     "too long": "too long · 너무 긺",
     "empty": "empty · 빈 글",
     "unreadable": "unreadable · 읽을 수 없음",
+    "mojibake": "broken encoding · 깨진 글자",
     "opted out": "opted out · 학습 거부",
     "duplicate": "equal text · 완전 중복",
     "near duplicate": "near duplicate · 유사 중복",

@@ -14,7 +14,7 @@ to eojeols, by measuring both on the first 6,000 characters of 724 documents fro
   documents exceed them, in morphemes 0.4, 1.4 and 2.3 %: too few to move a threshold by.
 
 Method: cheap rules first, on the arrays of `words`; the n-grams of `ngrams` only for documents that are
-still in. Blocks of some 100,000 characters stay in the processor's cache.
+still in. Blocks of some 200,000 characters stay in the processor's cache.
 
 Left out of FineWeb's list: duplicate paragraphs and Gopher's duplicate line characters (20 %), which the
 duplicate character ratio (1 %) of the same list implies, and the upper limit of 100,000 words.
@@ -52,7 +52,7 @@ from onnuri.corpus.stages.words import (
 
 Shares = npt.NDArray[np.float64]
 
-BLOCK_CHARACTERS = 1 << 17
+BLOCK_CHARACTERS = 1 << 18
 # So many words of a document are looked at before all of them: stop words are found among the first few.
 FIRST_WORDS = 64
 

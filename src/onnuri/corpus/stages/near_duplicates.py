@@ -11,18 +11,15 @@ Which copies go. Joined pairs form chains: a template filled in a hundred thousa
 though most of its documents are unlike. So `keep` drops a document only for one that stays and agrees with
 it; a cluster tells how often something was copied, not what may go.
 
-Memory. A document costs 256 bytes, its bands being its sketch, plus its id and length. `clusters` and
-`keep` add about 80 bytes a document and read one column of bands at a time, so `bands` may be an
-`np.memmap` of shape [N, 32]: 10 million documents are 2.6 GB on disk and 0.8 GB in memory. Beyond one
-machine's disk, store the columns in Parquet, let Daft sort (band, id) one column at a time and pair
-neighbours of equal band, join those pairs with the sketches to verify them, and give only the verified
-ones to a union-find.
+Memory. `clusters` and `keep` take about 80 bytes a document and read one column of bands at a time, so the
+sketches (256 bytes a document) may lie in a file: `verdicts.Sketches`. 10 million documents are 2.6 GB on
+disk and 0.8 GB in memory.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -59,6 +56,15 @@ KEPT_BY_COMPARISON = 64
 PAIRS_AT_ONCE = 1 << 15  # bounds memory; the result does not depend on it
 
 
+class Bands(Protocol):
+    """[N, NUM_BANDS] uint64: an array, or anything else that gives a band `[:, band]` and rows `[indices]`."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    def __getitem__(self, key: Any, /) -> Any: ...
+
+
 class Clusters(NamedTuple):
     """For each of N documents: the row of its cluster's smallest id, and how many the cluster has."""
 
@@ -67,11 +73,11 @@ class Clusters(NamedTuple):
 
 
 def clusters(
-    ids: Sequence[str] | pa.Array | pa.ChunkedArray, bands: Uint64s, threshold: float = THRESHOLD
+    ids: Sequence[str] | pa.Array | pa.ChunkedArray, bands: Bands, threshold: float = THRESHOLD
 ) -> Clusters:
     """Join the documents whose sketches agree: connected components of the verified candidate pairs.
 
-    `bands` is [N, NUM_BANDS] from `band_hashes`, in memory or an `np.memmap`; row i belongs to `ids[i]`.
+    `bands` is [N, NUM_BANDS] from `sketches`, in memory or not; row i belongs to `ids[i]`.
     The outcome is the same for any order of the rows. In a bucket of equal bands all members are
     compared with the smallest id, those unlike it with the smallest of their own, up to HEADS_A_BUCKET
     times: work is linear in N even where boilerplate fills a bucket. Raises ValueError if an id occurs
@@ -100,7 +106,7 @@ def clusters(
 
 def keep(
     ids: Sequence[str] | pa.Array | pa.ChunkedArray,
-    bands: Uint64s,
+    bands: Bands,
     lengths: npt.ArrayLike,
     ranks: npt.ArrayLike | None,
     representative: Int64s,
@@ -175,7 +181,7 @@ def _heads(members: Int64s, bucket: Int64s) -> Int64s:
     return members[starts][np.cumsum(starts) - 1]
 
 
-def _alike(bands: Uint64s, left: Int64s, right: Int64s, threshold: float) -> npt.NDArray[np.bool_]:
+def _alike(bands: Bands, left: Int64s, right: Int64s, threshold: float) -> npt.NDArray[np.bool_]:
     """Whether two rows agree: unequal minima have an equal byte in one of 256 cases, hence the terms."""
     needed = NUM_BINS * (threshold + (1 - threshold) / 256)
     alike = np.empty(len(left), bool)

@@ -49,7 +49,8 @@ def judge(block: Block, words: Hashes, kept: Mask, limits: tuple[Limits, Limits]
     num_documents = len(kept)
     before = np.concatenate(([0], np.cumsum(block.ends - block.starts)))
     num_characters = np.maximum(block.borders - block.document_starts, 1)
-    positions = np.flatnonzero(kept[block.documents])  # first words of n-grams, in rising order
+    last_words = np.repeat(block.first_word[1:] * kept, block.num_words)
+    positions = np.flatnonzero(last_words)  # first words of n-grams, in rising order
     keys = words[positions] + np.repeat(document_keys(num_documents), block.num_words * kept)
 
     def covered(positions: Indices, n: int) -> Shares:
@@ -58,8 +59,7 @@ def judge(block: Block, words: Hashes, kept: Mask, limits: tuple[Limits, Limits]
         return np.bincount(block.documents[positions], sizes, num_documents) / num_characters
 
     for n in range(2, max([*top, *duplicate], default=0) + 1):
-        owners = block.documents[positions]
-        fits = np.flatnonzero((positions + n <= block.first_word[owners + 1]) & kept[owners])
+        fits = np.flatnonzero(positions + n <= last_words[positions])
         positions = positions[fits]
         keys = mix(keys[fits] * MIX_1 + words[positions + (n - 1)])
         counts = _bucket_counts(keys)
@@ -74,6 +74,8 @@ def judge(block: Block, words: Hashes, kept: Mask, limits: tuple[Limits, Limits]
             chosen = _members(owners[over], num_documents)[owners]
             best = _most_frequent(keys[chosen], owners[chosen], sizes[chosen], num_documents)
             kept = drop(f"top n-gram: {n} words", best / num_characters, top[n])
+            still = np.flatnonzero(kept[owners])
+            positions, keys = positions[still], keys[still]
         if n >= max(top, default=0):
             # Longer n-grams cover no more than shorter ones: who is below every threshold left is done.
             limit = min((limit for size, limit in duplicate.items() if size >= n), default=np.inf)
@@ -85,6 +87,8 @@ def judge(block: Block, words: Hashes, kept: Mask, limits: tuple[Limits, Limits]
             later[order[~new]] = True
             share = covered(positions[later], n)
             kept = drop(f"duplicate n-gram: {n} words", share, duplicate[n])
+            still = np.flatnonzero(kept[block.documents[positions]])
+            positions, keys = positions[still], keys[still]
 
 
 def _bucket_counts(keys: Hashes) -> Indices:

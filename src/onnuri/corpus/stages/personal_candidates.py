@@ -27,6 +27,8 @@ class Candidates(NamedTuple):
     at_signs: list[int]
     hidden: list[int]
     """What could stand for an at-sign: '(at)', '골뱅이', ' @ ', ' at '."""
+    urls: list[int]
+    """Where '://' or 'www.' stands."""
 
 
 def _table(members: bytes) -> npt.NDArray[np.bool_]:
@@ -73,7 +75,17 @@ def candidates(text: str) -> Candidates:
         letters=(np.unique(_letters_and_digits(points, digits)) - _PAD).tolist(),
         at_signs=(ats[inside_a_word] - _PAD).tolist(),
         hidden=(np.unique(np.concatenate(hidden)) - _PAD).tolist(),
+        urls=(np.flatnonzero(_starts_with(points, b"://") | _starts_with(points, b"www.")) - _PAD).tolist(),
     )
+
+
+def _starts_with(points: Bytes, word: bytes) -> npt.NDArray[np.bool_]:
+    """Per position, True if the word stands there."""
+    count = len(points) - _PAD
+    found = points[:count] == word[0]
+    for offset, byte in enumerate(word[1:], 1):
+        found &= points[offset : count + offset] == byte
+    return found
 
 
 def _bytes(text: str) -> Bytes:
@@ -143,10 +155,8 @@ def _bracketed(points: Bytes, opens: Positions) -> Positions:
 
 def _spelt(points: Bytes) -> Positions:
     """The ' at ' before a ' dot '."""
-    dots = np.flatnonzero((points[2:] == ord("t")) & (points[1:-1] == ord("o")) & (points[:-2] == ord("d")))
-    dots = dots[(points[dots - 1] == ord(" ")) & (points[dots + 3] == ord(" "))]
     found = []
-    for dot in dots.tolist():
+    for dot in np.flatnonzero(_starts_with(points, b" dot ")).tolist():
         before = points[max(0, dot - 70) : dot].tobytes()
         at = before.rfind(b" at ")
         if at >= 0:

@@ -75,15 +75,17 @@ SURE_PHONE = re.compile(
 """Enough by its form alone: a mobile number, or a landline with a mark after the area code."""
 HYPHENED_SERVICE = re.compile(rf"{SERVICE_HEAD} ?- ?[0-9]{{4}}")
 REGISTRATION = re.compile(r"[0-9]{6} ?[-.]? ?[1-8][0-9]{6}(?![0-9])")
+_SPACED_CARD = (
+    r"(?<![0-9]{4} )[0-9]{4}(?: [0-9]{4}){3}(?: [0-9]{3}(?!원|만|,[0-9]))?(?! [0-9]{4}(?![0-9원,]))"
+)
+"""Not four of a longer row of years."""
 CARD = re.compile(
-    r"(?:(?<![0-9]{4} )[0-9]{4}(?P<by4> ?- ?|[ .])[0-9]{4}(?P=by4)[0-9]{4}(?P=by4)[0-9]{4}"
-    r"(?:(?P=by4)[0-9]{3}(?!원|만|,[0-9]))?(?! [0-9]{4}(?![0-9]))"
+    rf"(?:{_SPACED_CARD}"
+    r"|[0-9]{4}(?P<by4> ?- ?|\.)[0-9]{4}(?P=by4)[0-9]{4}(?P=by4)[0-9]{4}(?:(?P=by4)[0-9]{3})?"
     r"|[0-9]{4}(?P<by6> ?- ?|[ .])[0-9]{6}(?P=by6)[0-9]{4,5}|[0-9]{6}[- ][0-9]{13}|[0-9]{14,19})(?![0-9])"
 )
-"""Not four of a longer row of years, though."""
 ROUGH_CARD = (
-    r"(?<![0-9]{4} )[0-9]{4}(?: ?- ?|[ .])[0-9]{4}(?: ?- ?|[ .])[0-9]{4}(?: ?- ?|[ .])[0-9]{4}"
-    r"(?! [0-9]{4}(?![0-9]))"
+    rf"{_SPACED_CARD}|[0-9]{{4}}(?: ?- ?|\.)[0-9]{{4}}(?: ?- ?|\.)[0-9]{{4}}(?: ?- ?|\.)[0-9]{{4}}"
     r"|[0-9]{4}(?: ?- ?|[ .])[0-9]{6}(?: ?- ?|[ .])[0-9]{4}|[0-9]{6}[- ][0-9]{13}|[0-9]{14}"
 )
 """What CARD begins with, for look-behinds, in which a group cannot be named."""
@@ -135,7 +137,7 @@ LEFT_LABEL = re.compile(
     r"(?:\\[nrt]|(?<![A-Za-z])(?:tel|hp|phone|mobile|cell|fax|ip|rrn|card|no|[tmfh])[-_]?)\Z", re.I
 )
 RIGHT_JOINED = re.compile(r"@?[0-9A-Za-z]|[-_][0-9A-Za-z]|\.[0-9]")
-URL_BODY = re.compile(r"(?:[!#-&*-;=?-~]|<\|[a-z_]+\|>)*")
+URL_BODY = re.compile(r"(?:[!#-&*-;=?-~]++|<\|[a-z_]{1,20}+\|>)*+")
 """The characters of a URL, with the placeholders of an earlier run."""
 
 THING_LABEL = re.compile(
@@ -147,6 +149,9 @@ THING_LABEL = re.compile(
     r"[ \t\"'#:=.([은는이가]*(?:no\.? ?)?\Z",
     re.I,
 )
+AFTER_THING = " \t\"'#:=.([은는이가"
+LAST_OF_THING = frozenset("호번드회명장증격델배운수ndemtulropshkNDEMTULROPSHK")
+"""What may stand between the label of a thing and the number, and how such labels end."""
 PERSON_BEFORE = re.compile(
     r"(?:환자|성명|이름|피고인?|원고|피의자|피해자|세대주|보호자|신청인|상속인|채무자|채권자|임차인|임대인|배우자"
     r"|자녀|본인|민증|신분증|(?<![A-Za-z])name)",

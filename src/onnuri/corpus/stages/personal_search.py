@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from itertools import accumulate
 from typing import NamedTuple
@@ -36,7 +37,6 @@ from onnuri.corpus.stages.personal_candidates import Candidates, candidates
 WIDTH = 60
 """Characters of context on the left."""
 RIGHT_WIDTH = 20
-LONGEST_URL = 1000
 LIST_GAP = 30
 """Most characters between two values of one kind that share a label."""
 
@@ -98,17 +98,34 @@ def _stands_alone(context: Context) -> bool:
     return not patterns.LEFT_JOINED.search(left) or bool(patterns.LEFT_LABEL.search(left))
 
 
-def _url_before(text: str, start: int) -> str | None:
-    """The part before `start` of the URL that `start` is in, None if it is in none."""
-    window = text[max(0, start - LONGEST_URL) : start]
-    at = max(window.rfind("://"), window.rfind("www."))
-    if at < 0 or not patterns.URL_BODY.fullmatch(window, at):
-        return None
-    return window[at:]
+class Urls:
+    """The URLs of a text: which one a position is in, by bisection."""
+
+    def __init__(self, text: str, places: list[int]) -> None:
+        self.starts: list[int] = []
+        self.ends: list[int] = []
+        self.queries: list[int] = []
+        """Position of the first question mark of each, or its end."""
+        end = 0
+        for start in places:
+            if start >= end:
+                match = patterns.URL_BODY.match(text, start)
+                assert match is not None, "URL_BODY matches the empty text"
+                end = match.end()
+                query = text.find("?", start, end)
+                self.starts.append(start)
+                self.ends.append(end)
+                self.queries.append(end if query < 0 else query)
+
+    def around(self, position: int) -> int | None:
+        """Number of the URL that goes on at `position`, None if there is none."""
+        number = bisect_left(self.starts, position) - 1
+        return number if number >= 0 and position <= self.ends[number] else None
 
 
 def _names_a_thing(context: Context) -> bool:
-    return context.before(patterns.THING_LABEL, 28)
+    label = context.left.rstrip(patterns.AFTER_THING)
+    return label[-1:] in patterns.LAST_OF_THING and context.before(patterns.THING_LABEL, 28)
 
 
 def _digits(found: str) -> str:
@@ -270,7 +287,7 @@ def _number_starts(text: str, rows: list[tuple[int, int]]) -> Iterator[int]:
             yield match.start()
 
 
-def _numbers(text: str, rows: list[tuple[int, int]], others: list[Span]) -> Iterator[Span]:
+def _numbers(text: str, rows: list[tuple[int, int]], others: list[Span], urls: Urls) -> Iterator[Span]:
     """Everything that begins with a digit, left to right, without overlaps. `others` are context."""
     last: Span | None = None
     upcoming = 0
@@ -281,13 +298,13 @@ def _numbers(text: str, rows: list[tuple[int, int]], others: list[Span]) -> Iter
             upcoming += 1
         if last is not None and start < last.end:
             continue
-        span = _classify(text, start, last)
+        span = _classify(text, start, last, urls)
         if span is not None:
             last = span
             yield span
 
 
-def _classify(text: str, start: int, last: Span | None) -> Span | None:
+def _classify(text: str, start: int, last: Span | None, urls: Urls) -> Span | None:
     """The value that begins at `start`, by the first rule that accepts it."""
     match = _SHAPE.match(text, start)
     rule = _RULE_OF_GROUP[match.lastindex or 1] if match else len(_RULES)
@@ -296,8 +313,7 @@ def _classify(text: str, start: int, last: Span | None) -> Span | None:
         context = _context(text, start, end, last)
         kind = _RULES[rule][1](match.group(), context) if _stands_alone(context) else None
         if kind is not None:
-            url = _url_before(text, start)
-            if url is None or (kind == "ip" and url.endswith(("://", "@"))):
+            if urls.around(start) is None or (kind == "ip" and context.left.endswith(("://", "@"))):
                 return Span(_whole_start(start, match.group(), kind, context), end, kind)
         match = None
         while match is None and rule + 1 < len(_RULES):
@@ -322,7 +338,7 @@ def _whole_start(start: int, found: str, kind: str, context: Context) -> int:
     return start
 
 
-def _emails(text: str, places: Candidates) -> Iterator[Span]:
+def _emails(text: str, places: Candidates, urls: Urls) -> Iterator[Span]:
     matches = [patterns.EMAIL_DOMAIN.match(text, at) for at in places.at_signs]
     for at in places.hidden:
         matches.append(patterns.HIDDEN_EMAIL_DOMAIN.match(text, at - (at > 0 and text[at - 1] == " ")))
@@ -339,8 +355,8 @@ def _emails(text: str, places: Candidates) -> Iterator[Span]:
         end = _hidden_end(match) if hidden else _domain_end(text, at + 1, match.end())
         if end is None or (local == "git" and text.startswith(":", end)):
             continue
-        url = _url_before(text, start)
-        if url is not None and "?" not in url:
+        url = urls.around(start)
+        if url is not None and start <= urls.queries[url]:
             continue
         done = end
         yield Span(start, end, "email")
@@ -370,22 +386,21 @@ def _hidden_end(match: re.Match[str]) -> int | None:
     return None
 
 
-def _passports(text: str, digits: list[int]) -> Iterator[Span]:
-    done = 0
+def _passports(text: str, digits: list[int], urls: Urls) -> Iterator[Span]:
+    last: Span | None = None
     for place in digits:
-        match = patterns.PASSPORT.search(text, max(done, place - 4), place + 12)
+        match = patterns.PASSPORT.search(text, max(last.end if last else 0, place - 4), place + 12)
         if match is None:
             continue
         start, end = match.span()
-        context = _context(text, start, end, None)
-        new = patterns.NEW_PASSPORT.fullmatch(match.group())
-        named = context.before(patterns.PASSPORT_WORDS, 40) or context.after(patterns.PASSPORT_WORDS, 16)
-        if not new and not named:
+        context = _context(text, start, end, last)
+        if not _stands_alone(context) or _names_a_thing(context) or urls.around(start) is not None:
             continue
-        if not _stands_alone(context) or _names_a_thing(context) or _url_before(text, start) is not None:
-            continue
-        done = end
-        yield Span(start, end, "passport")
+        words = patterns.PASSPORT_WORDS
+        named = context.before(words, 40) or context.after(words, 16) or context.follows("passport")
+        if named or patterns.NEW_PASSPORT.fullmatch(match.group()):
+            last = Span(start, end, "passport")
+            yield last
 
 
 def find(text: str) -> list[Span]:
@@ -395,10 +410,11 @@ def find(text: str) -> list[Span]:
     """
     text = patterns.plain(text)
     places = candidates(text)
-    others = sorted((*_emails(text, places), *_passports(text, places.letters)))
+    urls = Urls(text, places.urls)
+    others = sorted((*_emails(text, places, urls), *_passports(text, places.letters, urls)))
     spans: list[Span] = []
     # An address such as 01012345678@naver.com starts where a number starts: sorting is stable, e-mail wins.
-    for span in sorted((*others, *_numbers(text, places.numbers, others)), key=lambda span: span.start):
+    for span in sorted((*others, *_numbers(text, places.numbers, others, urls)), key=lambda span: span.start):
         if not spans or span.start >= spans[-1].end:
             spans.append(span)
     return spans

@@ -11,7 +11,6 @@ dedup, `second_pass` takes the verdicts on duplicates and does the rest.
 from __future__ import annotations
 
 import hashlib
-import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -23,13 +22,14 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from onnuri.corpus import opt_out
+from onnuri.corpus import encoding, opt_out
 from onnuri.corpus.quality.model import Model
 from onnuri.corpus.quality.model import load as load_quality_model
 from onnuri.corpus.recipe import Recipe, Stage
 from onnuri.corpus.source import Source
 from onnuri.corpus.stages import (
     benchmark_index,
+    composition,
     decontaminate,
     describe,
     filter,
@@ -211,7 +211,7 @@ def _hashes(prefixes: Sequence[pa.Array], texts: pa.Array, hex_digits: bool = Fa
 
 def _composed(texts: pa.Array) -> pa.Array:
     """Texts in NFC, which no corpus goes without."""
-    return pa.array((unicodedata.normalize("NFC", text) for text in texts.to_pylist()), pa.large_string())
+    return pa.array(map(composition.nfc, texts.to_pylist()), pa.large_string())
 
 
 def empty(texts: pa.Array) -> pa.Array:
@@ -232,8 +232,12 @@ def one_array(column: pa.ChunkedArray) -> pa.Array:
 
 
 def _normalise(rows: pa.Table, options: Mapping[str, Any]) -> pa.Table:
-    texts = normalise.normalise(one_array(rows["text"]), **options)
-    return put(rows, text=texts, reason=empty(texts))
+    texts, repaired = encoding.repair(one_array(rows["text"]))
+    repaired = repaired.cast(pa.string())
+    texts = normalise.normalise(texts, **options)
+    lost = pc.match_substring(repaired, encoding.LOST)
+    reason = pc.if_else(lost, f"mojibake: {encoding.LOST}", empty(texts))
+    return put(rows, text=texts, repaired=pc.if_else(lost, "", repaired), reason=reason)
 
 
 def _describe(rows: pa.Table, options: Mapping[str, Any]) -> pa.Table:
@@ -274,14 +278,13 @@ def _pii(rows: pa.Table, options: Mapping[str, Any]) -> pa.Table:
 def _dedup(rows: pa.Table, options: Mapping[str, Any]) -> pa.Table:
     """Only measures; the verdict needs all rows."""
     texts = one_array(rows["text"])
-    sketches = np.ascontiguousarray(near_duplicates.band_hashes(texts))
-    sizes = pc.cast(pc.utf8_length(near_duplicates.canonical(texts)), pa.int64())
-    buffers = [None, pa.py_buffer(sketches.tobytes())]
+    bands, lengths = near_duplicates.sketches(texts)
+    buffers = [None, pa.py_buffer(np.ascontiguousarray(bands).tobytes())]
     return put(
         rows,
         digest=pa.array(_hashes((), texts), pa.binary(16)),
         sketch=pa.FixedSizeBinaryArray.from_buffers(pa.binary(SKETCH_BYTES), len(texts), buffers),
-        canonical_size=sizes,
+        canonical_size=pa.array(lengths, pa.int64()),
     )
 
 

@@ -245,7 +245,7 @@ def _sketch(windows: Hashes, counts: Int64s) -> npt.NDArray[np.uint8]:
 
 
 def _with_open_bins_filled(minima: Hashes, rows: Int64s, windows: Hashes, counts: Int64s) -> Bytes:
-    """[N, NUM_BINS] bytes of the minima, those of open bins by a hash of their own over all windows of their
+    """[N, NUM_BINS] bytes of the minima; an open bin gets that of a hash of its own over all windows of its
     document. rows: which of the N have open bins; windows, counts: theirs."""
     sketch = minima.astype(np.uint8)  # all ones where open
     closed = (minima != EMPTY).view(np.uint8) * np.uint8(0xFF)
@@ -268,7 +268,7 @@ def _with_open_bins_filled(minima: Hashes, rows: Int64s, windows: Hashes, counts
 
 
 def _byte(values: npt.NDArray[np.uint16]) -> Bytes:
-    """Both halves of each value in one byte: the lower alone would depend on a lower half of a hash only."""
+    """Both halves of each value in one byte: the lower alone would know a lower half of a hash only."""
     return (values ^ (values >> np.uint16(8))).astype(np.uint8)
 
 
