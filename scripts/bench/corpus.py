@@ -54,7 +54,7 @@ def texts(pattern: str) -> Iterator[str]:
 
 
 def write_sample(pattern: str, folder: Path, megabytes: float, shards: int, longest: int) -> float:
-    """Write texts, cut to `longest` characters, as JSON lines in shards of like size; MB of text written."""
+    """Write texts, cut to `longest` characters, as JSON lines in shards of like size; MB of text."""
     folder.mkdir(parents=True)
     sizes = [0] * shards
     streams = [(folder / f"{number:02d}.jsonl").open("w", encoding="utf-8") for number in range(shards)]

@@ -1,9 +1,9 @@
 """datatrove on the same text, for scripts/bench/corpus.py: run by a Python that has datatrove, not by ours.
 
 Work is what FineWeb-2 does for Korean (its kor_Hang.yml): MinHash of 14 buckets x 8 hashes on 5-grams of
-words end to end (signatures, buckets, clusters, filter), or Gopher repetition, FineWeb and Gopher quality filters
-and PII. A word is a Kiwi morpheme (datatrove's assignment for Korean), or what datatrove's
-WhitespaceTokenizer finds, or what `str.split` finds, which is not in datatrove but the cheapest that there can be.
+words end to end (signatures, buckets, clusters, filter), or Gopher repetition, FineWeb and Gopher quality
+filters and PII. A word is a Kiwi morpheme (datatrove's assignment for Korean), or what datatrove's
+WhitespaceTokenizer finds, or what `str.split` finds, which is not in datatrove but the cheapest there is.
 """
 
 from __future__ import annotations

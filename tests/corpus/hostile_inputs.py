@@ -15,7 +15,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import zstandard
 
-PROSE = "강가의 마을에서는 봄마다 사람들이 모여 나무를 심고 음식을 나누어 먹는다. 문의는 010-1234-5678로 한다. "
+PROSE = (
+    "강가의 마을에서는 봄마다 사람들이 모여 나무를 심고 음식을 나누어 먹는다. 문의는 010-1234-5678로 한다. "
+)
 HUGE_LINE_BYTES = 500_000_000
 
 
@@ -53,7 +55,9 @@ def page(rng: random.Random) -> bytes:
 
 
 def hwpx(rng: random.Random, body: bytes = b"") -> bytes:
-    section = '<hs:sec xmlns:hs="http://www.hancom.co.kr/hwpml/2011/section" xmlns:hp="http://www.hancom.co.kr/'
+    section = (
+        '<hs:sec xmlns:hs="http://www.hancom.co.kr/hwpml/2011/section" xmlns:hp="http://www.hancom.co.kr/'
+    )
     section += f'hwpml/2011/paragraph"><hp:p><hp:run><hp:t>{PROSE}</hp:t></hp:run></hp:p></hs:sec>'
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as package:
@@ -87,11 +91,19 @@ def tarred(rng: random.Random, name: str = "글.txt") -> bytes:
 def warc(rng: random.Random) -> bytes:
     http = b"HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\n\r\n" + page(rng)
     head = "WARC/1.0\r\nWARC-Type: response\r\nWARC-Target-URI: https://example.kr/\r\n"
-    head += f"WARC-Date: 2026-01-01T00:00:00Z\r\nContent-Type: application/http\r\nContent-Length: {len(http)}\r\n\r\n"
+    head += "WARC-Date: 2026-01-01T00:00:00Z\r\nContent-Type: application/http\r\n"
+    head += f"Content-Length: {len(http)}\r\n\r\n"
     return head.encode() + http + b"\r\n\r\n"
 
 
-TRAVERSALS = ("../../etc/passwd.txt", "/etc/shadow.txt", "a/../../b.jsonl", "C:\\x\\y.txt", "..\\..\\z.txt", "..")
+TRAVERSALS = (
+    "../../etc/passwd.txt",
+    "/etc/shadow.txt",
+    "a/../../b.jsonl",
+    "C:\\x\\y.txt",
+    "..\\..\\z.txt",
+    "..",
+)
 MUTATED: dict[str, Callable[[random.Random], bytes]] = {
     "jsonl": lines,
     "jsonl.gz": lambda rng: gzip.compress(lines(rng)),

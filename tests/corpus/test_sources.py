@@ -134,6 +134,7 @@ def test_ai_hub(tmp_path: Path, recipe: str, content: Any, texts: list[str]) -> 
 
 def test_large_json_is_read_record_by_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from onnuri.corpus import readers
+    from onnuri.corpus.reading import Piece
     from onnuri.corpus.source import Source
 
     content = {
@@ -142,7 +143,7 @@ def test_large_json_is_read_record_by_record(tmp_path: Path, monkeypatch: pytest
     }
     dump(tmp_path / "large.json", content)
     source = Source("x", input="x", records="documents", columns={"text": "body.s"})
-    piece = readers.Piece(0, "large.json", str(tmp_path / "large.json"), "json")
+    piece = Piece(0, "large.json", str(tmp_path / "large.json"), "json")
 
     def texts() -> list[tuple[str, str, str]]:
         batches = list(readers.read(piece, source, 1 << 20))

@@ -165,16 +165,26 @@ def test_result_does_not_depend_on_order_or_files(tmp_path: Path) -> None:
     assert len(kept[0]) == 40
 
 
-def test_ray_gives_the_same_bytes(tmp_path: Path) -> None:
-    pytest.importorskip("ray")
-    source = tmp_path / "in.jsonl"
-    rows = (json.dumps({"text": prose(n % 150)}, ensure_ascii=False) for n in range(200))
-    source.write_text("\n".join(rows), encoding="utf-8")
-    for engine in ("local", "ray"):
-        words = ["recipe=local", f"input={source}", f"output={tmp_path / engine}", f"engine={engine}"]
-        command = [sys.executable, str(SCRIPTS / "corpus.py"), *words]
-        subprocess.run(command, check=True, capture_output=True, timeout=200)
+def test_two_ray_nodes_give_the_same_bytes(tmp_path: Path) -> None:
+    cluster_utils = pytest.importorskip("ray.cluster_utils")
+    source = tmp_path / "in"
+    source.mkdir()
+    for part in range(6):
+        rows = (json.dumps({"text": prose((50 * part + n) % 280, 150)}) for n in range(60))
+        (source / f"{part}.jsonl").write_text("\n".join(rows), encoding="utf-8")
+    words = ["recipe=local", f"input={source}", "engine.workers=2", ALL]
+    command = [sys.executable, str(SCRIPTS / "corpus.py"), *words]
+    subprocess.run([*command, f"output={tmp_path / 'local'}"], check=True, capture_output=True)
+    head = {"num_cpus": 1, "include_dashboard": False}
+    cluster = cluster_utils.Cluster(initialize_head=True, connect=False, head_node_args=head)
+    try:
+        cluster.add_node(num_cpus=1)
+        ray = [f"output={tmp_path / 'ray'}", "engine=ray", f"engine.address={cluster.address}"]
+        subprocess.run([*command, *ray], check=True, capture_output=True, timeout=200)
+    finally:
+        cluster.shutdown()
     assert digests(tmp_path / "local") == digests(tmp_path / "ray")
+    assert len(list((tmp_path / "ray" / "documents").glob("train-*"))) > 1, "one unit says nothing"
 
 
 def digests(folder: Path) -> dict[str, str]:

@@ -17,6 +17,9 @@ from onnuri.corpus.config import CorpusConfig, EngineConfig
 from onnuri.corpus.recipe import Recipe
 from onnuri.corpus.units import Unit
 
+PROCESSES_FROM_BYTES = 1 << 28
+"""A smaller corpus is written by threads: starting processes would take longer."""
+
 
 def build(config: CorpusConfig) -> int:
     """Follow a recipe and write a corpus folder; nothing to do if it is there already.
@@ -38,7 +41,8 @@ def build(config: CorpusConfig) -> int:
         from onnuri.corpus import report
 
         manifest.write_json(folder / "report.json", counts)
-        (folder / "report.html").write_text(report.page(counts, report.examples(folder)), encoding="utf-8")
+        shown = report.examples(folder, counts["reasons_by_stage"])
+        (folder / "report.html").write_text(report.page(counts, shown), encoding="utf-8")
         manifest.seal(folder, "corpus", settings, inputs, counts)
     print(summary(counts))
     return 0
@@ -59,7 +63,7 @@ def stage_inputs(stage: recipe.Stage) -> dict[str, str]:
 
 
 def _write(folder: Path, plan: Recipe, work: list[Unit], where: EngineConfig) -> dict[str, Any]:
-    from onnuri.corpus import engine, store, verdicts
+    from onnuri.corpus import engine, store
     from onnuri.corpus.tally import Tally
 
     (folder / "staging").mkdir(exist_ok=True)
@@ -69,22 +73,23 @@ def _write(folder: Path, plan: Recipe, work: list[Unit], where: EngineConfig) ->
     if "decontaminate" in stages:
         plan = _with_index(plan, folder / "staging" / "benchmarks.npz")
     job = engine.Job(str(folder), plan, tuple(work))
-    local = where.name == "local"
+    cluster = where.name == "ray"
+    small = sum(unit.size for unit in work) < PROCESSES_FROM_BYTES
 
-    def take(name: str, done: Callable[[Path, int], Path], label: str) -> None:
+    def take(name: str, done: Callable[[Path, int], Path], label: str, processes: bool) -> None:
         missing = [unit for unit in work if not done(folder, unit.number).is_file()]
         # The largest first, so that none of them is left over at the end for one worker alone.
         order = sorted(missing, key=lambda unit: -unit.size)
-        facts = engine.run(job, name, [unit.number for unit in order], workers, local)
+        numbers = [unit.number for unit in order]
+        facts = engine.run(job, name, numbers, workers=workers, cluster=cluster, processes=processes)
         show(facts, work, missing, label)
 
-    take("first_pass", store.staged_path, "reading")
-    if "dedup" in stages:
-        staged = [store.staged_path(folder, unit.number) for unit in work]
-        against = stages["dedup"].options.get("against", ())
-        if not all(store.verdict_path(folder, unit.number).is_file() for unit in work):
-            verdicts.decide(staged, [Path(place) for place in against], folder / "staging")
-    take("second_pass", store.tally_path, "writing")
+    take("first_pass", store.staged_path, "reading", True)
+    # Without further stages it is Arrow that works, which needs no interpreter's lock.
+    processes = not small or bool({"decontaminate", "quality"} & stages.keys())
+    if "dedup" in stages and not all(store.verdict_path(folder, unit.number).is_file() for unit in work):
+        list(engine.run(job, "compare", [0], workers=1, cluster=cluster, processes=processes))
+    take("second_pass", store.tally_path, "writing", processes)
     tally = Tally()
     for unit in work:
         tally.add_json(json.loads(store.tally_path(folder, unit.number).read_text(encoding="utf-8")))

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from onnuri.corpus import store
+from onnuri.corpus import store, verdicts
 from onnuri.corpus.readers import read
 from onnuri.corpus.recipe import Recipe
 from onnuri.corpus.units import Unit
@@ -44,15 +44,17 @@ class Job:
 class Worker:
     """Takes units through a pass, one after the other, in a process of its own."""
 
-    def __init__(self, job: Job, parent: int) -> None:
+    def __init__(self, job: Job, driver: int) -> None:
         self.job = job
+        if os.getpid() == driver:
+            return
         keep_freed_memory()
         os.environ["OMP_NUM_THREADS"] = "1"
         import pyarrow as pa
 
         pa.set_cpu_count(1)
-        if parent and os.getppid() == parent:
-            threading.Thread(target=_die_with, args=(parent,), daemon=True).start()
+        if os.getppid() == driver:
+            threading.Thread(target=_die_with, args=(driver,), daemon=True).start()
 
     @daft.method.batch(return_dtype=DataType.string(), batch_size=1)
     def first_pass(self, numbers: Series) -> list[str]:
@@ -71,6 +73,16 @@ class Worker:
         return {"unit": number, **store.stage(Path(self.job.folder), number, tables)}
 
     @daft.method.batch(return_dtype=DataType.string(), batch_size=1)
+    def compare(self, once: Series) -> list[str]:
+        """Find the copies among all staged units."""
+        folder = Path(self.job.folder)
+        dedup = next(stage for stage in self.job.recipe.stages if stage.name == "dedup")
+        staged = [store.staged_path(folder, unit.number) for unit in self.job.units]
+        against = [Path(place) for place in dedup.options.get("against", ())]
+        verdicts.decide(staged, against, folder / "staging")
+        return [json.dumps({"unit": number}) for number in once.to_pylist()]
+
+    @daft.method.batch(return_dtype=DataType.string(), batch_size=1)
     def second_pass(self, numbers: Series) -> list[str]:
         """Take staged units to their end."""
         folder, recipe = Path(self.job.folder), self.job.recipe
@@ -86,6 +98,7 @@ def start(name: str, address: str) -> int:
     Raises UserError when Ray is not installed or the cluster does not answer.
     """
     if name != "ray":
+        os.environ["DAFT_RUNNER"] = "native"
         return len(os.sched_getaffinity(0))
     try:
         import ray
@@ -101,14 +114,21 @@ def start(name: str, address: str) -> int:
         raise UserError(f"engine.address={address}: {' '.join(str(error).split())[:200]}") from None
 
 
-def run(job: Job, name: str, numbers: Sequence[int], workers: int, local: bool) -> Iterator[dict[str, int]]:
-    """Take units through `name` (first_pass or second_pass); what became of each, as they get done."""
+def run(
+    job: Job, name: str, numbers: Sequence[int], *, workers: int, cluster: bool, processes: bool
+) -> Iterator[dict[str, int]]:
+    """Take units through a method of Worker; what became of each, as they get done.
+
+    Workers here are processes of their own or threads of this one.
+    """
     if not numbers:
         return
-    pool = daft.cls(Worker, use_process=local, max_concurrency=min(workers, len(numbers)))
-    worker = pool(job, os.getpid() if local else 0)
+    # With a number of workers Daft starts processes, whatever use_process says.
+    most = {"max_concurrency": min(workers, len(numbers))} if cluster or processes else {}
+    pool = daft.cls(Worker, use_process=processes and not cluster, **most)
+    worker = pool(job, os.getpid())
     frame = daft.from_pydict({"unit": list(numbers)})
-    if not local:
+    if cluster:
         frame = frame.into_partitions(len(numbers))
     frame = frame.select(getattr(worker, name)(col("unit")).alias("facts"))
     try:
@@ -134,9 +154,9 @@ def keep_freed_memory() -> None:
     except (OSError, AttributeError):
         return
     trim_threshold, top_pad, mmap_threshold = -1, -2, -3
-    mallopt(mmap_threshold, 1 << 30)
-    mallopt(trim_threshold, 256 << 20)
-    mallopt(top_pad, 16 << 20)
+    mallopt(mmap_threshold, 64 << 20)
+    mallopt(trim_threshold, 64 << 20)
+    mallopt(top_pad, 1 << 20)
 
 
 def _die_with(parent: int) -> None:

@@ -11,7 +11,7 @@ import pyarrow as pa
 from onnuri import manifest
 from onnuri.corpus.files import one_line
 from onnuri.corpus.raw_text import Rows
-from onnuri.corpus.readers import Piece, Reading, add_record
+from onnuri.corpus.reading import Piece, Reading, add_record
 from onnuri.corpus.source import Source
 from onnuri.errors import UserError, nearest
 

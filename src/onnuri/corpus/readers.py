@@ -9,17 +9,16 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from onnuri.corpus import encoding, files, trees
 from onnuri.corpus.lines import Line, lines
-from onnuri.corpus.raw_text import COLUMNS, OWN, ROWS_A_BATCH, SCHEMA, Rows, bounded
+from onnuri.corpus.raw_text import Rows
+from onnuri.corpus.reading import Piece, Reading, add_record, cause
 from onnuri.corpus.source import Source
+from onnuri.corpus.tables import read_parquet
 
 ROOM_FOR_MARKUP = 4
 """A file may have so many times the bytes of the longest document: escapes, tags, other fields."""
@@ -27,42 +26,8 @@ SMALL_TREE_BYTES = 1 << 24
 """A JSON file that is shorter is read whole, which is faster."""
 MOST_TREE_BYTES = 1 << 28
 """What is read whole; a tree that is longer belongs into lines."""
-BATCH_BYTES = 2 << 20
 TEXT_TYPES = ("html", "text/", "xml", "json")
 """Content types of web records that are read have one of these in them."""
-
-
-@dataclass(frozen=True)
-class Piece:
-    """A part of the input that is read on its own: a file, or a range of one."""
-
-    source: int
-    """Number of the source in the recipe."""
-    name: str
-    path: str
-    form: str
-    """One of source.FORMATS, or dataset, topics, docstrings."""
-    start: int = 0
-    stop: int | None = None
-    """jsonl: bytes; parquet: row groups; dataset: shard `start` of `stop`; else not used."""
-    size: int = 0
-    """Bytes of input, for progress."""
-
-
-@dataclass(frozen=True)
-class Reading:
-    """What a reader needs besides its stream."""
-
-    source: Source
-    name: str
-    rows: Rows
-    limit: int
-    start: int = 0
-    stop: int | None = None
-
-    def inside(self, name: str) -> Reading:
-        """The same for a member of an archive."""
-        return Reading(self.source, name, self.rows, self.limit)
 
 
 Reader = Callable[[Reading, BinaryIO], Iterator[pa.RecordBatch]]
@@ -77,7 +42,7 @@ def read(piece: Piece, source: Source, limit: int) -> Iterator[pa.RecordBatch]:
             found += batch.num_rows
             yield batch
     except Exception as error:
-        rows.add_unreadable(piece.name, _cause(error))
+        rows.add_unreadable(piece.name, cause(error))
     for batch in rows.rest():
         found += batch.num_rows
         yield batch
@@ -102,23 +67,6 @@ def _read(piece: Piece, source: Source, rows: Rows) -> Iterator[pa.RecordBatch]:
             yield from FORMATS[piece.form](task, stream)
 
 
-def _cause(error: Exception) -> str:
-    plain = isinstance(error, OSError | ValueError | EOFError | pa.ArrowException)
-    return files.one_line(error) if plain else f"{type(error).__name__}: {files.one_line(error)}"
-
-
-def add_record(task: Reading, origin: str, record: Any) -> None:
-    """The raw row of a record with a text and, it may be, an id, url, lang, ..."""
-    source = task.source
-    try:
-        text = trees.text_at(record, source.paths["text"])
-    except ValueError as error:
-        task.rows.add_unreadable(origin, error)
-        return
-    own = trees.own_values(record, {n: p for n, p in source.paths.items() if n != "text"})
-    task.rows.add(origin, text, own.pop("id", ""), own)
-
-
 def _jsonl(task: Reading, stream: BinaryIO) -> Iterator[pa.RecordBatch]:
     packed = task.name.lower().endswith((".gz", ".zst"))
     if not task.start and stream.seekable() and not packed:
@@ -138,7 +86,7 @@ def _jsonl(task: Reading, stream: BinaryIO) -> Iterator[pa.RecordBatch]:
             place += line.size
             yield from task.rows.full()
     except Exception as error:
-        task.rows.add_unreadable(f"{task.name}@{place}", f"{task.name} after byte {place}: {_cause(error)}")
+        task.rows.add_unreadable(f"{task.name}@{place}", f"{task.name} after byte {place}: {cause(error)}")
 
 
 def _json_line(task: Reading, line: Line) -> None:
@@ -227,95 +175,6 @@ def _load_yaml(text: str) -> Any:
         raise ValueError(error) from None
 
 
-def _parquet(task: Reading, stream: BinaryIO) -> Iterator[pa.RecordBatch]:
-    paths = task.source.paths
-    done = 0
-    with pq.ParquetFile(stream) as file:
-        groups = range(file.num_row_groups)[task.start : task.stop]
-        done = sum(file.metadata.row_group(group).num_rows for group in range(task.start))
-        known = file.schema_arrow.names
-        wanted = list(dict.fromkeys(path for path in paths.values() if path in known))
-        wanted += [path.split(".")[0] for path in paths.values() if path.split(".")[0] in known]
-        first = done
-        try:
-            for batch in file.iter_batches(
-                ROWS_A_BATCH, row_groups=groups, columns=list(dict.fromkeys(wanted))
-            ):
-                origins = [f"{task.name}#{number}" for number in range(done + 1, done + 1 + batch.num_rows)]
-                yield from _table_rows(task, batch, origins)
-                done += batch.num_rows
-        except Exception as error:
-            where = f"{task.name}#{done + 1}"
-            task.rows.add_unreadable(where, f"{task.name} after row {done}: {_cause(error)}")
-    assert done >= first
-
-
-def _table_rows(task: Reading, batch: pa.RecordBatch, origins: list[str]) -> Iterator[pa.RecordBatch]:
-    """Column by column where all are plain texts, else record by record."""
-    paths = task.source.paths
-    try:
-        columns = {name: _plain(batch, path) for name, path in paths.items()}
-        text = columns.pop("text")
-        if text is None:
-            raise TypeError
-    except (TypeError, pa.ArrowException):
-        for index, origin in enumerate(origins):
-            try:
-                add_record(task, origin, batch.slice(index, 1).to_pylist()[0])
-            except UnicodeDecodeError as error:
-                task.rows.add_unreadable(origin, error)
-            yield from task.rows.full()
-        return
-    yield from task.rows.rest()
-    count = batch.num_rows
-    blank = pa.repeat(pa.scalar("", pa.large_string()), count)
-    described = {n: pa.scalar(v, pa.large_string()) for n, v in task.source.described().items()}
-    arrays = {"origin": pa.array(origins, pa.large_string()), "text": text, "problem": blank}
-    id_column = columns.pop("id")
-    arrays["key"] = blank if id_column is None else id_column
-    for name in OWN:
-        own = columns[name]
-        arrays[name] = (
-            pa.repeat(described[name], count)
-            if own is None
-            else pc.if_else(pc.equal(own, ""), described[name], own)
-        )
-    whole = pa.RecordBatch.from_arrays([arrays[name] for name in COLUMNS], schema=SCHEMA)
-    yield from _parts(bounded(whole, task.limit))
-
-
-def _plain(batch: pa.RecordBatch, path: str) -> pa.Array | None:
-    """A column as valid large strings without nulls, None if the table has no such column.
-
-    Raises TypeError for another type, ArrowInvalid for text that is no UTF-8.
-    """
-    if path not in batch.schema.names:
-        if path.partition(".")[0] in batch.schema.names:
-            raise TypeError
-        return None
-    column = batch[path]
-    if pa.types.is_dictionary(column.type):
-        column = column.dictionary_decode()
-    kind = column.type
-    texts = (pa.types.is_string(kind), pa.types.is_large_string(kind), pa.types.is_string_view(kind))
-    if not any((*texts, pa.types.is_integer(kind), pa.types.is_null(kind))):
-        raise TypeError
-    if any(texts):
-        column.validate(full=True)
-    return pc.fill_null(column.cast(pa.large_string()), "")
-
-
-def _parts(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-    """The batch in slices of about BATCH_BYTES of text."""
-    ends = pc.cumulative_sum(pc.binary_length(batch["text"]).cast(pa.int64())).to_numpy()
-    start = 0
-    while start < len(ends):
-        before = ends[start - 1] if start else 0
-        stop = max(start + 1, int(ends.searchsorted(before + BATCH_BYTES, "right")))
-        yield batch.slice(start, stop - start)
-        start = stop
-
-
 def _text(task: Reading, stream: BinaryIO) -> Iterator[pa.RecordBatch]:
     raw = stream.read(2 * task.limit + 1)  # UTF-16 may need as many bytes for the same text
     if len(raw) > 2 * task.limit:
@@ -365,7 +224,7 @@ def _warc(task: Reading, stream: BinaryIO) -> Iterator[pa.RecordBatch]:
     for number, record in enumerate(warc.records(stream), 1):
         origin = f"{task.name}#{number}"
         if isinstance(record, Exception):
-            task.rows.add_unreadable(origin, _cause(record))
+            task.rows.add_unreadable(origin, cause(record))
             continue
         if not any(kind in record.content_type for kind in TEXT_TYPES) and record.content_type:
             continue  # pictures, archives, fonts
@@ -375,7 +234,7 @@ def _warc(task: Reading, stream: BinaryIO) -> Iterator[pa.RecordBatch]:
             else:
                 text = encoding.decode(record.payload, record.charset).text
         except Exception as error:
-            task.rows.add(origin, "", "", {"url": record.url}, f"unreadable: {_cause(error)}"[:300])
+            task.rows.add(origin, "", "", {"url": record.url}, f"unreadable: {cause(error)}"[:300])
         else:
             task.rows.add(origin, text, own={"url": record.url})
         yield from task.rows.full()
@@ -388,7 +247,7 @@ def _archive(task: Reading, stream: BinaryIO) -> Iterator[pa.RecordBatch]:
         inner = task.inside(f"{task.name}/{name}")
         form = files.format_of(name)
         if isinstance(member, Exception):
-            task.rows.add_unreadable(inner.name, _cause(member))
+            task.rows.add_unreadable(inner.name, cause(member))
         elif form in ("", "archive"):
             continue
         else:
@@ -396,7 +255,7 @@ def _archive(task: Reading, stream: BinaryIO) -> Iterator[pa.RecordBatch]:
                 with files.unpacked(io.BytesIO(member), name) as inside:
                     yield from FORMATS[form](inner, inside)
             except Exception as error:
-                task.rows.add_unreadable(inner.name, _cause(error))
+                task.rows.add_unreadable(inner.name, cause(error))
         yield from task.rows.full()
 
 
@@ -404,7 +263,7 @@ FORMATS: dict[str, Reader] = {
     "jsonl": _jsonl,
     "json": _json,
     "yaml": _yaml,
-    "parquet": _parquet,
+    "parquet": read_parquet,
     "text": _text,
     "html": _blob(_from_html),
     "warc": _warc,

@@ -20,11 +20,11 @@ from onnuri.corpus.recipe import Recipe
 from onnuri.corpus.stages import decontaminate, pipeline
 from onnuri.corpus.stages.pipeline import CARRIED, MEASURED, STAGED
 from onnuri.corpus.tally import Tally
-from onnuri.corpus.verdicts import KEPT_COLUMNS
+from onnuri.corpus.verdicts import KEPT_COLUMNS, read_columns
 from onnuri.manifest import write_json
 
-GROUP_ROWS, GROUP_BYTES = 4096, 16 << 20
-BATCH_ROWS = 1024
+GROUP_ROWS, GROUP_BYTES = 4096, 4 << 20
+BATCH_ROWS = 512
 DOCUMENT_SCHEMA = pa.schema([STAGED.field(n) for n in ("id", "text", *CARRIED, *MEASURED.names, "sizes")])
 REJECTED_SCHEMA = pa.schema([*DOCUMENT_SCHEMA, STAGED.field("stage"), STAGED.field("reason")])
 SKETCH_SCHEMA = pa.schema([STAGED.field(name) for name in KEPT_COLUMNS])
@@ -128,7 +128,7 @@ def stage(folder: Path, number: int, tables: Iterable[pa.Table]) -> dict[str, in
 def finish(folder: Path, number: int, recipe: Recipe) -> dict[str, int]:
     """Take a staged unit through the second pass into its train, held-out and rejected file."""
     has_dedup = any(stage.name == "dedup" for stage in recipe.stages)
-    verdicts = pq.read_table(verdict_path(folder, number)) if has_dedup else None
+    verdicts = read_columns(verdict_path(folder, number)) if has_dedup else None
     options = {stage.name: stage.options for stage in recipe.stages}.get("decontaminate")
     index = pipeline.benchmarks(options["index"]) if options else None
     tally = Tally()

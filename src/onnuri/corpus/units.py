@@ -17,7 +17,7 @@ from tqdm import tqdm
 from onnuri import manifest
 from onnuri.corpus import files
 from onnuri.corpus.files import File
-from onnuri.corpus.readers import Piece
+from onnuri.corpus.reading import Piece
 from onnuri.corpus.recipe import Recipe
 from onnuri.corpus.source import Source
 from onnuri.errors import UserError, nearest

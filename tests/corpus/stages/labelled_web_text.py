@@ -26,8 +26,53 @@ from onnuri.corpus.stages.korean_numbers import (
 
 FULL_WIDTH = str.maketrans("0123456789-", "０１２３４５６７８９－")
 DASHES = ("-",) * 12 + ("–", "—", "‑", "−", "－", " - ", "- ")
-REGIONS = "서울 부산 경기 강원 충북 충남 전북 전남 경북 경남 제주 대구 인천 광주 대전 울산".split()
-NAMES = "김민수 이서연 박지훈 최은영 정하늘 강도현 윤미래 조성민 한가람 오세훈 서지우 황보라".split()
+REGIONS = (
+    "서울",
+    "부산",
+    "경기",
+    "강원",
+    "충북",
+    "충남",
+    "전북",
+    "전남",
+    "경북",
+    "경남",
+    "제주",
+    "대구",
+    "인천",
+    "광주",
+    "대전",
+    "울산",
+)
+NAMES = (
+    "김민수",
+    "이서연",
+    "박지훈",
+    "최은영",
+    "정하늘",
+    "강도현",
+    "윤미래",
+    "조성민",
+    "한가람",
+    "오세훈",
+    "서지우",
+    "황보라",
+)
+AREAS = (31, 32, 33, 41, 42, 43, 44, 51, 52, 53, 54, 55, 61, 62, 63, 64)
+SERVICES = (1588, 1577, 1544, 1566, 1600, 1644, 1661, 1670, 1688, 1800, 1833, 1899)
+# # is any digit, N one from 1 to 9, AA the area code without its zero; * ahead: with any dash, or full-width.
+PHONES = (
+    *("*010-N###-####",) * 6, "010.N###.####", "010 N### ####", "010N#######", "010)N###-####", "010-N#######", "010 N###-####",
+    "010. N###. ####", "(010) N###-####", "011-N##-####", "016-N###-####", "+82 10-N###-####", "+82-10-N###-####",
+    "+8210N#######", "+82 10 N### ####", "+82 (0)10-N###-####", "(+82)10-N###-####", "82-10-N###-####", "0082-10-N###-####",
+    "+82-2-N##-####", "+82 2 N### ####", "+82-AA-N##-####", "*02-N##-####", "*02-N###-####", "02)N##-####", "(02)N###-####",
+    "(02) N##-####", "02.N##.####", "*0AA-N##-####", "0AA)N###-####", "(0AA) N##-####", "*070-N###-####", "0507-N###-####",
+    "0505-N##-####", "080-N##-####", "0502-N###-####", *("SERV-S###",) * 3,
+)  # fmt: skip
+PHONES_TO_LABEL = (
+    "02N######", "02N#######", "0AAN######", "0AA N## ####", "02 N## ####", "02 N##-####", "070N#######", "0507N#######",
+    "1588####", "1588 ####", "1666.####", "080N######", "1577-####", "010/N###/####",
+)  # fmt: skip
 
 
 def _digits(rng: random.Random, count: int) -> str:
@@ -36,7 +81,9 @@ def _digits(rng: random.Random, count: int) -> str:
 
 def _fill(rng: random.Random, form: str) -> str:
     """`form` with a digit for each # and a digit from 1 to 9 for each N."""
-    return re.sub("[#N]", lambda mark: rng.choice("123456789" if mark.group() == "N" else "0123456789"), form)
+    return re.sub(
+        "[#N]", lambda mark: rng.choice("123456789" if mark.group() == "N" else "0123456789"), form
+    )
 
 
 def _plainly(rng: random.Random, form: str) -> str:
@@ -56,12 +103,16 @@ def _birth(rng: random.Random, first: date, last: date) -> date:
 def _registration(rng: random.Random, labelled: bool, sexes: tuple[str, str]) -> str:
     """sexes: century digits of those born before and from 2000."""
     recent = rng.random() < 0.25
-    born = _birth(rng, *((date(2020, 10, 1), date(2025, 6, 1)) if recent else (date(1935, 1, 1), date(2020, 9, 1))))
+    born = _birth(
+        rng, *((date(2020, 10, 1), date(2025, 6, 1)) if recent else (date(1935, 1, 1), date(2020, 9, 1)))
+    )
     head = f"{born:%y%m%d}" + rng.choice(sexes[born.year >= 2000])
     tail = _digits(rng, 6)
     if not recent and not (labelled and rng.random() < 0.3):
         tail = tail[:5] + str(resident_check_digit(head + tail[:5]))
-    joint = rng.choice(("-",) * 14 + ("", "", "–", " - ", "－", "‑") + ((" ", ".") if labelled or not recent else ()))
+    joint = rng.choice(
+        ("-",) * 14 + ("", "", "–", " - ", "－", "‑") + ((" ", ".") if labelled or not recent else ())
+    )
     number = head[:6] + joint + head[6] + tail
     return number.translate(FULL_WIDTH) if joint == "-" and rng.random() < 0.06 else number
 
@@ -75,30 +126,38 @@ def _frn(rng: random.Random, labelled: bool) -> str:
 
 
 def _phone(rng: random.Random, labelled: bool) -> str:
-    area = rng.choice("31 32 33 41 42 43 44 51 52 53 54 55 61 62 63 64".split())
-    sure = [
-        *[_plainly(rng, _fill(rng, "010-N###-####"))] * 6,
-        _fill(rng, "010.N###.####"), _fill(rng, "010 N### ####"), _fill(rng, "010N#######"), _fill(rng, "010)N###-####"),
-        _fill(rng, "010-N#######"), _fill(rng, "010 N###-####"), _fill(rng, "010. N###. ####"), _fill(rng, "(010) N###-####"),
-        _fill(rng, "011-N##-####"), _fill(rng, "016-N###-####"), _fill(rng, "+82 10-N###-####"), _fill(rng, "+82-10-N###-####"),
-        _fill(rng, "+8210N#######"), _fill(rng, "+82 10 N### ####"), _fill(rng, "+82 (0)10-N###-####"), _fill(rng, "(+82)10-N###-####"),
-        _fill(rng, "82-10-N###-####"), _fill(rng, "0082-10-N###-####"), _fill(rng, "+82-2-N##-####"), _fill(rng, "+82 2 N### ####"), _fill(rng, f"+82-{area}-N##-####"),
-        _plainly(rng, _fill(rng, rng.choice(("02-N##-####", "02-N###-####")))), _fill(rng, "02)N##-####"), _fill(rng, "(02)N###-####"), _fill(rng, "(02) N##-####"), _fill(rng, "02.N##.####"),
-        _plainly(rng, _fill(rng, f"0{area}-N##-####")), _fill(rng, f"0{area})N###-####"), _fill(rng, f"(0{area}) N##-####"),
-        _plainly(rng, _fill(rng, "070-N###-####")), _fill(rng, "0507-N###-####"), _fill(rng, "0505-N##-####"), _fill(rng, "080-N##-####"), _fill(rng, "0502-N###-####"),
-        *[_fill(rng, rng.choice(("1588", "1577", "1544", "1566", "1600", "1644", "1661", "1670", "1688", "1800", "1833", "1899")) + "-" + rng.choice("3456789") + "###")] * 3,
-    ]
-    if not labelled:
-        return rng.choice(sure)
-    return rng.choice([
-        *sure, _fill(rng, "02N######"), _fill(rng, "02N#######"), _fill(rng, f"0{area}N######"), _fill(rng, f"0{area} N## ####"), _fill(rng, "02 N## ####"),
-        _fill(rng, "02 N##-####"), _fill(rng, "070N#######"), _fill(rng, "0507N#######"), _fill(rng, "1588####"), _fill(rng, "1588 ####"), _fill(rng, "1666.####"),
-        _fill(rng, "080N######"), _fill(rng, "1577-####"), _fill(rng, "010/N###/####"),
-    ])
+    form = rng.choice(PHONES + PHONES_TO_LABEL if labelled else PHONES)
+    # A second half of 3000 or more: 1588-1592 could be years.
+    form = form.replace("AA", str(rng.choice(AREAS))).replace("SERV", str(rng.choice(SERVICES)))
+    number = _fill(rng, form.removeprefix("*").replace("S", rng.choice("3456789")))
+    return _plainly(rng, number) if form.startswith("*") else number
 
 
 def _card(rng: random.Random, labelled: bool) -> str:
-    prefix = rng.choice(["4", "4", "51", "52", "53", "54", "55", "2221", "2720", "3528", "3560", "37", "34", "36", "6011", "6210", "6250", "9410", "9490", "9530"])
+    prefix = rng.choice(
+        [
+            "4",
+            "4",
+            "51",
+            "52",
+            "53",
+            "54",
+            "55",
+            "2221",
+            "2720",
+            "3528",
+            "3560",
+            "37",
+            "34",
+            "36",
+            "6011",
+            "6210",
+            "6250",
+            "9410",
+            "9490",
+            "9530",
+        ]
+    )
     length = {"3": 15, "2": 16}.get(prefix[0], 16)
     length = 16 if prefix[:2] == "35" else 14 if prefix == "36" else length
     body = prefix + _digits(rng, length - 1 - len(prefix))
@@ -121,7 +180,15 @@ ACCOUNT_FORMS = {
     "새마을금고": ("9002-N###-####-9", "9003-####-####-9", "90021########"), "우체국": ("N#####-##-######", "N#############"), "수협": ("N##-##-######-9", "101-##-######-9"),
     "신협": ("131-###-######", "N####-##-######"), "대구": ("508-##-######-9",), "부산": ("101-N###-####-##", "112-N###-####-##"), "SC제일": ("N##-##-######",), "씨티": ("N##-#####-###-##",),
 }  # fmt: skip
-ENGLISH_BANKS = {"Shinhan Bank": "신한", "Woori Bank": "우리", "KakaoBank": "카카오뱅크", "Toss Bank": "토스뱅크", "Hana Bank": "하나", "Kookmin Bank": "국민", "NH Bank": "농협"}
+ENGLISH_BANKS = {
+    "Shinhan Bank": "신한",
+    "Woori Bank": "우리",
+    "KakaoBank": "카카오뱅크",
+    "Toss Bank": "토스뱅크",
+    "Hana Bank": "하나",
+    "Kookmin Bank": "국민",
+    "NH Bank": "농협",
+}
 ALIASES = {
     "국민": ("국민은행", "KB국민은행", "국민", "KB국민", "국민(KB)"), "신한": ("신한은행", "신한", "신한 은행"), "우리": ("우리은행", "우리"), "하나": ("하나은행", "KEB하나은행", "하나"),
     "농협": ("농협", "농협은행", "NH농협", "NH농협은행", "지역농협"), "기업": ("기업은행", "IBK기업은행", "IBK", "IBK기업"), "카카오뱅크": ("카카오뱅크", "카뱅", "카카오 뱅크", "카카오"), "토스뱅크": ("토스뱅크", "토스", "토뱅"),
@@ -143,16 +210,70 @@ def _passport(rng: random.Random, labelled: bool) -> str:
 
 
 def _driver_licence(rng: random.Random, labelled: bool) -> str:
-    code = rng.choice("11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 28".split())
+    code = rng.choice([*range(11, 27), 28])
     tail = f"{rng.randrange(100):02}-{_digits(rng, 6)}-{_digits(rng, 2)}"
-    sure = [*[f"{code}-{tail}"] * 6, f"{rng.choice(REGIONS)} {tail}", f"{rng.choice(REGIONS)}-{tail}", f"{code}-{tail}".replace("-", rng.choice(DASHES)), f"{code}-{tail}".translate(FULL_WIDTH)]
-    return rng.choice([*sure, f"{code}{tail}".replace("-", ""), f"{code} {tail}".replace("-", " "), f"{rng.choice(REGIONS)}{tail}"] if labelled else sure)
+    sure = [
+        *[f"{code}-{tail}"] * 6,
+        f"{rng.choice(REGIONS)} {tail}",
+        f"{rng.choice(REGIONS)}-{tail}",
+        f"{code}-{tail}".replace("-", rng.choice(DASHES)),
+        f"{code}-{tail}".translate(FULL_WIDTH),
+    ]
+    return rng.choice(
+        [
+            *sure,
+            f"{code}{tail}".replace("-", ""),
+            f"{code} {tail}".replace("-", " "),
+            f"{rng.choice(REGIONS)}{tail}",
+        ]
+        if labelled
+        else sure
+    )
 
 
 def _email(rng: random.Random, labelled: bool) -> str:
-    local = rng.choice(("hong", "minsu.kim", "jihoon_park", "sy-lee", "k", "dev+list", "2024hr", "cs", "no.1.seller", "Gil-Dong.Hong", "a1b2c3", "lee%sales", "0101234"))
-    domain = rng.choice(("naver.com", "gmail.com", "daum.net", "hanmail.net", "kakao.com", "nate.com", "korea.ac.kr", "snu.ac.kr", "mail.go.kr", "samsung.com", "sub.dept.kaist.ac.kr", "shop-mall.co.kr", "Outlook.com", "proton.me", "startup.io", "e-mart.store", "한글도메인.kr", "NAVER.COM"))
-    sign = rng.choice(("@",) * 16 + ("＠", "(at)", "[at]", " (at) ", " [at] ", "골뱅이", " 골뱅이 ", "{at}", "(a)", " @ "))
+    local = rng.choice(
+        (
+            "hong",
+            "minsu.kim",
+            "jihoon_park",
+            "sy-lee",
+            "k",
+            "dev+list",
+            "2024hr",
+            "cs",
+            "no.1.seller",
+            "Gil-Dong.Hong",
+            "a1b2c3",
+            "lee%sales",
+            "0101234",
+        )
+    )
+    domain = rng.choice(
+        (
+            "naver.com",
+            "gmail.com",
+            "daum.net",
+            "hanmail.net",
+            "kakao.com",
+            "nate.com",
+            "korea.ac.kr",
+            "snu.ac.kr",
+            "mail.go.kr",
+            "samsung.com",
+            "sub.dept.kaist.ac.kr",
+            "shop-mall.co.kr",
+            "Outlook.com",
+            "proton.me",
+            "startup.io",
+            "e-mart.store",
+            "한글도메인.kr",
+            "NAVER.COM",
+        )
+    )
+    sign = rng.choice(
+        ("@",) * 16 + ("＠", "(at)", "[at]", " (at) ", " [at] ", "골뱅이", " 골뱅이 ", "{at}", "(a)", " @ ")
+    )
     return local + sign + domain
 
 
@@ -167,9 +288,10 @@ def _ipv4(rng: random.Random, labelled: bool) -> str:
 def _ip(rng: random.Random, labelled: bool) -> str:
     if rng.random() < 0.75:
         return _ipv4(rng, labelled)
-    groups = [rng.choice(("2001", "2406", "2a02", "2404", "2600", "240b")), *(f"{rng.randrange(1, 65536):x}" for _ in range(7))]
-    if groups[1] == "db8":
-        groups[1] = "2d8"
+    groups = ["2001"]
+    while not ipaddress.ip_address(":".join([*groups, *"1234567"][:8])).is_global or len(groups) < 8:
+        prefix = rng.choice(("2001", "2406", "2a02", "2404", "2600", "240b"))
+        groups = [prefix, *(f"{rng.randrange(1, 65536):x}" for _ in range(7))]
     written = ":".join(groups)
     if rng.random() < 0.4:
         written = ":".join(groups[:3]) + "::" + ":".join(groups[6 - rng.randrange(2) :])
@@ -177,8 +299,15 @@ def _ip(rng: random.Random, labelled: bool) -> str:
 
 
 def _business(rng: random.Random, labelled: bool) -> str:
-    body = rng.choice("123456") + _digits(rng, 2) + rng.choice(("81", "86", "88", "01", "12", "82", "85")) + _digits(rng, 4)
-    return f"{body[:3]}-{body[3:5]}-{body[5:]}{business_check_digit(body)}"
+    body = (
+        rng.choice("123456")
+        + _digits(rng, 2)
+        + rng.choice(("81", "86", "88", "01", "12", "82", "85"))
+        + _digits(rng, 4)
+    )
+    # Not everybody who writes a labelled number has one that is right.
+    last = rng.randrange(10) if labelled and rng.random() < 0.3 else business_check_digit(body)
+    return f"{body[:3]}-{body[3:5]}-{body[5:]}{last}"
 
 
 PERSONAL: dict[str, Callable[[random.Random, bool], str]] = {
@@ -194,7 +323,13 @@ def _day(rng: random.Random) -> date:
 def _isbn(rng: random.Random) -> str:
     body = rng.choice(("97889", "97911")) + _digits(rng, 7)
     number = body + str(ean_check_digit(body))
-    return rng.choice((number, f"{number[:3]}-{number[3:5]}-{number[5:9]}-{number[9:12]}-{number[12]}", f"{number[:3]} {number[3:5]} {number[5:9]} {number[9:12]} {number[12]}"))
+    return rng.choice(
+        (
+            number,
+            f"{number[:3]}-{number[3:5]}-{number[5:9]}-{number[9:12]}-{number[12]}",
+            f"{number[:3]} {number[3:5]} {number[5:9]} {number[9:12]} {number[12]}",
+        )
+    )
 
 
 def _ean(rng: random.Random) -> str:
@@ -210,7 +345,6 @@ NOISE: dict[str, Callable[[random.Random], str]] = {
     "won": lambda r: r.choice((f"{r.randrange(10**r.randrange(3, 12)):,}", str(r.randrange(10**r.randrange(4, 11))))) + "원",
     "isbn": _isbn,
     "ean": _ean,
-    "biz": lambda r: _fill(r, "N##-89-#####"),
     "d4": lambda r: _digits(r, 4), "d6": lambda r: _digits(r, 6), "d7": lambda r: _digits(r, 7), "d8": lambda r: _digits(r, 8), "d10": lambda r: _fill(r, "N#########"),
     "d12": lambda r: _fill(r, "N###########"), "d13": lambda r: _fill(r, "N############"), "d16": lambda r: _fill(r, "N###############"),
     "n": lambda r: str(r.randrange(1, 100)), "nn": lambda r: str(r.randrange(10, 999)), "year": lambda r: str(r.randrange(1500, 2026)),
@@ -219,7 +353,7 @@ NOISE: dict[str, Callable[[random.Random], str]] = {
     "lat": lambda r: f"{r.uniform(33, 39):.{r.randrange(4, 9)}f}", "lon": lambda r: f"{r.uniform(124, 132):.{r.randrange(4, 9)}f}",
     "hex": lambda r: f"{r.getrandbits(128):032x}", "uuid": lambda r: "-".join(f"{r.getrandbits(4 * size):0{size}x}" for size in (8, 4, 4, 4, 12)),
     "score": lambda r: f"{r.randrange(60, 120)}-{r.randrange(60, 120)}", "set": lambda r: f"25-{r.randrange(10, 24)}",
-    "range": lambda r: (lambda y: f"{y}-{y + r.randrange(1, 90)}")(r.randrange(1510, 1930)),
+    "range": lambda r: "-".join(map(str, sorted(r.sample(range(1510, 1930), 2)))),
     "code": lambda r: r.choice("ABCDEFGHJKLMNPRSTUVWXYZ") + r.choice("ABCDEFGHJKLMNPRSTUVWXYZ") + "-" + _digits(r, r.randrange(3, 8)) + r.choice(("", "-" + _digits(r, 2), r.choice("ABK"))),
     "m8": lambda r: r.choice("MSRODG") + _digits(r, 8),
     "ems": lambda r: r.choice(("EE", "RR", "CP", "EM")) + _digits(r, 9) + "KR",

@@ -57,7 +57,7 @@ PAIRS_AT_ONCE = 1 << 15  # bounds memory; the result does not depend on it
 
 
 class Bands(Protocol):
-    """[N, NUM_BANDS] uint64: an array, or anything else that gives a band `[:, band]` and rows `[indices]`."""
+    """[N, NUM_BANDS] uint64: an array, or what else gives a band `[:, band]` and rows `[indices]`."""
 
     @property
     def shape(self) -> tuple[int, ...]: ...

@@ -1,9 +1,9 @@
 """Where in a text personal data can stand at all: the few places that are worth a regular expression.
 
-Method: the text as one byte a character (Latin-1, all else one value), a few comparisons over all of it that
-pick out digits, at-signs and opening brackets, and index arithmetic on those few per cent. About 2 ns a
-character; a scan by regular expressions costs 3 ns for each of them. It is one-sided: what it leaves out, no
-rule of personal_search could accept.
+Method: the text as one byte a character (Latin-1, all else one value), a few comparisons over all of it
+that pick out digits, at-signs and opening brackets, and index arithmetic on those few per cent. About 2 ns
+a character; a scan by regular expressions costs 3 ns for each of them. It is one-sided: what it leaves out,
+no rule of personal_search could accept.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def _table(members: bytes) -> npt.NDArray[np.bool_]:
 
 _PAD = 8
 _OTHER, _SNAIL = 0xFF, 0xFE
-"""Characters beyond Latin-1, and the 골 of 골뱅이 (snail, the at-sign). Latin-1 has ÿ and þ there: no matter."""
+"""All beyond Latin-1, and the 골 of 골뱅이 (snail, the at-sign). Latin-1 has ÿ and þ there: no matter."""
 _ALNUM = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _LETTER = _table(_ALNUM[10:])
 _HEX = _table(_ALNUM[:16] + b"ABCDEF")
@@ -54,7 +54,7 @@ LONGEST_IPV4, LONGEST_IPV6 = 15, 39
 
 
 def candidates(text: str) -> Candidates:
-    """The places of `text`, which is plain (see personal_patterns.plain)."""
+    """The places of `text`, which is plain (see personal_shapes.plain)."""
     points = _bytes(text)
     digits = np.flatnonzero((points - np.uint8(ord("0"))) < 10)
     marks = np.flatnonzero(
@@ -150,7 +150,9 @@ def _bracketed(points: Bytes, opens: Positions) -> Positions:
     first = points[inside]
     end = inside + 1 + ((points[inside + 1] | 0x20) == ord("t"))
     end += points[end] == ord(" ")
-    return opens[(((first | 0x20) == ord("a")) | (first == ord("@")) | (first == _OTHER)) & _CLOSES[points[end]]]
+    return opens[
+        (((first | 0x20) == ord("a")) | (first == ord("@")) | (first == _OTHER)) & _CLOSES[points[end]]
+    ]
 
 
 def _spelt(points: Bytes) -> Positions:

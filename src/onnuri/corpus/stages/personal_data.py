@@ -1,15 +1,15 @@
 """Personal data in Korean and English web text: find it, and put a placeholder or a fake in its place.
 
-A batch is joined into one string. Index arithmetic (personal_candidates) finds the places where a value can
-stand, and only these are searched (personal_search) by the shapes and words of personal_patterns. Only the
-texts that hold one are written again. The alternative, one substitution per kind on every text, scans ten
-times and cannot see context.
+A batch is joined into one string. Index arithmetic (personal_candidates) finds the places where a value
+can stand, only these are searched (personal_search) by shape, check digit and context (personal_rules),
+and only the texts that hold a value are written again. The alternative, one substitution per kind on every
+text, scans ten times and cannot see context.
 
 Decisions, where a rule could go either way:
 
 - Resident and foreigner numbers have random last digits since October 2020, so a wrong check digit is no
   proof. Right check digit: always masked. Wrong: masked if the holder was born since then (century digit
-  3, 4, 7, 8), if a word such as 주민번호 stands beside it, or if it is written with a separator after a word
+  3, 4, 7, 8), if a word such as 주민번호 stands beside it, or if it has a separator and stands after a word
   for a person (성명, 환자, 피고인). A masked tail (900101-1******) counts as already masked and stays.
 - Without a separator, 13 digits are a barcode or an account at least as often: a label that says so, and
   births before 1920, keep them.
@@ -18,8 +18,8 @@ Decisions, where a rule could go either way:
 - A licence number is masked with the name of its region, which is a part of it: '서울 12-123456-01'.
 - Private, loopback, multicast, reserved and documentation addresses are nobody's and stay. So does one
   with fewer than two parts of 32 or more and no word such as IP before it: mostly sections and versions.
-- A label that names a thing directly before the number (주문번호, 송장, 품번, order no.) keeps it, except
-  for a resident number with a separator and the right check digit.
+- A label that names a thing directly before the number (주문번호, 송장, 품번, order no.) keeps it. Order
+  numbers begin with a date, and one in ten has the check digit of a resident number by chance.
 - Numbers inside a URL stay (article ids); e-mail in its query and an IP address as its host do not.
 - Passports other than M123A4567, bank accounts, and numbers without separators that are not mobile phones
   need a word beside them that says what they are, before or (banks, 여권번호) after. In a list, the word
@@ -38,7 +38,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from onnuri.corpus.stages import joined
-from onnuri.corpus.stages.personal_search import Span, find
+from onnuri.corpus.stages.personal_rules import Span
+from onnuri.corpus.stages.personal_search import find
 from onnuri.corpus.stages.surrogates import surrogate
 
 __all__ = ["DEFAULT_KINDS", "KINDS", "PLACEHOLDERS", "STYLES", "Span", "find", "mask", "surrogate"]
@@ -72,7 +73,9 @@ def mask(
     counts = np.zeros((len(texts), len(kinds)), np.int32)
     pending = np.arange(len(texts))
     while len(pending):
-        found, replaced = _mask_once(masked if len(pending) == len(texts) else masked.take(pa.array(pending)), kinds, style)
+        found, replaced = _mask_once(
+            masked if len(pending) == len(texts) else masked.take(pa.array(pending)), kinds, style
+        )
         counts[pending] += found
         pending = pending[found.any(axis=1)]
         if len(pending):

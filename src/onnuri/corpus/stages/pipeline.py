@@ -33,6 +33,7 @@ from onnuri.corpus.stages import (
     decontaminate,
     describe,
     filter,
+    joined,
     language_id,
     near_duplicates,
     normalise,
@@ -211,7 +212,9 @@ def _hashes(prefixes: Sequence[pa.Array], texts: pa.Array, hex_digits: bool = Fa
 
 def _composed(texts: pa.Array) -> pa.Array:
     """Texts in NFC, which no corpus goes without."""
-    return pa.array(map(composition.nfc, texts.to_pylist()), pa.large_string())
+    text = joined.join(texts)
+    composed = composition.compose(text, joined.code_points(text))
+    return texts if composed == text else pa.array(composed.split(joined.BORDER), pa.large_string())
 
 
 def empty(texts: pa.Array) -> pa.Array:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import re
 
-from onnuri.corpus.stages import personal_patterns as patterns
+from onnuri.corpus.stages import personal_shapes as shapes
 from onnuri.corpus.stages.korean_numbers import business_check_digit, luhn_check_digit
 
 _FULL_WIDTH_ZERO = 0xFF10
@@ -29,7 +29,7 @@ def surrogate(found: str, kind: str) -> str:
 
     `kind` is one of personal_data.KINDS and `found` a value that personal_data.find calls so.
     """
-    plain = patterns.plain(found)
+    plain = shapes.plain(found)
     old = "".join(char for char in plain if "0" <= char <= "9")
     seed, fresh = _drawn(kind, _identity(plain, old, kind))
     if kind in ("rrn", "frn"):
@@ -68,7 +68,7 @@ def _identity(plain: str, digits: str, kind: str) -> str:
     if kind == "phone":
         return re.sub(r"\A(?:00[1-9]?)?820?", "0", digits)
     if kind == "email":
-        hidden = patterns.HIDDEN_EMAIL_DOMAIN.search(plain)
+        hidden = shapes.HIDDEN_EMAIL_DOMAIN.search(plain)
         if hidden is not None:
             domain = ".".join(re.findall(r"[A-Za-z0-9-]+", re.sub(r"(?i)\bdot\b|점", " ", hidden.group())))
             plain = plain[: hidden.start()] + "@" + re.sub(r"\A[Aa][Tt]?\.|\AAT\.", "", domain)
@@ -98,7 +98,7 @@ def _differing(digits: str, check: int, seed: int) -> str:
 
 def _fake_phone(digits: str, last: str) -> str:
     """The same area or operator code, an exchange of zeros and new last four digits."""
-    if re.fullmatch(patterns.SERVICE_HEAD + "[0-9]{4}", digits):
+    if re.fullmatch(shapes.SERVICE_HEAD + "[0-9]{4}", digits):
         return "1500" + last
     head = re.match(r"(?:(?:00[1-9]?)?820?|0)(?:1[016-9]|2|50[2-8]|[3-8][0-9])", digits)
     assert head is not None, "PHONE matches only numbers with one of these heads"

@@ -1,0 +1,63 @@
+"""What all readers share: the piece that is read, and how a record becomes a raw row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from onnuri.corpus import files, trees
+from onnuri.corpus.raw_text import Rows
+from onnuri.corpus.source import Source
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A part of the input that is read on its own: a file, or a range of one."""
+
+    source: int
+    """Number of the source in the recipe."""
+    name: str
+    path: str
+    form: str
+    """One of source.FORMATS, or dataset, topics, docstrings."""
+    start: int = 0
+    stop: int | None = None
+    """jsonl: bytes; parquet: row groups; dataset: shard `start` of `stop`; else not used."""
+    size: int = 0
+    """Bytes of input, for progress."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a reader needs besides its stream."""
+
+    source: Source
+    name: str
+    rows: Rows
+    limit: int
+    start: int = 0
+    stop: int | None = None
+
+    def inside(self, name: str) -> Reading:
+        """The same for a member of an archive."""
+        return Reading(self.source, name, self.rows, self.limit)
+
+
+def cause(error: Exception) -> str:
+    """An error in one line, with its type unless that is plain."""
+    plain = isinstance(error, OSError | ValueError | EOFError | pa.ArrowException)
+    return files.one_line(error) if plain else f"{type(error).__name__}: {files.one_line(error)}"
+
+
+def add_record(task: Reading, origin: str, record: Any) -> None:
+    """The raw row of a record with a text and, it may be, an id, url, lang, ..."""
+    source = task.source
+    try:
+        text = trees.text_at(record, source.paths["text"])
+    except ValueError as error:
+        task.rows.add_unreadable(origin, error)
+        return
+    own = trees.own_values(record, {n: p for n, p in source.paths.items() if n != "text"})
+    task.rows.add(origin, text, own.pop("id", ""), own)
