@@ -27,7 +27,7 @@ from typing import NamedTuple
 
 import pyarrow.parquet as pq
 
-from onnuri.corpus import files
+from onnuri.corpus.reading import files
 
 ROOT = Path(__file__).resolve().parents[2]
 PEER = Path(__file__).with_name("datatrove_peer.py")

@@ -133,8 +133,8 @@ def test_ai_hub(tmp_path: Path, recipe: str, content: Any, texts: list[str]) -> 
 
 
 def test_large_json_is_read_record_by_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from onnuri.corpus import readers
-    from onnuri.corpus.reading import Piece
+    from onnuri.corpus.reading import readers
+    from onnuri.corpus.reading.piece import Piece
     from onnuri.corpus.source import Source
 
     content = {

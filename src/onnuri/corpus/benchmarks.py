@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from onnuri import manifest
-from onnuri.corpus import files
+from onnuri.corpus.reading import files
 from onnuri.errors import UserError
 
 NESTS = frozenset({"data", "paragraphs", "qas", "questions", "examples", "instances"})

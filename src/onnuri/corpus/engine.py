@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from onnuri.corpus import store, verdicts
-from onnuri.corpus.readers import read
+from onnuri.corpus.reading.readers import read
 from onnuri.corpus.recipe import Recipe
 from onnuri.corpus.units import Unit
 from onnuri.errors import UserError

@@ -15,9 +15,9 @@ import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from onnuri import manifest
-from onnuri.corpus import files
-from onnuri.corpus.files import File
-from onnuri.corpus.reading import Piece
+from onnuri.corpus.reading import files
+from onnuri.corpus.reading.files import File
+from onnuri.corpus.reading.piece import Piece
 from onnuri.corpus.recipe import Recipe
 from onnuri.corpus.source import Source
 from onnuri.errors import UserError, nearest
@@ -63,11 +63,11 @@ def plan(recipe: Recipe) -> tuple[list[Unit], dict[str, str]]:
 
 def _source(number: int, source: Source) -> tuple[list[Piece], dict[str, str]]:
     if source.dataset:
-        from onnuri.corpus import huggingface
+        from onnuri.corpus.reading import huggingface
 
         return huggingface.pieces(number, source)
     if source.python:
-        from onnuri.corpus import python_library
+        from onnuri.corpus.reading import python_library
 
         modules = python_library.find(source.python)
         hashes = {name: manifest.hash_file(path) for name, path in modules.items()}
@@ -84,7 +84,7 @@ def pieces_of(number: int, source: Source) -> list[Piece]:
     Raises UserError when there is none, or the first ones have no text where the source says.
     """
     if source.package:
-        from onnuri.corpus import packages
+        from onnuri.corpus.reading import packages
 
         found = packages.find(source.package, source.files)
     else:
@@ -193,7 +193,7 @@ def _check_type(file: File, path: str, kind: pa.DataType) -> None:
 def _jsonl_names(file: File) -> dict[str, None]:
     import json
 
-    from onnuri.corpus.lines import lines
+    from onnuri.corpus.reading.lines import lines
 
     names: dict[str, None] = {}
     packed = file.name.lower().endswith((".gz", ".zst"))

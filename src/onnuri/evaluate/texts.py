@@ -25,7 +25,7 @@ def data_identity(data: str) -> str:
     """Hash of the text behind `data=`: a corpus manifest's identity, or the hashes of the files."""
     if (Path(data) / manifest.FILE_NAME).is_file():
         return manifest.read(data, "corpus").identity
-    from onnuri.corpus import files
+    from onnuri.corpus.reading import files
 
     digest = hashlib.sha256()
     for file in files.find(data):
@@ -66,7 +66,7 @@ def _from_corpus(data: str) -> list[Text]:
 def _from_files(data: str, text_column: str) -> list[Text]:
     import pyarrow.compute as pc
 
-    from onnuri.corpus.readers import read
+    from onnuri.corpus.reading.readers import read
     from onnuri.corpus.recipe import DEFAULT_MAX_DOCUMENT_BYTES
     from onnuri.corpus.source import Source
     from onnuri.corpus.stages.describe import describe

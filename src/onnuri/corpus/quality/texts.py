@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from itertools import islice
 
 from onnuri import manifest
-from onnuri.corpus import files
 from onnuri.corpus.quality.features import windows
 from onnuri.corpus.quality.model import CHARACTERS
+from onnuri.corpus.reading import files
 from onnuri.errors import UserError
 
 LEAST_CHARACTERS = 20

@@ -22,9 +22,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from onnuri.corpus import encoding, opt_out
+from onnuri.corpus import opt_out
 from onnuri.corpus.quality.model import Model
 from onnuri.corpus.quality.model import load as load_quality_model
+from onnuri.corpus.reading import encoding
 from onnuri.corpus.recipe import Recipe, Stage
 from onnuri.corpus.source import Source
 from onnuri.corpus.stages import (

@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from onnuri.corpus.encoding import decode
+from onnuri.corpus.reading.encoding import decode
 
 MOST_BYTES = 8 << 20
 MOST_STEPS = 12_000_000

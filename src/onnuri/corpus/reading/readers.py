@@ -13,12 +13,12 @@ from typing import Any, BinaryIO
 
 import pyarrow as pa
 
-from onnuri.corpus import encoding, files, trees
-from onnuri.corpus.lines import Line, lines
-from onnuri.corpus.raw_text import Rows
-from onnuri.corpus.reading import Piece, Reading, add_record, cause
+from onnuri.corpus.reading import encoding, files, trees
+from onnuri.corpus.reading.lines import Line, lines
+from onnuri.corpus.reading.piece import Piece, Reading, add_record, cause
+from onnuri.corpus.reading.raw_text import Rows
+from onnuri.corpus.reading.tables import read_parquet
 from onnuri.corpus.source import Source
-from onnuri.corpus.tables import read_parquet
 
 ROOM_FOR_MARKUP = 4
 """A file may have so many times the bytes of the longest document: escapes, tags, other fields."""
@@ -53,11 +53,11 @@ def read(piece: Piece, source: Source, limit: int) -> Iterator[pa.RecordBatch]:
 
 def _read(piece: Piece, source: Source, rows: Rows) -> Iterator[pa.RecordBatch]:
     if piece.form == "dataset":
-        from onnuri.corpus import huggingface
+        from onnuri.corpus.reading import huggingface
 
         yield from huggingface.read(piece, source, rows)
     elif piece.form in ("topics", "docstrings"):
-        from onnuri.corpus import python_library
+        from onnuri.corpus.reading import python_library
 
         yield from python_library.read(piece.form, source, rows)
     else:
@@ -201,25 +201,25 @@ def _blob(extract: Callable[[bytes, Reading], tuple[str, dict[str, str]]]) -> Re
 
 
 def _from_html(raw: bytes, task: Reading) -> tuple[str, dict[str, str]]:
-    from onnuri.corpus.formats import html
+    from onnuri.corpus.reading.formats import html
 
     return html.extract(raw, task.source.encoding).text, {}
 
 
 def _from_hwp(raw: bytes, task: Reading) -> tuple[str, dict[str, str]]:
-    from onnuri.corpus.formats import hwp
+    from onnuri.corpus.reading.formats import hwp
 
     return hwp.text(raw), {}
 
 
 def _from_hwpx(raw: bytes, task: Reading) -> tuple[str, dict[str, str]]:
-    from onnuri.corpus.formats import hwpx
+    from onnuri.corpus.reading.formats import hwpx
 
     return hwpx.text(raw), {}
 
 
 def _warc(task: Reading, stream: BinaryIO) -> Iterator[pa.RecordBatch]:
-    from onnuri.corpus.formats import html, warc
+    from onnuri.corpus.reading.formats import html, warc
 
     for number, record in enumerate(warc.records(stream), 1):
         origin = f"{task.name}#{number}"
@@ -241,7 +241,7 @@ def _warc(task: Reading, stream: BinaryIO) -> Iterator[pa.RecordBatch]:
 
 
 def _archive(task: Reading, stream: BinaryIO) -> Iterator[pa.RecordBatch]:
-    from onnuri.corpus.formats import archive
+    from onnuri.corpus.reading.formats import archive
 
     for name, member in archive.members(stream, task.name):
         inner = task.inside(f"{task.name}/{name}")

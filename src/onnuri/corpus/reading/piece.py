@@ -7,8 +7,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from onnuri.corpus import files, trees
-from onnuri.corpus.raw_text import Rows
+from onnuri.corpus.reading import files, trees
+from onnuri.corpus.reading.raw_text import Rows
 from onnuri.corpus.source import Source
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onnuri.corpus.lines import MOST_BYTES_PASSED_OVER, lines
+from onnuri.corpus.reading.lines import MOST_BYTES_PASSED_OVER, lines
 
 
 @given(st.lists(st.sampled_from([b"", b"a", b"bb\r", b"\n", b"\n\n", "가".encode()])), st.data())

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from onnuri.corpus.formats import hwpx
+from onnuri.corpus.reading.formats import hwpx
 
 HEAD = '<?xml version="1.0" encoding="UTF-8" standalone="yes"?><hs:sec xmlns:hs="s" xmlns:hp="p">'
 

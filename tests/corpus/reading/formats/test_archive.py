@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from onnuri.corpus.formats import archive
+from onnuri.corpus.reading.formats import archive
 
 FILES = {
     "라벨/가나다.json": '{"text": "안녕"}'.encode(),

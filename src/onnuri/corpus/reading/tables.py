@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from onnuri.corpus.raw_text import COLUMNS, OWN, ROWS_A_BATCH, SCHEMA, bounded
-from onnuri.corpus.reading import Reading, add_record, cause
+from onnuri.corpus.reading.piece import Reading, add_record, cause
+from onnuri.corpus.reading.raw_text import COLUMNS, OWN, ROWS_A_BATCH, SCHEMA, bounded
 
 BATCH_BYTES = 2 << 20
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from korean_pages import PAGES, Labelled
 
-from onnuri.corpus.formats import html
+from onnuri.corpus.reading.formats import html
 
 P = "<p>여기에 본문 한 문단이 있습니다.</p>"
 

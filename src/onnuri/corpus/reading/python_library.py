@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from onnuri.corpus.raw_text import Rows
+from onnuri.corpus.reading.raw_text import Rows
 from onnuri.corpus.source import Source
 from onnuri.errors import UserError
 

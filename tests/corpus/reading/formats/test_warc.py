@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from onnuri.corpus.formats import warc
+from onnuri.corpus.reading.formats import warc
 
 PAGE = "<p>안녕하세요, 여기는 온누리입니다.</p>".encode()
 

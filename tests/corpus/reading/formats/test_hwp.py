@@ -10,7 +10,7 @@ from compound_file import compound_file, control, control_unit, hwp_file, list_h
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from onnuri.corpus.formats import hwp
+from onnuri.corpus.reading.formats import hwp
 
 TABLE = control_unit(11)
 

@@ -9,9 +9,9 @@ from typing import Any
 import pyarrow as pa
 
 from onnuri import manifest
-from onnuri.corpus.files import one_line
-from onnuri.corpus.raw_text import Rows
-from onnuri.corpus.reading import Piece, Reading, add_record
+from onnuri.corpus.reading.files import one_line
+from onnuri.corpus.reading.piece import Piece, Reading, add_record
+from onnuri.corpus.reading.raw_text import Rows
 from onnuri.corpus.source import Source
 from onnuri.errors import UserError, nearest
 

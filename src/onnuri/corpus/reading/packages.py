@@ -6,7 +6,7 @@ import fnmatch
 from importlib import metadata
 from pathlib import Path
 
-from onnuri.corpus.files import File
+from onnuri.corpus.reading.files import File
 from onnuri.errors import UserError
 
 

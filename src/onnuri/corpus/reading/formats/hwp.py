@@ -24,7 +24,7 @@ from itertools import groupby
 
 import olefile
 
-from onnuri.corpus.formats.hwpx import table_lines
+from onnuri.corpus.reading.formats.hwpx import table_lines
 
 MOST_BYTES = 64 << 20
 MOST_BODY_BYTES = 16 << 20

@@ -1,0 +1,1 @@
+"""From files, packages and datasets to raw rows."""
