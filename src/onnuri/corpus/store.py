@@ -97,6 +97,8 @@ class SteadyWriter:
         whole = pa.concat_tables(self._waiting).combine_chunks()
         self._writer.write_table(whole, row_group_size=GROUP_ROWS)
         self._waiting, self._rows, self._bytes = [], 0, 0
+        # Arrow's allocator would keep several times of what is in use.
+        pa.default_memory_pool().release_unused()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
