@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import subprocess
 import sys
 import zipfile
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -176,6 +178,7 @@ sources:
     license: CC-BY-4.0
     legal_basis: consent
     consent_id: 2026-17
+    collected_at: 2026-03-01
     opt_out: {tmp_path}/opt-out.txt
     weight: 2.5
 """
@@ -228,6 +231,107 @@ def test_against_an_earlier_corpus(tmp_path: Path) -> None:
     assert [row["reason"] for row in rejected(second)] == ["near duplicate", "duplicate"]
     with pytest.raises(UserError, match="does not exist"):
         make(second, "recipe=local", f"input={second / 'in.jsonl'}", "against=[/no/corpus]")
+
+
+def test_ids_of_other_stages_and_corpora_may_meet(tmp_path: Path) -> None:
+    text = f"{FIRST}ㅋㅋㅋㅋㅋㅋㅋㅋ {SECOND}\u200b {THIRD}"
+    outputs = []
+    for name, stages in (("a", "[describe,dedup]"), ("b", "[normalise,dedup]")):
+        folder = tmp_path / name
+        folder.mkdir()
+        (tmp_path / "in.jsonl").write_text(json.dumps({"text": text}))
+        make(folder, "recipe=local", f"input={tmp_path / 'in.jsonl'}", f"stages={stages}")
+        outputs.append(folder / "out")
+    against = f"against=[{outputs[0]},{outputs[1]}]"
+    words = ["recipe=local", f"input={tmp_path / 'in.jsonl'}", "stages=[normalise,describe,dedup]", against]
+    assert make(tmp_path, *words) == []
+    assert make(tmp_path, *words[:3]) != []
+    assert make(tmp_path, *words[:3], f"against=[{outputs[1]}]") == [], "another request, not up to date"
+    odd = [{"id": "k", "text": "A 하나\0\0B 넷"}, {"id": "k\0\0A 하나", "text": "B 넷"}]
+    (tmp_path / "in.jsonl").write_text("\n".join(map(json.dumps, odd)))
+    assert len({row["id"] for row in make(tmp_path, *words[:3])}) == 2
+
+
+def test_large_utf_16_and_odd_json(tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    lines = "".join(json.dumps({"text": f"{FIRST} {n}"}, ensure_ascii=False) + "\n" for n in range(40_000))
+    (folder / "a.jsonl").write_bytes(lines.encode("utf-16"))
+    (folder / "b.jsonl.gz").write_bytes(gzip.compress(lines[:100_000].encode("utf-16")))
+    big = json.dumps([{"text": f"{SECOND} {n}" * 40} for n in range(4_000)], ensure_ascii=False)
+    (folder / "c.json").write_bytes(b"\xef\xbb\xbf" + big.encode())
+    (folder / "d.json").write_bytes(big.encode("cp949"))
+    rows = make(tmp_path, "recipe=local", f"input={folder}", "stages=[]")
+    counts = Counter(row["origin"][0] for row in rows)
+    assert (counts["a"], counts["c"], counts["d"]) == (40_000, 4_000, 4_000)
+    assert counts["b"] == lines[:100_000].count("\n")
+
+
+def test_places_that_would_eat_each_other(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.jsonl").write_text(json.dumps({"text": FIRST}))
+    make(tmp_path, "recipe=local", f"input={tmp_path / 'in'}")
+    inside = f"output={tmp_path / 'in' / 'corpus'}"
+    with pytest.raises(UserError, match="lies in input"):
+        build(compose(CorpusConfig, ["recipe=local", f"input={tmp_path / 'in'}", inside]))
+    for words in (
+        ["recipe=local", f"input={tmp_path / 'out' / 'documents'}"],
+        ["recipe=local", f"input={tmp_path / 'in'}", f"against=[{tmp_path / 'out'}]"],
+    ):
+        with pytest.raises(UserError, match="would be replaced"):
+            make(tmp_path, *words)
+    (tmp_path / "in" / "up").symlink_to(tmp_path / "in")
+    assert len(make(tmp_path, "recipe=local", f"input={tmp_path / 'in'}/**/*.jsonl")) == 1
+
+
+@pytest.mark.parametrize(
+    ("entry", "url", "out"),
+    [
+        ("example.com", "https://forum.example.com?page=3", True),
+        ("Example.COM", "http://me@Forum.Example.com:8080/x", True),
+        ("//forum.example.com./x", "forum.example.com/x/", True),
+        ("https://example.com/a?b=1", "http://example.com/a?b=1", True),
+        ("https://example.com/a", "https://example.com/ab", False),
+        ("example.com", "https://notexample.com/", False),
+        ("id-7", "https://example.com/id-7", False),
+    ],
+)
+def test_opt_out_addresses(entry: str, url: str, out: bool, tmp_path: Path) -> None:
+    import pyarrow as pa
+
+    from onnuri.corpus import opt_out
+
+    (tmp_path / "list.txt").write_text(entry)
+    listed = opt_out.entries(str(tmp_path / "list.txt"))
+    found = opt_out.reasons(listed, pa.array(["a" * 32]), pa.array(["key"]), pa.array([url]))
+    assert bool(found[0]) is out
+
+
+@pytest.mark.parametrize(
+    ("recipe", "message"),
+    [
+        ("sources: [{name: a, input: '${stages}/x', unverified: true}]", "is no text"),
+        ("sources: [{name: a, input: x, unverified: true, encoding: rot13}]", "is not known"),
+        ("sources: [{name: a, input: x, unverified: true, weight: .nan}]", "weight must be"),
+        (
+            "stages: [{filter: {ko: {word_length: 3}}}]\nsources: [{name: a, input: x, unverified: true}]",
+            "like",
+        ),
+        (
+            "stages: [{filter: {ko: {min_words: .nan}}}]\nsources: [{name: a, input: x, unverified: true}]",
+            "like",
+        ),
+        (
+            "stages: [{decontaminate: {benchmarks: [x], action: cutt}}]\n"
+            "sources: [{name: a, input: x, unverified: true}]",
+            "did you mean 'cut'",
+        ),
+    ],
+)
+def test_values_of_a_recipe_are_checked(recipe: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "own.yaml").write_text(recipe)
+    with pytest.raises(UserError, match=message):
+        make(tmp_path, f"recipe={tmp_path / 'own.yaml'}", "stages=[filter,decontaminate]", "benchmarks=[x]")
 
 
 def test_encodings(tmp_path: Path) -> None:

@@ -73,7 +73,7 @@ def make(tmp_path: Path, texts: list[str], *words: str) -> tuple[dict[str, dict]
     output = tmp_path / "out"
     build(compose(CorpusConfig, ["recipe=local", f"input={source}", f"output={output}", *words]))
     ids = {
-        hashlib.blake2b(f"local\0{n}\0\0{text}".encode(), digest_size=16).hexdigest(): str(n)
+        hashlib.blake2b(f"5:local{len(str(n))}:{n}0:{text}".encode(), digest_size=16).hexdigest(): str(n)
         for n, text in enumerate(texts)
     }
     found = []

@@ -16,6 +16,7 @@ from onnuri.corpus import recipe, units
 from onnuri.corpus.config import CorpusConfig, EngineConfig
 from onnuri.corpus.recipe import Recipe
 from onnuri.corpus.units import Unit
+from onnuri.errors import UserError
 
 PROCESSES_FROM_BYTES = 1 << 28
 """A smaller corpus is written by threads: starting processes would take longer."""
@@ -28,6 +29,7 @@ def build(config: CorpusConfig) -> int:
     """
     plan = recipe.load(config.recipe, asdict(config))
     work, inputs = units.plan(plan)
+    check_places(config.output, plan, work)
     settings = {"recipe": plan.content()}
     inputs["recipe"] = manifest.hash_json(settings["recipe"])
     for stage in plan.stages:
@@ -48,16 +50,41 @@ def build(config: CorpusConfig) -> int:
     return 0
 
 
+def check_places(output: str, plan: Recipe, work: list[Unit]) -> None:
+    """Raise UserError if the corpus would be written over, or into, what it is made from."""
+    place = Path(output).resolve()
+    folders = (place, place.with_name(place.name + ".partial"))
+    read = [piece.path for unit in work for piece in unit.pieces if piece.path and "://" not in piece.path]
+    for source in plan.sources:
+        root = Path(source.input).expanduser()
+        if source.input and root.is_dir() and place.is_relative_to(root.resolve()):
+            raise UserError(f"output={output} lies in input={source.input}; choose a folder outside of it")
+        read += [source.opt_out] if source.opt_out else []
+    for stage in plan.stages:
+        read += [*stage.options.get("against", ()), *stage.options.get("benchmarks", ())]
+        read += [stage.options["model"]] if stage.name == "quality" else []
+    for path in read:
+        if any(Path(path).expanduser().resolve().is_relative_to(folder) for folder in folders):
+            raise UserError(f"{path} is read and lies in output={output}, which would be replaced")
+
+
 def stage_inputs(stage: recipe.Stage) -> dict[str, str]:
     """The hashes of what a stage reads besides the documents."""
     inputs = {}
-    for place in stage.options.get("against", ()):
-        inputs[f"against {Path(place).name}"] = manifest.read(place, "corpus").identity
-    for place in stage.options.get("benchmarks", ()):
+    for number, place in enumerate(stage.options.get("against", ()), 1):
+        earlier = manifest.read(place, "corpus")
+        if earlier.counts["kept"] and not any(name.startswith("sketches/") for name in earlier.files):
+            raise UserError(f"against={place} was made without the stage dedup: nothing to compare with")
+        inputs[f"against {number} {Path(place).name}"] = earlier.identity
+    for number, place in enumerate(stage.options.get("benchmarks", ()), 1):
         from onnuri.corpus import benchmarks
 
-        inputs |= {f"benchmark {name}": value for name, value in benchmarks.hashes(place).items()}
+        hashes = benchmarks.hashes(place).items()
+        inputs |= {f"benchmark {number} {name}": value for name, value in hashes}
     if stage.name == "quality":
+        from onnuri.corpus.quality.model import load
+
+        load(stage.options["model"])  # says now what is wrong with it
         inputs["quality model"] = manifest.read(stage.options["model"], "quality").identity
     return inputs
 
@@ -67,6 +94,8 @@ def _write(folder: Path, plan: Recipe, work: list[Unit], where: EngineConfig) ->
     from onnuri.corpus.tally import Tally
 
     (folder / "staging").mkdir(exist_ok=True)
+    for left_over in folder.rglob("*.partial"):  # of workers that were killed
+        left_over.unlink()
     available = engine.start(where.name, where.address)
     workers = where.workers or available
     stages = {stage.name: stage for stage in plan.stages}

@@ -139,6 +139,13 @@ def run(
         cause: BaseException = error
         while cause.__cause__ is not None:
             cause = cause.__cause__
+        if isinstance(cause, UserError):
+            raise cause from None
+        if "UDF process" in str(cause):
+            raise UserError(
+                "a worker process died (out of memory, perhaps: try fewer engine.workers); "
+                "the same command goes on where this one stopped"
+            ) from error
         if isinstance(cause, OSError) and cause.errno:
             raise UserError(f"{cause.filename or job.folder}: {cause.strerror}") from error
         raise

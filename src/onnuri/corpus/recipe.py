@@ -6,6 +6,7 @@ templating. Keys are checked, so a typo is an error, not a default.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -102,6 +103,8 @@ def load(name: str, options: Mapping[str, Any]) -> Recipe:
             raise UserError(f"{where}: ${{{option}}} is no option of corpus.py{nearest(option, options)}")
         used.add(option)
         value, rest = options[option], placeholder[2]
+        if rest and not isinstance(value, str):
+            raise UserError(f"{where}: ${{{option}}} is no text that {rest} could follow")
         return value.rstrip("/") + rest if value and rest else value
 
     sources = tuple(
@@ -190,6 +193,11 @@ def _check_stage(stage: Stage, where: str) -> None:
     if needed and not stage.options.get(needed):
         option = next(name for name, place in COMMAND_LINE.items() if place == (stage.name, needed))
         raise UserError(f"stage {stage.name} needs {option}=...")
+    threshold = stage.options.get("threshold", 0)
+    if not 0 <= threshold <= 1:
+        raise UserError(f"{where}: threshold={threshold} must be from 0 to 1")
+    if stage.name == "decontaminate":
+        check_choice(f"{where}: action", stage.options.get("action", "cut"), ("cut", "drop"))
     if stage.name == "filter":
         _check_rules(stage, where)
     if stage.name == "pii":
@@ -208,13 +216,31 @@ def _check_rules(stage: Stage, where: str) -> None:
         for key, value in thresholds.items():
             if key not in names:
                 raise UserError(f"{where}: {lang} has no threshold '{key}'{nearest(str(key), names)}")
-            if isinstance(names[key], int | float) and not isinstance(value, int | float):
-                raise UserError(f"{where}: {lang}.{key} must be a number, found {value!r}")
+            if not _alike(value, names[key]):
+                raise UserError(f"{where}: {lang}.{key} must be like {names[key]!r}, found {value!r}")
+
+
+def _alike(value: Any, known: Any) -> bool:
+    """Whether a value of a recipe has the shape of a known threshold."""
+    if isinstance(known, bool):
+        return isinstance(value, bool)
+    if isinstance(known, int | float):
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if isinstance(known, tuple):
+        if not isinstance(value, list):
+            return False
+        pair = len(known) == 2 and not isinstance(known[0], tuple | str)
+        return (not pair or len(value) == 2) and all(_alike(each, known[0]) for each in value)
+    return isinstance(value, type(known))
 
 
 def _find(name: str) -> Path:
     if name.endswith((".yaml", ".yml")):
-        if not Path(name).expanduser().is_file():
+        try:
+            found = Path(name).expanduser().is_file()
+        except OSError:
+            found = False
+        if not found:
             raise UserError(f"recipe file {name} does not exist")
         return Path(name).expanduser()
     known = sorted(path.stem for path in RECIPE_FOLDER.glob("*.yaml"))

@@ -6,6 +6,8 @@ its suffix, or by `format`. Keys are checked against the place, so a typo is an 
 
 from __future__ import annotations
 
+import datetime
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -125,7 +127,7 @@ def make(entry: Any, number: int, recipe: str, resolve: Any) -> Source:
     for key in entry:
         if key not in allowed:
             raise UserError(f"{where} has the unknown key '{key}'{nearest(str(key), allowed)}")
-    values = {key: resolve(where, value) for key, value in entry.items()}
+    values = {key: _text_of_date(resolve(where, value)) for key, value in entry.items()}
     for key in NEEDED[places[0]]:
         if not values.get(key):
             raise UserError(f"recipe={recipe} needs {key}=... ({MEANINGS[key]})")
@@ -135,6 +137,11 @@ def make(entry: Any, number: int, recipe: str, resolve: Any) -> Source:
     if places[0] == "dataset" and Path(values["name"]).is_dir():
         values["name"] = Path(values["name"]).resolve().name
     return Source(**values)
+
+
+def _text_of_date(value: Any) -> Any:
+    """YAML reads 2026-03-01 as a date."""
+    return value.isoformat() if isinstance(value, datetime.date) else value
 
 
 def _check_type(where: str, key: str, value: Any) -> None:
@@ -166,15 +173,15 @@ def _check_values(where: str, values: Mapping[str, Any]) -> None:
         )
     if values.get("legal_basis") == "consent" and not values.get("consent_id"):
         raise UserError(f"{where}: legal_basis consent needs a consent_id")
-    if values.get("weight", 1) < 0:
+    if not 0 <= values.get("weight", 1) < math.inf:
         raise UserError(f"{where}: weight must be at least 0, found {values['weight']}")
+    if values.get("max_bytes", 0) < 0:
+        raise UserError(f"{where}: max_bytes must be at least 0, found {values['max_bytes']}")
     if values.get("encoding"):
-        import codecs
-
         try:
-            codecs.lookup(values["encoding"])
-        except LookupError:
-            raise UserError(f"{where}: encoding {values['encoding']} is not known") from None
+            "".encode(values["encoding"])
+        except (LookupError, ValueError):
+            raise UserError(f"{where}: encoding {values['encoding']!r} is not known") from None
     if values.get("opt_out") and not Path(values["opt_out"]).expanduser().is_file():
         raise UserError(f"{where}: opt_out file {values['opt_out']} does not exist")
 

@@ -103,14 +103,15 @@ class SteadyWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is None and self._rows:
-            self._flush()
-        if self._writer is not None:
-            self._writer.close()
-            if kind is None:
-                self.partial.replace(self.path)
-            else:
-                self.partial.unlink(missing_ok=True)
+        try:
+            if kind is None and self._rows:
+                self._flush()
+            if self._writer is not None:
+                self._writer.close()
+                if kind is None:
+                    self.partial.replace(self.path)
+        finally:
+            self.partial.unlink(missing_ok=True)
 
 
 def stage(folder: Path, number: int, tables: Iterable[pa.Table]) -> dict[str, int]:
@@ -123,7 +124,9 @@ def stage(folder: Path, number: int, tables: Iterable[pa.Table]) -> dict[str, in
             documents += table.num_rows
             size += pc.sum(pc.binary_length(table["text"])).as_py() or 0
     if not documents:
-        pq.write_table(STAGED.empty_table(), path)
+        partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+        pq.write_table(STAGED.empty_table(), partial)
+        partial.replace(path)
     return {"documents": documents, "bytes": size}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -176,11 +176,16 @@ class Tally:
         Raises RuntimeError unless in = kept + rejected, for the corpus and for every stage and source.
         """
         sources: dict[str, dict[str, Any]] = self.by("source")
+        keys: dict[str, list[tuple[str, ...]]] = defaultdict(list)
+        for key in self.groups:
+            keys[key[1]].append(key)
+        ranks: dict[str, list[str]] = defaultdict(list)
+        for source, rank in sorted(self.origins):
+            ranks[source].append(rank)
         for name, entry in sources.items():
-            keys = [key for key in self.groups if key[1] == name]
             for field in KEYS[1:]:
-                entry[field] = ", ".join(sorted({k[1 + KEYS.index(field)] for k in keys} - {""}))
-            mine = [plan.sources[int(rank)] for source, rank in sorted(self.origins) if source == name]
+                entry[field] = ", ".join(sorted({k[1 + KEYS.index(field)] for k in keys[name]} - {""}))
+            mine = [plan.sources[int(rank)] for rank in ranks[name]]
             entry["unverified"] = any(source.unverified for source in mine)
             entry["weight"] = max((source.weight for source in mine), default=1.0)
         kept = sum(entry["documents"] for entry in sources.values())
@@ -211,17 +216,16 @@ class Tally:
         }
 
     def _check(self, funnel: Sequence[dict[str, Any]]) -> None:
+        dropped: Counter[tuple[str, str]] = Counter()
+        for (stage, name, _), number in self.reasons.items():
+            dropped[stage, name] += number
         for row in funnel:
             for source, entry in row["sources"].items():
-                dropped = sum(
-                    n
-                    for (stage, name, _), n in self.reasons.items()
-                    if (stage, name) == (row["stage"], source)
-                )
-                if entry["documents"] != entry["documents_left"] + dropped:
+                number = dropped[row["stage"], source]
+                if entry["documents"] != entry["documents_left"] + number:
                     raise RuntimeError(
                         f"stage {row['stage']}, source {source}: {entry} does not add up with "
-                        f"{dropped} rejected"
+                        f"{number} rejected"
                     )
 
     def _rejected(self, name: Callable[..., str]) -> dict[str, int]:

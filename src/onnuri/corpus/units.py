@@ -15,7 +15,8 @@ import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from onnuri import manifest
-from onnuri.corpus.reading import files
+from onnuri.corpus import opt_out
+from onnuri.corpus.reading import files, readers
 from onnuri.corpus.reading.files import File
 from onnuri.corpus.reading.piece import Piece
 from onnuri.corpus.recipe import Recipe
@@ -56,9 +57,11 @@ def plan(recipe: Recipe) -> tuple[list[Unit], dict[str, str]]:
         pieces += found
         hashes |= source_hashes
         if source.opt_out:
+            opt_out.entries(source.opt_out)
             hashes[f"opt-out of {source.name}"] = manifest.hash_file(files.local(source.opt_out))
     target = min(max(sum(piece.size for piece in pieces) // UNITS_WANTED, LEAST_BYTES), MOST_BYTES)
-    return list(_units(_split(pieces, target), target)), hashes
+    encodings = [source.encoding for source in recipe.sources]
+    return list(_units(_split(pieces, target, encodings), target)), hashes
 
 
 def _source(number: int, source: Source) -> tuple[list[Piece], dict[str, str]]:
@@ -104,7 +107,11 @@ def _hashes(source: Source, found: list[File]) -> dict[str, str]:
     with ThreadPoolExecutor() as pool:
         each = pool.map(files.identity, found)
         bar = tqdm(each, f"hashing {source.name}", len(found), unit="file", disable=None, leave=False)
-        hashes = {file.name: value for file, value in zip(found, bar, strict=True)}
+        hashes: dict[str, str] = {}
+        for file, value in zip(found, bar, strict=True):
+            # Names that differ in bytes that are no text, or in how Hangul is composed, are one here.
+            before = hashes.get(file.name)
+            hashes[file.name] = manifest.hash_json([before, value]) if before else value
     if len(hashes) > FILES_NAMED:
         return {f"{source.name} ({len(hashes)} files)": manifest.hash_json(hashes)}
     return {f"{source.name}/{name}": value for name, value in hashes.items()}
@@ -115,14 +122,14 @@ def _text_bytes(file: File, form: str) -> int:
     return file.size * (COMPRESSION if packed else 1)
 
 
-def _split(pieces: list[Piece], target: int) -> Iterator[Piece]:
+def _split(pieces: list[Piece], target: int, encodings: list[str]) -> Iterator[Piece]:
     """Large files that can be read from the middle, cut into ranges."""
     for piece in pieces:
         if piece.size <= target:
             yield piece
         elif piece.form == "parquet":
             yield from _row_groups(piece, target)
-        elif piece.form == "jsonl" and not piece.path.lower().endswith((".gz", ".zst")):
+        elif piece.form == "jsonl" and readers.is_plain_utf8(piece, encodings[piece.source]):
             cuts = [*range(0, piece.size, target), piece.size]
             for start, stop in zip(cuts, [*cuts[1:-1], None], strict=False):
                 size = (piece.size if stop is None else stop) - start
@@ -150,13 +157,14 @@ def _row_groups(piece: Piece, target: int) -> Iterator[Piece]:
 def _units(pieces: Iterator[Piece], target: int) -> Iterator[Unit]:
     """Neighbours of one source together up to the target."""
     waiting: list[Piece] = []
-    number = 0
+    number = size = 0
     for piece in pieces:
         other = waiting and waiting[0].source != piece.source
-        if waiting and (other or sum(p.size for p in waiting) + piece.size > target):
+        if waiting and (other or size + piece.size > target):
             yield Unit(number, tuple(waiting))
-            number, waiting = number + 1, []
+            number, waiting, size = number + 1, [], 0
         waiting.append(piece)
+        size += piece.size
     if waiting:
         yield Unit(number, tuple(waiting))
 

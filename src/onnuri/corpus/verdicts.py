@@ -107,7 +107,7 @@ def decide(staged: Sequence[Path], against: Sequence[Path], folder: Path) -> Non
                 pa.array(verdicts.reasons[start:stop], pa.string()).take(pc.subtract(indices, start)), ""
             ),
             verdicts.clusters.take(indices).cast(pa.string()),
-            pa.array(verdicts.sizes, pa.int32()).take(indices),
+            pa.array(verdicts.sizes[start:stop], pa.int32()).take(pc.subtract(indices, start)),
         ]
         target = folder / path.name.replace("unit-", "verdict-")
         partial = target.with_suffix(".partial")
@@ -134,9 +134,11 @@ def judge(measured: Measured) -> Verdicts:
 
     bands = measured.sketches.of(single)
     single_ids = measured.ids.take(pa.array(single))
-    groups = near_duplicates.clusters(single_ids, bands)
+    # The id of an earlier document may be that of one here; a rank and a number of its own set it apart.
+    named = _told_apart(single_ids, measured.ranks[single])
+    groups = near_duplicates.clusters(named, bands)
     lengths = np.where(measured.ranks == EARLIER, ALWAYS_LONGEST, measured.sizes)[single]
-    stays = near_duplicates.keep(single_ids, bands, lengths, measured.ranks[single], groups.representative)
+    stays = near_duplicates.keep(named, bands, lengths, measured.ranks[single], groups.representative)
     totals = np.bincount(groups.representative, weights=copies, minlength=len(single)).astype(np.int64)
 
     place = np.empty(count, np.int64)
@@ -147,6 +149,20 @@ def judge(measured: Measured) -> Verdicts:
     reasons[~stays[mine]] = "near duplicate"
     reasons[head != np.arange(count)] = "duplicate"
     return Verdicts(reasons, _hex(names), totals[groups.representative[mine]])
+
+
+def _told_apart(ids: pa.Array, ranks: Int64s) -> pa.Array:
+    """Ids that sort as before, each followed by a number that makes it differ from every other."""
+    raw = np.frombuffer(ids.buffers()[1] or b"", np.uint8)[16 * ids.offset :][: 16 * len(ids)]
+    wide = np.zeros((len(ids), 24), np.uint8)
+    wide[:, :16] = raw.reshape(-1, 16)
+    order = np.lexsort((np.arange(len(ids)), ranks))
+    number = np.empty(len(ids), ">u8")
+    number[order] = np.where(ranks[order] == EARLIER, np.arange(1, len(ids) + 1), 0)
+    wide[:, 16:] = number.view(np.uint8).reshape(-1, 8)
+    return pa.FixedSizeBinaryArray.from_buffers(
+        pa.binary(24), len(ids), [None, pa.py_buffer(wide.tobytes())]
+    )
 
 
 def read_columns(path: Path, names: list[str] | None = None) -> pa.Table:

@@ -11,6 +11,7 @@ import gzip
 import io
 import os
 import unicodedata
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -51,7 +52,11 @@ def find(pattern: str, any_kind: bool = False) -> list[File]:
     Raises UserError when the folder is missing, nothing matches, or (unless `any_kind`) no match has a
     known suffix.
     """
-    files = _find_remote(pattern) if "://" in pattern else _find_local(pattern)
+    pattern = pattern.removeprefix("file://")
+    try:
+        files = _find_remote(pattern) if "://" in pattern else _find_local(pattern)
+    except OSError as error:
+        raise UserError(f"input={pattern[:200]}: {error.strerror or error}") from None
     if not files:
         raise UserError(f"input={pattern} matches no file")
     known = files if any_kind else [file for file in files if format_of(file.name)]
@@ -60,7 +65,7 @@ def find(pattern: str, any_kind: bool = False) -> list[File]:
         raise UserError(
             f"input={pattern}: no file of a known kind, found {files[0].name}; known: {suffixes}"
         )
-    return sorted(known, key=lambda file: file.name)
+    return sorted(known, key=lambda file: (file.name, file.path))
 
 
 def format_of(name: str) -> str:
@@ -75,7 +80,7 @@ def _find_local(pattern: str) -> list[File]:
     if path.is_file():
         root, matches = path.parent, [path]
     elif path.is_dir():
-        root, matches = path, list(path.rglob("*"))
+        root, matches = path, list(_walk(path))
     else:
         fixed = []
         for piece in path.parts:
@@ -88,12 +93,26 @@ def _find_local(pattern: str) -> list[File]:
         if not root.is_dir():
             raise UserError(f"input={pattern}: folder {root} does not exist")
         matches = [Path(p) for p in glob.glob(str(path), recursive=True)]  # noqa: PTH207
+    # A link may lead back up: a file counts once, under its shortest name.
+    first: dict[str, Path] = {}
+    for match in sorted(matches, key=lambda match: (len(match.parts), str(match))):
+        if match.is_file():
+            first.setdefault(os.path.realpath(match), match)
     # File systems differ in how they compose Hangul in names, and allow bytes that are no text.
     return [
         File(_clean_name(match.relative_to(root).as_posix()), str(match), match.stat().st_size)
-        for match in matches
-        if match.is_file()
+        for match in first.values()
     ]
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    """All files below a folder. Raises OSError for a folder that cannot be read: none is passed over."""
+
+    def stop(error: OSError) -> None:
+        raise error
+
+    for place, _, names in os.walk(folder, onerror=stop):
+        yield from (Path(place) / name for name in names)
 
 
 def _find_remote(pattern: str) -> list[File]:

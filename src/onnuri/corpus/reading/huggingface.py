@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from onnuri import manifest
 from onnuri.corpus.reading.files import one_line
-from onnuri.corpus.reading.piece import Piece, Reading, add_record
+from onnuri.corpus.reading.piece import Piece, Reading, add_record, stop_if_transient
 from onnuri.corpus.reading.raw_text import Rows
 from onnuri.corpus.source import Source
 from onnuri.errors import UserError, nearest
@@ -91,4 +91,5 @@ def read(piece: Piece, source: Source, rows: Rows) -> Iterator[pa.RecordBatch]:
             add_record(task, f"{shard}#{number}", record)
             yield from rows.full()
     except Exception as error:
+        stop_if_transient(error)
         rows.add_unreadable(f"{shard}#{number + 1}", f"after row {number}: {one_line(error)}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import gzip
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +12,12 @@ import pyarrow as pa
 from onnuri.corpus.reading import files, trees
 from onnuri.corpus.reading.raw_text import Rows
 from onnuri.corpus.source import Source
+
+TRANSIENT = (
+    *(errno.EIO, errno.ENOSPC, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EACCES, errno.ESTALE),
+    *(errno.ECONNRESET, errno.ECONNREFUSED, errno.ECONNABORTED, errno.ETIMEDOUT, errno.EPIPE),
+    *(errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENOENT),
+)
 
 
 @dataclass(frozen=True)
@@ -51,13 +59,25 @@ def cause(error: Exception) -> str:
     return files.one_line(error) if plain else f"{type(error).__name__}: {files.one_line(error)}"
 
 
+def stop_if_transient(error: Exception) -> None:
+    """Raise an error that says nothing of the document: of network, disk, memory or installation.
+
+    The run then stops and can go on later, instead of rejecting what is fine.
+    """
+    damage = (gzip.BadGzipFile, UnicodeError)
+    if isinstance(error, ImportError | MemoryError):
+        raise error
+    if isinstance(error, OSError) and error.errno in TRANSIENT and not isinstance(error, damage):
+        raise error
+
+
 def add_record(task: Reading, origin: str, record: Any) -> None:
     """The raw row of a record with a text and, it may be, an id, url, lang, ..."""
     source = task.source
     try:
         text = trees.text_at(record, source.paths["text"])
-    except ValueError as error:
+        own = trees.own_values(record, {n: p for n, p in source.paths.items() if n != "text"})
+    except (ValueError, RecursionError) as error:
         task.rows.add_unreadable(origin, error)
         return
-    own = trees.own_values(record, {n: p for n, p in source.paths.items() if n != "text"})
     task.rows.add(origin, text, own.pop("id", ""), own)

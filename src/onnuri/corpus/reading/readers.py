@@ -6,16 +6,19 @@ and so does whatever a library throws at hostile input.
 
 from __future__ import annotations
 
+import codecs
 import io
 import json
+import zlib
 from collections.abc import Callable, Iterator
-from typing import Any, BinaryIO
+from dataclasses import replace
+from typing import Any, BinaryIO, cast
 
 import pyarrow as pa
 
 from onnuri.corpus.reading import encoding, files, trees
 from onnuri.corpus.reading.lines import Line, lines
-from onnuri.corpus.reading.piece import Piece, Reading, add_record, cause
+from onnuri.corpus.reading.piece import Piece, Reading, add_record, cause, stop_if_transient
 from onnuri.corpus.reading.raw_text import Rows
 from onnuri.corpus.reading.tables import read_parquet
 from onnuri.corpus.source import Source
@@ -26,6 +29,7 @@ SMALL_TREE_BYTES = 1 << 24
 """A JSON file that is shorter is read whole, which is faster."""
 MOST_TREE_BYTES = 1 << 28
 """What is read whole; a tree that is longer belongs into lines."""
+PACKED = (".gz", ".zst")
 TEXT_TYPES = ("html", "text/", "xml", "json")
 """Content types of web records that are read have one of these in them."""
 
@@ -42,6 +46,7 @@ def read(piece: Piece, source: Source, limit: int) -> Iterator[pa.RecordBatch]:
             found += batch.num_rows
             yield batch
     except Exception as error:
+        stop_if_transient(error)
         rows.add_unreadable(piece.name, cause(error))
     for batch in rows.rest():
         found += batch.num_rows
@@ -67,13 +72,56 @@ def _read(piece: Piece, source: Source, rows: Rows) -> Iterator[pa.RecordBatch]:
             yield from FORMATS[piece.form](task, stream)
 
 
+def is_plain_utf8(piece: Piece, declared: str) -> bool:
+    """Whether a file of lines may be read from the middle: neither packed nor in units of two bytes."""
+    if piece.path.lower().endswith(PACKED):
+        return False
+    try:
+        with files.open_raw(piece.path) as stream:
+            return not _wide(stream, declared)
+    except OSError:
+        return False
+
+
+def _wide(stream: BinaryIO, declared: str) -> str:
+    """The codec of a stream in UTF-16 or UTF-32, by declaration or byte order mark; "" for others."""
+    codec = codecs.lookup(declared).name if declared else ""
+    if codec.startswith(("utf-16", "utf-32")):
+        return codec
+    try:
+        if hasattr(stream, "peek"):
+            head = stream.peek(2)[:2]
+        elif stream.seekable():
+            head = stream.read(2)
+            stream.seek(0)
+        else:
+            return ""
+    except (OSError, EOFError, ValueError, zlib.error):
+        return ""  # reading will name the damage
+    return "utf-16" if head in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else ""
+
+
+class _Recoded:
+    """A stream of another encoding as UTF-8, a little at a time."""
+
+    def __init__(self, stream: BinaryIO, codec: str) -> None:
+        self._stream = stream
+        self._decoder = codecs.getincrementaldecoder(codec)()
+
+    def read(self, size: int) -> bytes:
+        """Some bytes, none at the end."""
+        while raw := self._stream.read(size):
+            if text := self._decoder.decode(raw):
+                return text.encode("utf-8", "surrogatepass")
+        return self._decoder.decode(b"", final=True).encode()
+
+
 def _jsonl(task: Reading, stream: BinaryIO) -> Iterator[pa.RecordBatch]:
-    packed = task.name.lower().endswith((".gz", ".zst"))
-    if not task.start and stream.seekable() and not packed:
-        head = stream.read(2)
-        stream.seek(0)
-        if head in (b"\xff\xfe", b"\xfe\xff"):
-            stream = io.BytesIO(io.TextIOWrapper(stream, "utf-16").read().encode())
+    packed = task.name.lower().endswith(PACKED)
+    codec = "" if task.start else _wide(stream, task.source.encoding)
+    if codec:
+        stream = cast(BinaryIO, _Recoded(stream, codec))
+        task = replace(task, source=replace(task.source, encoding=""))
     limit = ROOM_FOR_MARKUP * task.limit + (1 << 20)
     place = task.start
     try:
@@ -86,6 +134,7 @@ def _jsonl(task: Reading, stream: BinaryIO) -> Iterator[pa.RecordBatch]:
             place += line.size
             yield from task.rows.full()
     except Exception as error:
+        stop_if_transient(error)
         task.rows.add_unreadable(f"{task.name}@{place}", f"{task.name} after byte {place}: {cause(error)}")
 
 
@@ -119,8 +168,8 @@ def _json_text(content: bytes, declared: str) -> str:
 def _json(task: Reading, stream: BinaryIO) -> Iterator[pa.RecordBatch]:
     """A JSON file, record by record where the records are a list at its top or right below it."""
     path = task.source.records
-    head = stream.read(SMALL_TREE_BYTES)
-    if "." in path or len(head) < SMALL_TREE_BYTES or task.source.encoding:
+    head = stream.read(SMALL_TREE_BYTES).removeprefix(codecs.BOM_UTF8)
+    if "." in path or len(head) < SMALL_TREE_BYTES - 3 or task.source.encoding or not _is_utf8(head):
         yield from _tree(task, _Both(head, stream), json.loads)
         return
     import ijson
@@ -132,6 +181,14 @@ def _json(task: Reading, stream: BinaryIO) -> Iterator[pa.RecordBatch]:
         yield from task.rows.full()
     if not found:
         task.rows.add_unreadable(task.name, f"no list at records: {path or 'the top'}")
+
+
+def _is_utf8(head: bytes) -> bool:
+    try:
+        head[: len(head) - 4].decode()
+    except UnicodeDecodeError as error:
+        return error.end > len(head) - 8  # the cut may go through a character
+    return True
 
 
 class _Both:
@@ -248,7 +305,9 @@ def _archive(task: Reading, stream: BinaryIO) -> Iterator[pa.RecordBatch]:
         form = files.format_of(name)
         if isinstance(member, Exception):
             task.rows.add_unreadable(inner.name, cause(member))
-        elif form in ("", "archive"):
+        elif form == "archive":
+            task.rows.add_unreadable(inner.name, "an archive in an archive")
+        elif not form:
             continue
         else:
             try:

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from onnuri.corpus.reading.piece import Reading, add_record, cause
+from onnuri.corpus.reading.piece import Reading, add_record, cause, stop_if_transient
 from onnuri.corpus.reading.raw_text import COLUMNS, OWN, ROWS_A_BATCH, SCHEMA, bounded
 
 BATCH_BYTES = 2 << 20
@@ -34,6 +34,7 @@ def read_parquet(task: Reading, stream: BinaryIO) -> Iterator[pa.RecordBatch]:
                 yield from _table_rows(task, batch, origins)
                 done += batch.num_rows
         except Exception as error:
+            stop_if_transient(error)
             where = f"{task.name}#{done + 1}"
             task.rows.add_unreadable(where, f"{task.name} after row {done}: {cause(error)}")
     assert done >= first

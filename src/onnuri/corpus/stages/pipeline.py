@@ -195,7 +195,7 @@ def _first_look(raw: pa.RecordBatch, source: Source, rank: int) -> pa.Table:
 
 
 def _hashes(prefixes: Sequence[pa.Array], texts: pa.Array, hex_digits: bool = False) -> list[Any]:
-    """blake2b of 16 bytes over some strings, each with a null behind it, and a large string."""
+    """blake2b of 16 bytes over some strings, each after its length and a colon, and a large string."""
     offsets = np.frombuffer(texts.buffers()[1], np.int64)[texts.offset : texts.offset + len(texts) + 1]
     buffer = texts.buffers()[2]
     data = memoryview(buffer if buffer is not None else b"")
@@ -205,7 +205,8 @@ def _hashes(prefixes: Sequence[pa.Array], texts: pa.Array, hex_digits: bool = Fa
     for row in range(len(texts)):
         digest = hashlib.blake2b(digest_size=16)
         if heads is not None:
-            digest.update("".join(f"{value}\0" for value in next(heads)).encode())
+            for value in next(heads):
+                digest.update(f"{len(value)}:{value}".encode())
         digest.update(data[places[row] : places[row + 1]])
         answers.append(digest.hexdigest() if hex_digits else digest.digest())
     return answers
