@@ -242,7 +242,8 @@ def run_door(
     except KeyboardInterrupt:
         if rank == 0:
             print("interrupted", file=sys.stderr, flush=True)
-        sys.exit(130)
+        sys.stdout.flush()
+        os._exit(130)  # threads of libraries that are still at work abort an orderly exit
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)

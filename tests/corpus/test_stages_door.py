@@ -231,6 +231,30 @@ def test_kill_9_and_go_on_is_byte_identical(tmp_path: Path) -> None:
     assert digests(killed) == digests(tmp_path / "whole")
 
 
+def test_interrupted_in_one_line(tmp_path: Path) -> None:
+    source = tmp_path / "in.jsonl"
+    text = "\n".join(json.dumps({"text": prose(n, 200)}) for n in range(1500))
+    source.write_text(text, encoding="utf-8")
+    words = ["recipe=local", f"input={source}", f"output={tmp_path / 'out'}", ALL]
+    process = subprocess.Popen(
+        [sys.executable, str(SCRIPTS / "corpus.py"), *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "out.partial" / "staging").is_dir():
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.01)
+    time.sleep(0.3)
+    os.killpg(process.pid, signal.SIGINT)
+    output = process.communicate(timeout=60)[0]
+    assert process.returncode == 130, output
+    assert "interrupted" in output and "Traceback" not in output
+    assert not (tmp_path / "out").exists()
+
+
 def workers_of(parent: int) -> list[int]:
     """Worker processes that Daft started for a process, as long as they live."""
     found = []

@@ -112,6 +112,8 @@ def _write(folder: Path, plan: Recipe, work: list[Unit], where: EngineConfig) ->
         numbers = [unit.number for unit in order]
         facts = engine.run(job, name, numbers, workers=workers, cluster=cluster, processes=processes)
         show(facts, work, missing, label)
+        if not all(done(folder, unit.number).is_file() for unit in missing):
+            raise KeyboardInterrupt  # Daft ends a query without a word when it is interrupted
 
     take("first_pass", store.staged_path, "reading", True)
     # Without further stages it is Arrow that works, which needs no interpreter's lock.
