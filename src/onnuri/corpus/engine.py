@@ -11,6 +11,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import socket
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -30,6 +31,8 @@ os.environ["DAFT_PROGRESS_BAR"] = "0"
 
 import daft
 from daft import DataType, Series, col
+
+CONNECT_SECONDS = 10
 
 
 @dataclass(frozen=True)
@@ -104,6 +107,7 @@ def start(name: str, address: str) -> int:
         import ray
     except ImportError:
         raise UserError("engine=ray needs Ray: pip install -c constraints.txt 'onnuri[ray]'") from None
+    _check_reachable(address)
     try:
         ray.init(
             address=address or None, log_to_driver=False, include_dashboard=False if not address else None
@@ -112,6 +116,17 @@ def start(name: str, address: str) -> int:
         return max(1, int(ray.cluster_resources().get("CPU", 1)))
     except Exception as error:
         raise UserError(f"engine.address={address}: {' '.join(str(error).split())[:200]}") from None
+
+
+def _check_reachable(address: str) -> None:
+    """Raise UserError if nobody answers at HOST:PORT: Ray itself would try for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdigit():
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise UserError(f"engine.address={address}: {error}") from None
 
 
 def run(

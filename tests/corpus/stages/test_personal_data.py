@@ -11,7 +11,8 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from labelled_personal_data import Labelled, negatives, positives
+from labelled_negatives import negatives
+from labelled_personal_data import Labelled, positives
 from labelled_web_negatives import NEGATIVES
 from labelled_web_positives import POSITIVES
 from labelled_web_text import lines

@@ -145,6 +145,8 @@ def _through(
             finished.append(_rejected(rows, stage.name))
             rows = rows.filter(good)
     whole = pa.concat_tables([*finished, rows])
+    if whole.num_rows != len(sizes):
+        raise RuntimeError(f"{len(sizes)} documents went in, {whole.num_rows} came out")
     if any(table.num_rows for table in finished):
         whole = whole.sort_by("row")
     whole = _with_language(whole)
@@ -160,10 +162,13 @@ def _rejected(rows: pa.Table, stage: str) -> pa.Table:
 
 def _with_language(rows: pa.Table) -> pa.Table:
     """Rows whose language nothing has told yet get the one that their letters suggest."""
-    if not pc.any(pc.equal(rows["lang"], "")).as_py():
+    langs = one_array(rows["lang"])
+    unknown = pc.equal(langs, "")
+    if not pc.any(unknown).as_py():
         return rows
-    found = describe.describe(one_array(rows["text"]), one_array(rows["lang"]))
-    return put(rows, lang=pc.struct_field(found, "lang"))
+    texts = one_array(rows["text"]).filter(unknown)
+    found = pc.struct_field(describe.describe(texts, langs.filter(unknown)), "lang")
+    return put(rows, lang=pc.replace_with_mask(langs, unknown, found))
 
 
 def _first_look(raw: pa.RecordBatch, source: Source, rank: int) -> pa.Table:
