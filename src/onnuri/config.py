@@ -154,6 +154,26 @@ def _set_text(config: Any, override: str) -> None:
     OmegaConf.update(config, key, literal)
 
 
+def _is_table(override: str, known: dict[str, Option]) -> bool:
+    """True for a checked override of an option that holds a name: value table."""
+    option = known.get(override.partition("=")[0])
+    return option is not None and typing.get_origin(option.type) is dict
+
+
+def _set_table(config: Any, override: str) -> None:
+    """Replace a whole table by the one that was typed: {ko:0.6,en:0.4}."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from omegaconf import OmegaConf
+
+    key = override.partition("=")[0]
+    value = OverridesParser.create().parse_override(override).value()
+    if not isinstance(value, dict):
+        raise UserError(f"{key} must be a table such as {{name:1.0}}, not {value}")
+    OmegaConf.update(
+        config, key, {str(name): entry for name, entry in value.items()}, merge=False, force_add=True
+    )
+
+
 def compose(
     schema: type[Config],
     words: Sequence[str],
@@ -186,9 +206,12 @@ def compose(
     try:
         with start:
             texts = [override for override in overrides if _is_text(override, known)]
-            config = hydra_compose(config_name, [o for o in overrides if o not in texts])
+            tables = [override for override in overrides if _is_table(override, known)]
+            config = hydra_compose(config_name, [o for o in overrides if o not in texts + tables])
             for override in texts:
                 _set_text(config, override)
+            for override in tables:
+                _set_table(config, override)
             missing = sorted(OmegaConf.missing_keys(config))
             if missing:
                 needed = "; ".join(f"{key}=... ({known[key].meaning})" for key in missing)

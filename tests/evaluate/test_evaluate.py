@@ -15,7 +15,7 @@ from transformers import Qwen3ForCausalLM
 
 from onnuri.evaluate.score import cut_windows, document_nats
 from onnuri.evaluate.texts import read_texts, xz_bits_per_byte
-from onnuri.tokenizer.build import load_tokenizer
+from onnuri.tokenizer.huggingface import load_tokenizer
 from tests.conftest import run_door, save_model, untrained_model
 
 Sample = Callable[[str], str]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from onnuri.errors import UserError
 from onnuri.tokens.loader import Loader
-from onnuri.tokens.shards import ShardWriter, TokenShards, token_dtype
+from onnuri.tokens.shards import DOCUMENT, ShardWriter, TokenShards, token_dtype
 
 Sample = Callable[[str], str]
 
@@ -24,8 +24,17 @@ def write(folder: Path, lengths: list[int], shard_tokens: int, vocab_size: int =
     writer = ShardWriter(folder, "train", token_dtype(vocab_size), shard_tokens)
     generator = np.random.default_rng(0)
     documents = [generator.integers(0, vocab_size, length) for length in lengths]
-    for number, tokens in enumerate(documents):
-        writer.add(tokens.astype(writer.dtype), 3 * len(tokens), number % 5, number % 2, f"{number:032x}")
+    ends = np.cumsum(lengths)
+    rows = np.empty(len(lengths), dtype=DOCUMENT)
+    rows["length"], rows["bytes"] = lengths, 3 * np.array(lengths)
+    rows["offset"] = ends - lengths
+    rows["source"], rows["lang"] = np.arange(len(lengths)) % 5, np.arange(len(lengths)) % 2
+    rows["id"] = [f"{number:032x}".encode() for number in range(len(lengths))]
+    half = len(lengths) // 2
+    for start, stop in ((0, half), (half, len(lengths))):
+        part = rows[start:stop].copy()
+        part["offset"] -= rows["offset"][start] if start < len(rows) else 0
+        writer.add(np.concatenate([np.empty(0, int), *documents[start:stop]]), part)
     writer.close()
     return np.concatenate(documents)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 from onnuri import manifest
 from onnuri.corpus.documents import read_documents
 from onnuri.errors import UserError
-from onnuri.tokenizer.build import load_tokenizer
+from onnuri.tokenizer.huggingface import load_tokenizer
 from onnuri.tokens.config import PackConfig
 from onnuri.tokens.shards import TokenShards
 from tests.conftest import run_door
@@ -80,9 +81,7 @@ def test_separator_in_text_is_no_border(sample: Sample, tmp_path: Path) -> None:
 
 def test_damaged_or_missing_input_is_one_line(sample: Sample, tmp_path: Path) -> None:
     broken = tmp_path / "tokenizer"
-    broken.mkdir()
-    for name in ("tokenizer.json", "tokenizer_config.json", "manifest.json"):
-        (broken / name).write_bytes((Path(sample("tokenizer")) / name).read_bytes())
+    shutil.copytree(sample("tokenizer"), broken)
     with (broken / "tokenizer.json").open("a") as stream:
         stream.write(" ")
     output = f"output={tmp_path / 'out'}"

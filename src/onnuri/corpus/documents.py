@@ -4,30 +4,66 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 BATCH_BYTES = 8 << 20
+
+
+class Part(NamedTuple):
+    """A row group of one of the corpus' files: what one worker reads at a time."""
+
+    path: Path
+    row_group: int
+    rows: int
+
+
+def corpus_parts(folder: str | Path, split: str) -> list[Part]:
+    """The parts of one split (train or heldout), in file order."""
+    import pyarrow.parquet as pq
+
+    parts = []
+    for path in sorted((Path(folder) / "documents").glob(f"{split}-*.parquet")):
+        metadata = pq.read_metadata(path)
+        rows = [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)]
+        parts += [Part(path, number, count) for number, count in enumerate(rows) if count]
+    return parts
+
+
+def read_part(part: Part, columns: Sequence[str]) -> Iterator[Any]:
+    """Arrow record batches of one part with `columns` (text among them).
+
+    One batch holds about BATCH_BYTES of text, so memory stays bounded even when documents are large.
+    """
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(part.path) as file:
+        for batch in file.iter_batches(1024, row_groups=[part.row_group], columns=list(columns)):
+            ends = pc.cumulative_sum(pc.binary_length(batch["text"]).cast("int64")).to_numpy()
+            start = 0
+            while start < batch.num_rows:
+                before = ends[start - 1] if start else 0
+                stop = max(start + 1, int(ends.searchsorted(before + BATCH_BYTES, side="right")))
+                yield batch.slice(start, stop - start)
+                start = stop
 
 
 def read_documents(
     folder: str | Path, split: str, columns: Sequence[str]
 ) -> Iterator[dict[str, list[Any]]]:
-    """Documents of one split (train or heldout) in file order.
-
-    Yields column name to values, about BATCH_BYTES of text at a time, so memory stays bounded even when
-    single documents are large.
-    """
-    import pyarrow.parquet as pq
-
+    """Documents of one split in file order: column name to values, a batch at a time."""
     names = list(dict.fromkeys([*columns, "text"]))
-    for path in sorted((Path(folder) / "documents").glob(f"{split}-*.parquet")):
-        with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(batch_size=1024, columns=names):
-                start = 0
-                while start < batch.num_rows:
-                    size, stop = 0, start
-                    while stop < batch.num_rows and (stop == start or size < BATCH_BYTES):
-                        size += len(batch["text"][stop].as_buffer())
-                        stop += 1
-                    yield {name: batch[name].slice(start, stop - start).to_pylist() for name in columns}
-                    start = stop
+    for part in corpus_parts(folder, split):
+        for batch in read_part(part, names):
+            yield {name: batch[name].to_pylist() for name in columns}
+
+
+def text_bytes(column: Any) -> tuple[Any, Any]:
+    """An Arrow string column as it lies in memory: UTF-8 bytes (uint8) and offsets (int64, rows + 1)."""
+    import numpy as np
+    import pyarrow as pa
+
+    column = column.cast(pa.large_string())
+    _, offsets, text = column.buffers()
+    places = np.frombuffer(offsets, dtype=np.int64)[column.offset : column.offset + len(column) + 1]
+    return np.frombuffer(text or b"\0", dtype=np.uint8), places

@@ -3,46 +3,44 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from onnuri import manifest
-from onnuri.corpus.documents import read_documents
+from onnuri.config import to_dict
 from onnuri.errors import UserError
 from onnuri.tokenizer.config import TokenizerConfig
+
+NOT_SETTINGS = ("input", "output", "workers")
+"""Options that do not change the result."""
 
 
 def build(config: TokenizerConfig) -> int:
     """Write the tokenizer folder, or do nothing when it answers this request. Returns the exit status."""
     corpus = manifest.read(config.input, "corpus")
-    settings = {
-        "algorithm": config.algorithm,
-        "vocab_size": config.vocab_size,
-        "min_frequency": config.min_frequency,
-    }
+    settings = {name: value for name, value in to_dict(config).items() if name not in NOT_SETTINGS}
     inputs = {"corpus": corpus.identity}
     if manifest.up_to_date(config.output, "tokenizer", settings, inputs):
         print(f"{config.output} is up to date")
         return 0
-    from tqdm import tqdm
+    from onnuri.tokenizer.counting import corpus_sizes, usable_cores
+    from onnuri.tokenizer.fertility import corpus_fertility
+    from onnuri.tokenizer.huggingface import load_tokenizer, save
+    from onnuri.tokenizer.mixture import document_weights
 
-    from onnuri.tokenizer.bpe import tokenizer_config, train_bpe
-
-    if not any(
-        entry["documents"] > entry["heldout_documents"] for entry in corpus.counts["sources"].values()
-    ):
-        raise UserError(f"{config.input} has no training documents")
+    workers = config.workers or usable_cores()
     with manifest.building(config.output, "tokenizer") as partial:
-        documents = tqdm(
-            (batch["text"] for batch in read_documents(config.input, "train", ["text"])),
-            desc="reading",
-            unit="batch",
-            disable=None,
+        sizes = corpus_sizes(config.input, workers)
+        if not sum(sizes.values()):
+            raise UserError(f"{config.input} has no training text")
+        weights = document_weights(
+            sizes, config.source_power, config.source_weights, config.language_shares
         )
-        tokenizer = train_bpe(iter(documents), config.vocab_size, config.min_frequency)
+        tokenizer, facts = _train(config, weights, workers, partial)
+        save(tokenizer, partial)
         size = tokenizer.get_vocab_size()
-        fertility = tokens_per_character(config.input, tokenizer)
-        tokenizer.save(str(partial / "tokenizer.json"))
-        manifest.write_json(partial / "tokenizer_config.json", tokenizer_config())
-        counts = {"vocab_size": size, "tokens_per_character": fertility}
+        fertility = corpus_fertility(load_tokenizer(partial), config.input)
+        mixture = {f"{source} {language}": weights[source, language] for source, language in weights}
+        counts = {"vocab_size": size, "tokens_per_character": fertility, "weights": mixture} | facts
         manifest.seal(partial, "tokenizer", settings, inputs, counts)
     shown = ", ".join(f"{language} {value:.3f}" for language, value in sorted(fertility.items()))
     print(f"{config.output}: {size:,} tokens; tokens per character on held-out documents: {shown}")
@@ -51,31 +49,36 @@ def build(config: TokenizerConfig) -> int:
     return 0
 
 
-def tokens_per_character(corpus: str | Path, tokenizer: object) -> dict[str, float]:
-    """Tokens per character by language on held-out documents: lower is shorter and faster."""
-    tokens: dict[str, int] = {}
-    characters: dict[str, int] = {}
-    for batch in read_documents(corpus, "heldout", ["text", "lang"]):
-        encodings = tokenizer.encode_batch_fast(batch["text"])  # type: ignore[attr-defined]
-        for text, language, encoding in zip(batch["text"], batch["lang"], encodings, strict=True):
-            tokens[language] = tokens.get(language, 0) + len(encoding.ids)
-            characters[language] = characters.get(language, 0) + len(text)
-    return {name: tokens[name] / max(1, characters[name]) for name in tokens}
+def _train(
+    config: TokenizerConfig, weights: dict[tuple[str, str], int], workers: int, folder: Path
+) -> tuple[Any, dict[str, Any]]:
+    """The HF tokenizer and what to note about it; writes the files that only some algorithms have."""
+    memory = int(config.memory_gb * 2**30)
+    if config.algorithm == "unigram":
+        from onnuri.tokenizer.unigram import train_unigram
 
+        return train_unigram(
+            config.input,
+            weights,
+            vocab_size=config.vocab_size,
+            max_token_bytes=config.max_token_bytes,
+            memory_bytes=memory,
+            workers=workers,
+        )
+    from onnuri.tokenizer.huggingface import to_huggingface
+    from onnuri.tokenizer.tiktoken import save_tiktoken
+    from onnuri.tokenizer.training import learn
 
-def load_tokenizer(folder: str | Path) -> object:
-    """The HF tokenizer of a folder, with special-token strings in text read as plain text.
-
-    Raises UserError if there is none or it cannot be read.
-    """
-    from tokenizers import Tokenizer
-
-    path = Path(folder) / "tokenizer.json"
-    if not path.is_file():
-        raise UserError(f"tokenizer {path} does not exist; make one with scripts/tokenizer.py")
-    try:
-        tokenizer = Tokenizer.from_file(str(path))
-    except Exception as error:  # the library raises plain Exception
-        raise UserError(f"tokenizer {path} cannot be read: {error}") from None
-    tokenizer.encode_special_tokens = True
-    return tokenizer
+    vocabulary = learn(
+        config.input,
+        weights,
+        config.algorithm,
+        config.vocab_size,
+        min_frequency=config.min_frequency,
+        superword_start=config.superword_start,
+        max_token_bytes=config.max_token_bytes,
+        memory_bytes=memory,
+        workers=workers,
+    )
+    written = save_tiktoken(vocabulary, config.input, folder)
+    return to_huggingface(vocabulary), vocabulary.facts | {"tiktoken": written}

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from onnuri.errors import UserError, check_choice
+from onnuri.tokenizer.special import SPECIAL_TOKENS
+
+ALGORITHMS = ("bpe", "superword", "morpheme", "morpheme_superword", "unigram")
+SMALLEST_VOCABULARY = 256 + len(SPECIAL_TOKENS)
 
 
 @dataclass
@@ -16,17 +20,50 @@ class TokenizerConfig:
     output: str = "???"
     """Folder to write: tokenizer.json and tokenizer_config.json, which AutoTokenizer loads."""
     algorithm: str = "bpe"
-    """bpe: byte-level byte-pair encoding, pre-split for Korean and English."""
+    """bpe: byte-level byte-pair encoding within words; superword: with merges across spaces in a second
+    phase (SuperBPE); morpheme: bpe that keeps Korean particles and endings apart (needs kiwipiepy);
+    morpheme_superword: both; unigram: sentencepiece's unigram model with byte fallback."""
     vocab_size: int = 32000
     """Tokens in all, special ones and the 256 bytes included; up to 65536 shards take 2 bytes a token."""
     min_frequency: int = 2
     """Pairs seen fewer times are not merged."""
+    superword_start: float = 0.8
+    """superword: share of the vocabulary that is learned within words before merges may cross spaces."""
+    max_token_bytes: int = 32
+    """Longest token; a Hangul syllable takes 3. Longer ones mostly repeat boilerplate of one source."""
+    source_power: float = 0.5
+    """A source of n bytes counts as n ** source_power: 1 as it is, 0 all sources alike."""
+    source_weights: dict[str, float] = field(default_factory=dict)
+    """Factor for single sources, on top: {NAME: 2.0, OTHER: 0}; 0 leaves a source out."""
+    language_shares: dict[str, float] = field(default_factory=lambda: {"ko": 0.65, "en": 0.35})
+    """Shares of the bytes that languages get among each other; others stay as they are. A Korean
+    character takes 2.3 bytes on average, so 0.65 to 0.35 is 45 % of the characters for Korean."""
+    memory_gb: float = 4.0
+    """Memory for counting, about. What outgrows it goes to disk; beyond that rare words are left out and
+    phrases are sampled."""
+    workers: int = 0
+    """Threads; 0: one for each processor that this process may use. The result is the same for any."""
 
     def __post_init__(self) -> None:
-        check_choice("algorithm", self.algorithm, ("bpe",))
+        check_choice("algorithm", self.algorithm, ALGORITHMS)
         if self.min_frequency < 1:
             raise UserError(f"min_frequency={self.min_frequency} must be at least 1")
-        if self.vocab_size < 320:
+        if self.vocab_size < SMALLEST_VOCABULARY:
             raise UserError(
-                f"vocab_size={self.vocab_size} must be at least 320: 256 bytes and special tokens"
+                f"vocab_size={self.vocab_size} must be at least {SMALLEST_VOCABULARY}: "
+                f"256 bytes and {len(SPECIAL_TOKENS)} special tokens"
             )
+        if not 0 < self.superword_start <= 1:
+            raise UserError(f"superword_start={self.superword_start} must be above 0 and at most 1")
+        if self.max_token_bytes < 4:
+            raise UserError(f"max_token_bytes={self.max_token_bytes} must be at least 4: one character")
+        if not 0 <= self.source_power <= 1:
+            raise UserError(f"source_power={self.source_power} must be from 0 to 1")
+        for option in ("source_weights", "language_shares"):
+            for name, value in getattr(self, option).items():
+                if not value >= 0:
+                    raise UserError(f"{option}: {name}={value} must not be negative")
+        if not self.memory_gb >= 0.001:
+            raise UserError(f"memory_gb={self.memory_gb} must be at least 0.001")
+        if self.workers < 0:
+            raise UserError(f"workers={self.workers} must be at least 0")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import codecs
 from typing import TYPE_CHECKING
 
-from onnuri.tokenizer.bpe import token_bytes
+from onnuri.tokenizer.huggingface import token_bytes
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

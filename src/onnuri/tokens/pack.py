@@ -1,22 +1,44 @@
-"""Encode a corpus into token shards.
+"""Encode a corpus into token shards, on all cores.
 
 Text is only ever text: a document that contains "<|endoftext|>" is encoded letter by letter and cannot
-forge a document border.
+forge a document border. Worker threads encode parts of the corpus in compiled code; they are written in
+the order of the corpus, so the shards do not depend on how many workers there are.
 """
 
 from __future__ import annotations
 
 import shutil
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
 
 from onnuri import manifest
-from onnuri.corpus.documents import read_documents
+from onnuri.corpus.documents import Part, corpus_parts, read_part, text_bytes
 from onnuri.errors import UserError
 from onnuri.manifest import Manifest
 from onnuri.tokens.config import PackConfig
+from onnuri.tokens.shards import DOCUMENT, ShardWriter, token_dtype
 
 SPLITS = ("train", "heldout")
+COLUMNS = ("id", "text", "source", "lang")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class Encoded(NamedTuple):
+    """A batch of documents in tokens."""
+
+    tokens: np.ndarray
+    """[tokens] of the stored dtype, a separator after each document."""
+    documents: np.ndarray
+    """DOCUMENT rows, offsets counting from the first of `tokens`; source and lang index the two lists."""
+    sources: list[str]
+    languages: list[str]
 
 
 def pack(config: PackConfig) -> int:
@@ -43,42 +65,50 @@ def pack(config: PackConfig) -> int:
 
 def write_shards(config: PackConfig, corpus: Manifest, folder: Path) -> dict[str, Any]:
     """Encode every document of both splits. Returns the counts of the manifest."""
-    import numpy as np
     from tqdm import tqdm
 
-    from onnuri.tokenizer.bpe import token_bytes
-    from onnuri.tokenizer.build import load_tokenizer
+    from onnuri.tokenizer.counting import usable_cores
+    from onnuri.tokenizer.encoder import TokenizerFile
+    from onnuri.tokenizer.huggingface import TOKENIZER_FILES, token_bytes
     from onnuri.tokenizer.special import SEPARATOR
-    from onnuri.tokens.shards import ShardWriter, token_dtype
 
-    tokenizer: Any = load_tokenizer(config.tokenizer)
-    vocab_size = tokenizer.get_vocab_size()
-    separator = tokenizer.token_to_id(SEPARATOR)
+    file = TokenizerFile(config.tokenizer)
+    vocab_size = file.tokenizer.get_vocab_size()
+    separator = file.tokenizer.token_to_id(SEPARATOR)
     if separator is None:
         raise UserError(f"tokenizer {config.tokenizer} has no {SEPARATOR} token")
     dtype = token_dtype(vocab_size)
     sources = dict(sorted(corpus.counts["sources"].items()))
     source_index = {name: index for index, name in enumerate(sources)}
-    languages: list[str] = []
+    language_index: dict[str, int] = {}
     train_counts = np.zeros((len(sources), 3), dtype=np.int64)
     source_languages: list[set[str]] = [set() for _ in sources]
     counts: dict[str, Any] = {}
     total = sum(entry["documents"] + entry["heldout_documents"] for entry in sources.values())
+
+    own = threading.local()
+
+    def encode(part: Part) -> list[Encoded]:
+        if not hasattr(own, "encoder"):
+            own.encoder = file.encoder()
+        return [_encode(own.encoder, batch, separator, dtype) for batch in read_part(part, COLUMNS)]
+
     with tqdm(total=total, desc="encoding", unit="document", disable=None) as bar:
         for split in SPLITS:
             writer = ShardWriter(folder, split, dtype, config.shard_tokens)
-            for batch in read_documents(config.input, split, ["id", "text", "source", "lang"]):
-                rows = zip(tokenizer.encode_batch_fast(batch["text"]), *batch.values(), strict=True)
-                for encoding, identity, text, source, language in rows:
-                    if language not in languages:
-                        languages.append(language)
-                    index, size = source_index[source], len(text.encode())
-                    tokens = np.array([*encoding.ids, separator], dtype=dtype)
-                    writer.add(tokens, size, index, languages.index(language), identity)
+            parts = corpus_parts(config.input, split)
+            for batches in ordered_map(encode, parts, config.workers or usable_cores()):
+                for tokens, rows, batch_sources, batch_languages in batches:
+                    for language in batch_languages:
+                        language_index.setdefault(language, len(language_index))
+                    rows["source"] = np.array([source_index[s] for s in batch_sources])[rows["source"]]
+                    rows["lang"] = np.array([language_index[name] for name in batch_languages])[
+                        rows["lang"]
+                    ]
+                    writer.add(tokens, rows)
                     if split == "train":
-                        train_counts[index] += (1, len(tokens), size)
-                        source_languages[index].add(language)
-                bar.update(len(batch["text"]))
+                        _count(train_counts, source_languages, rows, list(language_index))
+                    bar.update(len(rows))
             writer.close()
             counts[split] = {
                 "tokens": writer.num_tokens,
@@ -89,15 +119,16 @@ def write_shards(config: PackConfig, corpus: Manifest, folder: Path) -> dict[str
     if not counts["train_shards"]:
         raise UserError(f"{config.input} has no training documents")
     (folder / "tokenizer").mkdir()
-    for name in ("tokenizer.json", "tokenizer_config.json"):
-        shutil.copyfile(Path(config.tokenizer) / name, folder / "tokenizer" / name)
-    sizes = np.array([len(piece) for piece in token_bytes(tokenizer)], dtype=np.int32)
+    for name in TOKENIZER_FILES:
+        if (Path(config.tokenizer) / name).is_file():
+            shutil.copyfile(Path(config.tokenizer) / name, folder / "tokenizer" / name)
+    sizes = np.array([len(piece) for piece in token_bytes(file.tokenizer)], dtype=np.int32)
     np.save(folder / "token_bytes.npy", sizes)
     return counts | {
         "vocab_size": vocab_size,
         "dtype": dtype.name,
         "separator": separator,
-        "languages": languages,
+        "languages": list(language_index),
         "sources": [
             {
                 "name": name,
@@ -112,3 +143,47 @@ def write_shards(config: PackConfig, corpus: Manifest, folder: Path) -> dict[str
             for index, (name, entry) in enumerate(sources.items())
         ],
     }
+
+
+def _encode(encoder: Any, batch: Any, separator: int, dtype: np.dtype) -> Encoded:
+    text, places = text_bytes(batch["text"])
+    ids, ends = encoder.encode(text, places, separator)
+    rows = np.empty(batch.num_rows, dtype=DOCUMENT)
+    rows["length"] = np.diff(ends, prepend=0)
+    rows["offset"] = ends - rows["length"]
+    rows["bytes"] = np.diff(places)
+    rows["id"] = np.array(batch["id"].to_pylist(), dtype="S32")
+    names = []
+    for field, column in (("source", batch["source"]), ("lang", batch["lang"])):
+        encoded = column.dictionary_encode()
+        rows[field] = encoded.indices.to_numpy()
+        names.append(encoded.dictionary.to_pylist())
+    return Encoded(ids.astype(dtype), rows, *names)
+
+
+def _count(
+    counts: np.ndarray, languages: list[set[str]], rows: np.ndarray, language_names: list[str]
+) -> None:
+    """Add documents, tokens and bytes by source, and note which languages a source has."""
+    for column, values in enumerate((np.ones(len(rows)), rows["length"], rows["bytes"])):
+        counts[:, column] += np.bincount(
+            rows["source"], weights=values.astype(np.float64), minlength=len(counts)
+        ).astype(np.int64)
+    for source, language in np.unique(rows[["source", "lang"]]).tolist():
+        languages[source].add(language_names[language])
+
+
+def ordered_map(work: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[Result]:
+    """`work` of every item in worker threads, results in the order of the items, few of them waiting."""
+    with ThreadPoolExecutor(workers) as pool:
+        waiting: deque[Future[Result]] = deque()
+        try:
+            for item in items:
+                waiting.append(pool.submit(work, item))
+                if len(waiting) > workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import bisect
-import shutil
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -89,7 +89,7 @@ class TokenShards:
 
 
 class ShardWriter:
-    """Writes one split, shard by shard; holds one document at a time."""
+    """Writes one split, shard by shard; holds one batch of documents at a time."""
 
     def __init__(self, folder: Path, split: str, dtype: np.dtype, shard_tokens: int) -> None:
         self.folder, self.split, self.dtype, self.shard_tokens = folder, split, dtype, shard_tokens
@@ -97,40 +97,54 @@ class ShardWriter:
         self.num_tokens = 0
         self.num_documents = 0
         self.num_bytes = 0
-        self._rows: list[tuple[int, int, int, int, int, bytes]] = []
+        self._tables: list[np.ndarray] = []
         self._offset = 0
-        self._raw = self._raw_path().open("wb")
+        self._file: BinaryIO | None = None
 
-    def add(self, tokens: np.ndarray, num_bytes: int, source: int, lang: int, identity: str) -> None:
-        """Append one document: its tokens, the separator included."""
-        if self._offset and self._offset + len(tokens) > self.shard_tokens:
-            self._finish_shard()
-        self._raw.write(tokens.astype(self.dtype).tobytes())
-        self._rows.append((self._offset, len(tokens), num_bytes, source, lang, identity.encode()))
-        self._offset += len(tokens)
-        self.num_tokens += len(tokens)
-        self.num_documents += 1
-        self.num_bytes += num_bytes
+    def add(self, tokens: np.ndarray, documents: np.ndarray) -> None:
+        """Append documents: their tokens, separators included, and a DOCUMENT row for each.
+
+        The rows' offsets count from the first of `tokens`.
+        """
+        ends = (documents["offset"] + documents["length"]).astype(np.int64)
+        done = 0
+        while done < len(documents):
+            start = int(documents["offset"][done])
+            room = start + self.shard_tokens - self._offset
+            stop = int(np.searchsorted(ends, room, side="right"))
+            if stop <= done and self._offset:
+                self.close()
+                continue
+            stop = max(stop, done + 1)  # a document longer than a shard has one of its own
+            rows = documents[done:stop].copy()
+            rows["offset"] += np.uint64(self._offset)
+            rows["offset"] -= np.uint64(start)
+            if self._file is None:
+                self._file = (self.folder / f"{self._name()}.tokens.npy").open("wb")
+                self._write_header(self._file)
+            self._file.write(tokens[start : ends[stop - 1]].astype(self.dtype, copy=False).data)
+            self._tables.append(rows)
+            self._offset += int(ends[stop - 1]) - start
+            done = stop
+        self.num_tokens += int(documents["length"].sum())
+        self.num_documents += len(documents)
+        self.num_bytes += int(documents["bytes"].sum())
 
     def close(self) -> None:
-        """Finish the last shard."""
-        if self._offset:
-            self._finish_shard()
-        self._raw.close()
-        self._raw_path().unlink()
-
-    def _raw_path(self) -> Path:
-        return self.folder / f"{self.split}.raw"
-
-    def _finish_shard(self) -> None:
-        """Turn the raw tokens into .npy: header first, then the bytes."""
-        self._raw.close()
-        name = f"{self.split}-{self.num_shards:05d}"
-        header = {"descr": self.dtype.str, "fortran_order": False, "shape": (self._offset,)}
-        with (self.folder / f"{name}.tokens.npy").open("wb") as out, self._raw_path().open("rb") as raw:
-            np.lib.format.write_array_header_1_0(out, header)
-            shutil.copyfileobj(raw, out, 1 << 20)
-        np.save(self.folder / f"{name}.documents.npy", np.array(self._rows, dtype=DOCUMENT))
+        """Finish the shard that is being written, if there is one."""
+        if self._file is None:
+            return
+        self._file.seek(0)
+        self._write_header(self._file)
+        self._file.close()
+        np.save(self.folder / f"{self._name()}.documents.npy", np.concatenate(self._tables))
         self.num_shards += 1
-        self._rows, self._offset = [], 0
-        self._raw = self._raw_path().open("wb")
+        self._tables, self._offset, self._file = [], 0, None
+
+    def _name(self) -> str:
+        return f"{self.split}-{self.num_shards:05d}"
+
+    def _write_header(self, file: BinaryIO) -> None:
+        """NumPy leaves room for the shape to grow, so the header is as long at the end as at the start."""
+        header = {"descr": self.dtype.str, "fortran_order": False, "shape": (self._offset,)}
+        np.lib.format.write_array_header_1_0(file, header)

@@ -1,0 +1,107 @@
+// The C interface that src/onnuri/tokenizer/native/__init__.py calls.
+#include <cstdint>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "counter.h"
+#include "encoder.h"
+#include "split.h"
+#include "trainer.h"
+
+using namespace onnuri;
+
+extern "C" {
+
+Counter* counter_new(int64_t most_bytes) { return new Counter(most_bytes); }
+void counter_free(Counter* counter) { delete counter; }
+int64_t counter_size(const Counter* counter) { return counter->size(); }
+int64_t counter_bytes(const Counter* counter) { return counter->bytes(); }
+int64_t counter_share(const Counter* counter) { return counter->share(); }
+void counter_merge(Counter* counter, const Counter* other) { counter->merge(*other); }
+int64_t counter_export(const Counter* counter, uint8_t* bytes, int64_t* offsets, int64_t* counts, int64_t part, int64_t parts) {
+  return counter->export_to(bytes, offsets, counts, part, parts);
+}
+void counter_add(Counter* counter, const uint8_t* text, const int64_t* offsets, const int64_t* counts, int64_t pieces) {
+  for (int64_t i = 0; i < pieces; ++i) counter->add(text + offsets[i], offsets[i + 1] - offsets[i], counts[i]);
+}
+void counter_add_text(Counter* counter, const uint8_t* classes, int64_t mark_prefix, int64_t phrases, const char* placeholders,
+                      const uint32_t* placeholder_ids, const uint8_t* text, const int64_t* offsets, const int64_t* weights,
+                      int64_t documents) {
+  const Splitter splitter(classes, mark_prefix);
+  const Placeholders left_out(placeholders, placeholder_ids);
+  for (int64_t i = 0; i < documents; ++i) {
+    if (weights[i] == 0) continue;
+    const auto count = [&](const uint8_t* p, const uint8_t* end) {
+      while (p < end) {
+        const uint8_t* next = phrases ? splitter.phrase(p, end) : splitter.word(p, end);
+        counter->add(p, next - p, weights[i]);
+        p = next;
+      }
+    };
+    left_out.walk(text + offsets[i], text + offsets[i + 1], count, [](uint32_t) {});
+  }
+}
+int64_t split(const uint8_t* classes, int64_t mark_prefix, int64_t phrases, const uint8_t* text, int64_t size, int64_t* ends) {
+  const Splitter splitter(classes, mark_prefix);
+  const uint8_t *p = text, *end = text + size;
+  int64_t n = 0;
+  while (p < end) {
+    p = phrases ? splitter.phrase(p, end) : splitter.word(p, end);
+    ends[n++] = p - text;
+  }
+  return n;
+}
+
+// The first token, from `first` on, that is more than one word; `num_tokens` if there is none.
+int64_t first_phrase(const uint8_t* classes, const uint8_t* bytes, const int64_t* offsets, int64_t first, int64_t num_tokens) {
+  const Splitter splitter(classes, false);
+  for (int64_t i = first; i < num_tokens; ++i) {
+    const uint8_t *p = bytes + offsets[i], *end = bytes + offsets[i + 1];
+    const std::string_view token(reinterpret_cast<const char*>(p), end - p);
+    if (p < end && !missing_bytes(token) && splitter.word(p, end) != end) return i;
+  }
+  return num_tokens;
+}
+
+Trainer* trainer_new(const uint8_t* bytes, const int64_t* token_offsets, int64_t num_tokens, const int32_t* ids,
+                     const int64_t* offsets, const int64_t* counts, int64_t num_pieces, int64_t min_count,
+                     int64_t max_bytes) {
+  std::vector<std::string> tokens;
+  for (int64_t i = 0; i < num_tokens; ++i) {
+    tokens.emplace_back(reinterpret_cast<const char*>(bytes) + token_offsets[i], token_offsets[i + 1] - token_offsets[i]);
+  }
+  return new Trainer(std::move(tokens), ids, offsets, counts, num_pieces, min_count, max_bytes);
+}
+void trainer_free(Trainer* trainer) { delete trainer; }
+int64_t trainer_run(Trainer* trainer, int64_t target, int64_t steps) { return trainer->run(target, steps); }
+int64_t trainer_num_tokens(const Trainer* trainer) { return trainer->tokens().size(); }
+int64_t trainer_num_merges(const Trainer* trainer) { return trainer->merges().size(); }
+void trainer_merges(const Trainer* trainer, int32_t* merges, int64_t* counts) {
+  std::memcpy(merges, trainer->merges().data(), trainer->merges().size() * sizeof(Merge));
+  std::memcpy(counts, trainer->merge_counts().data(), trainer->merge_counts().size() * 8);
+}
+
+Merges* merges_new(const int32_t* rows, const uint32_t* ranks, int64_t count, int64_t within_words) {
+  return new Merges(rows, ranks, count, within_words);
+}
+void merges_free(Merges* merges) { delete merges; }
+Encoder* encoder_new(const Merges* merges, const uint8_t* classes, int64_t mark_prefix, int64_t phrases,
+                     const uint32_t* byte_ids, const char* placeholders, const uint32_t* placeholder_ids) {
+  return new Encoder(*merges, classes, mark_prefix, phrases, byte_ids, Placeholders(placeholders, placeholder_ids));
+}
+void encoder_free(Encoder* encoder) { delete encoder; }
+// ids: room for one per byte and document, and a few more. Returns how many ids were written; `ends` has the
+// end of each document. A separator (not -1) closes each document.
+int64_t encoder_encode(Encoder* encoder, const uint8_t* text, const int64_t* offsets, int64_t documents, int64_t separator,
+                       uint32_t* ids, int64_t* ends) {
+  uint32_t* out = ids;
+  for (int64_t i = 0; i < documents; ++i) {
+    out = encoder->encode(text + offsets[i], text + offsets[i + 1], out);
+    if (separator >= 0) *out++ = static_cast<uint32_t>(separator);
+    ends[i] = out - ids;
+  }
+  return out - ids;
+}
+
+}  // extern "C"
