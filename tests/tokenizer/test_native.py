@@ -156,6 +156,19 @@ def test_sampled_counter_depends_on_the_set_alone() -> None:
     assert set(results[0].values()) == {3}
 
 
+def test_endless_lines_are_counted_in_parts() -> None:
+    """A word of megabytes would be walked through once a merge."""
+    texts = ["가나다" * 500_000, "하 여 야 " * 300_000, "x" * 600 + "\n", "👍" * 1000]
+    for phrases in (False, True):
+        counter = Counter()
+        text, offsets = lay_out([t.encode() for t in texts])
+        counter.add_text(text, offsets, np.full(len(texts), 2), mark_prefix=False, phrases=phrases)
+        pieces = as_dict(counter.words())
+        assert max(map(len, pieces)) <= 512
+        assert sum(len(piece) * count for piece, count in pieces.items()) == 2 * len(text)
+        assert all(whole_characters(piece) for piece in pieces)
+
+
 def test_parts_by_hash_are_the_whole() -> None:
     counter, words = Counter(), {os.urandom(5): n for n in range(1000)}
     counter.add(as_words(words))

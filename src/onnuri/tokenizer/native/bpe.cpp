@@ -11,6 +11,27 @@
 
 using namespace onnuri;
 
+namespace {
+
+// Merging walks through whole pieces, so a line of megabytes is counted in parts: bytes in the largest.
+constexpr ptrdiff_t kLongestPiece = 512;
+
+// Where to cut a piece that is too long: after the last word that fits, or within the first one.
+const uint8_t* shorter(const Splitter& splitter, const uint8_t* p, const uint8_t* end) {
+  const uint8_t* const most = p + kLongestPiece;
+  const uint8_t* cut = p;
+  while (cut < end) {
+    const uint8_t* next = splitter.word(cut, end);
+    if (next > most) break;
+    cut = next;
+  }
+  if (cut > p) return cut;
+  for (cut = most; (*cut & 0xC0) == 0x80;) --cut;
+  return cut;
+}
+
+}  // namespace
+
 extern "C" {
 
 Counter* counter_new(int64_t most_bytes) { return new Counter(most_bytes); }
@@ -35,6 +56,7 @@ void counter_add_text(Counter* counter, const uint8_t* classes, int64_t mark_pre
     const auto count = [&](const uint8_t* p, const uint8_t* end) {
       while (p < end) {
         const uint8_t* next = phrases ? splitter.phrase(p, end) : splitter.word(p, end);
+        if (next - p > kLongestPiece) next = shorter(splitter, p, next);
         counter->add(p, next - p, weights[i]);
         p = next;
       }
