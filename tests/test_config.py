@@ -32,6 +32,10 @@ class Small:
     count: int = 3
     """How many."""
     inner: Inner = field(default_factory=Inner)
+    names: list[str] | None = None
+    """Some texts."""
+    shares: dict[str, float] = field(default_factory=lambda: {"ko": 0.5, "en": 0.5})
+    """A table."""
 
 
 def test_values_reach_the_dataclass() -> None:
@@ -58,9 +62,22 @@ def test_text_stays_as_typed(value: str) -> None:
     assert compose(Small, [f"output={value}"]).output == value
 
 
+def test_lists_and_tables_need_no_quotes() -> None:
+    words = ["names=[가/나 다.json, '쉼표,하나', $x${y}, it's]", "shares={한겨레:2, 'a:b':.5,en:1e-3}"]
+    config = compose(Small, ["output=x", *words])
+    assert config.names == ["가/나 다.json", "쉼표,하나", "$x${y}", "it's"]
+    assert config.shares == {"한겨레": 2.0, "a:b": 0.5, "en": 0.001}
+    config = compose(Small, ["output=x", "names=[]", "shares={}"])
+    assert (config.names, config.shares) == ([], {})
+    assert compose(Small, ["output=x", "names=null"]).names is None
+
+
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
+        (["output=x", "names=a,b"], "must be written as names=[one,two]"),
+        (["output=x", "shares=[a]"], "must be written as shares={name:1.5,other:0}"),
+        (["output=x", "shares={ko:many}"], "'ko:many' must be a name, a colon and a number"),
         (["output=???"], "is a placeholder"),
         (["output=\udcff"], "not valid UTF-8"),
         (["output=x", "cuont=1"], "unknown option 'cuont' (did you mean 'count'?)"),

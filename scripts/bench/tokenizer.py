@@ -197,8 +197,8 @@ def main() -> None:
             for peer in PACKERS:
                 if peer in options.skip:
                     continue
-                out, file = root / f"{peer}-pack-{number}", root / "bpe" / "tokenizer.json"
-                words = ["pack", peer, str(root / "corpus.jsonl"), str(out), str(file), "2"]
+                place, file = root / f"{peer}-pack-{number}", root / "bpe" / "tokenizer.json"
+                words = ["pack", peer, str(root / "corpus.jsonl"), str(place), str(file), "2"]
                 cost = measure([options.peer, str(PEER), *words])
                 scaled = Cost(cost.seconds * megabytes / peer_megabytes, cost.memory)
                 runs.setdefault(f"{peer}, 2 cores", []).append(scaled)

@@ -88,7 +88,8 @@ class LitDataInput:
     """What litdata calls for each file; made once a process."""
 
     def __init__(self, path: str) -> None:
-        self.path, self.tokenizer = path, None
+        self.path = path
+        self.tokenizer: Any = None
 
     def __call__(self, file: str) -> Iterator[Any]:
         from tokenizers import Tokenizer
@@ -136,7 +137,7 @@ def pack(how: str, folder: str, output: str, tokenizer: str, workers: int) -> No
         end = loaded.token_to_id(SEPARATOR)
 
         def encode(batch: dict[str, list[str]]) -> dict[str, list[list[int]]]:
-            return {"input_ids": [[*e.ids, end] for e in loaded.encode_batch(batch["text"])]}
+            return {"input_ids": [[*e.ids, int(end or 0)] for e in loaded.encode_batch(batch["text"])]}
 
         rows = load_dataset("json", data_files=files, split="train", cache_dir=output + "/cache")
         rows = rows.map(encode, batched=True, num_proc=workers, remove_columns=rows.column_names)

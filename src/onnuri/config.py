@@ -27,6 +27,8 @@ from onnuri.errors import UserError, nearest
 Config = TypeVar("Config")
 CONFIG_ROOT = Path(__file__).resolve().parents[2] / "configs"
 SECONDARY_RANK_GRACE_SECONDS = 10.0
+ENTRY = re.compile(r"""(?:'[^']*'|"[^"]*"|[^,])+""")
+"""An entry of a list or table: up to a comma outside of quotes."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,41 +139,63 @@ def _prepare_override(word: str, known: dict[str, Option], config_dir: Path | No
     return f"{key}={value}"
 
 
-def _is_text(override: str, known: dict[str, Option]) -> bool:
-    """True for a checked override of a string option, which Hydra's grammar must not read."""
+def _is_ours(override: str, known: dict[str, Option]) -> bool:
+    """True for a checked override of a text, a list of texts or a table.
+
+    Hydra's grammar must not read them: it knows neither Hangul nor most punctuation outside of quotes.
+    """
     option = known.get(override.partition("=")[0])
-    return option is not None and option.type is str
+    return option is not None and (option.type is str or _container(option) is not None)
 
 
-def _set_text(config: Any, override: str) -> None:
-    """Put the value of a string option into the composed config exactly as it was typed."""
+def _container(option: Option) -> type | None:
+    """list for an option that holds texts, dict for a table of numbers by name, else None."""
+    kinds = [option.type, *typing.get_args(option.type)]
+    if any(kind == list[str] for kind in kinds):
+        return list
+    return dict if typing.get_origin(option.type) is dict else None
+
+
+def _set_ours(config: Any, override: str, option: Option) -> None:
+    """Put the value of such an option into the composed config exactly as it was typed."""
     from omegaconf import OmegaConf
 
     key, _, value = override.partition("=")
     if value == "???":
         raise UserError(f"{key}=??? is a placeholder, not a value")
-    literal = re.sub(r"(\\*)\$\{", lambda found: 2 * found[1] + "\\${", value)
-    OmegaConf.update(config, key, literal)
+    container = _container(option)
+    if container is None:
+        OmegaConf.update(config, key, _literal(value))
+        return
+    if container is list and value == "null":
+        OmegaConf.update(config, key, None)
+        return
+    brackets = "[]" if container is list else "{}"
+    if len(value) < 2 or value[0] + value[-1] != brackets:
+        example = "[one,two]" if container is list else "{name:1.5,other:0}"
+        raise UserError(f"{key}={value} must be written as {key}={example}")
+    entries = [entry.strip() for entry in ENTRY.findall(value[1:-1]) if entry.strip()]
+    if container is list:
+        OmegaConf.update(config, key, [_literal(_unquoted(entry)) for entry in entries])
+        return
+    table = {}
+    for entry in entries:
+        name, _, number = entry.rpartition(":")
+        try:
+            table[_unquoted(name.strip())] = float(number)
+        except ValueError:
+            raise UserError(f"{key}: '{entry}' must be a name, a colon and a number") from None
+    OmegaConf.update(config, key, table, merge=False, force_add=True)
 
 
-def _is_table(override: str, known: dict[str, Option]) -> bool:
-    """True for a checked override of an option that holds a name: value table."""
-    option = known.get(override.partition("=")[0])
-    return option is not None and typing.get_origin(option.type) is dict
+def _literal(text: str) -> str:
+    """A text in which OmegaConf finds no ${...} to fill in."""
+    return re.sub(r"(\\*)\$\{", lambda found: 2 * found[1] + "\\${", text)
 
 
-def _set_table(config: Any, override: str) -> None:
-    """Replace a whole table by the one that was typed: {ko:0.6,en:0.4}."""
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-    from omegaconf import OmegaConf
-
-    key = override.partition("=")[0]
-    value = OverridesParser.create().parse_override(override).value()
-    if not isinstance(value, dict):
-        raise UserError(f"{key} must be a table such as {{name:1.0}}, not {value}")
-    OmegaConf.update(
-        config, key, {str(name): entry for name, entry in value.items()}, merge=False, force_add=True
-    )
+def _unquoted(text: str) -> str:
+    """Without the quotes around it, if it has some."""
+    return text[1:-1] if len(text) >= 2 and text[0] == text[-1] and text[0] in "'\"" else text
 
 
 def compose(
@@ -205,13 +229,10 @@ def compose(
     )
     try:
         with start:
-            texts = [override for override in overrides if _is_text(override, known)]
-            tables = [override for override in overrides if _is_table(override, known)]
-            config = hydra_compose(config_name, [o for o in overrides if o not in texts + tables])
-            for override in texts:
-                _set_text(config, override)
-            for override in tables:
-                _set_table(config, override)
+            ours = [override for override in overrides if _is_ours(override, known)]
+            config = hydra_compose(config_name, [o for o in overrides if o not in ours])
+            for override in ours:
+                _set_ours(config, override, known[override.partition("=")[0]])
             missing = sorted(OmegaConf.missing_keys(config))
             if missing:
                 needed = "; ".join(f"{key}=... ({known[key].meaning})" for key in missing)
