@@ -72,8 +72,12 @@ def train(run: Run, output: Path, heldout: list[Path], words: list[str]) -> dict
         door("export", f"checkpoint={place / 'run'}", f"output={place / 'model'}")
         for path, score in scores.items():
             door("evaluate", f"model={place / 'model'}", f"data={path}", f"output={score}")
-    results = {path.stem: json.loads(score.read_text()) for path, score in scores.items()}
-    return {name: result["all"]["bits_per_byte"] for name, result in results.items()}
+    results = {}
+    for path, score in scores.items():
+        languages = json.loads(score.read_text())["languages"].values()
+        bits = sum(entry["bits_per_byte"] * entry["bytes"] for entry in languages)
+        results[path.stem] = bits / sum(entry["bytes"] for entry in languages)
+    return results
 
 
 def main() -> None:

@@ -262,11 +262,11 @@ def run_door(
     """
     words = sys.argv[1:]
     rank = int(os.environ.get("RANK", "0"))
-    if any(word in ("-h", "--help") for word in words):
-        if rank == 0:
-            print(help_text(schema, description, config_dir))
-        sys.exit(0)
     try:
+        if any(word in ("-h", "--help") for word in words):
+            if rank == 0:
+                print(help_text(schema, description, config_dir), flush=True)
+            sys.exit(0)
         show = "--cfg" in words
         config = compose(schema, [w for w in words if w != "--cfg"], config_dir, config_name)
         if show and rank > 0:

@@ -8,7 +8,7 @@ from tokenizers import Regex
 from tokenizers.pre_tokenizers import Split
 
 from onnuri.tokenizer.native import split
-from onnuri.tokenizer.presplit import ASSIGNED, PHRASES, WORDS, character_classes
+from onnuri.tokenizer.presplit import ASSIGNED, PHRASES, WORDS, character_classes, engine_classes
 from tests.tokenizer.texts import MIXED
 
 EXPRESSIONS = {
@@ -80,6 +80,7 @@ def test_phrases_of_superwords(text: str, phrases: str) -> None:
 
 def test_table_has_the_classes_of_split_h() -> None:
     table = character_classes()
+    assert (table == engine_classes()).all(), "python -m onnuri.tokenizer.presplit makes it anew"
     assert [table[ord(c)] for c in "a가ㅋ漢1. \t\n"] == list(range(9))
     assert table[ord("é")] == table[0x0301] == 0
     assert table[0x10FFFF] == table[ord("👍")] == 5

@@ -34,16 +34,15 @@ def read_part(part: Part, columns: Sequence[str]) -> Iterator[Any]:
 
     One batch holds about BATCH_BYTES of text, so memory stays bounded even when documents are large.
     """
-    import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
     with pq.ParquetFile(part.path) as file:
         for batch in file.iter_batches(1024, row_groups=[part.row_group], columns=list(columns)):
-            ends = pc.cumulative_sum(pc.binary_length(batch["text"]).cast("int64")).to_numpy()
+            _, places = text_bytes(batch["text"])
             start = 0
             while start < batch.num_rows:
-                before = ends[start - 1] if start else 0
-                stop = max(start + 1, int(ends.searchsorted(before + BATCH_BYTES, side="right")))
+                fits = int(places.searchsorted(places[start] + BATCH_BYTES, side="right")) - 1
+                stop = max(start + 1, fits)
                 yield batch.slice(start, stop - start)
                 start = stop
 

@@ -10,6 +10,7 @@ cuts at the same places.
 from __future__ import annotations
 
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -53,12 +54,23 @@ ASSIGNED = (*range(0xD800), *range(0xE000, 0x40000), *range(0xE0000, 0xE1000))
 """Code points outside of these have no letters, digits or spaces."""
 
 
+TABLE = Path(__file__).with_name("character_classes.npy")
+"""Runs of code points of one class: rows of (first code point, class), uint32. `write_table` makes it."""
+
+
 @cache
 def character_classes() -> np.ndarray:
-    """Class of each code point, uint8 [0x110000]: `enum Class` of split.h.
+    """Class of each code point, uint8 [0x110000]: `enum Class` of split.h."""
+    import numpy as np
 
-    The classes are asked of the regular-expression engine that will run the expressions above, so that
-    both know the same version of Unicode.
+    starts, classes = np.load(TABLE, allow_pickle=False).T
+    return np.repeat(classes.astype(np.uint8), np.diff(starts, append=0x110000))
+
+
+def engine_classes() -> np.ndarray:
+    """The same, asked of the regular-expression engine of HF tokenizers, which takes a while.
+
+    Engine and table must know the same version of Unicode; a test compares them.
     """
     import numpy as np
     from tokenizers import Regex
@@ -75,3 +87,16 @@ def character_classes() -> np.ndarray:
     table[ord(" ")] = SPACE
     table[[ord("\r"), ord("\n")]] = NEWLINE
     return table
+
+
+def write_table() -> None:
+    """Write TABLE anew, for another version of HF tokenizers: python -m onnuri.tokenizer.presplit."""
+    import numpy as np
+
+    classes = engine_classes()
+    starts = np.flatnonzero(np.diff(classes, prepend=255))
+    np.save(TABLE, np.stack([starts, classes[starts]], axis=1).astype(np.uint32))
+
+
+if __name__ == "__main__":
+    write_table()

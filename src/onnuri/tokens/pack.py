@@ -156,7 +156,7 @@ def _encode(encoder: Any, batch: Any, separator: int, dtype: np.dtype) -> Encode
     names = []
     for field, column in (("source", batch["source"]), ("lang", batch["lang"])):
         encoded = column.dictionary_encode()
-        rows[field] = encoded.indices.to_numpy()
+        rows[field] = encoded.indices.to_pylist()
         names.append(encoded.dictionary.to_pylist())
     return Encoded(ids.astype(dtype), rows, *names)
 
