@@ -76,7 +76,7 @@ def test_every_string_comes_back(
     assert b"".join(pieces[algorithm][i] for i in ids) == text.encode()
 
 
-@pytest.mark.parametrize("algorithm", BYTE_LEVEL)
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
 @settings(max_examples=1000, deadline=None)
 @example(text="함수 " * 300)
 @example(text="ㅋ" * 1000 + "a" * 1000 + "-" * 1000)

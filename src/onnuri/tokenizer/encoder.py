@@ -10,13 +10,17 @@ import itertools
 import json
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from onnuri.tokenizer.huggingface import byte_of_character, load_tokenizer, spell_bytes
-from onnuri.tokenizer.native import Encoder, Merges
+from onnuri.tokenizer.native import Encoder, Merges, Unigram
 from onnuri.tokenizer.presplit import PHRASES, WORDS
+from onnuri.tokenizer.unigram import BYTE_SCORE
+
+UNKNOWN_PENALTY = 10.0
+"""What HF tokenizers takes off the lowest score for a character that no piece spells."""
 
 
 class DocumentEncoder(Protocol):
@@ -82,29 +86,20 @@ class _HuggingFaceEncoder:
         return ids, np.cumsum([len(row) for row in rows], dtype=np.int64)
 
 
-def _compile(content: dict[str, Any]) -> tuple[Merges, np.ndarray, bool, dict[bytes, int]] | None:
+class Compiled(NamedTuple):
+    """What our compiled encoder needs."""
+
+    model: Merges | Unigram
+    byte_ids: np.ndarray
+    phrases: bool
+    placeholders: dict[bytes, int]
+
+
+def _compile(content: dict[str, Any]) -> Compiled | None:
     """What the compiled encoder needs, or None for a file that it cannot run exactly."""
-    model, steps = content["model"], (content.get("pre_tokenizer") or {}).get("pretokenizers", [])
-    options = {"dropout": None, "unk_token": None, "ignore_merges": False, "fuse_unk": False}
-    options |= {"continuing_subword_prefix": None, "end_of_word_suffix": None, "byte_fallback": False}
-    if model.get("type") != "BPE" or any(
-        model.get(name) not in (value, "") for name, value in options.items()
-    ):
+    model, splitter = content["model"], content.get("pre_tokenizer") or {}
+    if content.get("normalizer") or content.get("truncation"):
         return None
-    if content.get("normalizer") or len(steps) != 2 or content.get("truncation"):
-        return None
-    pattern = steps[0].get("pattern", {}).get("Regex")
-    expected = [
-        {"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": False},
-        {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False},
-    ]
-    if steps != expected or pattern not in (WORDS, PHRASES):
-        return None
-    vocab = model["vocab"]
-    byte_ids = np.array([vocab[character] for character in _characters()], dtype=np.uint32)
-    merges = model["merges"]
-    rows = np.array([(vocab[left], vocab[right], vocab[left + right]) for left, right in merges])
-    joined = spell_bytes([left + right for left, right in merges])
     placeholders = {}
     for token in content.get("added_tokens", []):
         if token["special"]:
@@ -117,7 +112,44 @@ def _compile(content: dict[str, Any]) -> tuple[Merges, np.ndarray, bool, dict[by
         ):
             return None
         placeholders[token["content"].encode()] = token["id"]
-    return Merges(rows.reshape(-1, 3), joined), byte_ids, pattern == PHRASES, placeholders
+    if model.get("type") == "Unigram":
+        if splitter != _split(WORDS) or not model.get("byte_fallback"):
+            return None
+        return Compiled(*_compile_unigram(model["vocab"]), phrases=False, placeholders=placeholders)
+    options = {"dropout": None, "unk_token": None, "ignore_merges": False, "fuse_unk": False}
+    options |= {"continuing_subword_prefix": None, "end_of_word_suffix": None, "byte_fallback": False}
+    if model.get("type") != "BPE" or any(
+        model.get(name) not in (value, "") for name, value in options.items()
+    ):
+        return None
+    byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}
+    for pattern in (WORDS, PHRASES):
+        if splitter == {"type": "Sequence", "pretokenizers": [_split(pattern), byte_level]}:
+            return Compiled(*_compile_merges(model), pattern == PHRASES, placeholders)
+    return None
+
+
+def _split(pattern: str) -> dict[str, Any]:
+    return {"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": False}
+
+
+def _compile_merges(model: dict[str, Any]) -> tuple[Merges, np.ndarray]:
+    vocab, merges = model["vocab"], model["merges"]
+    byte_ids = np.array([vocab[character] for character in _characters()], dtype=np.uint32)
+    rows = np.array([(vocab[left], vocab[right], vocab[left + right]) for left, right in merges])
+    joined = spell_bytes([left + right for left, right in merges])
+    return Merges(rows.reshape(-1, 3), joined), byte_ids
+
+
+def _compile_unigram(vocab: list[tuple[str, float]]) -> tuple[Unigram, np.ndarray]:
+    """Byte tokens and special tokens score so low that no text is ever read as one of them."""
+    number = {name: number for number, (name, _) in enumerate(vocab)}
+    byte_ids = np.array([number[f"<0x{byte:02X}>"] for byte in range(256)], dtype=np.uint32)
+    learned = [(name, n, score) for n, (name, score) in enumerate(vocab) if score > BYTE_SCORE]
+    names, ids, scores = zip(*learned, strict=True)
+    unknown_score = min(score for _, score in vocab) - UNKNOWN_PENALTY
+    pieces = [name.encode() for name in names]
+    return Unigram(pieces, np.array(ids), np.array(scores), unknown_score), byte_ids
 
 
 def _characters() -> list[str]:

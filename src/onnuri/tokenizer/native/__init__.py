@@ -1,6 +1,7 @@
 """Compiled code for counting, merging and encoding (C++17, called through ctypes; no lock is held).
 
-`split.h` cuts text, `counter.h` counts pieces, `trainer.h` learns merges, `encoder.h` applies them.
+`split.h` cuts text, `counter.h` counts pieces, `trainer.h` learns merges, `encoder.h` applies
+them, `unigram.h` is the other model.
 Text goes in as UTF-8 bytes with offsets, as Arrow holds it: no Python object is made per document or word.
 """
 
@@ -41,7 +42,9 @@ FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "merges_new": (POINTER, [POINTER, POINTER, INT64, INT64]),
     "first_phrase": (INT64, [POINTER, POINTER, POINTER, INT64, INT64]),
     "merges_free": (None, [POINTER]),
-    "encoder_new": (POINTER, [POINTER, POINTER, INT64, INT64, POINTER, TEXT, POINTER]),
+    "unigram_new": (POINTER, [POINTER] * 4 + [INT64, ctypes.c_double]),
+    "unigram_free": (None, [POINTER]),
+    "encoder_new": (POINTER, [POINTER, POINTER, POINTER, INT64, INT64, POINTER, TEXT, POINTER]),
     "encoder_free": (None, [POINTER]),
     "encoder_encode": (INT64, [POINTER, POINTER, POINTER, INT64, INT64, POINTER, POINTER]),
 }
@@ -226,12 +229,38 @@ class Merges(_Handle):
         super().__init__("merges", _place(rows), _place(ranks), len(rows), within_words)
 
 
+class Unigram(_Handle):
+    """A unigram model, shared by the encoders of all threads.
+
+    Args:
+        pieces: the bytes of each piece.
+        ids: uint32 [pieces].
+        scores: log-probabilities, float64 [pieces].
+        unknown_score: of a character that no piece spells; it becomes bytes.
+    """
+
+    def __init__(
+        self, pieces: Sequence[bytes], ids: np.ndarray, scores: np.ndarray, unknown_score: float
+    ) -> None:
+        text, offsets = lay_out(pieces)
+        ids, scores = ids.astype(np.uint32), scores.astype(np.float64)
+        super().__init__(
+            "unigram",
+            _place(text),
+            _place(offsets),
+            _place(ids),
+            _place(scores),
+            len(pieces),
+            unknown_score,
+        )
+
+
 class Encoder(_Handle):
     """One thread's encoder: bytes of documents to token ids."""
 
     def __init__(
         self,
-        merges: Merges,
+        model: Merges | Unigram,
         byte_ids: np.ndarray,
         mark_prefix: bool,
         phrases: bool,
@@ -239,11 +268,12 @@ class Encoder(_Handle):
     ) -> None:
         byte_ids = np.ascontiguousarray(byte_ids, dtype=np.uint32)
         classes = character_classes()
-        self._pointed_to = merges, classes  # kept alive as long as the encoder
+        self._pointed_to = model, classes  # kept alive as long as the encoder
         ids = np.array([*placeholders.values(), 0], dtype=np.uint32)
         super().__init__(
             "encoder",
-            merges.pointer,
+            model.pointer if isinstance(model, Merges) else None,
+            model.pointer if isinstance(model, Unigram) else None,
             _place(classes),
             mark_prefix,
             phrases,

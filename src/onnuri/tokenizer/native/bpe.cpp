@@ -108,9 +108,14 @@ Merges* merges_new(const int32_t* rows, const uint32_t* ranks, int64_t count, in
   return new Merges(rows, ranks, count, within_words);
 }
 void merges_free(Merges* merges) { delete merges; }
-Encoder* encoder_new(const Merges* merges, const uint8_t* classes, int64_t mark_prefix, int64_t phrases,
+Unigram* unigram_new(const uint8_t* text, const int64_t* offsets, const uint32_t* ids, const double* scores, int64_t count,
+                     double unknown_score) {
+  return new Unigram(text, offsets, ids, scores, count, unknown_score);
+}
+void unigram_free(Unigram* unigram) { delete unigram; }
+Encoder* encoder_new(const Merges* merges, const Unigram* unigram, const uint8_t* classes, int64_t mark_prefix, int64_t phrases,
                      const uint32_t* byte_ids, const char* placeholders, const uint32_t* placeholder_ids) {
-  return new Encoder(*merges, classes, mark_prefix, phrases, byte_ids, Placeholders(placeholders, placeholder_ids));
+  return new Encoder(merges, unigram, classes, mark_prefix, phrases, byte_ids, Placeholders(placeholders, placeholder_ids));
 }
 void encoder_free(Encoder* encoder) { delete encoder; }
 // ids: room for one per byte and document, and a few more. Returns how many ids were written; `ends` has the

@@ -11,6 +11,7 @@
 
 #include "counter.h"
 #include "split.h"
+#include "unigram.h"
 
 namespace onnuri {
 
@@ -55,12 +56,14 @@ class Merges {
 // One thread's encoder.
 class Encoder {
  public:
-  Encoder(const Merges& merges, const uint8_t* classes, bool mark_prefix, bool phrases, const uint32_t* byte_ids,
-          Placeholders placeholders)
+  // One of merges and unigram is null.
+  Encoder(const Merges* merges, const Unigram* unigram, const uint8_t* classes, bool mark_prefix, bool phrases,
+          const uint32_t* byte_ids, Placeholders placeholders)
       : merges_(merges),
+        unigram_(unigram),
         splitter_(classes, mark_prefix),
         phrases_(phrases),
-        word_limit_(phrases ? merges.within_words() : kNone),
+        word_limit_(phrases ? merges->within_words() : kNone),
         placeholders_(std::move(placeholders)),
         cache_(kCacheSize) {
     std::memcpy(byte_ids_, byte_ids, sizeof(byte_ids_));
@@ -119,6 +122,7 @@ class Encoder {
   }
 
   uint32_t* bytes(const uint8_t* p, size_t size, uint32_t* out) {
+    if (unigram_) return unigram_->encode(p, size, byte_ids_, paths_, out);
     for (size_t i = 0; i < size; ++i) out[i] = byte_ids_[p[i]];
     return reduce(out, size, word_limit_);
   }
@@ -130,7 +134,7 @@ class Encoder {
 
   uint32_t* reduce_short(uint32_t* ids, size_t count, uint32_t limit) {
     Merged pairs[kShort];
-    for (size_t i = 0; i + 1 < count; ++i) pairs[i] = merges_.find(ids[i], ids[i + 1]);
+    for (size_t i = 0; i + 1 < count; ++i) pairs[i] = merges_->find(ids[i], ids[i + 1]);
     while (count > 1) {
       size_t best = 0;
       for (size_t i = 1; i + 1 < count; ++i) best = pairs[i].rank < pairs[best].rank ? i : best;
@@ -139,8 +143,8 @@ class Encoder {
       std::memmove(ids + best + 1, ids + best + 2, (count - best - 2) * sizeof(*ids));
       if (best + 2 < count) std::memmove(pairs + best, pairs + best + 1, (count - best - 2) * sizeof(*pairs));
       --count;
-      if (best > 0) pairs[best - 1] = merges_.find(ids[best - 1], ids[best]);
-      if (best + 1 < count) pairs[best] = merges_.find(ids[best], ids[best + 1]);
+      if (best > 0) pairs[best - 1] = merges_->find(ids[best - 1], ids[best]);
+      if (best + 1 < count) pairs[best] = merges_->find(ids[best], ids[best + 1]);
     }
     return ids + count;
   }
@@ -162,7 +166,7 @@ class Encoder {
     const auto offer = [&](int32_t i) {
       const int32_t next = links_[i].after;
       if (next < 0) return;
-      const Merged merged = merges_.find(ids[i], ids[next]);
+      const Merged merged = merges_->find(ids[i], ids[next]);
       if (merged.rank < limit) open.push({merged.rank, static_cast<uint32_t>(i), ids[i], ids[next]});
     };
     for (int32_t i = 0; i < n; ++i) links_[i] = {i - 1, i + 1 < n ? i + 1 : -1};
@@ -172,7 +176,7 @@ class Encoder {
       open.pop();
       const int32_t place = static_cast<int32_t>(pair.place), next = links_[place].after;
       if (ids[place] != pair.left || next < 0 || ids[next] != pair.right) continue;
-      ids[place] = merges_.find(pair.left, pair.right).token;
+      ids[place] = merges_->find(pair.left, pair.right).token;
       ids[next] = kNone;
       links_[place].after = links_[next].after;
       if (links_[place].after >= 0) links_[links_[place].after].before = place;
@@ -184,7 +188,8 @@ class Encoder {
     return out;
   }
 
-  const Merges& merges_;
+  const Merges* const merges_;
+  const Unigram* const unigram_;
   const Splitter splitter_;
   const bool phrases_;
   const uint32_t word_limit_;
@@ -192,6 +197,7 @@ class Encoder {
   uint32_t byte_ids_[256];
   std::vector<Cached> cache_;
   std::vector<Link> links_;
+  std::vector<Unigram::Path> paths_;
 };
 
 }  // namespace onnuri
