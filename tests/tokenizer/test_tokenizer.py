@@ -326,7 +326,7 @@ def test_mistakes(tmp_path: Path) -> None:
         TokenizerConfig(input="x", output="y", algorithm="bp")
     with pytest.raises(UserError, match="superword_start"):
         TokenizerConfig(input="x", output="y", superword_start=0)
-    with pytest.raises(UserError, match="must not be negative"):
+    with pytest.raises(UserError, match="that is not negative"):
         TokenizerConfig(input="x", output="y", language_shares={"ko": -1})
     with pytest.raises(UserError, match="does not exist"):
         load_tokenizer("/no/such/folder")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from onnuri.errors import UserError, check_choice
+from onnuri.tokenizer.mixture import check_mixture
 from onnuri.tokenizer.special import SPECIAL_TOKENS
 
 ALGORITHMS = ("bpe", "superword", "morpheme", "morpheme_superword", "unigram")
@@ -57,12 +58,7 @@ class TokenizerConfig:
             raise UserError(f"superword_start={self.superword_start} must be above 0 and at most 1")
         if self.max_token_bytes < 4:
             raise UserError(f"max_token_bytes={self.max_token_bytes} must be at least 4: one character")
-        if not 0 <= self.source_power <= 1:
-            raise UserError(f"source_power={self.source_power} must be from 0 to 1")
-        for option in ("source_weights", "language_shares"):
-            for name, value in getattr(self, option).items():
-                if not value >= 0:
-                    raise UserError(f"{option}: {name}={value} must not be negative")
+        check_mixture(self.source_power, self.source_weights, self.language_shares)
         if not self.memory_gb >= 0.001:
             raise UserError(f"memory_gb={self.memory_gb} must be at least 0.001")
         if self.workers < 0:

@@ -30,7 +30,7 @@ from onnuri.errors import UserError
 from onnuri.tokenizer.counting import batch_weights, corpus_sizes, each_part, select, usable_cores
 from onnuri.tokenizer.fertility import corpus_fertility
 from onnuri.tokenizer.huggingface import TOKENIZER_FILES, byte_of_character, load_tokenizer, spell_bytes
-from onnuri.tokenizer.mixture import UNIT, Kind, document_weights
+from onnuri.tokenizer.mixture import UNIT, Kind, check_mixture, document_weights
 from onnuri.tokenizer.native import Counter, Words
 
 NOT_SETTINGS = ("input", "tokenizer", "output", "model", "workers")
@@ -82,12 +82,7 @@ class ExtendConfig:
         ):
             if getattr(self, option) < least:
                 raise UserError(f"{option}={getattr(self, option)} must be at least {least}")
-        if not 0 <= self.source_power <= 1:
-            raise UserError(f"source_power={self.source_power} must be from 0 to 1")
-        for option in ("source_weights", "language_shares"):
-            for name, value in getattr(self, option).items():
-                if not value >= 0:
-                    raise UserError(f"{option}: {name}={value} must not be negative")
+        check_mixture(self.source_power, self.source_weights, self.language_shares)
         output = Path(self.output).resolve()
         for option in ("tokenizer", "model"):
             folder = Path(getattr(self, option)).resolve()

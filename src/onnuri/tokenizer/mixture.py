@@ -12,6 +12,18 @@ Kind = tuple[str, str]
 """(source, language) of a document."""
 
 
+def check_mixture(
+    source_power: float, source_weights: Mapping[str, float], language_shares: Mapping[str, float]
+) -> None:
+    """Raise UserError for an option that makes no sense whatever the corpus."""
+    if not 0 <= source_power <= 1:
+        raise UserError(f"source_power={source_power} must be from 0 to 1")
+    for option, table in (("source_weights", source_weights), ("language_shares", language_shares)):
+        for name, value in table.items():
+            if not 0 <= value < float("inf"):
+                raise UserError(f"{option}: {name}={value} must be a number that is not negative")
+
+
 def document_weights(
     sizes: Mapping[Kind, int],
     source_power: float,
