@@ -5,6 +5,9 @@
 Started again on the same run_dir it resumes from the newest whole checkpoint. SIGTERM saves and stops.
 """
 
+import os
+import sys
+
 from onnuri.config import CONFIG_ROOT, run_door
 from onnuri.train.config import PretrainConfig
 
@@ -22,7 +25,10 @@ def main(config: PretrainConfig) -> int:
         return 0
     from onnuri.train.loop import train
 
-    return train(plan)
+    status = train(plan)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)  # all is closed; on a busy machine threads of gloo sometimes abort an orderly exit
 
 
 if __name__ == "__main__":

@@ -40,8 +40,8 @@ class TokenizerConfig:
     """Shares of the bytes that languages get among each other; others stay as they are. A Korean
     character takes 2.3 bytes on average, so 0.65 to 0.35 is 45 % of the characters for Korean."""
     memory_gb: float = 4.0
-    """Memory for counting, about. What outgrows it goes to disk; beyond that rare words are left out and
-    phrases are sampled."""
+    """Memory for training, about. Word counts that outgrow an eighth of it go to disk; where even the
+    distinct words do not fit, the rarest are left out, and phrases are sampled."""
     workers: int = 0
     """Threads; 0: one for each processor that this process may use. The result is the same for any."""
 

@@ -1,8 +1,8 @@
 """Counting the words and phrases of a corpus, on all cores and in bounded memory.
 
-Every worker thread has counters of its own, in compiled code that holds no lock; sums do not depend on
-who counted what. Word counts that outgrow the memory go to disk in parts, by hash, and each part is added
-up alone. Phrases that outgrow it are sampled by hash.
+Every worker thread has counters of its own, in compiled code that holds no lock, and now and then adds
+them to those that all share; sums do not depend on who counted what. Word counts that outgrow the memory
+go to disk in parts, by hash, and each part is added up alone. Phrases that outgrow it are sampled by hash.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from onnuri.corpus.documents import Part, corpus_parts, read_part, text_bytes
 from onnuri.tokenizer.mixture import Kind
 from onnuri.tokenizer.native import Counter, Words
 
-SPILL_PARTS = 16
+PARTS = 16
+"""By hash, of the counts that workers share."""
 BYTES_PER_PIECE = 40
 """Memory that a counter takes for a piece, beside its text."""
 Result = TypeVar("Result")
@@ -118,39 +119,96 @@ def count_corpus(
 ) -> tuple[Words, Words | None, int]:
     """Words of the training documents, their phrases if `phrases`, and one in how many of those is kept.
 
-    Memory for both stays within about `memory_bytes`. Where all distinct words do not fit into a quarter of
-    that, the rarest are left out.
+    Training takes `memory_bytes` in all, about. Where the distinct words do not fit into an eighth of that,
+    the rarest are left out; where the phrases do not, a sample of them is taken.
     """
-    share = memory_bytes // 4
-    with _Spill() as spill:
+    share = memory_bytes // 8
+    with SharedCounter(share) as words, SharedCounter(share, sample=True) as spans:
 
-        def count(batches: Iterator[Any]) -> tuple[Counter, Counter | None]:
-            words, spans = Counter(), Counter(share) if phrases else None
+        def count(batches: Iterator[Any]) -> None:
+            own = [(words, Counter(), False), (spans, Counter(), True)][: 1 + phrases]
             for batch in batches:
                 text, offsets = text_bytes(batch["text"])
                 documents = batch_weights(batch, weights)
-                words.add_text(text, offsets, documents, mark_prefix, phrases=False)
-                if spans is not None:
-                    spans.add_text(text, offsets, documents, mark_prefix=False, phrases=True)
-                if words.num_bytes + BYTES_PER_PIECE * len(words) > share // workers:
-                    spill.put(words)
-                    words = Counter()
-            return words, spans
+                for number, (shared, counter, by_phrase) in enumerate(own):
+                    counter.add_text(text, offsets, documents, mark_prefix, by_phrase)
+                    if memory_of(counter) > share // (2 * workers):
+                        shared.put(counter)
+                        own[number] = shared, Counter(), by_phrase
+            for shared, counter, _ in own:
+                shared.put(counter)
 
         parts = corpus_parts(folder, "train")
-        counted = each_part(parts, ("text", "source", "lang"), count, workers, "counting")
-        merged, _ = counted[0]
-        spans = counted[0][1]
-        for words, others in counted[1:]:
-            merged.merge(words)
-            if spans is not None and others is not None:
-                spans.merge(others)
-        del counted
-        total = spill.sum_up(merged, share) if spill.used else merged.words()
-    kept = fit(total, share)
-    if spans is None:
-        return kept, None, 1
-    return kept, spans.words(), spans.sampled
+        each_part(parts, ("text", "source", "lang"), count, workers, "counting")
+        kept, _ = words.sum_up()
+        return (kept, *spans.sum_up()) if phrases else (kept, None, 1)
+
+
+def memory_of(counter: Counter) -> int:
+    """Bytes that the pieces of a counter take, about."""
+    return counter.num_bytes + BYTES_PER_PIECE * len(counter)
+
+
+class SharedCounter:
+    """The counts of all workers, in parts by hash, within about `most_bytes` of memory.
+
+    What outgrows that goes to disk, or is sampled if `sample`. Either way the result depends on what was
+    put in alone, not on order or portions. Use it in a `with` block.
+    """
+
+    def __init__(self, most_bytes: int, sample: bool = False) -> None:
+        self.most_bytes, self.sample = most_bytes, sample
+        self._parts = [self._new() for _ in range(PARTS)]
+        self._locks = [threading.Lock() for _ in range(PARTS)]
+        self._spilled = [0] * PARTS
+
+    def __enter__(self) -> SharedCounter:
+        self._folder = tempfile.TemporaryDirectory(prefix="onnuri-words-")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._folder.cleanup()
+
+    def put(self, counter: Counter) -> None:
+        """Add all that a counter holds; from any thread."""
+        for part in range(PARTS):
+            words = counter.words(part, PARTS)
+            with self._locks[part]:
+                self._parts[part].add(words)
+                if not self.sample and memory_of(self._parts[part]) > self.most_bytes // PARTS:
+                    self._spill(part)
+
+    def sum_up(self) -> tuple[Words, int]:
+        """All pieces with their counts, and one in how many was kept. Leaves nothing behind."""
+        if self.sample:
+            total = Counter(self.most_bytes)
+            while self._parts:
+                total.merge(self._parts.pop())
+            return total.words(), total.sampled
+        words = None
+        for part in range(PARTS):
+            counter, self._parts[part] = self._parts[part], self._new()
+            for number in range(self._spilled[part]):
+                with self._file(part, number).open("rb") as stream:
+                    text, offsets, counts = (np.load(stream, allow_pickle=False) for _ in range(3))
+                counter.add((text, offsets, counts))
+            words = counter.words() if words is None else join([words, counter.words()])
+            words = fit(words, self.most_bytes)
+        assert words is not None
+        return words, 1
+
+    def _new(self) -> Counter:
+        return Counter(self.most_bytes // PARTS if self.sample else 0)
+
+    def _spill(self, part: int) -> None:
+        with self._file(part, self._spilled[part]).open("wb") as stream:
+            for array in self._parts[part].words():
+                np.save(stream, array)
+        self._spilled[part] += 1
+        self._parts[part] = self._new()
+
+    def _file(self, part: int, number: int) -> Path:
+        return Path(self._folder.name) / f"{part}-{number}.npy"
 
 
 def fit(words: Words, most_bytes: int) -> Words:
@@ -181,48 +239,3 @@ def join(words: Sequence[Words]) -> Words:
         np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64),
         np.concatenate([counts for _, _, counts in words]),
     )
-
-
-class _Spill:
-    """Word counts on disk, in parts by hash."""
-
-    def __init__(self) -> None:
-        self.used = 0
-        self._lock = threading.Lock()
-
-    def __enter__(self) -> _Spill:
-        self._folder = tempfile.TemporaryDirectory(prefix="onnuri-words-")
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._folder.cleanup()
-
-    def put(self, counter: Counter) -> None:
-        """Write everything that a counter holds."""
-        with self._lock:
-            self.used += 1
-            number = self.used
-        for part in range(SPILL_PARTS):
-            text, offsets, counts = counter.words(part, SPILL_PARTS)
-            with self._file(part, number).open("wb") as stream:
-                for array in (text, offsets, counts):
-                    np.save(stream, array)
-
-    def sum_up(self, rest: Counter, most_bytes: int) -> Words:
-        """All counts added up. Rare words are left out as soon as it is sure that they will not fit."""
-        self.put(rest)
-        total: Words | None = None
-        for part in range(SPILL_PARTS):
-            counter = Counter()
-            for number in range(1, self.used + 1):
-                with self._file(part, number).open("rb") as stream:
-                    text, offsets, counts = (np.load(stream, allow_pickle=False) for _ in range(3))
-                    counter.add((text, offsets, counts))
-            words = counter.words()
-            total = words if total is None else join([total, words])
-            total = fit(total, most_bytes)
-        assert total is not None
-        return total
-
-    def _file(self, part: int, number: int) -> Path:
-        return Path(self._folder.name) / f"{part}-{number}.npy"
