@@ -193,7 +193,10 @@ def main() -> None:
                 for workers in (1, 2):
                     name = f"onnuri {algorithm}, {workers} core{'s' * (workers > 1)}"
                     words = [f"tokenizer={root / algorithm}", f"output={root / f'pack{number}{name}'}"]
-                    runs.setdefault(name, []).append(measure([*pack, *words, f"workers={workers}"]))
+                    # one core is one for every thread, those of the reader and the writer too
+                    bound = ["taskset", "-c", ",".join(map(str, range(workers)))]
+                    cost = measure([*bound, *pack, *words, f"workers={workers}"])
+                    runs.setdefault(name, []).append(cost)
             for peer in PACKERS:
                 if peer in options.skip:
                     continue
