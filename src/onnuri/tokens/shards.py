@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import bisect
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +25,8 @@ DOCUMENT = np.dtype(
     ]
 )
 """offset: first token; length: tokens with the separator; bytes: UTF-8 size; source, lang: table rows."""
+SYNC_BYTES = 32 << 20
+"""Written between two requests to put a shard on disk, so that little is left to wait for at the end."""
 
 
 def token_dtype(vocab_size: int) -> np.dtype:
@@ -100,6 +104,8 @@ class ShardWriter:
         self._tables: list[np.ndarray] = []
         self._offset = 0
         self._file: BinaryIO | None = None
+        self._unsynced = 0
+        self._syncing = ThreadPoolExecutor(1)
 
     def add(self, tokens: np.ndarray, documents: np.ndarray) -> None:
         """Append documents: their tokens, separators included, and a DOCUMENT row for each.
@@ -122,7 +128,13 @@ class ShardWriter:
             if self._file is None:
                 self._file = (self.folder / f"{self._name()}.tokens.npy").open("wb")
                 self._write_header(self._file)
-            self._file.write(tokens[start : ends[stop - 1]].astype(self.dtype, copy=False).data)
+            self._unsynced += self._file.write(
+                tokens[start : ends[stop - 1]].astype(self.dtype, copy=False).data
+            )
+            if self._unsynced > SYNC_BYTES:
+                self._file.flush()
+                self._syncing.submit(os.fdatasync, self._file.fileno())
+                self._unsynced = 0
             self._tables.append(rows)
             self._offset += int(ends[stop - 1]) - start
             done = stop
@@ -134,6 +146,8 @@ class ShardWriter:
         """Finish the shard that is being written, if there is one."""
         if self._file is None:
             return
+        self._syncing.shutdown()
+        self._syncing = ThreadPoolExecutor(1)
         self._file.seek(0)
         self._write_header(self._file)
         self._file.close()
