@@ -27,10 +27,10 @@ from typing import NamedTuple
 
 import psutil
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from onnuri import manifest
 from onnuri.corpus.documents import corpus_parts, read_part
+from onnuri.corpus.store import SteadyWriter
 from onnuri.tokenizer.huggingface import load_tokenizer
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -64,8 +64,8 @@ def cut_corpus(corpus: Path, folder: Path, megabytes: float, copies: int) -> flo
     with manifest.building(folder, "corpus") as partial:
         (partial / "documents").mkdir()
         for copy in range(copies):
-            path = partial / "documents" / f"train-{copy:05d}.parquet"
-            pq.write_table(rows, path, row_group_size=2000, compression="zstd")
+            with SteadyWriter(partial / "documents" / f"train-{copy:05d}.parquet", rows.schema) as file:
+                file.add(rows)
         for path in (corpus / "documents").glob("heldout-*.parquet"):
             os.link(path, partial / "documents" / path.name)
         manifest.seal(partial, "corpus", facts.settings, facts.inputs, facts.counts)

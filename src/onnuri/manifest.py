@@ -15,6 +15,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -76,10 +77,11 @@ def hash_file(path: Path) -> str:
 def list_files(folder: Path) -> dict[str, dict[str, Any]]:
     """Every file below `folder` but the manifest, with size and sha256."""
     paths = sorted(p for p in folder.rglob("*") if p.is_file() and p.name not in (FILE_NAME, UNFINISHED))
-    return {
-        path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": hash_file(path)}
-        for path in paths
-    }
+    with ThreadPoolExecutor() as pool:  # hashing holds no interpreter lock
+        return {
+            path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": digest}
+            for path, digest in zip(paths, pool.map(hash_file, paths), strict=True)
+        }
 
 
 def read(folder: str | Path, kind: str) -> Manifest:

@@ -32,12 +32,14 @@ def corpus_parts(folder: str | Path, split: str) -> list[Part]:
 def read_part(part: Part, columns: Sequence[str]) -> Iterator[Any]:
     """Arrow record batches of one part with `columns` (text among them).
 
-    One batch holds about BATCH_BYTES of text, so memory stays bounded even when documents are large.
+    One batch holds about BATCH_BYTES of text, so memory stays bounded even when documents are large. It is
+    read in the caller's thread: the workers that share the parts are the threads.
     """
     import pyarrow.parquet as pq
 
     with pq.ParquetFile(part.path) as file:
-        for batch in file.iter_batches(1024, row_groups=[part.row_group], columns=list(columns)):
+        groups, names = [part.row_group], list(columns)
+        for batch in file.iter_batches(1024, row_groups=groups, columns=names, use_threads=False):
             _, places = text_bytes(batch["text"])
             start = 0
             while start < batch.num_rows:

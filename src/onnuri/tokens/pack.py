@@ -174,13 +174,16 @@ def _count(
 
 
 def ordered_map(work: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[Result]:
-    """`work` of every item in worker threads, results in the order of the items, few of them waiting."""
+    """`work` of every item in worker threads, results in the order of the items.
+
+    Some wait, so that one large item leaves no worker idle.
+    """
     with ThreadPoolExecutor(workers) as pool:
         waiting: deque[Future[Result]] = deque()
         try:
             for item in items:
                 waiting.append(pool.submit(work, item))
-                if len(waiting) > workers:
+                if len(waiting) > 4 * workers:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
