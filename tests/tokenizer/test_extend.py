@@ -1,80 +1,39 @@
-"""Grown tokenizers and models: nothing old moves, Korean gets shorter, every reader takes the files."""
+"""Grown tokenizers: nothing old moves, Korean gets shorter, every reader takes the files."""
 
 from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
-import torch
 from hypothesis import example, given, settings
-from safetensors.torch import load_file
-from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from tokenizers import Tokenizer, models, normalizers
+from transformers import AutoTokenizer
 
 from onnuri import manifest
-from onnuri.corpus.documents import read_documents, text_bytes
+from onnuri.corpus.documents import text_bytes
 from onnuri.errors import UserError
-from onnuri.export.grow_embeddings import check_model, grow_rows
 from onnuri.tokenizer.encoder import TokenizerFile
 from onnuri.tokenizer.extend import ExtendConfig, cut_at_known
 from onnuri.tokenizer.huggingface import byte_of_character, token_bytes
-from tests.conftest import run_door, save_model, untrained_model
+from tests.conftest import run_door
+from tests.tokenizer.growing import (
+    NEW_TOKENS,
+    Sample,
+    error,
+    extend,
+    load,
+    new_tokens,
+    open_tokenizer,
+    texts_of,
+)
 from tests.tokenizer.texts import MIXED
 
-Sample = Callable[[str], str]
-NEW_TOKENS = 1500
 KINDS = ("plain", "ignore_merges", "ours")
-GPT_4 = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*"
-    r"|\s*[\r\n]+|\s+(?!\S)|\s+"
-)
-UNREACHED = "ê°ľë°ľ"
-"""개발 in the letters of byte-level vocabularies: a token that merges do not reach, as Llama 3 has some."""
-CONFIG = {
-    "tokenizer_class": "PreTrainedTokenizerFast",
-    "eos_token": "<|end|>",
-    "chat_template": "{{ messages[0].content }}<|end|>",
-}
-
-
-def texts_of(corpus: str, split: str, language: str) -> list[str]:
-    rows = [
-        pair
-        for batch in read_documents(corpus, split, ["text", "lang"])
-        for pair in zip(batch["text"], batch["lang"], strict=True)
-    ]
-    return [text for text, name in rows if name == language]
-
-
-def open_tokenizer(texts: list[str], folder: Path, ignore_merges: bool) -> None:
-    """What an open model comes with: its added tokens stand behind the vocabulary, not in it."""
-    tokenizer = Tokenizer(models.BPE(ignore_merges=ignore_merges))
-    split = pre_tokenizers.Split(Regex(GPT_4), behavior="isolated")
-    byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([split, byte_level])
-    tokenizer.decoder = decoders.ByteLevel()
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(vocab_size=800, initial_alphabet=alphabet, show_progress=False)
-    tokenizer.train_from_iterator(texts, trainer)
-    if ignore_merges:
-        content = json.loads(tokenizer.to_str())
-        content["model"]["vocab"][UNREACHED] = 800
-        tokenizer = Tokenizer.from_str(json.dumps(content))
-    tokenizer.add_special_tokens(["<|end|>", "IS"])  # the second stands in words of the sample, too
-    tokenizer.add_tokens(["<think>", "감사"])
-    folder.mkdir()
-    content = json.loads(tokenizer.to_str())
-    if not ignore_merges:  # as older files have it
-        content["model"]["merges"] = [" ".join(pair) for pair in content["model"]["merges"]]
-    (folder / "tokenizer.json").write_text(json.dumps(content))
-    (folder / "tokenizer_config.json").write_text(json.dumps(CONFIG))
-    (folder / "merges.txt").write_text("outdated")
 
 
 @pytest.fixture(scope="module")
@@ -97,25 +56,11 @@ def grown(
     return {name: root / name for name in KINDS}
 
 
-def extend(sample: Sample, tokenizer: Path, output: Path, *words: str) -> None:
-    inputs = [f"input={sample('corpus')}", f"tokenizer={tokenizer}", f"output={output}"]
-    run_door("tokenizer", "extend", *inputs, f"new_tokens={NEW_TOKENS}", *words)
-
-
 @pytest.fixture(scope="module")
 def pairs(old: dict[str, Path], grown: dict[str, Path]) -> dict[str, tuple[Tokenizer, Tokenizer]]:
     return {
         name: (load(old[name] / "tokenizer.json"), load(grown[name] / "tokenizer.json")) for name in KINDS
     }
-
-
-def load(path: Path) -> Tokenizer:
-    return Tokenizer.from_file(str(path))
-
-
-def new_tokens(folder: Path) -> dict[int, list[int]]:
-    content = json.loads((folder / "new_tokens.json").read_text())
-    return {int(number): ids for number, ids in content.items()}
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -252,111 +197,6 @@ def test_pieces_are_cut_where_old_tokens_are_spelled() -> None:
     assert cut.tolist() == [0, 2, 4, 7]
 
 
-@pytest.mark.parametrize(
-    ("tied", "padding", "max_shard_size", "dtype"),
-    [
-        (True, 0, "1GB", torch.float32),
-        (False, 100, "40KB", torch.bfloat16),
-        (False, 0, "1GB", torch.float32),
-        (True, NEW_TOKENS + 9, "40KB", torch.float32),
-    ],
-)
-def test_grown_model(
-    sample: Sample,
-    old: dict[str, Path],
-    tmp_path: Path,
-    *,
-    tied: bool,
-    padding: int,
-    max_shard_size: str,
-    dtype: torch.dtype,
-) -> None:
-    num_old = load(old["plain"] / "tokenizer.json").get_vocab_size()
-    folder = tmp_path / "model"
-    model = untrained_model(num_old + padding, 64, tied).to(dtype)
-    save_model(model, str(old["plain"]), folder)
-    model.save_pretrained(folder, max_shard_size=max_shard_size)
-    if max_shard_size == "40KB":
-        (folder / "model.safetensors").unlink(missing_ok=True)
-    (folder / "LICENSE").write_text("free")
-    extend(sample, folder, tmp_path / "out", f"model={folder}")
-    result = tmp_path / "out" / "model"
-
-    rows = max(num_old + padding, num_old + NEW_TOKENS)
-    assert json.loads((result / "config.json").read_text())["vocab_size"] == rows
-    before, after = tensors(folder), tensors(result)
-    assert before.keys() == after.keys()
-    pieces = new_tokens(tmp_path / "out")
-    large = {"model.embed_tokens.weight"} | (set() if tied else {"lm_head.weight"})
-    for name, value in before.items():
-        if name not in large:
-            assert torch.equal(after[name], value)
-            continue
-        assert after[name].shape == (rows, 32)
-        assert after[name].dtype == dtype
-        assert torch.equal(after[name][:num_old], value[:num_old])
-        assert torch.equal(after[name][num_old + NEW_TOKENS :], value[num_old + NEW_TOKENS :])
-        for number, ids in pieces.items():
-            assert torch.equal(after[name][number], value[ids].float().mean(0).to(dtype))
-    if (folder / "model.safetensors.index.json").is_file():
-        indices = [json.loads((f / "model.safetensors.index.json").read_text()) for f in (folder, result)]
-        assert indices[0]["weight_map"] == indices[1]["weight_map"]
-        assert len(set(indices[1]["weight_map"].values())) > 1
-        assert indices[1]["metadata"]["total_size"] == sum(value.nbytes for value in after.values())
-    assert (result / "LICENSE").read_text() == "free"
-
-    model, loaded = (
-        AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32).eval() for path in (folder, result)
-    )
-    tokenizer = AutoTokenizer.from_pretrained(result)
-    ids = tokenizer("the of and", return_tensors="pt").input_ids
-    assert ids.max() < num_old
-    with torch.no_grad():
-        expected, got = model(ids).logits, loaded(ids).logits
-    assert got.shape[-1] == rows
-    torch.testing.assert_close(got[..., :num_old], expected[..., :num_old])
-    korean = tokenizer("연구개발비는", return_tensors="pt").input_ids
-    assert korean.max() >= num_old
-    assert loaded(korean).logits.isfinite().all()
-
-
-def tensors(folder: Path) -> dict[str, torch.Tensor]:
-    return {
-        name: value
-        for path in sorted(folder.glob("*.safetensors"))
-        for name, value in load_file(path).items()
-    }
-
-
-def test_rows_of_a_bias_and_of_a_padded_matrix() -> None:
-    assert grow_rows(torch.tensor([1.0, 3.0]), [[0, 1]], 2).tolist() == [1, 3, 2]
-    padded = torch.tensor([[1.0], [3.0], [7.0], [9.0]])
-    assert grow_rows(padded, [[0, 1]], 2).tolist() == [[1], [3], [2], [9]]
-
-
-def test_vocabulary_size_of_a_language_model_within_another(old: dict[str, Path], tmp_path: Path) -> None:
-    num_old = load(old["plain"] / "tokenizer.json").get_vocab_size()
-    save_model(untrained_model(num_old, 64), str(old["plain"]), tmp_path / "model")
-    path = tmp_path / "model" / "config.json"
-    content = json.loads(path.read_text())
-    path.write_text(json.dumps({"text_config": content}))
-    check_model(tmp_path / "model", num_old)
-    content["tie_word_embeddings"] = False
-    path.write_text(json.dumps({"text_config": content}))
-    with pytest.raises(UserError, match="no output head"):
-        check_model(tmp_path / "model", num_old)
-
-
-def error(sample: Sample, tokenizer: Path, tmp_path: Path, *words: str) -> str:
-    inputs = [f"input={sample('corpus')}", f"tokenizer={tokenizer}", f"output={tmp_path / 'out'}"]
-    result = run_door("tokenizer", "extend", *inputs, "new_tokens=10", *words, check=False)
-    assert result.returncode == 2, result.stdout + result.stderr
-    assert result.stderr.startswith("error: ")
-    assert result.stderr.count("\n") == 1
-    assert not (tmp_path / "out" / "manifest.json").exists()
-    return result.stderr
-
-
 def test_a_tokenizer_that_is_not_byte_level(sample: Sample, tmp_path: Path) -> None:
     characters = models.BPE({"a": 0, "b": 1, "ab": 2}, [("a", "b")])
     marked = models.BPE(
@@ -404,30 +244,3 @@ def test_a_corpus_without_text(sample: Sample, old: dict[str, Path], tmp_path: P
         manifest.seal(partial, "corpus", facts.settings, facts.inputs, facts.counts)
     words = [f"input={tmp_path / 'corpus'}"]
     assert "no training text" in error(sample, old["plain"], tmp_path, *words)
-
-
-def test_a_model_that_does_not_fit(sample: Sample, old: dict[str, Path], tmp_path: Path) -> None:
-    num_old = load(old["plain"] / "tokenizer.json").get_vocab_size()
-    folder = tmp_path / "model"
-    words = [f"model={folder}"]
-    assert "does not exist" in error(sample, old["plain"], tmp_path, *words)
-    folder.mkdir()
-    assert "no config.json" in error(sample, old["plain"], tmp_path, *words)
-    save_model(untrained_model(num_old - 1, 64), str(old["plain"]), folder)
-    assert "belongs to the model" in error(sample, old["plain"], tmp_path, *words)
-    content = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps(content | {"vocab_size": num_old}))
-    with pytest.raises(UserError, match="gives a vocab_size of"):
-        check_model(folder, num_old)
-    weights = (folder / "model.safetensors").read_bytes()
-    (folder / "model.safetensors").write_bytes(weights[:100])
-    assert "cannot be read" in error(sample, old["plain"], tmp_path, *words)
-    (folder / "model.safetensors").unlink()
-    (folder / "pytorch_model.bin").write_bytes(b"pickled")
-    assert "save it as safetensors" in error(sample, old["plain"], tmp_path, *words)
-    (folder / "model.safetensors.index.json").write_text('{"weight_map": {"a": "../b.safetensors"}}')
-    with pytest.raises(UserError, match="its own folder"):
-        check_model(folder, num_old)
-    (folder / "config.json").write_text("{")
-    with pytest.raises(UserError, match="is damaged"):
-        check_model(folder, num_old)
