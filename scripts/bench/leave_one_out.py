@@ -3,7 +3,7 @@
     python scripts/bench/leave_one_out.py --corpus CORPUS_DIR --heldout ko.jsonl --vocab-size 131072
 
 Tokens per character of the held-out documents of a source (JSON lines with `text` and `source`), under
-tokenizers trained on everything else, and under those trained on everything.
+tokenizers trained on everything else.
 """
 
 from __future__ import annotations
@@ -47,9 +47,9 @@ def main() -> None:
     options = parser.parse_args()
     texts: dict[str, list[str]] = defaultdict(list)
     for path in options.heldout:
-        for line in path.read_text(encoding="utf-8").splitlines():
-            row = json.loads(line)
-            texts[row["source"]].append(row["text"])
+        with path.open(encoding="utf-8") as lines:
+            for row in map(json.loads, lines):
+                texts[row["source"]].append(row["text"])
     known = manifest.read(options.corpus, "corpus").counts["sources"]
     sources = options.sources or sorted(name for name in texts if name in known)
     first = options.algorithms[0]
@@ -61,7 +61,7 @@ def main() -> None:
             values = {}
             for algorithm in options.algorithms:
                 words = [f"algorithm={algorithm}", f"vocab_size={options.vocab_size}"]
-                words.append(f"source_weights={{{source}:0}}")
+                words.append(f"source_weights={{'{source}':0}}")
                 folder = train(options.corpus, Path(scratch) / f"{source}-{algorithm}", words)
                 values[algorithm] = fertility(folder, texts[source])
                 totals[algorithm] += values[algorithm] * characters

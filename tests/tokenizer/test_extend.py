@@ -15,11 +15,12 @@ from tokenizers import Tokenizer, models, normalizers
 from transformers import AutoTokenizer
 
 from onnuri import manifest
-from onnuri.corpus.documents import text_bytes
+from onnuri.corpus.documents import read_documents, text_bytes
 from onnuri.errors import UserError
 from onnuri.tokenizer.encoder import TokenizerFile
 from onnuri.tokenizer.extend import ExtendConfig, cut_at_known
-from onnuri.tokenizer.huggingface import byte_of_character, token_bytes
+from onnuri.tokenizer.huggingface import byte_of_character, load_tokenizer, token_bytes
+from onnuri.tokens.shards import TokenShards
 from tests.conftest import run_door
 from tests.tokenizer.growing import (
     NEW_TOKENS,
@@ -173,6 +174,23 @@ def test_auto_tokenizer(old: dict[str, Path], grown: dict[str, Path], kind: str)
     assert not (grown[kind] / "merges.txt").exists()
 
 
+def test_a_grown_tokenizer_packs_with_its_own_separator(
+    sample: Sample, grown: dict[str, Path], tmp_path: Path
+) -> None:
+    words = [f"input={sample('corpus')}", f"tokenizer={grown['plain']}", f"output={tmp_path / 'tokens'}"]
+    run_door("pack", *words)
+    tokenizer, counts = load_tokenizer(grown["plain"]), manifest.read(tmp_path / "tokens", "tokens").counts
+    assert counts["separator"] == tokenizer.token_to_id("<|end|>")
+    shards = TokenShards.open(tmp_path / "tokens", "heldout")
+    rows = {row["id"].decode(): row for row in shards.documents}
+    for batch in read_documents(sample("corpus"), "heldout", ["id", "text"]):
+        for identity, text in zip(batch["id"], batch["text"], strict=True):
+            row = rows.pop(identity)
+            found = shards.read(int(row["offset"]), int(row["length"])).tolist()
+            assert found == [*tokenizer.encode(text, add_special_tokens=False).ids, counts["separator"]]
+    assert not rows
+
+
 def test_same_file_for_any_workers_and_up_to_date(
     sample: Sample, old: dict[str, Path], grown: dict[str, Path], tmp_path: Path
 ) -> None:
@@ -229,6 +247,7 @@ def test_mistakes(sample: Sample, old: dict[str, Path], tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "out")
     words = ["language_shares={ko:0,en:0}"]
     assert "leave nothing to train on" in error(sample, old["plain"], tmp_path, *words)
+    assert "nothing to add" in error(sample, old["plain"], tmp_path, "min_frequency=1000000")
     assert "overlaps tokenizer=" in error(sample, old["plain"], tmp_path, f"output={old['plain'] / 'new'}")
     assert "overlaps tokenizer=" in error(sample, old["plain"], tmp_path, f"output={old['plain'].parent}")
     for option in ("new_tokens=0", "min_frequency=0", "max_token_bytes=3", "workers=-1", "source_power=2"):

@@ -25,8 +25,10 @@ from onnuri.corpus.documents import text_bytes
 from onnuri.corpus.stages.personal_data import PLACEHOLDERS as CORPUS_PLACEHOLDERS
 from onnuri.errors import UserError
 from onnuri.tokenizer.config import TokenizerConfig
+from onnuri.tokenizer.counting import SharedCounter
 from onnuri.tokenizer.encoder import TokenizerFile
 from onnuri.tokenizer.huggingface import byte_of_character, load_tokenizer, token_bytes
+from onnuri.tokenizer.native import Counter, lay_out
 from onnuri.tokenizer.special import CONTROL_TOKENS, PLACEHOLDERS, SEPARATOR, SPECIAL_TOKENS
 from onnuri.tokenizer.stream import Utf8Stream
 from tests.conftest import run_door
@@ -266,6 +268,27 @@ def test_little_memory_goes_to_disk_and_stays_deterministic(sample: Sample, tmp_
     assert one.files["tokenizer.json"] == three.files["tokenizer.json"]
     assert one.counts["phrases_sampled_1_in"] > 1
     assert one.counts["vocab_size"] == 2048
+
+
+def test_the_rarest_words_are_left_out_of_all_parts_alike() -> None:
+    words = {f"{number:08x}".encode(): 1 + number % 3 for number in range(30_000)}
+    text, offsets = lay_out(list(words))
+    counter = Counter()
+    counter.add((text, offsets, np.array(list(words.values()))))
+    with SharedCounter(600_000) as shared:  # room for 12,500 of them
+        shared.put(counter)
+        (kept, places, counts), _ = shared.sum_up()
+    assert len(places) == 10_001
+    assert set(counts.tolist()) == {3}
+    assert {kept[8 * n : 8 * n + 8].tobytes() for n in range(10_000)} == {w for w in words if words[w] == 3}
+
+
+def test_longest_token_of_unigram(sample: Sample, tmp_path: Path) -> None:
+    for limit in (4, 9):
+        words = ["algorithm=unigram", "vocab_size=4000", f"max_token_bytes={limit}"]
+        run_door("tokenizer", f"input={sample('corpus')}", f"output={tmp_path / str(limit)}", *words)
+        pieces = token_bytes(load_tokenizer(tmp_path / str(limit)))[len(SPECIAL_TOKENS) :]
+        assert max(map(len, pieces)) <= limit
 
 
 def test_weights_shift_the_vocabulary(sample: Sample, tmp_path: Path) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from onnuri import manifest
@@ -15,7 +19,7 @@ from onnuri.corpus.documents import read_documents
 from onnuri.errors import UserError
 from onnuri.tokenizer.huggingface import load_tokenizer
 from onnuri.tokens.config import PackConfig
-from onnuri.tokens.shards import TokenShards
+from onnuri.tokens.shards import DOCUMENT, ShardWriter, TokenShards
 from tests.conftest import run_door
 
 Sample = Callable[[str], str]
@@ -99,3 +103,51 @@ def test_damaged_or_missing_input_is_one_line(sample: Sample, tmp_path: Path) ->
     assert not (tmp_path / "out").exists()
     with pytest.raises(UserError, match="at least 1024"):
         PackConfig(input="x", tokenizer="y", output="z", shard_tokens=1)
+
+
+def test_text_that_is_not_utf_8_is_named(sample: Sample, tmp_path: Path) -> None:
+    """Parquet promises UTF-8 and checks nothing; compiled code relies on it."""
+    corpus = tmp_path / "corpus"
+    shutil.copytree(sample("corpus"), corpus)
+    victim = max((corpus / "documents").glob("train-*.parquet"), key=lambda path: path.stat().st_size)
+    table = pq.read_table(victim)
+    texts = table["text"].to_pylist()
+    raw = pa.array([text.encode() for text in texts[:-1]] + [b"\xea\xb0 \xf7"], pa.binary())
+    broken = pa.chunked_array([raw.view(pa.string())]).cast(table.schema.field("text").type)
+    pq.write_table(table.set_column(table.schema.get_field_index("text"), "text", broken), victim)
+    words = [f"input={corpus}", f"tokenizer={sample('tokenizer')}", f"output={tmp_path / 'out'}"]
+    result = run_door("pack", *words, check=False)
+    assert result.returncode == 2
+    assert result.stderr.count("\n") == 1
+    assert f"error: {victim} is damaged: " in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_vocabulary_with_holes_in_its_ids(sample: Sample, tmp_path: Path) -> None:
+    folder = tmp_path / "tokenizer"
+    shutil.copytree(sample("tokenizer"), folder)
+    content = json.loads((folder / "tokenizer.json").read_text())
+    content["model"]["vocab"]["\u0120\u0120\u0120"] = 70_000
+    (folder / "tokenizer.json").write_text(json.dumps(content))
+    facts = manifest.read(folder, "tokenizer")
+    manifest.seal(folder, "tokenizer", facts.settings, facts.inputs, facts.counts)
+    words = [f"input={sample('corpus')}", f"tokenizer={folder}", f"output={tmp_path / 'out'}"]
+    run_door("pack", *words)
+    counts = manifest.read(tmp_path / "out", "tokens").counts
+    assert counts["vocab_size"] == 70_001
+    assert counts["dtype"] == "uint32"
+    assert len(np.load(tmp_path / "out" / "token_bytes.npy")) == 70_001
+
+
+def test_an_error_of_the_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr("onnuri.tokens.shards.SYNC_BYTES", 100)
+    monkeypatch.setattr(os, "fdatasync", fail)
+    writer = ShardWriter(tmp_path, "train", np.dtype("<u2"), 1 << 20)
+    rows = np.zeros(1, dtype=DOCUMENT)
+    rows["length"] = 500
+    writer.add(np.zeros(500, dtype=np.uint16), rows)
+    with pytest.raises(OSError, match="Input/output error"):
+        writer.close()

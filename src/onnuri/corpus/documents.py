@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from onnuri.errors import UserError
 
 BATCH_BYTES = 8 << 20
 
@@ -29,17 +32,30 @@ def corpus_parts(folder: str | Path, split: str) -> list[Part]:
     return parts
 
 
+@contextlib.contextmanager
+def _damage_named(path: Path, *errors: type[BaseException]) -> Iterator[None]:
+    """Turn errors of the Parquet reader into one that names the file."""
+    try:
+        yield
+    except errors as error:
+        raise UserError(f"{path} is damaged: {' '.join(str(error).split())}") from None
+
+
 def read_part(part: Part, columns: Sequence[str]) -> Iterator[Any]:
     """Arrow record batches of one part with `columns` (text among them).
 
     One batch holds about BATCH_BYTES of text, so memory stays bounded even when documents are large. It is
     read in the caller's thread: the workers that share the parts are the threads.
+
+    Raises UserError if the file is damaged.
     """
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    with pq.ParquetFile(part.path) as file:
+    with _damage_named(part.path, pa.ArrowException, OSError), pq.ParquetFile(part.path) as file:
         groups, names = [part.row_group], list(columns)
         for batch in file.iter_batches(1024, row_groups=groups, columns=names, use_threads=False):
+            batch.validate(full=True)  # among other things: text is UTF-8, which compiled code relies on
             _, places = text_bytes(batch["text"])
             start = 0
             while start < batch.num_rows:

@@ -154,15 +154,19 @@ def write_weights(source: Source, output: Path, config: ExportConfig) -> None:
 def write_texts(source: Source, output: Path, config: ExportConfig) -> None:
     """Config, generation config, tokenizer and model card."""
     from onnuri.model.huggingface import hf_config
+    from onnuri.tokenizer.huggingface import TOKENIZER_FILES, load_tokenizer, special_token
+    from onnuri.tokenizer.special import PAD
 
     length = source.run["config"]["data"]["sequence_length"]
     folder = source.tokens_folder / "tokenizer"
-    shutil.copyfile(folder / "tokenizer.json", output / "tokenizer.json")
-    described = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
-    manifest.write_json(output / "tokenizer_config.json", described | {"model_max_length": length})
-    tokenizer = json.loads((output / "tokenizer.json").read_text(encoding="utf-8"))
-    special = {token["content"]: token["id"] for token in tokenizer["added_tokens"]}
-    separator, pad = source.tokens.counts["separator"], special["<|pad|>"]
+    for name in TOKENIZER_FILES:
+        if (folder / name).is_file():
+            shutil.copyfile(folder / name, output / name)
+    path = output / "tokenizer_config.json"
+    described = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    manifest.write_json(path, described | {"model_max_length": length})
+    separator, padding = source.tokens.counts["separator"], special_token(folder, PAD, "pad_token")
+    pad = load_tokenizer(folder).token_to_id(padding) if padding else separator
     ids = {"bos_token_id": separator, "eos_token_id": separator, "pad_token_id": pad}
     manifest.write_json(
         output / "config.json", hf_config(source.model, length, separator, pad, config.dtype)

@@ -27,7 +27,7 @@ class TokenizerConfig:
     vocab_size: int = 32000
     """Tokens in all, special ones and the 256 bytes included; up to 65536 shards take 2 bytes a token."""
     min_frequency: int = 2
-    """Pairs seen fewer times are not merged."""
+    """Pairs seen fewer times are not merged. unigram has no such limit."""
     superword_start: float = 0.8
     """superword: share of the vocabulary that is learned within words before merges may cross spaces."""
     max_token_bytes: int = 32

@@ -185,15 +185,15 @@ class SharedCounter:
             while self._parts:
                 total.merge(self._parts.pop())
             return total.words(), total.sampled
-        words = None
+        words, limit = None, 0
         for part in range(PARTS):
             counter, self._parts[part] = self._parts[part], self._new()
             for number in range(self._spilled[part]):
                 with self._file(part, number).open("rb") as stream:
                     text, offsets, counts = (np.load(stream, allow_pickle=False) for _ in range(3))
                 counter.add((text, offsets, counts))
-            words = counter.words() if words is None else join([words, counter.words()])
-            words = fit(words, self.most_bytes)
+            here = select_above(counter.words(), limit)
+            words, limit = fit(here if words is None else join([words, here]), limit, self.most_bytes)
         assert words is not None
         return words, 1
 
@@ -211,16 +211,21 @@ class SharedCounter:
         return Path(self._folder.name) / f"{part}-{number}.npy"
 
 
-def fit(words: Words, most_bytes: int) -> Words:
-    """The words that occur more than n times, n as small as the memory allows."""
+def fit(words: Words, limit: int, most_bytes: int) -> tuple[Words, int]:
+    """The words that occur more than n times, n the least from `limit` on that the memory allows; and n."""
     text, offsets, counts = words
     sizes = np.diff(offsets)
     if len(text) + BYTES_PER_PIECE * len(counts) <= most_bytes:
-        return words
+        return words, limit
     order = np.argsort(-counts, kind="stable")
     used = np.cumsum(sizes[order] + BYTES_PER_PIECE)
-    limit = counts[order[int(np.searchsorted(used, most_bytes, side="right"))]]
-    return select(words, counts > limit)
+    limit = int(counts[order[int(np.searchsorted(used, most_bytes, side="right"))]])
+    return select_above(words, limit), limit
+
+
+def select_above(words: Words, limit: int) -> Words:
+    """The pieces that occur more than `limit` times."""
+    return select(words, words[2] > limit) if limit else words
 
 
 def select(words: Words, chosen: np.ndarray) -> Words:

@@ -35,8 +35,8 @@ from onnuri.tokenizer.native import Counter, Words
 
 NOT_SETTINGS = ("input", "tokenizer", "output", "model", "workers")
 """Options that do not change the result, or that the manifest holds as inputs."""
-COPIED_FILES = (*TOKENIZER_FILES[1:], "added_tokens.json", "chat_template.jinja", "chat_template.json")
-"""What belongs to a tokenizer and stays as it is; vocab.json, merges.txt and the like would be outdated."""
+COPIED_FILES = TOKENIZER_FILES[1:]
+"""What stays as it is; vocab.json, merges.txt and the like would be outdated."""
 DOCUMENTS = 64
 """Documents encoded in one call: HF tokenizers takes about 100 bytes of memory for each of their tokens."""
 LONGEST_PIECE = 512
@@ -152,8 +152,6 @@ class OldTokenizer:
             raise UserError(
                 f"tokenizer {self.path} is {other}; only byte-level BPE (GPT-2, Llama 3, Qwen) can grow"
             )
-        self.tokenizer.no_truncation()
-        self.tokenizer.no_padding()
         self.tokenizer.model.dropout = None
         self.vocab: dict[str, int] = self.tokenizer.get_vocab(with_added_tokens=True)
         """Ids by name, those of added tokens included."""
@@ -222,6 +220,10 @@ def learn_merges(
         min_count=config.min_frequency * UNIT,
         max_bytes=config.max_token_bytes,
     )
+    if not len(rows):
+        raise UserError(
+            f"{config.input} has no pair of tokens that occurs min_frequency times: nothing to add"
+        )
     mixture = {f"{source} {language}": weight for (source, language), weight in weights.items()}
     return rows, {"weights": mixture, "distinct_pieces": len(pieces[2])}
 

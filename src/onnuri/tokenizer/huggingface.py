@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +25,15 @@ if TYPE_CHECKING:
 
     from onnuri.tokenizer.training import Vocabulary
 
-TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
+TOKENIZER_FILES = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "chat_template.jinja",
+    "chat_template.json",
+)
+"""What belongs to a tokenizer and does not repeat its vocabulary."""
 
 
 def to_huggingface(vocabulary: Vocabulary) -> Tokenizer:
@@ -104,10 +113,15 @@ def spell_bytes(names: Sequence[str]) -> list[bytes]:
     return [name.translate(table).encode("latin-1") for name in names]
 
 
+def num_ids(tokenizer: Tokenizer) -> int:
+    """The largest token id plus one: the rows of an embedding. Vocabularies from elsewhere have holes."""
+    return max(tokenizer.get_vocab().values(), default=-1) + 1
+
+
 def token_bytes(tokenizer: Tokenizer) -> list[bytes]:
     """The bytes of text each token id stands for; b"" for control tokens."""
     added = tokenizer.get_added_tokens_decoder()
-    pieces = [b""] * tokenizer.get_vocab_size()
+    pieces = [b""] * num_ids(tokenizer)
     learned = {name: number for name, number in tokenizer.get_vocab().items() if number not in added}
     byte_level = tokenizer.model.__class__.__name__ == "BPE"
     spelled = spell_bytes(list(learned)) if byte_level else [_spell_fallback(name) for name in learned]
@@ -124,8 +138,21 @@ def _spell_fallback(name: str) -> bytes:
     return bytes([int(name[3:5], 16)]) if is_byte else name.encode()
 
 
+def special_token(folder: str | Path, name: str, role: str) -> str | None:
+    """The token called `name` if the tokenizer of a folder has it, else the one with a role (eos_token).
+
+    None if it has neither.
+    """
+    if load_tokenizer(folder).token_to_id(name) is not None:
+        return name
+    path = Path(folder) / "tokenizer_config.json"
+    described = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    token = described.get(role)
+    return token["content"] if isinstance(token, dict) else token
+
+
 def load_tokenizer(folder: str | Path) -> Any:
-    """The HF tokenizer of a folder, with control tokens in text read as plain text.
+    """The HF tokenizer of a folder: whole texts, nothing padded, control tokens in text read as text.
 
     Raises UserError if there is none or it cannot be read.
     """
@@ -139,4 +166,6 @@ def load_tokenizer(folder: str | Path) -> Any:
     except Exception as error:  # the library raises plain Exception
         raise UserError(f"tokenizer {path} cannot be read: {error}") from None
     tokenizer.encode_special_tokens = True
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
     return tokenizer

@@ -42,17 +42,17 @@ def cut_at_morphemes(words: Words, workers: int) -> Words:
     whole, places = text.tobytes(), offsets.tolist()
     sizes = np.diff(offsets)
     is_hangul = (sizes >= 2 * BYTES_PER_SYLLABLE) & (sizes <= LONGEST_WORD)
-    candidates = []
-    for number in np.flatnonzero(is_hangul).tolist():
-        word = whole[places[number] : places[number + 1]].decode()
-        stem = word.lstrip("".join(c for c in word[:2] if not "가" <= c <= "힣"))
-        if len(stem) >= 2 and "가" <= stem[0] <= "힣":
-            candidates.append((number, word, len(word) - len(stem)))
+    numbers = np.flatnonzero(is_hangul)
     counter = Counter()
     chosen = np.ones(len(counts), dtype=bool)
-    bar = tqdm(total=len(candidates), desc="analysing", unit="word", disable=None)
-    for start in range(0, len(candidates), BATCH):
-        batch = candidates[start : start + BATCH]
+    bar = tqdm(total=len(numbers), desc="analysing", unit="word", disable=None)
+    for start in range(0, len(numbers), BATCH):
+        batch = []
+        for number in numbers[start : start + BATCH].tolist():
+            word = whole[places[number] : places[number + 1]].decode()
+            stem = word.lstrip("".join(c for c in word[:2] if not "가" <= c <= "힣"))
+            if len(stem) >= 2 and "가" <= stem[0] <= "힣":
+                batch.append((number, word, len(word) - len(stem)))
         analysed = kiwi.tokenize([word[skipped:] for _, word, skipped in batch])
         pieces, piece_counts = [], []
         for (number, word, skipped), morphemes in zip(batch, analysed, strict=True):
@@ -66,7 +66,7 @@ def cut_at_morphemes(words: Words, workers: int) -> Words:
                 piece_counts.append(counts[number])
         if pieces:
             counter.add(_words(pieces, piece_counts))
-        bar.update(len(batch))
+        bar.update(min(BATCH, len(numbers) - start))
     bar.close()
     return join([select(words, chosen), counter.words()])
 

@@ -111,7 +111,9 @@ def _sentencepiece(words: Words, size: int, max_bytes: int) -> list[tuple[str, f
     for number in range(processor.get_piece_size()):
         if processor.is_byte(number) or processor.is_control(number) or processor.is_unknown(number):
             continue
-        pieces[processor.id_to_piece(number).replace(SPACE, " ")] = processor.get_score(number)
+        piece = processor.id_to_piece(number).replace(SPACE, " ")
+        if len(piece.encode()) <= max_bytes:
+            pieces[piece] = processor.get_score(number)
     for character in PRINTABLE:
         pieces.setdefault(character, min(pieces.values(), default=0.0) - 1)
     ranked = sorted(pieces.items(), key=lambda item: (-item[1], item[0]))

@@ -69,14 +69,17 @@ def write_shards(config: PackConfig, corpus: Manifest, folder: Path) -> dict[str
 
     from onnuri.tokenizer.counting import usable_cores
     from onnuri.tokenizer.encoder import TokenizerFile
-    from onnuri.tokenizer.huggingface import TOKENIZER_FILES, token_bytes
+    from onnuri.tokenizer.huggingface import TOKENIZER_FILES, num_ids, special_token, token_bytes
     from onnuri.tokenizer.special import SEPARATOR
 
     file = TokenizerFile(config.tokenizer)
-    vocab_size = file.tokenizer.get_vocab_size()
-    separator = file.tokenizer.token_to_id(SEPARATOR)
+    vocab_size = num_ids(file.tokenizer)
+    name = special_token(config.tokenizer, SEPARATOR, "eos_token")
+    separator = file.tokenizer.token_to_id(name) if name else None
     if separator is None:
-        raise UserError(f"tokenizer {config.tokenizer} has no {SEPARATOR} token")
+        raise UserError(
+            f"tokenizer {config.tokenizer} has no {SEPARATOR}, and no eos_token in tokenizer_config.json"
+        )
     dtype = token_dtype(vocab_size)
     sources = dict(sorted(corpus.counts["sources"].items()))
     source_index = {name: index for index, name in enumerate(sources)}

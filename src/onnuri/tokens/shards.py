@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bisect
 import os
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -106,6 +106,7 @@ class ShardWriter:
         self._file: BinaryIO | None = None
         self._unsynced = 0
         self._syncing = ThreadPoolExecutor(1)
+        self._synced: list[Future[None]] = []
 
     def add(self, tokens: np.ndarray, documents: np.ndarray) -> None:
         """Append documents: their tokens, separators included, and a DOCUMENT row for each.
@@ -133,7 +134,7 @@ class ShardWriter:
             )
             if self._unsynced > SYNC_BYTES:
                 self._file.flush()
-                self._syncing.submit(os.fdatasync, self._file.fileno())
+                self._synced.append(self._syncing.submit(os.fdatasync, self._file.fileno()))
                 self._unsynced = 0
             self._tables.append(rows)
             self._offset += int(ends[stop - 1]) - start
@@ -146,14 +147,14 @@ class ShardWriter:
         """Finish the shard that is being written, if there is one."""
         if self._file is None:
             return
-        self._syncing.shutdown()
-        self._syncing = ThreadPoolExecutor(1)
+        for future in self._synced:
+            future.result()  # an error of the disk is told once
         self._file.seek(0)
         self._write_header(self._file)
         self._file.close()
         np.save(self.folder / f"{self._name()}.documents.npy", np.concatenate(self._tables))
         self.num_shards += 1
-        self._tables, self._offset, self._file = [], 0, None
+        self._tables, self._offset, self._file, self._synced = [], 0, None, []
 
     def _name(self) -> str:
         return f"{self.split}-{self.num_shards:05d}"

@@ -2,12 +2,13 @@
 
 `split.h` cuts text, `counter.h` counts pieces, `trainer.h` learns merges, `encoder.h` applies
 them, `unigram.h` is the other model.
-Text goes in as UTF-8 bytes with offsets, as Arrow holds it: no Python object is made per document or word.
+Text goes in as valid UTF-8 with offsets, as Arrow holds it: no Python object is made per document or word.
 """
 
 from __future__ import annotations
 
 import ctypes
+import sysconfig
 import types
 import weakref
 from collections.abc import Mapping, Sequence
@@ -40,7 +41,7 @@ FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "trainer_num_merges": (INT64, [POINTER]),
     "trainer_merges": (None, [POINTER] * 3),
     "merges_new": (POINTER, [POINTER, POINTER, INT64, INT64]),
-    "first_phrase": (INT64, [POINTER, POINTER, POINTER, INT64, INT64]),
+    "first_phrase": (INT64, [POINTER, POINTER, POINTER, INT64]),
     "merges_free": (None, [POINTER]),
     "unigram_new": (POINTER, [POINTER] * 4 + [INT64, ctypes.c_double]),
     "unigram_free": (None, [POINTER]),
@@ -58,10 +59,10 @@ def library() -> Any:
 
     Raises UserError when it is not there.
     """
-    paths = sorted(Path(__file__).parent.glob("_bpe*.so"))
-    if not paths:
+    path = Path(__file__).with_name(f"_bpe{sysconfig.get_config_var('EXT_SUFFIX')}")
+    if not path.is_file():
         raise UserError("the compiled tokenizer is missing; run `make install` (it needs a C++ compiler)")
-    loaded = ctypes.CDLL(str(paths[0]))
+    loaded = ctypes.CDLL(str(path))
     for name, (result, arguments) in FUNCTIONS.items():
         function = getattr(loaded, name)
         function.restype, function.argtypes = result, arguments
@@ -215,7 +216,7 @@ class Merges(_Handle):
     """Merge rules by rank, shared by the encoders of all threads.
 
     Args:
-        rows: (left, right, joined) ids, int32 [merges, 3]; of two rows for a pair the first counts.
+        rows: (left, right, joined) ids, int32 [merges, 3]; no pair twice.
         joined: the bytes of each rule's joined token.
         ranks: rank of each rule, rising; equal ranks go from left to right. Not given: 0, 1, 2, ...
     """
@@ -224,7 +225,7 @@ class Merges(_Handle):
         ranks = np.arange(len(rows), dtype=np.uint32) if ranks is None else ranks.astype(np.uint32)
         rows = np.ascontiguousarray(rows, dtype=np.int32)
         text, offsets, classes = *lay_out(joined), character_classes()
-        first = library().first_phrase(_place(classes), _place(text), _place(offsets), 0, len(joined))
+        first = library().first_phrase(_place(classes), _place(text), _place(offsets), len(joined))
         within_words = int(ranks[first]) if first < len(rows) else 0xFFFFFFFF
         super().__init__("merges", _place(rows), _place(ranks), len(rows), within_words)
 

@@ -1,4 +1,6 @@
-// The C interface that src/onnuri/tokenizer/native/__init__.py calls.
+// The C interface that src/onnuri/tokenizer/native/__init__.py calls. Text must be valid UTF-8. Running out
+// of memory ends the process.
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <string>
@@ -75,13 +77,15 @@ int64_t split(const uint8_t* classes, int64_t mark_prefix, int64_t phrases, cons
   return n;
 }
 
-// The first token, from `first` on, that is more than one word; `num_tokens` if there is none.
-int64_t first_phrase(const uint8_t* classes, const uint8_t* bytes, const int64_t* offsets, int64_t first, int64_t num_tokens) {
+// The first token that may be more than one word, or part of two; `num_tokens` if there is none.
+int64_t first_phrase(const uint8_t* classes, const uint8_t* bytes, const int64_t* offsets, int64_t num_tokens) {
   const Splitter splitter(classes, false);
-  for (int64_t i = first; i < num_tokens; ++i) {
+  const auto continues = [](uint8_t byte) { return (byte & 0xC0) == 0x80; };
+  for (int64_t i = 0; i < num_tokens; ++i) {
     const uint8_t *p = bytes + offsets[i], *end = bytes + offsets[i + 1];
+    if (p == end || std::all_of(p + 1, end, continues)) continue;  // no more than one character
     const std::string_view token(reinterpret_cast<const char*>(p), end - p);
-    if (p < end && !missing_bytes(token) && splitter.word(p, end) != end) return i;
+    if (missing_bytes(token) || splitter.word(p, end) != end) return i;
   }
   return num_tokens;
 }

@@ -2,7 +2,6 @@
 #pragma once
 #include <cstdint>
 #include <cstring>
-#include <string_view>
 #include <vector>
 
 namespace onnuri {
@@ -53,7 +52,7 @@ class Counter {
   int64_t export_to(uint8_t* bytes, int64_t* offsets, int64_t* counts, uint64_t part, uint64_t parts) const {
     int64_t place = 0, out = 0;
     for (const Piece& piece : pieces_) {
-      if ((piece.hash >> 20) % parts != part) continue;
+      if ((piece.hash >> 32) % parts != part) continue;  // the low bits choose slots
       std::memcpy(bytes + place, arena_.data() + piece.start, piece.size);
       offsets[out] = place;
       counts[out++] = piece.count;

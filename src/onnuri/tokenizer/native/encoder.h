@@ -23,7 +23,7 @@ struct Merged {
 
 class Merges {
  public:
-  // Rows of (left, right, token) ids, their ranks, and the first rank that may reach beyond a word.
+  // Rows of (left, right, token) ids, no pair twice; their ranks; the first that may reach beyond a word.
   Merges(const int32_t* rows, const uint32_t* ranks, int64_t count, uint32_t within_words)
       : within_words_(within_words) {
     size_t size = 16;
@@ -31,8 +31,7 @@ class Merges {
     slots_.assign(size, {~0ull, {kNone, kNone}});
     for (int64_t i = 0; i < count; ++i) {
       const uint64_t key = key_of(rows[3 * i], rows[3 * i + 1]);
-      Slot& slot = slots_[place(key)];
-      if (slot.key == ~0ull) slot = {key, {ranks[i], static_cast<uint32_t>(rows[3 * i + 2])}};
+      slots_[place(key)] = {key, {ranks[i], static_cast<uint32_t>(rows[3 * i + 2])}};
     }
   }
   Merged find(uint32_t left, uint32_t right) const { return slots_[place(key_of(left, right))].merged; }

@@ -10,7 +10,7 @@
 #include <queue>
 #include <string>
 #include <string_view>
-#include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "counter.h"
@@ -48,7 +48,7 @@ class Trainer {
     sizes_.resize(num_pieces);
     for (size_t i = 0; i < num_pieces; ++i) sizes_[i] = static_cast<uint32_t>(offsets[i + 1] - offsets[i]);
     for (size_t i = 0; i < tokens_.size(); ++i) {
-      if (!tokens_[i].empty()) known_.emplace(tokens_[i], static_cast<int32_t>(i));
+      if (!tokens_[i].empty()) known_.insert(tokens_[i]);
       missing_.push_back(tokens_[i].empty() ? -1 : missing_bytes(tokens_[i]));
     }
     count_pairs();
@@ -150,12 +150,13 @@ class Trainer {
   void merge(uint32_t chosen) {
     const int32_t left = static_cast<int32_t>(pairs_[chosen].key >> 32), right = static_cast<int32_t>(pairs_[chosen].key);
     std::string joined = tokens_[left] + tokens_[right];
-    const auto [found, is_new] = known_.emplace(joined, static_cast<int32_t>(tokens_.size()));
-    const int32_t token = found->second;
-    if (is_new) {
-      tokens_.push_back(std::move(joined));
-      missing_.push_back(missing_[left] > 0 ? missing_[left] - 1 : 0);
+    const int32_t token = static_cast<int32_t>(tokens_.size());
+    if (!known_.emplace(joined).second) {  // another token has these bytes: two would be one name in a file
+      pairs_[chosen].count = 0;
+      return;
     }
+    tokens_.push_back(std::move(joined));
+    missing_.push_back(missing_[left] > 0 ? missing_[left] - 1 : 0);
     merges_.push_back({left, right, token});
     merge_counts_.push_back(pairs_[chosen].count);
     const std::vector<uint32_t> pieces = std::move(pairs_[chosen].pieces);
@@ -198,7 +199,7 @@ class Trainer {
 
   std::vector<std::string> tokens_;
   std::vector<int> missing_;
-  std::unordered_map<std::string, int32_t> known_;
+  std::unordered_set<std::string> known_;
   std::vector<int32_t> ids_;
   std::vector<int64_t> starts_, counts_;
   std::vector<uint32_t> sizes_;

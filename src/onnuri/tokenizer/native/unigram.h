@@ -5,7 +5,6 @@
 #pragma once
 #include <cstdint>
 #include <cstring>
-#include <limits>
 #include <vector>
 
 #include "counter.h"
