@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from onnuri.errors import UserError
-from onnuri.tokenizer.counting import count_corpus
+from onnuri.tokenizer.counting import count_corpus, fit
 from onnuri.tokenizer.huggingface import add_special_tokens
 from onnuri.tokenizer.mixture import UNIT, Kind
 from onnuri.tokenizer.native import Words
@@ -28,6 +28,8 @@ BYTE_SCORE = -1000.0
 """Of the 256 byte tokens: so low that text such as <0x41> is never read as one of them."""
 SENTENCEPIECE_THREADS = 16
 """On any machine: the number decides in which order floating-point sums are added up."""
+SENTENCEPIECE_MEMORY = 50
+"""Bytes that it takes for each byte that our counters take for a word."""
 SPECIAL_SCORE = -2000.0
 PRINTABLE = tuple(chr(code) for code in range(33, 127))
 """Always tokens of their own: a text like <0x41> must have a cheaper spelling than the byte token."""
@@ -51,6 +53,7 @@ def train_unigram(
     )
     if not len(words[2]):
         raise UserError(f"{corpus} has no training text")
+    words, _ = fit(words, 0, memory_bytes // SENTENCEPIECE_MEMORY)
     pieces = _sentencepiece(words, vocab_size - len(SPECIAL_TOKENS) - 256, max_token_bytes)
     return to_huggingface(pieces), {"distinct_words": len(words[2])}
 

@@ -92,9 +92,9 @@ class Encoder {
     return out;
   }
 
-  static constexpr size_t kCacheSize = 1 << 17, kCachedBytes = 45, kCachedIds = 10, kShort = 96;
-  struct Cached {
-    uint64_t hash;
+  static constexpr size_t kCacheSize = 1 << 18, kCachedBytes = 26, kCachedIds = 8, kShort = 96;
+  struct alignas(64) Cached {  // one cache line
+    uint32_t hash;
     uint8_t size, count;
     uint8_t bytes[kCachedBytes];
     uint32_t ids[kCachedIds];
@@ -104,14 +104,14 @@ class Encoder {
     if (size > kCachedBytes) return bytes(p, size, out);
     const uint64_t hash = hash_bytes(p, size);
     Cached& cached = cache_[hash & (kCacheSize - 1)];
-    if (cached.hash == hash && cached.size == size && !std::memcmp(cached.bytes, p, size)) {
+    if (cached.hash == static_cast<uint32_t>(hash >> 32) && cached.size == size && !std::memcmp(cached.bytes, p, size)) {
       std::memcpy(out, cached.ids, sizeof(cached.ids));  // of fixed size: faster, and overwritten next
       return out + cached.count;
     }
     uint32_t* end = bytes(p, size, out);
     const size_t count = end - out;
     if (count <= kCachedIds) {
-      cached.hash = hash;
+      cached.hash = static_cast<uint32_t>(hash >> 32);
       cached.size = static_cast<uint8_t>(size);
       cached.count = static_cast<uint8_t>(count);
       std::memcpy(cached.bytes, p, size);
