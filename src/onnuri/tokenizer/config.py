@@ -41,7 +41,7 @@ class TokenizerConfig:
     character takes 2.3 bytes on average, so 0.65 to 0.35 is 45 % of the characters for Korean."""
     memory_gb: float = 4.0
     """Memory for training, about. Word counts that outgrow an eighth of it go to disk; where even the
-    distinct words do not fit, the rarest are left out, and phrases are sampled."""
+    distinct words do not fit, the rarest are left out, and phrases are sampled. unigram takes 2 GB more."""
     workers: int = 0
     """Threads; 0: one for each processor that this process may use. The result is the same for any."""
 

@@ -29,7 +29,7 @@ BYTE_SCORE = -1000.0
 SENTENCEPIECE_THREADS = 16
 """On any machine: the number decides in which order floating-point sums are added up."""
 SENTENCEPIECE_MEMORY = 50
-"""Bytes that it takes for each byte that our counters take for a word."""
+"""Bytes for each byte that our counters take for a word, at most; 2 GB come on top of that."""
 SPECIAL_SCORE = -2000.0
 PRINTABLE = tuple(chr(code) for code in range(33, 127))
 """Always tokens of their own: a text like <0x41> must have a cheaper spelling than the byte token."""
