@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 import transformers
@@ -10,6 +11,7 @@ from onnuri.errors import UserError
 from onnuri.model.config import ModelConfig
 from onnuri.model.decoder import Decoder, initialise
 from onnuri.model.huggingface import hf_config, hf_weights
+from onnuri.tokens.batch import make_batch
 
 SHAPES = {
     "qwen3 tied": ModelConfig(512, 64, 3, 4, 2, 32, 96),
@@ -95,6 +97,25 @@ def test_a_token_sees_only_what_came_before() -> None:
         before, after = model(tokens), model(changed)
     assert torch.equal(before[:, :20], after[:, :20])
     assert not torch.allclose(before[:, 20:], after[:, 20:])
+
+
+def test_a_document_in_a_row_is_as_if_alone() -> None:
+    """With attention within documents, and positions from their beginning; relative positions decide, so
+    that positions of the row give the same but for rounding."""
+    model, _ = twins(SHAPES["qwen3 tied"])
+    row = torch.randint(1, 512, (1, 30), generator=torch.Generator().manual_seed(4))
+    row[0, [0, 11, 12]] = 0
+    batch = make_batch(torch.cat([row, row[:, :1]], dim=1).numpy(), np.array([31]), separator=0)
+    assert batch.cu_seqlens.tolist() == [0, 11, 12, 30]
+    cu_seqlens = torch.from_numpy(batch.cu_seqlens)
+    with torch.no_grad():
+        alone = torch.cat([model(row[:, a:b]) for a, b in ((0, 11), (11, 12), (12, 30))], dim=1)
+        masked = model(row, cu_seqlens=cu_seqlens)
+        reset = model(row, cu_seqlens=cu_seqlens, positions=torch.from_numpy(batch.positions))
+        unmasked = model(row)
+    torch.testing.assert_close(reset, alone, rtol=0, atol=1e-5)
+    torch.testing.assert_close(masked, alone, rtol=0, atol=1e-4)
+    assert not torch.allclose(unmasked[:, 12:], alone[:, 12:], atol=1e-2)
 
 
 def test_impossible_shapes_are_refused() -> None:

@@ -1,8 +1,10 @@
-"""Batches depend on (shards, seed, step) and on nothing else."""
+"""Batches depend on (shards, mixture, seed, step) and on nothing else."""
 
 from __future__ import annotations
 
+import itertools
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,137 +13,209 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from onnuri import manifest
 from onnuri.errors import UserError
+from onnuri.tokens.batch import IGNORE_INDEX, Batch
+from onnuri.tokens.config import DataConfig
 from onnuri.tokens.loader import Loader
-from onnuri.tokens.shards import DOCUMENT, ShardWriter, TokenShards, token_dtype
+from tests.tokens.shard_files import SEPARATOR, open_loader, write
 
 Sample = Callable[[str], str]
+PACKINGS = ("concatenate", "best_fit")
+LENGTHS = [int(x) for x in np.random.default_rng(1).integers(2, 400, 60)]
 
 
-def write(folder: Path, lengths: list[int], shard_tokens: int, vocab_size: int = 1000) -> np.ndarray:
-    """Documents of the given lengths as shards; returns all tokens in order."""
-    folder.mkdir(parents=True, exist_ok=True)
-    writer = ShardWriter(folder, "train", token_dtype(vocab_size), shard_tokens)
-    generator = np.random.default_rng(0)
-    documents = [generator.integers(0, vocab_size, length) for length in lengths]
-    ends = np.cumsum(lengths)
-    rows = np.empty(len(lengths), dtype=DOCUMENT)
-    rows["length"], rows["bytes"] = lengths, 3 * np.array(lengths)
-    rows["offset"] = ends - lengths
-    rows["source"], rows["lang"] = np.arange(len(lengths)) % 5, np.arange(len(lengths)) % 2
-    rows["id"] = [f"{number:032x}".encode() for number in range(len(lengths))]
-    half = len(lengths) // 2
-    for start, stop in ((0, half), (half, len(lengths))):
-        part = rows[start:stop].copy()
-        part["offset"] -= rows["offset"][start] if start < len(rows) else 0
-        writer.add(np.concatenate([np.empty(0, int), *documents[start:stop]]), part)
-    writer.close()
-    return np.concatenate(documents)
+def sample_loader(sample: Sample, global_batch: int, folder: Path, **options: object) -> Loader:
+    config = DataConfig(path=sample("tokens"), **options)  # type: ignore[arg-type]
+    return Loader(config, manifest.read(sample("tokens"), "tokens"), global_batch, folder)
 
 
-@settings(max_examples=40, deadline=None)
+def together(batches: list[Batch]) -> tuple[np.ndarray, np.ndarray]:
+    return np.concatenate([b.tokens for b in batches]), np.concatenate([b.targets for b in batches])
+
+
+@pytest.mark.parametrize("packing", PACKINGS)
+def test_same_ten_thousand_batches_for_any_world_size(sample: Sample, tmp_path: Path, packing: str) -> None:
+    loader = sample_loader(sample, 24, tmp_path, sequence_length=64, seed=3, packing=packing)
+    for step in range(10_000):
+        whole = loader.rows(step, 0, 24)
+        # each step under one of the splits, all of them in turn
+        world_size = (1, 2, 4, 8, 5)[step % 5]
+        size = (1, 3, 2)[step // 5 % 3]
+        accumulation = -(-24 // (world_size * size))
+        parts = [
+            loader.micro_batch(step, micro, rank, world_size, size)
+            for micro in range(accumulation)
+            for rank in range(world_size)
+        ]
+        tokens, targets = together(parts)
+        assert np.array_equal(tokens[:24], whole.tokens)
+        assert np.array_equal(targets[:24], whole.targets)
+        assert (targets[24:] == IGNORE_INDEX).all()
+        borders = [0]
+        for part in parts:
+            borders += (part.cu_seqlens[1:] + borders[-1]).tolist()
+        assert borders[: len(whole.cu_seqlens)] == whole.cu_seqlens.tolist()
+
+
+@pytest.mark.parametrize("packing", PACKINGS)
+@settings(max_examples=60, deadline=None)
 @given(
-    lengths=st.lists(st.integers(1, 60), min_size=1, max_size=40),
-    shard_tokens=st.integers(1, 300),
-    data=st.data(),
+    lengths=st.lists(st.integers(1, 120), min_size=1, max_size=40).filter(lambda x: sum(x) > 2),
+    shard_tokens=st.integers(1, 500),
+    size=st.integers(1, 70),
 )
-def test_reads_cross_shard_borders(
-    tmp_path_factory: pytest.TempPathFactory, lengths: list[int], shard_tokens: int, data: st.DataObject
+def test_an_epoch_predicts_every_token_once(
+    tmp_path_factory: pytest.TempPathFactory,
+    packing: str,
+    lengths: list[int],
+    shard_tokens: int,
+    size: int,
 ) -> None:
+    """All but the first token of a shard, which nothing stands before; best_fit predicts that too."""
     folder = tmp_path_factory.mktemp("shards")
-    tokens = write(folder, lengths, shard_tokens)
-    shards = TokenShards.open(folder, "train")
-    assert shards.num_tokens == len(tokens)
-    start = data.draw(st.integers(0, len(tokens)))
-    count = data.draw(st.integers(0, len(tokens) - start))
-    assert shards.read(start, count).tolist() == tokens[start : start + count].tolist()
-    for row in shards.documents:
-        number = int(row["id"].decode(), 16)
-        assert (row["length"], row["bytes"]) == (lengths[number], 3 * lengths[number])
-        assert (row["source"], row["lang"]) == (number % 5, number % 2)
-        assert row["offset"] == sum(lengths[:number])
+    documents = write(folder, lengths, shard_tokens, vocab_size=70_000)
+    try:
+        loader = open_loader(folder, 1, 1, sequence_length=size, packing=packing)
+    except UserError:
+        assert all(len(shard) < 2 for shard in write_shards(documents, shard_tokens))
+        return
+    steps = loader.groups[0].num_windows
+    batches = [loader.rows(step, 0, 1) for step in range(steps)]
+    found = Counter(np.concatenate([b.targets[b.targets != IGNORE_INDEX] for b in batches]).tolist())
+    expected = Counter(np.concatenate(documents).tolist())
+    if packing == "concatenate":
+        expected -= Counter(shard[0] for shard in write_shards(documents, shard_tokens))
+    assert found == expected
+    assert sum(loader.num_targets(step) for step in range(steps)) == found.total()
+    assert loader.targets_by_source(steps) == {"s0": found.total()}
+    if packing == "best_fit":
+        for batch in batches:  # inputs are the tokens before the targets, or the border before a document
+            inside = (batch.targets != IGNORE_INDEX)[:, 1:]
+            assert (batch.tokens[:, 1:] == batch.targets[:, :-1])[inside].all()
 
 
-def test_reads_outside_are_errors(tmp_path: Path) -> None:
-    write(tmp_path, [10], 100)
-    shards = TokenShards.open(tmp_path, "train")
-    for start, count in ((-1, 2), (9, 2), (11, 0)):
-        with pytest.raises(IndexError):
-            shards.read(start, count)
-
-
-@pytest.mark.parametrize(("vocab_size", "dtype"), [(65536, "uint16"), (65537, "uint32")])
-def test_dtype_follows_the_vocabulary(vocab_size: int, dtype: str, tmp_path: Path) -> None:
-    tokens = write(tmp_path, [500], 10_000, vocab_size)
-    shards = TokenShards.open(tmp_path, "train")
-    assert shards.shards[0].dtype.name == dtype
-    assert isinstance(shards.shards[0], np.memmap)
-    assert shards.read(0, 500).tolist() == tokens.tolist()
-
-
-def test_same_batches_for_any_world_size(sample: Sample) -> None:
-    shards = TokenShards.open(sample("tokens"), "train")
-    loader = Loader(shards, 64, 24, 3, "x")
-    for step in (0, 1, 1000):
-        whole = loader.batch(step)
-        assert whole.shape == (24, 65)
-        for world_size, micro_batch_size in ((1, 24), (2, 3), (3, 4), (4, 6), (24, 1)):
-            accumulation = 24 // (world_size * micro_batch_size)
-            rows = [
-                loader.micro_batch(step, micro, rank, world_size, micro_batch_size)
-                for micro in range(accumulation)
-                for rank in range(world_size)
-            ]
-            assert np.array_equal(np.concatenate(rows), whole)
+def write_shards(documents: list[np.ndarray], shard_tokens: int) -> list[list[int]]:
+    """Which tokens stand in which shard: documents until one does not fit."""
+    shards: list[list[int]] = []
+    for document in documents:
+        if not shards or (shards[-1] and len(shards[-1]) + len(document) > shard_tokens):
+            shards.append([])
+        shards[-1] += document.tolist()
+    return shards
 
 
 def test_every_window_once_an_epoch_and_a_new_order_in_the_next(tmp_path: Path) -> None:
     write(tmp_path, [1001], 10_000)
-    loader = Loader(TokenShards.open(tmp_path, "train"), 10, 7, 0, "x")
-    assert loader.num_windows == 100
-    numbers = np.concatenate([loader.window_numbers(step, np.arange(7)) for step in range(43)])
+    loader = open_loader(tmp_path, 1, 7, sequence_length=10)
+    numbers = np.concatenate([loader.window_numbers(step)[1] for step in range(43)])
     first, second, third = numbers[:100], numbers[100:200], numbers[200:300]
     for epoch in (first, second, third):
         assert sorted(epoch) == list(range(100))
     assert not np.array_equal(first, second)
     assert not np.array_equal(second, third)
-    other = Loader(loader.shards, 10, 7, 1, "x")
-    assert not np.array_equal(other.window_numbers(0, np.arange(7)), numbers[:7])
+    other = open_loader(tmp_path, 1, 7, sequence_length=10, seed=1)
+    assert not np.array_equal(other.window_numbers(0)[1], numbers[:7])
 
 
-def test_windows_overlap_by_the_one_token_that_is_predicted(tmp_path: Path) -> None:
-    tokens = write(tmp_path, [300, 401], 350)
-    loader = Loader(TokenShards.open(tmp_path, "train"), 50, 1, 0, "x")
-    for step in range(loader.num_windows):
-        number = int(loader.window_numbers(step, np.arange(1))[0])
-        assert loader.batch(step)[0].tolist() == tokens[number * 50 : number * 50 + 51].tolist()
+def test_mixture_takes_each_source_by_weight_and_in_epochs_of_its_own(tmp_path: Path) -> None:
+    write(tmp_path, [201] * 90, 5000, num_sources=3)
+    mixture = {"s0": 0.5, "s2": 0.5, "s2@40": 1.0}
+    loader = open_loader(tmp_path, 3, 10, sequence_length=50, mixture=mixture)
+    sources = loader.shards.sources
+    groups, numbers = (
+        np.stack(parts) for parts in zip(*(loader.window_numbers(step) for step in range(80)), strict=True)
+    )
+    names = [loader.group_names[group] for group in groups.ravel().tolist()]
+    assert abs(names[:400].count("s0") - 200) <= 3
+    assert set(names[400:]) == {"s2"}
+    for index, group in enumerate(loader.groups):
+        own = numbers.ravel()[groups.ravel() == index]
+        for start in range(0, len(own) - group.num_windows + 1, group.num_windows):
+            assert sorted(own[start : start + group.num_windows]) == list(range(group.num_windows))
+    assert len(set(sources)) == 3
+    seen = loader.targets_by_source(80)
+    assert set(seen) == {"s0", "s2"}
+    assert sum(seen.values()) == sum(loader.num_targets(step) for step in range(80))
 
 
-def test_seeking_far_costs_no_more_than_starting(sample: Sample) -> None:
-    loader = Loader(TokenShards.open(sample("tokens"), "train"), 64, 8, 0, "x")
-    loader.batch(0)
+def test_documents_of_a_batch_and_exact_counts_by_source(tmp_path: Path) -> None:
+    documents = write(tmp_path, LENGTHS, 3000, vocab_size=70_000, num_sources=3)
+    place = {
+        (int(token), int(after)): number
+        for number, document in enumerate(documents)
+        for token, after in itertools.pairwise(document)
+    }
+    for packing in PACKINGS:
+        loader = open_loader(tmp_path, 3, 4, sequence_length=64, packing=packing)
+        totals = Counter()
+        for step in range(60):
+            batch = loader.rows(step, 0, 4)
+            inside = (batch.targets != IGNORE_INDEX) & (batch.tokens != SEPARATOR)
+            pairs = zip(batch.tokens[inside].tolist(), batch.targets[inside].tolist(), strict=True)
+            numbers = [place[pair] for pair in pairs]
+            ids = {int(identity, 16) for identity in loader.document_ids(step)}
+            assert set(numbers) <= ids
+            assert len(ids) <= len(set(numbers)) + 4 * 64
+            totals.update(f"s{number % 3}" for number in numbers)
+        counted = loader.targets_by_source(60)
+        for name, total in totals.items():  # first tokens of documents, after a separator, come on top
+            assert total <= counted[name] <= total * 1.03
+        assert sum(counted.values()) == sum(loader.num_targets(step) for step in range(60))
+
+
+def test_borders_of_documents(tmp_path: Path) -> None:
+    write(tmp_path, [5, 3, 9, 2, 30], 1000)
+    batch = open_loader(tmp_path, 1, 1, sequence_length=48).rows(0, 0, 1)
+    assert batch.cu_seqlens.tolist() == [0, 4, 7, 16, 18, 48]
+    assert batch.positions[0].tolist() == [*range(4), *range(3), *range(9), *range(2), *range(30)]
+    short = open_loader(tmp_path, 1, 1, sequence_length=100).rows(0, 0, 1)
+    assert short.cu_seqlens.tolist() == [0, 4, 7, 16, 18, 48, 100]
+    assert (short.targets[0, 48:] == IGNORE_INDEX).all()
+    assert (short.targets[0, :48] != IGNORE_INDEX).all()
+
+
+def test_best_fit_cuts_no_document_that_fits(tmp_path: Path) -> None:
+    documents = write(tmp_path, LENGTHS, 4000, vocab_size=70_000)
+    loader = open_loader(tmp_path, 1, 1, sequence_length=256, packing="best_fit")
+    rows = [loader.rows(step, 0, 1).targets[0].tolist() for step in range(loader.groups[0].num_windows)]
+    texts = [",".join(map(str, row)) for row in rows]
+    for document in documents:
+        if len(document) <= 256:
+            assert sum(",".join(map(str, document.tolist())) in text for text in texts) == 1
+    assert len(rows) <= 1.1 * sum(LENGTHS) / 256 + 1
+
+
+@pytest.mark.parametrize("packing", PACKINGS)
+def test_seeking_far_costs_no_more_than_starting(sample: Sample, tmp_path: Path, packing: str) -> None:
+    loader = sample_loader(sample, 8, tmp_path, sequence_length=64, packing=packing)
 
     def seconds(step: int) -> float:
+        loader._blocks.cache_clear()
         started = time.perf_counter()
-        loader.batch(step)
+        loader.rows(step, 0, 8)
         return time.perf_counter() - started
 
-    near, far = min(seconds(1) for _ in range(20)), min(seconds(10**9) for _ in range(20))
-    assert far < 5 * near + 1e-3
+    near, far = min(seconds(10) for _ in range(20)), min(seconds(10**6) for _ in range(20))
+    assert far < 2 * near + 1e-3
 
 
-def test_state_holds_no_rank_and_names_what_differs(sample: Sample) -> None:
-    shards = TokenShards.open(sample("tokens"), "train")
-    state = Loader(shards, 64, 8, 0, "x").state(5)
-    assert set(state) == {"fingerprint", "seed", "step", "sequence_length", "global_batch"}
-    Loader(shards, 64, 8, 0, "x").check_state(state)
+def test_state_holds_no_rank_and_names_what_differs(sample: Sample, tmp_path: Path) -> None:
+    loader = sample_loader(sample, 8, tmp_path, sequence_length=64)
+    state = loader.state(5)
+    assert set(state) == {"step", "data", "global_batch", "sequence_length", "seed", "mixture", "packing"}
+    loader.check_state(state)
     with pytest.raises(UserError, match="seed=0, now it is 1"):
-        Loader(shards, 64, 8, 1, "x").check_state(state)
-    with pytest.raises(UserError, match="fingerprint=x, now it is y"):
-        Loader(shards, 64, 8, 0, "y").check_state(state)
+        sample_loader(sample, 8, tmp_path, sequence_length=64, seed=1).check_state(state)
+    with pytest.raises(UserError, match="global_batch=8, now it is 9"):
+        sample_loader(sample, 9, tmp_path, sequence_length=64).check_state(state)
 
 
 def test_too_little_text_is_an_error(tmp_path: Path) -> None:
-    write(tmp_path, [50], 100)
-    with pytest.raises(UserError, match="fewer than one window"):
-        Loader(TokenShards.open(tmp_path, "train"), 50, 1, 0, "x")
+    write(tmp_path, [1], 100)
+    with pytest.raises(UserError, match="no token to predict"):
+        open_loader(tmp_path, 1, 1)
+    write(tmp_path / "two", [50, 1], 100, num_sources=2)
+    open_loader(tmp_path / "two", 2, 1)
+    with pytest.raises(UserError, match="no token to predict from s1"):
+        open_loader(tmp_path / "two", 2, 1, mixture={"s0": 1.0, "s1": 1.0})

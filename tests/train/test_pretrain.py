@@ -180,9 +180,9 @@ def test_mistakes_end_all_ranks_with_one_line(undisturbed: Path, sample: Sample,
     (foreign / "thesis.txt").write_text("do not touch")
     lacking = tmp_path / "lacking"
     shutil.copytree(sample("tokens"), lacking)
-    (lacking / "train-00000.tokens.npy").unlink()
+    (lacking / "train-00000-00000.tokens.npy").unlink()
     cases = {
-        f"data={lacking}": "train-00000.tokens.npy is missing",
+        f"data={lacking}": "train-00000-00000.tokens.npy is missing",
         f"run_dir={foreign}": "exists and is not a run directory",
         "data=/no/such/folder": "does not exist",
         "optim.lrr=1": "did you mean 'optim.lr'?",

@@ -3,6 +3,7 @@
 Run by torchrun as: zero3_worker.py OUTPUT_FOLDER OVERRIDE...
 """
 
+import itertools
 import json
 import sys
 from pathlib import Path
@@ -12,9 +13,9 @@ import torch
 from onnuri.config import CONFIG_ROOT, compose
 from onnuri.model.decoder import Decoder, initialise
 from onnuri.tokens.loader import Loader
-from onnuri.tokens.shards import TokenShards
 from onnuri.train.config import PretrainConfig
 from onnuri.train.engine import build_engine, start_process_group
+from onnuri.train.inputs import read_ahead, to_inputs
 from onnuri.train.run_plan import make_plan
 
 STEPS = 5
@@ -33,8 +34,8 @@ def plain_losses(config: PretrainConfig, loader: Loader) -> list[float]:
     optimizer = torch.optim.AdamW(groups, lr=config.optim.lr, betas=betas, eps=config.optim.eps)
     losses = []
     for step in range(STEPS):
-        batch = torch.from_numpy(loader.batch(step))
-        loss = model(batch[:, :-1], batch[:, 1:]).mean()
+        batch = loader.rows(step, 0, config.train.global_batch_size)
+        loss = model(*to_inputs(batch, config.data, torch.device("cpu"))).sum() / loader.num_targets(step)
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), config.optim.gradient_clipping)
@@ -49,18 +50,14 @@ def main() -> None:
     plan = make_plan(config)
     start_process_group(config, plan.local_world_size)
     engine = build_engine(plan)
-    shards = TokenShards.open(config.data.path, "train")
-    batch_size, length = config.train.global_batch_size, config.data.sequence_length
-    loader = Loader(shards, length, batch_size, config.data.seed, "x")
-    losses = []
+    loader = Loader(config.data, plan.data, config.train.global_batch_size, None)
+    losses, batches = [], read_ahead(loader, plan, 0, torch.device("cpu"))
     for step in range(STEPS):
         for group in engine.optimizer.param_groups:
             group["lr"] = config.optim.lr
         total = torch.zeros(())
-        for micro in range(plan.accumulation):
-            rows = loader.micro_batch(step, micro, plan.rank, plan.world_size, plan.micro_batch_size)
-            windows = torch.from_numpy(rows)
-            loss = engine(windows[:, :-1], windows[:, 1:]).sum() / plan.tokens_per_step
+        for inputs in itertools.islice(batches, plan.accumulation):
+            loss = engine(*inputs).sum() / loader.num_targets(step)
             engine.backward(loss * plan.world_size, scale_wrt_gas=False)
             engine.step()
             total += loss.detach()

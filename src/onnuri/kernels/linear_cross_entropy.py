@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch.utils.checkpoint import checkpoint
 
 IGNORE_INDEX = -100
+"""The target that does not count; the value of torch and of `onnuri.tokens.batch`."""
 
 
 def linear_cross_entropy(

@@ -18,7 +18,7 @@ def rope_tables(
 
 
 def apply_rope(heads: torch.Tensor, cosine: torch.Tensor, sine: torch.Tensor) -> torch.Tensor:
-    """Turn [B, S, H, D] by position tables [S, D / 2]. Keeps the dtype of `heads`."""
+    """Turn [B, S, H, D] by tables [S, D / 2], or [B, S, D / 2]. Keeps the dtype of `heads`."""
     first, second = heads.chunk(2, dim=-1)
-    cosine, sine = cosine[:, None].to(heads.dtype), sine[:, None].to(heads.dtype)
+    cosine, sine = cosine.unsqueeze(-2).to(heads.dtype), sine.unsqueeze(-2).to(heads.dtype)
     return torch.cat([first * cosine - second * sine, second * cosine + first * sine], dim=-1)

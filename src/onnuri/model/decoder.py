@@ -41,13 +41,19 @@ class Attention(nn.Module):
         self.query_norm = RMSNorm(config.head_size, config.norm_eps) if config.qk_norm else nn.Identity()
         self.key_norm = RMSNorm(config.head_size, config.norm_eps) if config.qk_norm else nn.Identity()
 
-    def forward(self, hidden: torch.Tensor, cosine: torch.Tensor, sine: torch.Tensor) -> torch.Tensor:
+    def forward(
+        self,
+        hidden: torch.Tensor,
+        cosine: torch.Tensor,
+        sine: torch.Tensor,
+        cu_seqlens: torch.Tensor | None,
+    ) -> torch.Tensor:
         batch, length, _ = hidden.shape
         heads = self.qkv(hidden).view(batch, length, sum(self.heads), self.head_size)
         query, key, value = heads.split(self.heads, dim=2)
         query = apply_rope(self.query_norm(query), cosine, sine)
         key = apply_rope(self.key_norm(key), cosine, sine)
-        return self.output(attention(query, key, value).reshape(batch, length, -1))
+        return self.output(attention(query, key, value, cu_seqlens).reshape(batch, length, -1))
 
 
 class FeedForward(nn.Module):
@@ -72,8 +78,14 @@ class Block(nn.Module):
         self.ffn_norm = RMSNorm(config.hidden_size, config.norm_eps)
         self.ffn = FeedForward(config)
 
-    def forward(self, hidden: torch.Tensor, cosine: torch.Tensor, sine: torch.Tensor) -> torch.Tensor:
-        hidden = hidden + self.attention(self.attention_norm(hidden), cosine, sine)
+    def forward(
+        self,
+        hidden: torch.Tensor,
+        cosine: torch.Tensor,
+        sine: torch.Tensor,
+        cu_seqlens: torch.Tensor | None,
+    ) -> torch.Tensor:
+        hidden = hidden + self.attention(self.attention_norm(hidden), cosine, sine, cu_seqlens)
         return hidden + self.ffn(self.ffn_norm(hidden))
 
 
@@ -89,12 +101,21 @@ class Decoder(nn.Module):
         if not config.tie_embeddings:
             self.head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
 
-    def forward(self, tokens: torch.Tensor, targets: torch.Tensor | None = None) -> torch.Tensor:
+    def forward(
+        self,
+        tokens: torch.Tensor,
+        targets: torch.Tensor | None = None,
+        cu_seqlens: torch.Tensor | None = None,
+        positions: torch.Tensor | None = None,
+    ) -> torch.Tensor:
         """Run the model.
 
         Args:
             tokens: [B, S] int64.
             targets: [B, S] int64, the next token at each place, IGNORE_INDEX where none counts.
+            cu_seqlens: int32 [documents + 1] on the CPU: where documents begin in the B x S places, and
+                B x S; attention stays within each. None: each row is one document.
+            positions: [B, S] int64, below S. None: each row counts from 0.
 
         Returns:
             [B, S] negative log-likelihoods in nats (float32), or logits [B, S, V] without `targets`.
@@ -103,8 +124,10 @@ class Decoder(nn.Module):
         cosine, sine = rope_tables(
             tokens.shape[1], self.config.head_size, self.config.rope_theta, tokens.device
         )
+        if positions is not None:
+            cosine, sine = cosine[positions], sine[positions]
         for block in self.blocks:
-            hidden = block(hidden, cosine, sine)
+            hidden = block(hidden, cosine, sine, cu_seqlens)
         hidden = self.norm(hidden)
         weight = self.embedding.weight if self.config.tie_embeddings else self.head.weight
         if targets is None:

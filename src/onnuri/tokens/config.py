@@ -1,10 +1,11 @@
-"""Options of scripts/pack.py."""
+"""Options of scripts/pack.py and of the loader."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
-from onnuri.errors import UserError
+from onnuri.errors import UserError, check_choice
 
 
 @dataclass
@@ -27,3 +28,34 @@ class PackConfig:
             raise UserError(f"shard_tokens={self.shard_tokens} must be at least 1024")
         if self.workers < 0:
             raise UserError(f"workers={self.workers} must be at least 0")
+
+
+@dataclass
+class DataConfig:
+    """What is read, and in which order."""
+
+    path: str = "???"
+    """Folder of token shards made by scripts/pack.py; `data=DIR` is short for `data.path=DIR`."""
+    sequence_length: int = 1024
+    """Tokens S in one training window; also the context length of the exported model."""
+    seed: int = 0
+    """Keys the order of windows; the same seed gives the same batches on any number of ranks."""
+    mixture: dict[str, float] = field(default_factory=dict)
+    """Weight of each source, {web:0.7,wiki:0.3}; SOURCE@STEP gives weights from a later step on, for
+    annealing. Empty: all windows of the shards in one pool, so that each comes once an epoch."""
+    packing: str = "concatenate"
+    """concatenate: documents end to end, cut at every window; best_fit: documents are cut only where they
+    are longer than a window, for a little padding (arXiv 2404.10830)."""
+    document_mask: bool = True
+    """Attention stays within a document: nothing of the documents before it in the window is seen."""
+    reset_positions: bool = False
+    """Rotary positions start anew in each document."""
+
+    def __post_init__(self) -> None:
+        if self.sequence_length < 1 or self.seed < 0:
+            raise UserError("data.sequence_length must be at least 1, data.seed at least 0")
+        check_choice("data.packing", self.packing, ("concatenate", "best_fit"))
+
+    def order_settings(self) -> dict[str, Any]:
+        """The options that decide which tokens a batch holds."""
+        return {name: getattr(self, name) for name in ("sequence_length", "seed", "mixture", "packing")}

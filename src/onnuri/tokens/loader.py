@@ -1,73 +1,191 @@
-"""Training batches as a pure function of (shards, seed, step).
+"""Training batches as a pure function of (shards, mixture, seed, step).
 
-Step t reads windows t x B to t x B + B - 1 of a shuffled order that is reshuffled every epoch. The order
-knows nothing of ranks: a rank takes its rows out of the same global batch on any number of machines, and
-seeking to a step costs nothing.
+The sequences of a run are numbered; step t has those from t x B on. The mixture gives each its source and
+its place among that source's sequences, and a keyed permutation, new every epoch, turns the place into a
+window. Nothing of it knows of ranks: a rank takes its rows out of the same global batch on any number of
+machines, and seeking to a step costs nothing.
+
+B: sequences in a global batch.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import hashlib
+from collections.abc import Iterator
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from onnuri.errors import UserError
+from onnuri.manifest import Manifest
+from onnuri.tokens.batch import Batch, make_batch
+from onnuri.tokens.best_fit import layouts
+from onnuri.tokens.config import DataConfig
+from onnuri.tokens.mixture import Mixture, parse_weights
 from onnuri.tokens.order import permute
 from onnuri.tokens.shards import TokenShards
+from onnuri.tokens.windows import BestFit, Concatenated, Windows
+
+BLOCK = 8192
+"""Sequences whose windows are looked up at a time."""
+
+
+class _Block(NamedTuple):
+    """Some steps, looked up together."""
+
+    first_step: int
+    groups: np.ndarray
+    """int64 [steps, B]: which group of sources each sequence comes from."""
+    windows: np.ndarray
+    """int64 [steps, B]: number of its window."""
+    num_targets: np.ndarray
+    """int64 [steps]."""
 
 
 class Loader:
-    """Windows of `sequence_length` + 1 tokens at stride `sequence_length` over a stream of shards."""
+    """Batches of the training split.
 
-    def __init__(
-        self, shards: TokenShards, sequence_length: int, global_batch: int, seed: int, fingerprint: str
-    ) -> None:
-        self.shards, self.sequence_length, self.global_batch = shards, sequence_length, global_batch
-        self.seed, self.fingerprint = seed, fingerprint
-        self.num_windows = (shards.num_tokens - 1) // sequence_length
-        if self.num_windows < 1:
-            raise UserError(
-                f"the shards hold {shards.num_tokens} tokens, fewer than one window of "
-                f"{sequence_length + 1}; lower data.sequence_length or pack more text"
-            )
+    Without `config.mixture` all windows are one pool: an epoch is every window of the data once. With it,
+    each source has epochs of its own.
 
-    def window_numbers(self, step: int, rows: np.ndarray) -> np.ndarray:
-        """Which windows stand in the given rows of the global batch of `step` (0-based)."""
-        places = step * self.global_batch + np.asarray(rows, dtype=np.int64)
-        epochs, inside = np.divmod(places, self.num_windows)
-        numbers = np.empty_like(places)
-        for epoch in np.unique(epochs):
-            chosen = epochs == epoch
-            key = (self.seed << 64) | int(epoch)
-            numbers[chosen] = permute(inside[chosen], self.num_windows, key)
-        return numbers
+    Args:
+        config: what is read, and in which order.
+        data: manifest of the shards in `config.path`.
+        global_batch: B.
+        folder: where layouts of `packing=best_fit` are kept.
 
-    def rows(self, step: int, rows: np.ndarray) -> np.ndarray:
-        """Some rows of the global batch of `step`: int64 [len(rows), sequence_length + 1]."""
-        length = self.sequence_length
-        windows = [self.shards.read(int(n) * length, length + 1) for n in self.window_numbers(step, rows)]
-        return np.stack(windows).astype(np.int64)
+    Raises UserError for a mixture that does not fit the data, and for a source without a window.
+    """
 
-    def batch(self, step: int) -> np.ndarray:
-        """The whole global batch of `step`: int64 [global_batch, sequence_length + 1]."""
-        return self.rows(step, np.arange(self.global_batch))
+    def __init__(self, config: DataConfig, data: Manifest, global_batch: int, folder: Path | None) -> None:
+        self.config, self.global_batch = config, global_batch
+        self.separator = int(data.counts["separator"])
+        self.shards = TokenShards.open(config.path, "train")
+        self._documents = cache(self.shards.document_table)
+        self.source_names = [source["name"] for source in data.counts["sources"]]
+        stages = parse_weights(config.mixture, self.source_names)
+        self.group_names = sorted({name for weights in stages.values() for name in weights}) or [""]
+        self._members = [self._shards_of(name) for name in self.group_names]
+        self.groups = [self._windows(members, folder) for members in self._members]
+        for name, group in zip(self.group_names, self.groups, strict=True):
+            if not group.num_windows:
+                raise UserError(f"{config.path} has no token to predict{' from ' + name if name else ''}")
+        self.mixture = Mixture(
+            {
+                step * global_batch: [weights.get(name, 0.0) for name in self.group_names]
+                for step, weights in (stages or {0: {"": 1.0}}).items()
+            },
+            config.seed,
+        )
+        self._order = {"data": data.identity, "global_batch": global_batch, **config.order_settings()}
+        self._steps_a_block = max(1, BLOCK // global_batch)
+        self._blocks = lru_cache(4)(self._make_block)
+
+    def _shards_of(self, name: str) -> list[int]:
+        """Numbers of the shards of one source, of all for no name."""
+        return [i for i, own in enumerate(self.shards.sources) if name in ("", self.source_names[own])]
+
+    def _windows(self, members: list[int], folder: Path | None) -> Windows:
+        shards, length = [self.shards.shards[i] for i in members], self.config.sequence_length
+        if self.config.packing == "concatenate":
+            return Concatenated(shards, length)
+        tables = [self.shards.document_files[i] for i in members]
+        return BestFit(shards, layouts(tables, length, folder), length, self.separator)
+
+    def _look_up(self, step: int) -> _Block:
+        """The block of steps that holds `step` (0-based)."""
+        return self._blocks(step // self._steps_a_block)
+
+    def _make_block(self, number: int) -> _Block:
+        size = self._steps_a_block * self.global_batch
+        sources, places = self.mixture.assign(number * size, size)
+        windows, lengths = np.empty_like(places), np.empty_like(places)
+        for index, group in enumerate(self.groups):
+            own = np.flatnonzero(sources == index)
+            epochs, inside = np.divmod(places[own], group.num_windows)
+            for epoch in np.unique(epochs).tolist():
+                at = epochs == epoch
+                windows[own[at]] = permute(inside[at], group.num_windows, self._key(index, epoch))
+            lengths[own] = group.lengths(windows[own])
+        shape = (self._steps_a_block, self.global_batch)
+        num_targets = (lengths - 1).reshape(shape).sum(axis=1)
+        first_step = number * self._steps_a_block
+        return _Block(first_step, sources.reshape(shape), windows.reshape(shape), num_targets)
+
+    def _key(self, group: int, epoch: int) -> int:
+        text = f"{self.config.seed}/{self.group_names[group]}/{epoch}"
+        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:16], "big")
+
+    def num_targets(self, step: int) -> int:
+        """Tokens that the global batch of `step` (0-based) predicts."""
+        block = self._look_up(step)
+        return int(block.num_targets[step - block.first_step])
+
+    def window_numbers(self, step: int) -> tuple[np.ndarray, np.ndarray]:
+        """Group of sources and window of every row of the global batch of `step`, both int64 [B]."""
+        block = self._look_up(step)
+        return block.groups[step - block.first_step], block.windows[step - block.first_step]
+
+    def rows(self, step: int, start: int, stop: int) -> Batch:
+        """Rows [start, stop) of the global batch of `step`; rows from B on are empty."""
+        groups, windows = self.window_numbers(step)
+        size, length = stop - start, self.config.sequence_length
+        rows = np.full((size, length + 1), self.separator, dtype=self.shards.dtype)
+        lengths = np.ones(size, dtype=np.int64)
+        chosen = zip(groups[start:stop].tolist(), windows[start:stop].tolist(), rows, strict=False)
+        for index, (group, window, row) in enumerate(chosen):
+            lengths[index] = self.groups[group].read(window, row)
+        return make_batch(rows, lengths, self.separator)
 
     def micro_batch(
         self, step: int, micro: int, rank: int, world_size: int, micro_batch_size: int
-    ) -> np.ndarray:
-        """The rows of `rank` in micro-step `micro`: int64 [micro_batch_size, sequence_length + 1]."""
+    ) -> Batch:
+        """The rows of `rank` in micro-step `micro`; they are empty where the global batch has ended."""
         start = (micro * world_size + rank) * micro_batch_size
-        return self.rows(step, np.arange(start, start + micro_batch_size))
+        return self.rows(step, start, start + micro_batch_size)
+
+    def document_ids(self, step: int) -> list[str]:
+        """Documents that the global batch of `step` predicts tokens of."""
+        groups, windows = self.window_numbers(step)
+        found: set[bytes] = set()
+        for index in np.unique(groups).tolist():
+            _, shards, spans = self.groups[index].pieces(windows[groups == index])
+            for shard, (start, end) in zip(shards.tolist(), spans, strict=True):
+                documents = self._documents(self._members[index][shard])
+                first = int(np.searchsorted(documents["offset"], start, side="right")) - 1
+                stop = int(np.searchsorted(documents["offset"], end, side="left"))
+                found.update(documents["id"][first:stop].tolist())
+        return sorted(identity.decode() for identity in found)
+
+    def targets_by_source(self, step: int) -> dict[str, int]:
+        """Tokens predicted in all steps before this one, by name of the source."""
+        totals = np.zeros(len(self.source_names), dtype=np.int64)
+        for index, sequences in enumerate(self.mixture.counts(step * self.global_batch)):
+            group = self.groups[index]
+            epochs, rest = divmod(sequences, group.num_windows)
+            for times, numbers in self._seen(index, epochs, rest):
+                _, shards, spans = group.pieces(numbers)
+                sources = np.array([self.shards.sources[i] for i in self._members[index]])[shards]
+                sizes = spans[:, 1] - spans[:, 0]
+                totals += times * np.bincount(sources, sizes, len(totals)).astype(np.int64)
+        return {
+            name: total for name, total in zip(self.source_names, totals.tolist(), strict=True) if total
+        }
+
+    def _seen(self, group: int, epochs: int, rest: int) -> Iterator[tuple[int, np.ndarray]]:
+        """Windows seen in whole epochs, how often, and those of the present one."""
+        size = self.groups[group].num_windows
+        for start in range(0, size if epochs else 0, 1 << 16):
+            yield epochs, np.arange(start, min(start + (1 << 16), size))
+        for start in range(0, rest, 1 << 16):
+            places = np.arange(start, min(start + (1 << 16), rest))
+            yield 1, permute(places, size, self._key(group, epochs))
 
     def state(self, step: int) -> dict[str, Any]:
         """Everything needed to go on after `step` steps; holds no rank and no world size."""
-        return {
-            "fingerprint": self.fingerprint,
-            "seed": self.seed,
-            "step": step,
-            "sequence_length": self.sequence_length,
-            "global_batch": self.global_batch,
-        }
+        return {"step": step, **self._order}
 
     def check_state(self, state: dict[str, Any]) -> None:
         """Raise UserError naming what differs between a saved state and this loader."""

@@ -9,11 +9,8 @@ from __future__ import annotations
 
 import shutil
 import threading
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,13 +18,12 @@ from onnuri import manifest
 from onnuri.corpus.documents import Part, corpus_parts, read_part, text_bytes
 from onnuri.errors import UserError
 from onnuri.manifest import Manifest
+from onnuri.ordered_map import ordered_map
 from onnuri.tokens.config import PackConfig
-from onnuri.tokens.shards import DOCUMENT, ShardWriter, token_dtype
+from onnuri.tokens.shards import DOCUMENT, SplitWriter, token_dtype
 
 SPLITS = ("train", "heldout")
 COLUMNS = ("id", "text", "source", "lang")
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 
 class Encoded(NamedTuple):
@@ -84,9 +80,7 @@ def write_shards(config: PackConfig, corpus: Manifest, folder: Path) -> dict[str
     sources = dict(sorted(corpus.counts["sources"].items()))
     source_index = {name: index for index, name in enumerate(sources)}
     language_index: dict[str, int] = {}
-    train_counts = np.zeros((len(sources), 3), dtype=np.int64)
-    source_languages: list[set[str]] = [set() for _ in sources]
-    counts: dict[str, Any] = {}
+    splits: dict[str, SplitWriter] = {}
     total = sum(entry["documents"] + entry["heldout_documents"] for entry in sources.values())
 
     own = threading.local()
@@ -98,7 +92,7 @@ def write_shards(config: PackConfig, corpus: Manifest, folder: Path) -> dict[str
 
     with tqdm(total=total, desc="encoding", unit="document", disable=None) as bar:
         for split in SPLITS:
-            writer = ShardWriter(folder, split, dtype, config.shard_tokens)
+            writer = splits[split] = SplitWriter(folder, split, dtype, config.shard_tokens)
             parts = corpus_parts(config.input, split)
             for batches in ordered_map(encode, parts, config.workers or usable_cores()):
                 for tokens, rows, batch_sources, batch_languages in batches:
@@ -109,17 +103,10 @@ def write_shards(config: PackConfig, corpus: Manifest, folder: Path) -> dict[str
                         rows["lang"]
                     ]
                     writer.add(tokens, rows)
-                    if split == "train":
-                        _count(train_counts, source_languages, rows, list(language_index))
                     bar.update(len(rows))
             writer.close()
-            counts[split] = {
-                "tokens": writer.num_tokens,
-                "documents": writer.num_documents,
-                "bytes": writer.num_bytes,
-            }
-            counts[f"{split}_shards"] = writer.num_shards
-    if not counts["train_shards"]:
+    train = splits["train"]
+    if not train.num_shards:
         raise UserError(f"{config.input} has no training documents")
     (folder / "tokenizer").mkdir()
     for name in TOKENIZER_FILES:
@@ -127,23 +114,24 @@ def write_shards(config: PackConfig, corpus: Manifest, folder: Path) -> dict[str
             shutil.copyfile(Path(config.tokenizer) / name, folder / "tokenizer" / name)
     sizes = np.array([len(piece) for piece in token_bytes(file.tokenizer)], dtype=np.int32)
     np.save(folder / "token_bytes.npy", sizes)
-    return counts | {
+    languages = list(language_index)
+    return {
+        **{name: writer.totals() for name, writer in splits.items()},
+        **{f"{name}_shards": writer.num_shards for name, writer in splits.items()},
         "vocab_size": vocab_size,
         "dtype": dtype.name,
         "separator": separator,
-        "languages": list(language_index),
+        "languages": languages,
         "sources": [
             {
                 "name": name,
                 "license": entry["license"],
                 "legal_basis": entry["legal_basis"],
                 "unverified": entry["unverified"],
-                "lang": ", ".join(sorted(source_languages[index])),
-                "train_documents": int(train_counts[index, 0]),
-                "train_tokens": int(train_counts[index, 1]),
-                "train_bytes": int(train_counts[index, 2]),
+                "lang": ", ".join(sorted(languages[index] for index in train.languages(number))),
+                **{f"train_{unit}": value for unit, value in train.totals(number).items()},
             }
-            for index, (name, entry) in enumerate(sources.items())
+            for number, (name, entry) in enumerate(sources.items())
         ],
     }
 
@@ -162,34 +150,3 @@ def _encode(encoder: Any, batch: Any, separator: int, dtype: np.dtype) -> Encode
         rows[field] = encoded.indices.to_pylist()
         names.append(encoded.dictionary.to_pylist())
     return Encoded(ids.astype(dtype), rows, *names)
-
-
-def _count(
-    counts: np.ndarray, languages: list[set[str]], rows: np.ndarray, language_names: list[str]
-) -> None:
-    """Add documents, tokens and bytes by source, and note which languages a source has."""
-    for column, values in enumerate((np.ones(len(rows)), rows["length"], rows["bytes"])):
-        counts[:, column] += np.bincount(
-            rows["source"], weights=values.astype(np.float64), minlength=len(counts)
-        ).astype(np.int64)
-    for source, language in np.unique(rows[["source", "lang"]]).tolist():
-        languages[source].add(language_names[language])
-
-
-def ordered_map(work: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[Result]:
-    """`work` of every item in worker threads, results in the order of the items.
-
-    Some wait, so that one large item leaves no worker idle.
-    """
-    with ThreadPoolExecutor(workers) as pool:
-        waiting: deque[Future[Result]] = deque()
-        try:
-            for item in items:
-                waiting.append(pool.submit(work, item))
-                if len(waiting) > 4 * workers:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()

@@ -1,4 +1,7 @@
-"""Token shards on disk: plain .npy files, memory-mapped, with one row of facts per document."""
+"""Token shards on disk: plain .npy files, memory-mapped, with one row of facts per document.
+
+A shard holds documents of one source, and no document is cut between two shards.
+"""
 
 from __future__ import annotations
 
@@ -42,6 +45,8 @@ class TokenShards:
     """Memory-mapped 1-D arrays of token ids."""
     document_files: list[Path]
     """Document table of each shard; offsets in it count from the start of the shard."""
+    sources: list[int]
+    """Row of each shard's source in the table of sources."""
     starts: list[int]
     """Place of each shard's first token in the stream, and the length of the stream at the end."""
 
@@ -59,7 +64,13 @@ class TokenShards:
         for shard in shards:
             starts.append(starts[-1] + len(shard))
         tables = [path.with_name(path.name.replace(".tokens.", ".documents.")) for path in paths]
-        return cls(shards, tables, starts)
+        sources = [int(np.load(table, mmap_mode="r", allow_pickle=False)["source"][0]) for table in tables]
+        return cls(shards, tables, sources, starts)
+
+    @property
+    def dtype(self) -> np.dtype:
+        """How a token id is stored."""
+        return self.shards[0].dtype
 
     @property
     def num_tokens(self) -> int:
@@ -83,6 +94,10 @@ class TokenShards:
             index += 1
         return out
 
+    def document_table(self, shard: int) -> np.ndarray:
+        """DOCUMENT rows of one shard, memory-mapped; offsets count from the shard's start."""
+        return np.load(self.document_files[shard], mmap_mode="r", allow_pickle=False)
+
     @cached_property
     def documents(self) -> np.ndarray:
         """One DOCUMENT row per document, offsets counting through the whole stream."""
@@ -92,15 +107,64 @@ class TokenShards:
         return np.concatenate(tables)
 
 
-class ShardWriter:
-    """Writes one split, shard by shard; holds one batch of documents at a time."""
+class SplitWriter:
+    """Writes one split: the documents of each source to shards of their own."""
 
     def __init__(self, folder: Path, split: str, dtype: np.dtype, shard_tokens: int) -> None:
         self.folder, self.split, self.dtype, self.shard_tokens = folder, split, dtype, shard_tokens
+        self._writers: dict[int, ShardWriter] = {}
+
+    def add(self, tokens: np.ndarray, documents: np.ndarray) -> None:
+        """Append documents of any sources: their tokens, separators included, and a DOCUMENT row for each.
+
+        The rows lie as the tokens do, and their offsets count from the first of `tokens`.
+        """
+        sources = np.unique(documents["source"]).tolist()
+        for source in sources:
+            rows, piece = documents, tokens
+            if len(sources) > 1:
+                chosen = documents["source"] == source
+                rows, piece = documents[chosen], tokens[np.repeat(chosen, documents["length"])]
+                rows["offset"] = np.cumsum(rows["length"]) - rows["length"]
+            if source not in self._writers:
+                name = f"{self.split}-{source:05d}"
+                self._writers[source] = ShardWriter(self.folder, name, self.dtype, self.shard_tokens)
+            self._writers[source].add(piece, rows)
+
+    def close(self) -> None:
+        """Finish all shards."""
+        for writer in self._writers.values():
+            writer.close()
+
+    @property
+    def num_shards(self) -> int:
+        """Shards of all sources."""
+        return sum(writer.num_shards for writer in self._writers.values())
+
+    def totals(self, source: int | None = None) -> dict[str, int]:
+        """Documents, tokens and bytes of text, of one source or of all."""
+        writers = [writer for number, writer in self._writers.items() if source in (None, number)]
+        return {
+            "documents": sum(writer.num_documents for writer in writers),
+            "tokens": sum(writer.num_tokens for writer in writers),
+            "bytes": sum(writer.num_bytes for writer in writers),
+        }
+
+    def languages(self, source: int) -> set[int]:
+        """Languages that a source's documents are in."""
+        return self._writers[source].languages if source in self._writers else set()
+
+
+class ShardWriter:
+    """Writes NAME-00000, NAME-00001 and so on, one after the other; holds one batch of documents."""
+
+    def __init__(self, folder: Path, name: str, dtype: np.dtype, shard_tokens: int) -> None:
+        self.folder, self.name, self.dtype, self.shard_tokens = folder, name, dtype, shard_tokens
         self.num_shards = 0
         self.num_tokens = 0
         self.num_documents = 0
         self.num_bytes = 0
+        self.languages: set[int] = set()
         self._tables: list[np.ndarray] = []
         self._offset = 0
         self._file: BinaryIO | None = None
@@ -142,6 +206,7 @@ class ShardWriter:
         self.num_tokens += int(documents["length"].sum())
         self.num_documents += len(documents)
         self.num_bytes += int(documents["bytes"].sum())
+        self.languages.update(np.unique(documents["lang"]).tolist())
 
     def close(self) -> None:
         """Finish the shard that is being written, if there is one."""
@@ -157,7 +222,7 @@ class ShardWriter:
         self._tables, self._offset, self._file, self._synced = [], 0, None, []
 
     def _name(self) -> str:
-        return f"{self.split}-{self.num_shards:05d}"
+        return f"{self.name}-{self.num_shards:05d}"
 
     def _write_header(self, file: BinaryIO) -> None:
         """NumPy leaves room for the shape to grow, so the header is as long at the end as at the start."""

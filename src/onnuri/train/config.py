@@ -6,22 +6,7 @@ from dataclasses import dataclass, field
 
 from onnuri.errors import UserError, check_choice
 from onnuri.model.config import ModelConfig
-
-
-@dataclass
-class DataConfig:
-    """What is read, and in which order."""
-
-    path: str = "???"
-    """Folder of token shards made by scripts/pack.py; `data=DIR` is short for `data.path=DIR`."""
-    sequence_length: int = 1024
-    """Tokens S in one training window; also the context length of the exported model."""
-    seed: int = 0
-    """Keys the order of windows; the same seed gives the same batches on any number of ranks."""
-
-    def __post_init__(self) -> None:
-        if self.sequence_length < 1 or self.seed < 0:
-            raise UserError("data.sequence_length must be at least 1, data.seed at least 0")
+from onnuri.tokens.config import DataConfig
 
 
 @dataclass
@@ -98,6 +83,31 @@ class TrainConfig:
 
 
 @dataclass
+class GuardConfig:
+    """What keeps a bad step, or a stalled one, from spoiling the run."""
+
+    max_skipped: int = 10
+    """Steps with a gradient that is not finite are skipped; so many in a row end the run."""
+    on_spike: str = "report"
+    """What to do when loss or gradient norm jumps: report it, skip the step, or rollback to the last
+    checkpoint and go on without the batches around it. Skipping alone seldom helps (marin issue 1368)."""
+    spike_threshold: float = 10.0
+    """How many robust deviations above the median of recent steps make a spike; 0 turns it off."""
+    spike_window: int = 128
+    """Recent steps that a step is compared with; the first half of them are never called spikes."""
+    rollback_batches: int = 8
+    """Batches left out by a rollback: the one with the spike and those before it."""
+
+    def __post_init__(self) -> None:
+        check_choice("guard.on_spike", self.on_spike, ("report", "skip", "rollback"))
+        for name in ("max_skipped", "spike_window", "rollback_batches"):
+            if getattr(self, name) < 1:
+                raise UserError(f"guard.{name}={getattr(self, name)} must be at least 1")
+        if not self.spike_threshold >= 0:
+            raise UserError(f"guard.spike_threshold={self.spike_threshold} must be at least 0")
+
+
+@dataclass
 class EngineConfig:
     """How DeepSpeed spreads the work. Free to change between stop and resume, but for `precision`."""
 
@@ -155,5 +165,6 @@ class PretrainConfig:
     optim: OptimConfig = field(default_factory=OptimConfig)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
+    guard: GuardConfig = field(default_factory=GuardConfig)
     engine: EngineConfig = field(default_factory=EngineConfig)
     tracker: TrackerConfig = field(default_factory=TrackerConfig)

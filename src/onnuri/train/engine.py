@@ -104,12 +104,13 @@ def deepspeed_config(plan: RunPlan) -> dict[str, Any]:
             "stage3_param_persistence_threshold": 0 if not torch.cuda.is_available() else 100_000,
         }
     # Sums of micro-batch gradients are kept in fp32. The one case where DeepSpeed cannot: bf16, stage 0.
+    sharded_or_bf16 = engine.stage > 0 or engine.precision == "bf16"
     accumulate_in_fp32 = engine.stage > 0 or engine.precision == "fp32"
     return {
-        "train_batch_size": plan.config.train.global_batch_size,
         "train_micro_batch_size_per_gpu": plan.micro_batch_size,
         "gradient_accumulation_steps": plan.accumulation,
-        "gradient_clipping": plan.config.optim.gradient_clipping,
+        # Plain torch (stage 0, fp32) is clipped behind the step gate, which sees the norm before.
+        "gradient_clipping": plan.config.optim.gradient_clipping if sharded_or_bf16 else 0.0,
         "bf16": {"enabled": engine.precision == "bf16"},
         "data_types": {"grad_accum_dtype": "fp32" if accumulate_in_fp32 else "bf16"},
         "zero_optimization": zero,

@@ -8,10 +8,11 @@ started again goes on bit for bit as if nothing had happened.
 from __future__ import annotations
 
 import contextlib
-import math
+import itertools
 import shutil
 import signal
 import time
+from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -25,13 +26,15 @@ from onnuri.checkpoint.listing import list_checkpoints, newest_verified, set_asi
 from onnuri.config import to_dict
 from onnuri.errors import UserError
 from onnuri.tokens.loader import Loader
-from onnuri.tokens.shards import TokenShards
+from onnuri.train import step_gate
 from onnuri.train.engine import (
     broadcast_from_rank_zero,
     build_engine,
     hardware_precision,
     start_process_group,
 )
+from onnuri.train.guard import LEFT_OUT, SPIKE, Progress, StepGuard, finite, record_odd_step
+from onnuri.train.inputs import read_ahead
 from onnuri.train.metrics import Metrics
 from onnuri.train.ownership import lock_run_dir
 from onnuri.train.run_plan import DATA_FOLDER, RUN_FILE, RunPlan, check_same_run, run_record
@@ -47,6 +50,9 @@ class StopRequest:
 
     def __init__(self) -> None:
         self.received = False
+        """On this rank."""
+        self.agreed = False
+        """On some rank, as all of them know since the last step."""
         numbers = (signal.SIGTERM, signal.SIGINT)
         self._before = {number: signal.signal(number, self._remember) for number in numbers}
 
@@ -63,8 +69,8 @@ def train(plan: RunPlan) -> int:
     """Run a plan to its last step, on every rank. Returns the exit status.
 
     0: trained, and the last checkpoint is on disk. 143: stopped by a signal with everything saved.
-    Raises UserError when the loss or the gradient is not finite: nothing is saved then, and the message
-    names the last good checkpoint.
+    Raises UserError when too many steps in a row had to be skipped; the message names the last good
+    checkpoint.
     """
     config, metrics = plan.config, None
     with contextlib.ExitStack() as cleanup:
@@ -73,70 +79,77 @@ def train(plan: RunPlan) -> int:
         stop = StopRequest()
         cleanup.callback(stop.close)
         run_dir = open_run(plan, cleanup)
-        loader = Loader(
-            TokenShards.open(config.data.path, "train"),
-            config.data.sequence_length,
-            config.train.global_batch_size,
-            config.data.seed,
-            plan.data.identity,
-        )
+        loader = open_loader(plan, run_dir)
         engine = build_engine(plan)
-        first_step, notes = resume(engine, loader, run_dir)
+        guard = StepGuard(config.guard)
+        step_gate.install(engine, guard.accept, config.optim.gradient_clipping)
+        progress, notes = resume(engine, loader, run_dir)
         validation = Validation(plan, device)
         if plan.rank == 0:
-            metrics = Metrics(run_dir, first_step, config.train.steps, config.tracker, to_dict(config))
+            metrics = Metrics(run_dir, progress.step, config.train.steps, config.tracker, to_dict(config))
             cleanup.callback(metrics.close)
-            for line in (*notes, describe(plan, run_dir, first_step)):
+            for line in (*notes, describe(plan, run_dir, progress.step)):
                 metrics.say(line)
 
-        for step in range(first_step + 1, config.train.steps + 1):
+        batches = read_ahead(loader, plan, progress.step, device)
+        while progress.step < config.train.steps:
             started = time.perf_counter()
+            step = progress.step + 1
             lr = config.optim.lr * lr_multiplier(config.schedule, step, config.train.steps)
             for group in engine.optimizer.param_groups:
                 group["lr"] = lr
 
+            num_targets = loader.num_targets(step - 1)
             loss_sum = torch.zeros((), dtype=torch.float64, device=device)
-            for micro in range(plan.accumulation):
-                rows = loader.micro_batch(
-                    step - 1, micro, plan.rank, plan.world_size, plan.micro_batch_size
-                )
-                windows = torch.from_numpy(rows).to(device)
-                losses = engine(windows[:, :-1], windows[:, 1:])
-                loss = losses.sum() / plan.tokens_per_step
+            guard.start_step(progress)
+            for inputs in itertools.islice(batches, plan.accumulation):
+                if guard.verdict == LEFT_OUT:
+                    continue
+                loss = engine(*inputs).sum() / num_targets
                 # DeepSpeed averages gradients over ranks; the loss is already a share of the global mean.
                 engine.backward(loss * plan.world_size, scale_wrt_gas=False)
-                grad_norm = gradient_norm(engine)
-                engine.step()
                 loss_sum += loss.detach().double()
-
-            totals = torch.stack([loss_sum, torch.tensor(float(stop.received), device=device).double()])
-            dist.all_reduce(totals)
-            mean_loss, stopping = float(totals[0]), bool(totals[1] > 0)
-            grad_norm = gradient_norm(engine, grad_norm)
-            check_finite(step, mean_loss, grad_norm, run_dir)
+                if engine.is_gradient_accumulation_boundary():
+                    guard.loss, stop.agreed = add_up(loss_sum, stop.received)
+                engine.step()  # asks guard.accept
+            guard.finish_step(progress)
+            progress.tokens += num_targets
 
             seconds = time.perf_counter() - started
             if metrics:
                 metrics.log_step(
                     {
                         "step": step,
-                        "loss": mean_loss,
-                        "grad_norm": grad_norm,
+                        "loss": finite(guard.loss),
+                        "grad_norm": finite(guard.grad_norm),
                         "lr": lr,
-                        "tokens": step * plan.tokens_per_step,
-                        "tokens_per_second": plan.tokens_per_step / seconds,
+                        "tokens": progress.tokens,
+                        "tokens_per_second": num_targets / seconds,
                         "seconds": seconds,
+                        "skipped": progress.skipped,
                     }
                 )
+                if guard.verdict:
+                    metrics.say(guard.describe(step, progress))
+                    record_odd_step(run_dir, step, guard, loader.document_ids(step - 1))
+            if progress.skipped_in_a_row >= config.guard.max_skipped:
+                raise UserError(too_many_skipped(progress, run_dir))
+            if guard.verdict == SPIKE and config.guard.on_spike == "rollback" and has_checkpoint(run_dir):
+                progress = roll_back(engine, loader, run_dir, progress, config.guard.rollback_batches)
+                batches.close()
+                batches = read_ahead(loader, plan, progress.step, device)
+                if metrics:
+                    metrics.rewind(progress.step)
+                continue
 
             last = step == config.train.steps
-            if due(step, config.train.validate_every, last) and not stopping:
+            if due(step, config.train.validate_every, last) and not stop.agreed:
                 bits_per_byte = validation.run(engine)
                 if metrics:
                     metrics.log_validation(step, bits_per_byte)
-            if due(step, config.train.checkpoint_every, last or stopping):
-                save(engine, loader, run_dir, step, config.train.keep_checkpoints)
-            if stopping and not last:
+            if due(step, config.train.checkpoint_every, last or stop.agreed):
+                save(engine, loader, run_dir, progress, config.train.keep_checkpoints)
+            if stop.agreed and not last:
                 if metrics:
                     metrics.say(
                         f"stopped by a signal after step {step}; checkpoint saved, same command resumes"
@@ -180,6 +193,18 @@ def open_run(plan: RunPlan, cleanup: contextlib.ExitStack) -> Path:
     return run_dir
 
 
+def open_loader(plan: RunPlan, run_dir: Path) -> Loader:
+    """The loader of every rank; rank 0 makes first what it keeps in the run directory."""
+    config = plan.config
+
+    def make() -> Loader:
+        return Loader(config.data, plan.data, config.train.global_batch_size, run_dir / DATA_FOLDER)
+
+    loader = make() if plan.rank == 0 else None
+    dist.barrier()
+    return loader or make()
+
+
 def keep_description(plan: RunPlan, run_dir: Path) -> None:
     """Copy what an export needs of the shards, their manifest and tokenizer, into the run directory."""
     source, kept = Path(plan.config.data.path), run_dir / DATA_FOLDER
@@ -187,8 +212,8 @@ def keep_description(plan: RunPlan, run_dir: Path) -> None:
     shutil.copyfile(source / manifest.FILE_NAME, kept / manifest.FILE_NAME)
 
 
-def resume(engine: Any, loader: Loader, run_dir: Path) -> tuple[int, list[str]]:
-    """Load the newest whole checkpoint, if there is one. Returns its step and notes to show."""
+def resume(engine: Any, loader: Loader, run_dir: Path) -> tuple[Progress, list[str]]:
+    """Load the newest whole checkpoint, if there is one. Returns how far it is, and notes to show."""
 
     def choose() -> tuple[Any, str]:
         try:
@@ -200,22 +225,41 @@ def resume(engine: Any, loader: Loader, run_dir: Path) -> tuple[int, list[str]]:
     if problem:
         raise UserError(problem)
     if chosen is None:
-        return 0, []
+        return Progress(), []
     folder, found, notes = chosen
     loader.check_state(found.counts["loader"])
+    progress = Progress(**found.counts["progress"])
     tensors = zero_state.load_target(engine)
     store.load(folder, tensors)
-    step = int(found.settings["step"])
-    zero_state.restore(engine, tensors, step)
+    zero_state.restore(engine, tensors, progress.updates)
     if dist.get_rank() == 0:
-        set_aside(run_dir, step)
-    return step, notes
+        set_aside(run_dir, progress.step)
+    return progress, notes
 
 
-def save(engine: Any, loader: Loader, run_dir: Path, step: int, keep: int) -> None:
+def roll_back(engine: Any, loader: Loader, run_dir: Path, progress: Progress, batches: int) -> Progress:
+    """Load the last checkpoint again, to go on from there without the last batches."""
+    left_out = range(max(1, progress.step - batches + 1), progress.step + 1)
+    restored, _ = resume(engine, loader, run_dir)
+    restored.left_out = sorted({*progress.left_out, *left_out})
+    return restored
+
+
+def save(engine: Any, loader: Loader, run_dir: Path, progress: Progress, keep: int) -> None:
     """Write a checkpoint from all ranks."""
-    state = {"loader": loader.state(step), "world_size": dist.get_world_size()}
-    store.save(run_dir, step, zero_state.sharded_state(engine), state, keep)
+    state = {
+        "loader": loader.state(progress.step),
+        "progress": asdict(progress),
+        "world_size": dist.get_world_size(),
+    }
+    store.save(run_dir, progress.step, zero_state.sharded_state(engine), state, keep)
+
+
+def add_up(loss: torch.Tensor, stop: bool) -> tuple[float, bool]:
+    """The loss of all ranks, and whether any of them was asked to stop. A collective call."""
+    totals = torch.stack([loss, torch.full_like(loss, float(stop))])
+    dist.all_reduce(totals)
+    return float(totals[0]), bool(totals[1] > 0)
 
 
 def due(step: int, every: int, always: bool) -> bool:
@@ -223,31 +267,18 @@ def due(step: int, every: int, always: bool) -> bool:
     return always or (every > 0 and step % every == 0)
 
 
-def gradient_norm(engine: Any, fallback: float = 0.0) -> float:
-    """Global gradient norm of the last update, before clipping.
-
-    ZeRO and bf16 engines keep it; plain data parallelism (stage 0, fp32) does not, so there it is taken
-    from the reduced gradients, which exist between backward and step.
-    """
-    norm = engine.get_global_grad_norm()
-    if norm is not None:
-        return float(norm)
-    gradients = [p.grad for p in engine.module.parameters() if p.grad is not None]
-    return float(torch.nn.utils.get_total_norm(gradients)) if gradients else fallback
+def has_checkpoint(run_dir: Path) -> bool:
+    """True when there is a checkpoint to roll back to, on every rank alike."""
+    return bool(broadcast_from_rank_zero(bool(list_checkpoints(run_dir))))
 
 
-def check_finite(step: int, loss: float, grad_norm: float, run_dir: Path) -> None:
-    """Stop the run before a broken state can be saved.
-
-    DeepSpeed's ZeRO-3 does not check bf16 gradients and reports a non-finite norm as -1.
-    """
-    if math.isfinite(loss) and math.isfinite(grad_norm) and grad_norm >= 0:
-        return
+def too_many_skipped(progress: Progress, run_dir: Path) -> str:
+    """Why the run ends, and what is left of it."""
     good = list_checkpoints(run_dir)
-    raise UserError(
-        f"step {step}: loss {loss}, gradient norm {grad_norm}: not finite, so the run stops and this step "
-        f"is not saved; last good checkpoint: {good[0] if good else 'none'}. A lower optim.lr or a longer "
-        "schedule.warmup_steps often helps"
+    return (
+        f"step {progress.step}: {progress.skipped_in_a_row} steps in a row were skipped, as their loss or "
+        "gradient is not finite or jumped: the run stops; last good checkpoint: "
+        f"{good[0] if good else 'none'}. A lower optim.lr or a longer schedule.warmup_steps often helps"
     )
 
 

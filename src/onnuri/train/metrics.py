@@ -26,12 +26,7 @@ class Metrics:
         self, run_dir: Path, first_step: int, steps: int, tracker: TrackerConfig, config: dict[str, Any]
     ) -> None:
         self.run_dir = run_dir
-        self.path = run_dir / METRICS_FILE
-        kept = [line for line in read_metrics(run_dir) if line["step"] <= first_step]
-        temporary = self.path.with_suffix(".tmp")
-        temporary.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
-        temporary.replace(self.path)
-        self.stream: IO[str] = self.path.open("a", encoding="utf-8")
+        self.stream = keep_until(run_dir, first_step)
         self.bar = tqdm(total=steps, initial=first_step, unit="step", dynamic_ncols=True, disable=None)
         self.steps = steps
         self.tracker = make_tracker(tracker, run_dir, config)
@@ -40,10 +35,11 @@ class Metrics:
         """Record one optimizer step."""
         self._write(line)
         speed = f"{line['tokens_per_second']:,.0f} tok/s"
-        self.bar.set_postfix_str(f"loss {line['loss']:.3f}, {speed}", refresh=False)
+        loss = "none" if line["loss"] is None else f"{line['loss']:.3f}"
+        self.bar.set_postfix_str(f"loss {loss}, {speed}", refresh=False)
         self.bar.update(1)
         if self.bar.disable and (line["step"] % max(1, self.steps // 20) == 0 or line["step"] == 1):
-            print(f"step {line['step']}/{self.steps}  loss {line['loss']:.3f}  {speed}", flush=True)
+            print(f"step {line['step']}/{self.steps}  loss {loss}  {speed}", flush=True)
 
     def log_validation(self, step: int, bits_per_byte: dict[str, float]) -> None:
         """Record bits per byte by language."""
@@ -58,6 +54,12 @@ class Metrics:
         """Print a line without breaking the progress bar."""
         self.bar.write(text)
 
+    def rewind(self, step: int) -> None:
+        """Drop the lines after a step: the run goes on from there."""
+        self.stream.close()
+        self.stream = keep_until(self.run_dir, step)
+        self.bar.update(step - self.bar.n)
+
     def close(self) -> None:
         """Flush everything and draw the loss picture."""
         self.bar.close()
@@ -69,6 +71,16 @@ class Metrics:
         self.stream.write(json.dumps(line) + "\n")
         self.stream.flush()
         self.tracker.log(line)
+
+
+def keep_until(run_dir: Path, step: int) -> IO[str]:
+    """Cut metrics.jsonl after the lines of a step, and open it to go on."""
+    path = run_dir / METRICS_FILE
+    kept = [line for line in read_metrics(run_dir) if line["step"] <= step]
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
+    temporary.replace(path)
+    return path.open("a", encoding="utf-8")
 
 
 def read_metrics(run_dir: Path) -> list[dict[str, Any]]:
@@ -146,13 +158,14 @@ def make_tracker(tracker: TrackerConfig, run_dir: Path, config: dict[str, Any]) 
 def scalars(line: dict[str, Any]) -> dict[str, float]:
     """A metrics line as flat numbers; bits per byte by language become `bits_per_byte/ko` and so on."""
     flat = {f"bits_per_byte/{k}": v for k, v in line.get("bits_per_byte", {}).items()}
-    return flat | {k: v for k, v in line.items() if k not in ("step", "bits_per_byte")}
+    others = {k: v for k, v in line.items() if k not in ("step", "bits_per_byte")}
+    return {name: value for name, value in (flat | others).items() if value is not None}
 
 
 def draw_losses(run_dir: Path) -> None:
     """Draw RUN_DIR/loss.png: training loss left, held-out bits per byte by language right."""
     lines = read_metrics(run_dir)
-    steps = [line for line in lines if "loss" in line]
+    steps = [line for line in lines if line.get("loss") is not None]
     if not steps:
         return
     import matplotlib

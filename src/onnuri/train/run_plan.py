@@ -57,13 +57,13 @@ class RunPlan:
 
     @property
     def tokens_per_step(self) -> int:
-        """Tokens in one optimizer step; every window is full, so all of them count in the loss."""
+        """Places in one optimizer step; almost all of them predict a token."""
         return self.config.train.global_batch_size * self.config.data.sequence_length
 
     @property
     def accumulation(self) -> int:
-        """Micro-batches a rank runs in one optimizer step."""
-        return self.config.train.global_batch_size // (self.micro_batch_size * self.world_size)
+        """Micro-batches a rank runs in one optimizer step; the last may be partly empty."""
+        return -(-self.config.train.global_batch_size // (self.micro_batch_size * self.world_size))
 
 
 def make_plan(config: PretrainConfig) -> RunPlan:
@@ -110,18 +110,18 @@ def check_tokenizer(config: PretrainConfig, data: Manifest) -> None:
 
 
 def choose_micro_batch_size(config: PretrainConfig, world_size: int) -> int:
-    """Sequences a rank holds at once, as asked or the largest that fits MICRO_BATCH_TOKENS."""
+    """Sequences a rank holds at once, as asked, or what fits MICRO_BATCH_TOKENS and leaves least empty.
+
+    Where the ranks do not divide the batch (a node was lost), some of their rows stay empty.
+    """
     batch, asked = config.train.global_batch_size, config.engine.micro_batch_size
-    if batch % (world_size * max(1, asked)):
-        raise UserError(
-            f"train.global_batch_size={batch} must be a multiple of {world_size} ranks"
-            + (f" x engine.micro_batch_size={asked}" if asked else "")
-        )
+    if batch < world_size:
+        raise UserError(f"train.global_batch_size={batch} is too small for {world_size} ranks")
+    per_rank = -(-batch // world_size)
     if asked:
-        return asked
-    per_rank = batch // world_size
+        return min(asked, per_rank)
     limit = max(1, MICRO_BATCH_TOKENS // config.data.sequence_length)
-    return max(size for size in range(1, per_rank + 1) if per_rank % size == 0 and size <= limit)
+    return min(range(1, min(per_rank, limit) + 1), key=lambda size: (-(-per_rank // size) * size, -size))
 
 
 def run_record(config: PretrainConfig, data: Manifest) -> dict[str, Any]:

@@ -16,8 +16,9 @@ import torch
 import torch.distributed as dist
 
 from onnuri.errors import UserError
-from onnuri.kernels.linear_cross_entropy import IGNORE_INDEX
+from onnuri.tokens.batch import IGNORE_INDEX, make_batch
 from onnuri.tokens.shards import TokenShards
+from onnuri.train.inputs import to_inputs
 from onnuri.train.run_plan import RunPlan
 
 
@@ -29,7 +30,8 @@ class Validation:
         self.plan, self.device = plan, device
         self.token_bytes = torch.from_numpy(np.load(folder / "token_bytes.npy")).to(device)
         languages = plan.data.counts["languages"]
-        self.windows: dict[str, np.ndarray] = {}
+        self.separator = int(plan.data.counts["separator"])
+        self.windows: dict[str, tuple[np.ndarray, np.ndarray]] = {}
         if not plan.data.counts["heldout_shards"]:
             return
         shards = TokenShards.open(folder, "heldout")
@@ -44,21 +46,20 @@ class Validation:
     def run(self, engine: Any) -> dict[str, float]:
         """Bits per byte by language. A collective call: every rank runs the same number of batches."""
         engine.eval()
-        results = {name: self._bits_per_byte(engine, rows) for name, rows in self.windows.items()}
+        results = {name: self._bits_per_byte(engine, *rows) for name, rows in self.windows.items()}
         engine.train()
         return results
 
     @torch.no_grad()
-    def _bits_per_byte(self, engine: Any, windows: np.ndarray) -> float:
+    def _bits_per_byte(self, engine: Any, windows: np.ndarray, lengths: np.ndarray) -> float:
         size, rank, world = self.plan.micro_batch_size, self.plan.rank, self.plan.world_size
         totals = torch.zeros(2, dtype=torch.float64, device=self.device)
         for start in range(0, len(windows), size * world):
-            rows = windows[start + rank * size : start + (rank + 1) * size]
-            padded = np.full((size, windows.shape[1]), IGNORE_INDEX, dtype=np.int64)
-            padded[: len(rows)] = rows
-            batch = torch.from_numpy(padded).to(self.device)
-            tokens, targets = batch[:, :-1].clamp(min=0), batch[:, 1:]
-            losses = engine(tokens, targets)
+            chosen = np.arange(start + rank * size, start + (rank + 1) * size)
+            counted = np.where(chosen < len(windows), lengths.take(chosen, mode="clip"), 1)
+            batch = make_batch(windows.take(chosen, axis=0, mode="clip"), counted, self.separator)
+            inputs = to_inputs(batch, self.plan.config.data, self.device)
+            losses, targets = engine(*inputs), inputs.targets
             scored = self.token_bytes[targets.clamp(min=0)] * (targets != IGNORE_INDEX)
             totals[0] += losses[scored > 0].double().sum()
             totals[1] += scored.sum()
@@ -85,11 +86,10 @@ def collect_stream(shards: TokenShards, documents: np.ndarray, limit: int) -> np
     return np.concatenate([separator, *pieces])[: limit + 1]
 
 
-def cut_windows(stream: np.ndarray, sequence_length: int) -> np.ndarray:
-    """[N, S + 1] windows at stride S over a stream, the last one filled up with IGNORE_INDEX."""
+def cut_windows(stream: np.ndarray, sequence_length: int) -> tuple[np.ndarray, np.ndarray]:
+    """[N, S + 1] windows at stride S over a stream, and how many tokens of each count: [N], S + 1 but for
+    the last."""
     count = -(-(len(stream) - 1) // sequence_length)
-    windows = np.full((count, sequence_length + 1), IGNORE_INDEX, dtype=np.int64)
-    for index in range(count):
-        piece = stream[index * sequence_length : (index + 1) * sequence_length + 1]
-        windows[index, : len(piece)] = piece
-    return windows
+    places = np.arange(count)[:, None] * sequence_length + np.arange(sequence_length + 1)
+    lengths = np.minimum(len(stream) - places[:, 0], sequence_length + 1)
+    return stream.take(places, mode="clip"), lengths

@@ -1,0 +1,48 @@
+"""Rows of tokens as a batch: inputs, targets, and where documents begin.
+
+Shapes: B rows, S sequence length.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+IGNORE_INDEX = -100
+"""The target of a place where there is nothing to predict; what torch's cross-entropy leaves out."""
+
+
+class Batch(NamedTuple):
+    """Rows of one micro-batch."""
+
+    tokens: np.ndarray
+    """int64 [B, S]."""
+    targets: np.ndarray
+    """int64 [B, S]: the next token at each place, or IGNORE_INDEX."""
+    cu_seqlens: np.ndarray
+    """int32 [documents + 1]: where each document begins in the B x S places, and B x S."""
+
+    @property
+    def positions(self) -> np.ndarray:
+        """Place of each token in its document, int64 [B, S]."""
+        begins = np.repeat(self.cu_seqlens[:-1], np.diff(self.cu_seqlens))
+        return (np.arange(self.tokens.size) - begins).reshape(self.tokens.shape)
+
+
+def make_batch(rows: np.ndarray, lengths: np.ndarray, separator: int) -> Batch:
+    """A batch of [B, S + 1] token ids, of which the first `lengths` [B] of each row count.
+
+    A separator begins a document: it is what the first token of the document is predicted from.
+    """
+    tokens, targets = rows[:, :-1].astype(np.int64), rows[:, 1:].astype(np.int64)
+    begins = rows[:, :-1] == separator
+    begins[:, 0] = True
+    for row in np.flatnonzero(lengths <= tokens.shape[1]).tolist():
+        targets[row, lengths[row] - 1 :] = IGNORE_INDEX
+        begins[row, lengths[row] - 1 :] = False
+        begins[row, lengths[row] - 1] = True
+    places = np.flatnonzero(begins)
+    cu_seqlens = np.empty(len(places) + 1, dtype=np.int32)
+    cu_seqlens[:-1], cu_seqlens[-1] = places, begins.size
+    return Batch(tokens, targets, cu_seqlens)

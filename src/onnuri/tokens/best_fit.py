@@ -1,0 +1,126 @@
+"""Best-fit decreasing over millions of documents: items of one length are placed together."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+
+class _Rows:
+    """Open rows by the room that is left in them."""
+
+    def __init__(self, capacity: int) -> None:
+        self.by_room: dict[int, list[np.ndarray]] = defaultdict(list)
+        self.has_room = np.zeros(capacity + 1, dtype=bool)
+
+    def put(self, rows: np.ndarray, room: int) -> None:
+        """Rows that now have this much room."""
+        if len(rows) and room:
+            self.by_room[room].append(rows)
+            self.has_room[room] = True
+
+    def take(self, room: int, most: int) -> np.ndarray:
+        """Up to `most` of the rows that have exactly this much room."""
+        rows = np.concatenate(self.by_room[room])
+        self.by_room[room] = [rows[most:]] if len(rows) > most else []
+        self.has_room[room] = len(rows) > most
+        return rows[:most]
+
+    def tightest(self, length: int) -> int | None:
+        """The least room, at least `length`, that some row has."""
+        at = int(self.has_room[length:].argmax())
+        return length + at if self.has_room[length + at] else None
+
+
+def best_fit(lengths: np.ndarray, capacity: int) -> np.ndarray:
+    """The row of each item: int64 [items], rows numbered from 0 without a gap.
+
+    Every item goes to the row that it leaves with the least room, longest items first (best fit
+    decreasing), to a new one where it fits in none. Time grows with the number of different lengths more
+    than with that of items.
+
+    Args:
+        lengths: [items], from 1 to `capacity`.
+    """
+    order = np.argsort(-np.asarray(lengths, dtype=np.int64), kind="stable")
+    result = np.empty(len(order), dtype=np.int64)
+    rows, num_rows = _Rows(capacity), 0
+    values, counts = np.unique(np.asarray(lengths), return_counts=True)
+    done = 0
+    for length, count in zip(values[::-1].tolist(), counts[::-1].tolist(), strict=True):
+        stop = done + count
+        while done < stop:
+            room = rows.tightest(length)
+            each = (room or capacity) // length
+            wanted = -(-(stop - done) // each)
+            if room is None:
+                room, chosen = capacity, np.arange(num_rows, num_rows + wanted)
+                num_rows += wanted
+            else:
+                chosen = rows.take(room, wanted)
+            size = min(each * len(chosen), stop - done)
+            result[order[done : done + size]] = np.repeat(chosen, each)[:size]
+            full, rest = divmod(size, each)
+            rows.put(chosen[:full], room - each * length)
+            rows.put(chosen[full:], room - rest * length)
+            done += size
+    return result
+
+
+PIECE = np.dtype([("start", "<u8"), ("length", "<u8")])
+"""A document, or a part of one longer than a row, in its shard."""
+
+
+def lay_out(documents: np.ndarray, sequence_length: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of at most `sequence_length` tokens out of a shard's documents.
+
+    Args:
+        documents: DOCUMENT rows of one shard.
+
+    Returns:
+        PIECE rows, those of one row together, and where each row begins among them, uint64 [rows + 1].
+    """
+    lengths = documents["length"].astype(np.int64)
+    parts = -(-lengths // sequence_length)
+    first = np.repeat(np.cumsum(parts) - parts, parts)
+    skipped = (np.arange(len(first)) - first) * sequence_length
+    pieces = np.empty(len(first), dtype=PIECE)
+    pieces["start"] = np.repeat(documents["offset"].astype(np.int64), parts) + skipped
+    pieces["length"] = np.minimum(np.repeat(lengths, parts) - skipped, sequence_length)
+    rows = best_fit(pieces["length"], sequence_length)
+    order = np.argsort(rows, kind="stable")
+    counts = np.bincount(rows) if len(rows) else np.zeros(0, dtype=np.int64)
+    return pieces[order], np.concatenate([[0], np.cumsum(counts)]).astype(np.uint64)
+
+
+def layouts(
+    tables: Sequence[Path], sequence_length: int, folder: Path | None
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """The layout of each shard, from its table of documents.
+
+    Args:
+        folder: layouts are kept here and memory-mapped; made where they are missing. None: in memory.
+    """
+    found = []
+    for table in tables:
+        if folder is None:
+            found.append(lay_out(np.load(table, allow_pickle=False), sequence_length))
+            continue
+        stem = f"{table.name.split('.')[0]}-{sequence_length}"
+        paths = [folder / f"{stem}.{part}.npy" for part in ("pieces", "rows")]
+        if not paths[-1].is_file():
+            folder.mkdir(parents=True, exist_ok=True)
+            for path, value in zip(
+                paths, lay_out(np.load(table, allow_pickle=False), sequence_length), strict=True
+            ):
+                partial = path.with_name(f"{path.name}.{os.getpid()}")
+                with partial.open("wb") as stream:
+                    np.save(stream, value)
+                partial.replace(path)
+        pieces, rows = (np.load(path, mmap_mode="r", allow_pickle=False) for path in paths)
+        found.append((pieces, rows))
+    return found

@@ -1,0 +1,52 @@
+"""Documents laid into rows: nothing lost, nothing cut that fits, as tight as best fit decreasing."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from onnuri.tokens.best_fit import best_fit, lay_out
+from onnuri.tokens.shards import DOCUMENT
+
+
+def one_by_one(lengths: list[int], capacity: int) -> list[int]:
+    """Room left in each row when items are placed singly, as the books have it."""
+    rooms: list[int] = []
+    for length in sorted(lengths, reverse=True):
+        fitting = [(room, row) for row, room in enumerate(rooms) if room >= length]
+        if fitting:
+            rooms[min(fitting)[1]] -= length
+        else:
+            rooms.append(capacity - length)
+    return sorted(rooms)
+
+
+@settings(max_examples=300, deadline=None)
+@given(capacity=st.integers(1, 50), data=st.data())
+def test_as_tight_as_placing_items_one_by_one(capacity: int, data: st.DataObject) -> None:
+    lengths = data.draw(st.lists(st.integers(1, capacity), max_size=80))
+    rows = best_fit(np.array(lengths, dtype=np.int64), capacity)
+    used = np.bincount(rows, weights=lengths).astype(int) if lengths else np.zeros(0, dtype=int)
+    assert sorted((capacity - used).tolist()) == one_by_one(lengths, capacity)
+
+
+@settings(max_examples=100, deadline=None)
+@given(lengths=st.lists(st.integers(1, 300), min_size=1, max_size=60), size=st.integers(1, 100))
+def test_a_layout_holds_every_token_once(lengths: list[int], size: int) -> None:
+    documents = np.zeros(len(lengths), dtype=DOCUMENT)
+    documents["length"] = lengths
+    documents["offset"] = np.cumsum(lengths) - lengths
+    pieces, starts = lay_out(documents, size)
+    seen = np.concatenate([np.arange(start, start + length) for start, length in pieces.tolist()])
+    assert sorted(seen.tolist()) == list(range(sum(lengths)))
+    borders = starts.astype(int).tolist()
+    assert borders[0] == 0
+    assert borders[-1] == len(pieces)
+    for first, stop in itertools.pairwise(borders):
+        assert 0 < pieces["length"][first:stop].sum() <= size
+    whole = {(start, length) for start, length in pieces.tolist()}
+    for offset, length in zip(documents["offset"].tolist(), lengths, strict=True):
+        assert length > size or (offset, length) in whole
