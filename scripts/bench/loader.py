@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from loader_peer import LENGTH, ROWS, million_tokens_a_second
+from loader_peer import LENGTH, ROWS, million_tokens_a_second  # type: ignore[import-not-found]
 
 from onnuri.manifest import Manifest
 from onnuri.tokens.config import DataConfig

@@ -33,8 +33,10 @@ def test_files_are_safetensors_with_fp32_state_and_a_manifest(run_dir: Path) -> 
         with safe_open(path, framework="pt") as tensors:
             for name in tensors.keys():  # noqa: SIM118 (safe_open is no dict)
                 kinds.add(name.split("/")[0])
-                assert tensors.get_slice(name).get_dtype() == "F32"
-    assert kinds == {"weight", "exp_avg", "exp_avg_sq"}
+                wanted = "U8" if name.startswith("rng/") else "F32"
+                assert tensors.get_slice(name).get_dtype() == wanted
+    assert kinds == {"weight", "exp_avg", "exp_avg_sq", "rng"}
+    assert (folders[0].parent / "latest").read_text() == "step-0000012\n"
     counts = json.loads((folders[0] / "manifest.json").read_text())["counts"]
     assert counts["loader"]["step"] == 12
 

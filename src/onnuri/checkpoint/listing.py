@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 from onnuri import manifest
@@ -34,6 +35,34 @@ def newest_verified(run_dir: Path) -> tuple[Path, Manifest, list[str]] | None:
     if problems:
         raise UserError(f"no checkpoint in {run_dir} is whole: {'; '.join(problems)}")
     return None
+
+
+def superfluous(run_dir: Path, keep: int, keep_every: int) -> list[Path]:
+    """What retention removes: ephemeral checkpoints with a newer one, and others beyond the newest `keep`
+    (0: all stay) whose step `keep_every` does not divide."""
+    kept, removed = 0, []
+    for number, folder in enumerate(list_checkpoints(run_dir)):
+        ephemeral = manifest.read(folder, "checkpoint").counts.get("ephemeral", False)
+        kept += not ephemeral
+        always = bool(keep_every) and step_of(folder) % keep_every == 0
+        if (ephemeral and number > 0) or (keep and kept > keep and not always and not ephemeral):
+            removed.append(folder)
+    return removed
+
+
+def remove(folder: Path) -> None:
+    """Delete a checkpoint, its manifest first: half of it is none."""
+    (folder / manifest.FILE_NAME).unlink(missing_ok=True)
+    shutil.rmtree(folder)
+
+
+def point_latest(folder: Path) -> None:
+    """Write the name of a finished checkpoint into the file `latest` beside it."""
+    temporary = folder.with_name("latest.tmp")
+    temporary.write_text(f"{folder.name}\n", encoding="utf-8")
+    manifest.sync(temporary)
+    temporary.replace(folder.with_name("latest"))
+    manifest.sync(folder.parent)
 
 
 def set_aside(run_dir: Path, after_step: int) -> None:

@@ -1,13 +1,17 @@
-"""Checkpoint folders of a run: written beside their place, hashed, renamed, and verified before use.
+"""Checkpoint folders of a run: written in the background, hashed, renamed, and verified before use.
 
-RUN_DIR/checkpoints/step-0000200/ holds safetensors shards written by torch.distributed.checkpoint (no
-pickle anywhere) and a manifest. A folder with that name is complete; anything else is ignored.
+RUN_DIR/checkpoints/step-0000200/ holds one safetensors file a rank (no pickle anywhere) and a manifest. It
+is written under another name and renamed when every file of every rank is on disk: a folder with that name
+is complete, anything else is ignored. The file `latest` names the newest one.
 """
 
 from __future__ import annotations
 
 import shutil
 import warnings
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,42 +20,143 @@ import torch.distributed as dist
 import torch.distributed.checkpoint as dcp
 
 from onnuri import manifest
-from onnuri.checkpoint.listing import FOLDER, list_checkpoints
+from onnuri.checkpoint.listing import FOLDER, list_checkpoints, point_latest, remove, step_of, superfluous
+from onnuri.checkpoint.shard_file import Piece, write_shard
+from onnuri.errors import UserError
+from onnuri.manifest import Manifest
+
+SPARE = 1.05
+"""Free space asked for before a checkpoint is written, as a factor of its size."""
 
 
-def save(
-    run_dir: Path, step: int, tensors: dict[str, torch.Tensor], state: dict[str, Any], keep: int
-) -> Path:
-    """Write the checkpoint of `step` from all ranks. A collective call.
+class Saver:
+    """Writes checkpoints from all ranks, one at a time, while training goes on.
+
+    Every method is a collective call. What fails on any rank is raised on all of them, by the next call.
 
     Args:
-        tensors: DTensors over all ranks; each rank writes its own pieces.
-        state: JSON values to restore besides tensors; the manifest carries them as counts.
         keep: number of newest checkpoints that stay, 0 for all.
-
-    Returns:
-        The finished folder. On every rank it is complete and durable when this returns.
+        keep_every: those of steps that it divides always stay; 0: none.
     """
-    final = run_dir / FOLDER / f"step-{step:07d}"
-    partial = final.with_name(final.name + ".partial")
-    if dist.get_rank() == 0:
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-    dist.barrier()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        writer = dcp.HuggingFaceStorageWriter(str(partial), save_distributed=True)
-        dcp.save(tensors, storage_writer=writer)
-    dist.barrier()
-    if dist.get_rank() == 0:
-        manifest.seal(partial, "checkpoint", {"step": step}, {}, state)
-        shutil.rmtree(final, ignore_errors=True)
-        partial.replace(final)
-        manifest.sync(final.parent)
-        for old in list_checkpoints(run_dir)[keep:] if keep else []:
-            shutil.rmtree(old)
-    dist.barrier()
-    return final
+
+    def __init__(self, run_dir: Path, keep: int, keep_every: int = 0) -> None:
+        self.run_dir, self.keep, self.keep_every = run_dir, keep, keep_every
+        # Writers talk to each other in a group of their own: the training step must not wait for them.
+        self._group = dist.new_group(backend="gloo")
+        self._thread = ThreadPoolExecutor(1)
+        self._running: Future[None] | None = None
+
+    def save(
+        self, step: int, pieces: Mapping[str, Piece], state: Mapping[str, Any], ephemeral: bool = False
+    ) -> None:
+        """Begin to write the checkpoint of `step`, once the one before is finished.
+
+        Args:
+            pieces: this rank's; they must not change until the next call.
+            state: JSON values to restore besides tensors; the manifest carries them as counts.
+            ephemeral: it goes as soon as there is a newer one.
+        """
+        self.wait()
+        counts = dict(state) | {"ephemeral": ephemeral}
+        self._running = self._thread.submit(self._write, step, pieces, counts)
+
+    def wait(self) -> None:
+        """Until the checkpoint under way is complete and durable.
+
+        Raises UserError if it could not be written.
+        """
+        if self._running is not None:
+            running, self._running = self._running, None
+            running.result()
+
+    def close(self) -> None:
+        """Wait, whatever comes of it: for an exit that has its own reason."""
+        if self._running is not None:
+            self._running.exception()
+        self._thread.shutdown()
+
+    def _write(self, step: int, pieces: Mapping[str, Piece], counts: dict[str, Any]) -> None:
+        rank = dist.get_rank()
+        final = self.run_dir / FOLDER / f"step-{step:07d}"
+        partial = final.with_name(final.name + ".partial")
+        size = sum(piece.values.nbytes for piece in pieces.values())
+        sizes = self._gather(size)
+        self._agree(self._make_room(partial, sum(sizes)) if rank == 0 else "")
+        name = f"shard-{rank:05d}.safetensors"
+        facts: dict[str, Any] = {}
+        problem = ""
+        try:
+            facts = {name: write_shard(partial / name, pieces)}
+        except OSError as error:
+            problem = f"{error.filename or partial / name}: {error.strerror or error}"
+        files: dict[str, Any] = {}
+        problems = []
+        for other, theirs in self._gather((problem, facts)):
+            problems.append(other)
+            files |= theirs
+        problem = "; ".join(filter(None, problems))
+        if rank == 0:
+            problem = problem or self._finish(partial, final, step, counts, files)
+            if problem:
+                shutil.rmtree(partial, ignore_errors=True)
+        self._agree(problem)
+
+    def _make_room(self, partial: Path, size: int) -> str:
+        """An empty folder with enough space, at the cost of older checkpoints. Returns what went wrong."""
+        try:
+            for stale in partial.parent.glob("step-*.partial"):
+                shutil.rmtree(stale, ignore_errors=True)
+            partial.mkdir(parents=True)
+            older = [folder for folder in list_checkpoints(self.run_dir)[1:] if not self._always(folder)]
+            while shutil.disk_usage(partial).free < SPARE * size:
+                if not older:
+                    free = shutil.disk_usage(partial).free
+                    partial.rmdir()
+                    return (
+                        f"it needs {size / 1e9:.2f} GB and {partial.parent} has {free / 1e9:.2f} GB free; "
+                        "nothing was written"
+                    )
+                remove(older.pop())
+        except OSError as error:
+            return f"{error.filename or partial}: {error.strerror or error}"
+        return ""
+
+    def _always(self, folder: Path) -> bool:
+        return bool(self.keep_every) and step_of(folder) % self.keep_every == 0
+
+    def _finish(
+        self, partial: Path, final: Path, step: int, counts: dict[str, Any], files: dict[str, Any]
+    ) -> str:
+        """Write the manifest, rename, remove what is superfluous. Returns what went wrong."""
+        try:
+            for name, facts in files.items():
+                if (partial / name).stat().st_size != facts["bytes"]:
+                    return f"{partial / name} is not as long as it was written"
+            whole = Manifest("checkpoint", {"step": step}, {}, counts, files)
+            manifest.write_json(partial / manifest.FILE_NAME, asdict(whole))
+            if final.exists():
+                remove(final)
+            partial.replace(final)
+            manifest.sync(final.parent)
+            point_latest(final)
+            for old in superfluous(self.run_dir, self.keep, self.keep_every):
+                remove(old)
+        except OSError as error:
+            return f"{error.filename or partial}: {error.strerror or error}"
+        return ""
+
+    def _gather(self, value: Any) -> list[Any]:
+        values: list[Any] = [None] * dist.get_world_size()
+        dist.all_gather_object(values, value, group=self._group)
+        return values
+
+    def _agree(self, problem: str) -> None:
+        """Raise on every rank what went wrong on rank 0."""
+        holder = [problem]
+        dist.broadcast_object_list(holder, src=0, group=self._group)
+        if holder[0]:
+            good = [str(folder) for folder in list_checkpoints(self.run_dir)] or ["none"]
+            raise UserError(f"a checkpoint could not be written: {holder[0]}; last good one: {good[0]}")
 
 
 def load(folder: Path, tensors: dict[str, torch.Tensor]) -> None:

@@ -16,6 +16,8 @@ import torch.distributed as dist
 from torch import nn
 from torch.distributed.tensor import DTensor, Shard, init_device_mesh
 
+from onnuri.checkpoint.shard_file import Piece
+
 KINDS = ("weight", "exp_avg", "exp_avg_sq")
 """What is kept of each parameter: its fp32 master value and AdamW's two moments."""
 
@@ -35,41 +37,45 @@ def prime_optimizer(engine: Any) -> None:
         engine.optimizer._lazy_init_hp_params_optimizer_state()
 
 
-def sharded_state(engine: Any) -> dict[str, torch.Tensor]:
-    """Every kept tensor as a DTensor over all ranks, named `kind/parameter`, copied.
+def own_pieces(engine: Any) -> dict[str, Piece]:
+    """A copy on the CPU of this rank's part of every kept tensor, named `kind/parameter`.
 
-    A collective call at stages 1 and 2.
+    The state of torch's random numbers is with it, named `rng/rank`. A collective call at stages 1 and 2.
     """
-    mesh = init_device_mesh(engine.device.type, (dist.get_world_size(),))
-    state: dict[str, torch.Tensor] = {}
+    pieces = {f"rng/{dist.get_rank():05d}": Piece(torch.get_rng_state(), 0)}
     for name, parameter in engine.module.named_parameters():
-        numel = _numel(parameter)
-        start, stop = _piece(numel)
+        start, stop = _bounds(_numel(parameter))
         for kind in KINDS:
             if engine.zero_optimization_stage() == 3:
                 local = _read_local(parameter, kind)[: stop - start]
             else:
                 local = _read_full(engine, parameter, kind).flatten()[start:stop]
-            state[f"{kind}/{name}"] = DTensor.from_local(
-                local.detach().clone(),
-                mesh,
-                [Shard(0)],
-                run_check=False,
-                shape=torch.Size([numel]),
-                stride=(1,),
-            )
-    return state
+            copy = torch.empty(local.shape, dtype=local.dtype, pin_memory=local.is_cuda)
+            pieces[f"{kind}/{name}"] = Piece(copy.copy_(local.detach()), start)
+    return pieces
 
 
 def load_target(engine: Any) -> dict[str, torch.Tensor]:
-    """Tensors to load into: DTensors at stage 3, whole ones at the other stages."""
-    if engine.zero_optimization_stage() == 3:
-        return sharded_state(engine)
-    return {
-        f"{kind}/{name}": torch.empty(_numel(parameter), dtype=torch.float32, device=engine.device)
-        for name, parameter in engine.module.named_parameters()
-        for kind in KINDS
-    }
+    """Tensors to load into: DTensors over all ranks at stage 3, whole ones at the other stages."""
+    sharded = engine.zero_optimization_stage() == 3
+    mesh = init_device_mesh(engine.device.type, (dist.get_world_size(),)) if sharded else None
+    target: dict[str, torch.Tensor] = {}
+    for name, parameter in engine.module.named_parameters():
+        numel = _numel(parameter)
+        start, stop = _bounds(numel) if sharded else (0, numel)
+        for kind in KINDS:
+            local = torch.empty(stop - start, dtype=torch.float32, device=engine.device)
+            target[f"{kind}/{name}"] = local
+            if mesh is not None:
+                target[f"{kind}/{name}"] = DTensor.from_local(
+                    local, mesh, [Shard(0)], run_check=False, shape=torch.Size([numel]), stride=(1,)
+                )
+    return target
+
+
+def rng_target() -> dict[str, torch.Tensor]:
+    """What to load the state of this rank's random numbers into, where the number of ranks is the same."""
+    return {f"rng/{dist.get_rank():05d}": torch.empty_like(torch.get_rng_state())}
 
 
 def restore(engine: Any, state: dict[str, torch.Tensor], step: int) -> None:
@@ -101,7 +107,7 @@ def _numel(parameter: nn.Parameter) -> int:
     return int(getattr(parameter, "ds_numel", parameter.numel()))
 
 
-def _piece(numel: int) -> tuple[int, int]:
+def _bounds(numel: int) -> tuple[int, int]:
     """First and last place of this rank's piece of a flat tensor."""
     size = -(-numel // dist.get_world_size())
     start = min(dist.get_rank() * size, numel)

@@ -72,13 +72,26 @@ class TrainConfig:
     """Steps between checkpoints; 0: only at the end."""
     keep_checkpoints: int = 2
     """Newest checkpoints kept; 0 keeps all."""
+    keep_every: int = 0
+    """Checkpoints of steps that this divides are kept for good; 0: none."""
+    ephemeral_every: int = 0
+    """Steps between checkpoints that go when there is a newer one: little lost, little stored; 0: none."""
+    ephemeral_minutes: float = 0.0
+    """Minutes after the last checkpoint at which an ephemeral one is written; 0: never by the clock."""
 
     def __post_init__(self) -> None:
         for name in ("steps", "global_batch_size", "validation_tokens"):
             if getattr(self, name) < 1:
                 raise UserError(f"train.{name}={getattr(self, name)} must be at least 1")
-        for name in ("validate_every", "checkpoint_every", "keep_checkpoints"):
-            if getattr(self, name) < 0:
+        for name in (
+            "validate_every",
+            "checkpoint_every",
+            "keep_checkpoints",
+            "keep_every",
+            "ephemeral_every",
+            "ephemeral_minutes",
+        ):
+            if not getattr(self, name) >= 0:
                 raise UserError(f"train.{name}={getattr(self, name)} must be at least 0")
 
 

@@ -23,6 +23,7 @@ import torch.distributed as dist
 from onnuri import manifest
 from onnuri.checkpoint import store, zero_state
 from onnuri.checkpoint.listing import list_checkpoints, newest_verified, set_aside
+from onnuri.checkpoint.store import Saver
 from onnuri.config import to_dict
 from onnuri.errors import UserError
 from onnuri.tokens.loader import Loader
@@ -79,11 +80,14 @@ def train(plan: RunPlan) -> int:
         stop = StopRequest()
         cleanup.callback(stop.close)
         run_dir = open_run(plan, cleanup)
+        torch.manual_seed(config.train.seed + plan.rank)
         loader = open_loader(plan, run_dir)
         engine = build_engine(plan)
         guard = StepGuard(config.guard)
         step_gate.install(engine, guard.accept, config.optim.gradient_clipping)
         progress, notes = resume(engine, loader, run_dir)
+        saver = Saver(run_dir, config.train.keep_checkpoints, config.train.keep_every)
+        cleanup.callback(saver.close)
         validation = Validation(plan, device)
         if plan.rank == 0:
             metrics = Metrics(run_dir, progress.step, config.train.steps, config.tracker, to_dict(config))
@@ -92,6 +96,7 @@ def train(plan: RunPlan) -> int:
                 metrics.say(line)
 
         batches = read_ahead(loader, plan, progress.step, device)
+        saved = time.monotonic()
         while progress.step < config.train.steps:
             started = time.perf_counter()
             step = progress.step + 1
@@ -102,6 +107,7 @@ def train(plan: RunPlan) -> int:
             num_targets = loader.num_targets(step - 1)
             loss_sum = torch.zeros((), dtype=torch.float64, device=device)
             guard.start_step(progress)
+            long_ago = False
             for inputs in itertools.islice(batches, plan.accumulation):
                 if guard.verdict == LEFT_OUT:
                     continue
@@ -110,7 +116,8 @@ def train(plan: RunPlan) -> int:
                 engine.backward(loss * plan.world_size, scale_wrt_gas=False)
                 loss_sum += loss.detach().double()
                 if engine.is_gradient_accumulation_boundary():
-                    guard.loss, stop.agreed = add_up(loss_sum, stop.received)
+                    waited = time.monotonic() - saved > 60 * config.train.ephemeral_minutes > 0
+                    guard.loss, stop.agreed, long_ago = add_up(loss_sum, stop.received, waited)
                 engine.step()  # asks guard.accept
             guard.finish_step(progress)
             progress.tokens += num_targets
@@ -147,14 +154,19 @@ def train(plan: RunPlan) -> int:
                 bits_per_byte = validation.run(engine)
                 if metrics:
                     metrics.log_validation(step, bits_per_byte)
-            if due(step, config.train.checkpoint_every, last or stop.agreed):
-                save(engine, loader, run_dir, progress, config.train.keep_checkpoints)
+            lasting = due(step, config.train.checkpoint_every, last or stop.agreed)
+            if lasting or long_ago or due(step, config.train.ephemeral_every):
+                save(engine, loader, saver, progress, ephemeral=not lasting)
+                saved = time.monotonic()
+            if stop.agreed and not last:
+                saver.wait()
             if stop.agreed and not last:
                 if metrics:
                     metrics.say(
                         f"stopped by a signal after step {step}; checkpoint saved, same command resumes"
                     )
                 return STOPPED_BY_SIGNAL
+        saver.wait()
     if plan.rank == 0:
         print(f"trained to step {config.train.steps}: {run_dir}", flush=True)
     return 0
@@ -232,6 +244,10 @@ def resume(engine: Any, loader: Loader, run_dir: Path) -> tuple[Progress, list[s
     tensors = zero_state.load_target(engine)
     store.load(folder, tensors)
     zero_state.restore(engine, tensors, progress.updates)
+    if found.counts["world_size"] == dist.get_world_size():
+        random = zero_state.rng_target()
+        store.load(folder, random)
+        torch.set_rng_state(*random.values())
     if dist.get_rank() == 0:
         set_aside(run_dir, progress.step)
     return progress, notes
@@ -245,24 +261,27 @@ def roll_back(engine: Any, loader: Loader, run_dir: Path, progress: Progress, ba
     return restored
 
 
-def save(engine: Any, loader: Loader, run_dir: Path, progress: Progress, keep: int) -> None:
-    """Write a checkpoint from all ranks."""
+def save(engine: Any, loader: Loader, saver: Saver, progress: Progress, ephemeral: bool) -> None:
+    """Begin a checkpoint: the step waits for a copy of the state, and for the checkpoint before."""
+    saver.wait()
     state = {
         "loader": loader.state(progress.step),
         "progress": asdict(progress),
         "world_size": dist.get_world_size(),
     }
-    store.save(run_dir, progress.step, zero_state.sharded_state(engine), state, keep)
+    saver.save(progress.step, zero_state.own_pieces(engine), state, ephemeral)
 
 
-def add_up(loss: torch.Tensor, stop: bool) -> tuple[float, bool]:
-    """The loss of all ranks, and whether any of them was asked to stop. A collective call."""
-    totals = torch.stack([loss, torch.full_like(loss, float(stop))])
+def add_up(loss: torch.Tensor, *flags: bool) -> tuple[Any, ...]:
+    """The loss of all ranks, and for each flag whether it is set on any of them. A collective call."""
+    totals = torch.tensor([0.0, *map(float, flags)], dtype=torch.float64, device=loss.device)
+    totals[0] = loss
     dist.all_reduce(totals)
-    return float(totals[0]), bool(totals[1] > 0)
+    loss_sum, *counts = totals.tolist()
+    return (loss_sum, *(count > 0 for count in counts))
 
 
-def due(step: int, every: int, always: bool) -> bool:
+def due(step: int, every: int, always: bool = False) -> bool:
     """True every `every` steps (0: never by itself) and when `always`."""
     return always or (every > 0 and step % every == 0)
 

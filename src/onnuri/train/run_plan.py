@@ -36,7 +36,8 @@ CAN_CHANGE = (
     "train.validate_every",
     "train.validation_tokens",
     "train.checkpoint_every",
-    "train.keep_checkpoints",
+    "train.keep_",
+    "train.ephemeral_",
 )
 PADDED_TO = 64
 MICRO_BATCH_TOKENS = 16384

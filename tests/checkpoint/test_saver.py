@@ -1,0 +1,158 @@
+"""Saving in the background, on one rank: retention, errors that are told, equal bytes for equal state."""
+
+from __future__ import annotations
+
+import resource
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+import torch.distributed as dist
+
+from onnuri import manifest
+from onnuri.checkpoint import store
+from onnuri.checkpoint.listing import list_checkpoints, newest_verified, step_of
+from onnuri.checkpoint.shard_file import Piece, write_shard
+from onnuri.checkpoint.store import Saver, load
+from onnuri.errors import UserError
+
+
+@pytest.fixture(autouse=True)
+def group(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A process group of one."""
+    meeting = tmp_path_factory.mktemp("meeting") / "file"
+    dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=0, world_size=1)
+    yield
+    dist.destroy_process_group()
+
+
+def pieces(step: int, size: int = 1000) -> dict[str, Piece]:
+    values = torch.arange(size, dtype=torch.float32) + step
+    return {"weight/a": Piece(values, 0), "weight/가": Piece(values[:7].clone().to(torch.bfloat16), 0)}
+
+
+def steps(run_dir: Path) -> list[int]:
+    return [step_of(folder) for folder in list_checkpoints(run_dir)]
+
+
+def save_all(saver: Saver, *wanted: Any) -> None:
+    for step in wanted:
+        saver.save(abs(step), pieces(abs(step)), {}, ephemeral=step < 0)
+    saver.wait()
+
+
+def test_retention(tmp_path: Path) -> None:
+    save_all(Saver(tmp_path, keep=2, keep_every=10), 5, 10, -12, 15, -17, 20, 25, 30, -32)
+    assert steps(tmp_path) == [32, 30, 25, 20, 10], "ephemeral 32 is the newest; 10 and 20 stay for good"
+    assert (tmp_path / "checkpoints" / "latest").read_text() == "step-0000032\n"
+    save_all(Saver(tmp_path, keep=1), 35)
+    assert steps(tmp_path) == [35]
+    save_all(Saver(tmp_path, keep=0), 36, 37)
+    assert steps(tmp_path) == [37, 36, 35]
+
+
+def test_what_is_written_comes_back_and_equal_state_gives_equal_files(tmp_path: Path) -> None:
+    first, second = (write_shard(tmp_path / f"{n}.safetensors", pieces(3)) for n in range(2))
+    assert first == second
+    assert manifest.hash_file(tmp_path / "0.safetensors") == first["sha256"]
+    save_all(Saver(tmp_path, keep=1), 3)
+    found = newest_verified(tmp_path)
+    assert found is not None
+    target = {
+        "weight/a": torch.empty(1000),
+        "weight/가": torch.empty(7, dtype=torch.bfloat16),
+    }
+    load(found[0], target)
+    for name, piece in pieces(3).items():
+        assert torch.equal(target[name], piece.values)
+
+
+def test_the_caller_does_not_wait_and_one_is_under_way_at_most(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running, most, gate = [0], [0], threading.Event()
+    write = write_shard
+
+    def slow(*words: Any) -> dict[str, Any]:
+        running[0] += 1
+        most[0] = max(most[0], running[0])
+        gate.wait(10)
+        running[0] -= 1
+        return write(*words)
+
+    monkeypatch.setattr(store, "write_shard", slow)
+    saver = Saver(tmp_path, keep=0)
+    started = time.monotonic()
+    saver.save(1, pieces(1), {})
+    assert time.monotonic() - started < 1
+    assert steps(tmp_path) == []
+    threading.Timer(0.3, gate.set).start()
+    saver.save(2, pieces(2), {})
+    assert time.monotonic() - started >= 0.3
+    assert steps(tmp_path)[-1] == 1
+    saver.close()
+    assert steps(tmp_path) == [2, 1]
+    assert most[0] == 1
+
+
+def failing(saver: Saver, step: int, message: str, size: int = 1000) -> None:
+    """The save fails, the next call says so, and nothing of it is left."""
+    saver.save(step, pieces(step, size), {})
+    with pytest.raises(UserError, match=message) as error:
+        saver.wait()
+    assert "\n" not in str(error.value)
+    assert "step-0000001" in str(error.value), "names the last good one"
+    assert not list((saver.run_dir / "checkpoints").glob("*.partial"))
+
+
+def test_a_write_that_fails_is_raised_and_older_ones_are_whole(tmp_path: Path) -> None:
+    saver = Saver(tmp_path, keep=2)
+    save_all(saver, 1)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+        failing(saver, 2, "shard-00000.safetensors: File too large", size=50_000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert steps(tmp_path) == [1]
+    assert newest_verified(tmp_path) is not None
+    save_all(saver, 3)
+    assert steps(tmp_path) == [3, 1]
+
+
+def test_a_full_disk_is_seen_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saver = Saver(tmp_path, keep=0)
+    save_all(saver, 1)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=3000))
+    failing(saver, 2, r"it needs 0.00 GB and .*checkpoints has 0.00 GB free; nothing was written")
+    monkeypatch.undo()
+    save_all(saver, 3, 4)
+
+    def free(folder: Path) -> SimpleNamespace:
+        return SimpleNamespace(free=10_000 if len(list_checkpoints(tmp_path)) < 3 else 0)
+
+    monkeypatch.setattr(shutil, "disk_usage", free)
+    save_all(saver, 5)
+    assert steps(tmp_path) == [5, 4, 3], "the oldest made room, the newest whole one never does"
+
+
+def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    saver = Saver(tmp_path, keep=2)
+    save_all(saver, 1)
+    (tmp_path / "checkpoints" / "step-0000002.partial").write_text("a file in the way")
+    saver.save(2, pieces(2), {})
+    with pytest.raises(
+        UserError, match=r"step-0000002.partial: File exists; last good one: .*step-0000001"
+    ):
+        saver.wait()
