@@ -106,19 +106,23 @@ def test_two_runs_never_write_one_directory(undisturbed: Path, sample: Sample, t
     assert max(losses(run_dir)) == 12
 
 
-def test_sigterm_saves_and_stops(sample: Sample, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_a_signal_saves_and_stops(number: int, sample: Sample, tmp_path: Path) -> None:
+    """SIGUSR1 is Slurm's usual warning; torchrun hands it on when it is told to."""
     run_dir = tmp_path / "stopped"
     words = [f"data={sample('tokens')}", f"run_dir={run_dir}", *TINY_MODEL, "train.steps=5000"]
     words += ["train.checkpoint_every=0"]
+    command = torchrun_command(2, PRETRAIN, *words)
+    command.insert(3, "--signals-to-handle=SIGTERM,SIGUSR1")
     process = subprocess.Popen(
-        torchrun_command(2, PRETRAIN, *words), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
     )
     deadline = time.monotonic() + 120
     while not (run_dir / "metrics.jsonl").is_file() or max(losses(run_dir), default=0) < 3:
         assert time.monotonic() < deadline
         assert process.poll() is None
         time.sleep(0.02)
-    process.send_signal(signal.SIGTERM)
+    process.send_signal(number)
     output, _ = process.communicate(timeout=60)
     assert process.returncode != 0
     assert "stopped by a signal" in output
@@ -130,6 +134,7 @@ def test_sigterm_saves_and_stops(sample: Sample, tmp_path: Path) -> None:
     ("ranks", "words"),
     [
         (1, ["engine.stage=3"]),
+        (3, ["engine.stage=3"]),
         (2, ["engine.stage=1"]),
         (2, ["engine.stage=0"]),
     ],

@@ -110,14 +110,20 @@ class GuardConfig:
     """Recent steps that a step is compared with; the first half of them are never called spikes."""
     rollback_batches: int = 8
     """Batches left out by a rollback: the one with the spike and those before it."""
+    stall_factor: float = 30.0
+    """A step that takes so many times the median of recent ones ends the job, with all stacks written down;
+    0: never."""
+    stall_seconds: float = 300.0
+    """But no step of fewer seconds."""
 
     def __post_init__(self) -> None:
         check_choice("guard.on_spike", self.on_spike, ("report", "skip", "rollback"))
         for name in ("max_skipped", "spike_window", "rollback_batches"):
             if getattr(self, name) < 1:
                 raise UserError(f"guard.{name}={getattr(self, name)} must be at least 1")
-        if not self.spike_threshold >= 0:
-            raise UserError(f"guard.spike_threshold={self.spike_threshold} must be at least 0")
+        for name in ("spike_threshold", "stall_factor", "stall_seconds"):
+            if not getattr(self, name) >= 0:
+                raise UserError(f"guard.{name}={getattr(self, name)} must be at least 0")
 
 
 @dataclass

@@ -41,20 +41,21 @@ from onnuri.train.ownership import lock_run_dir
 from onnuri.train.run_plan import DATA_FOLDER, RUN_FILE, RunPlan, check_same_run, run_record
 from onnuri.train.schedule import lr_multiplier
 from onnuri.train.validate import Validation
-
-STOPPED_BY_SIGNAL = 143
+from onnuri.train.watchdog import Watchdog
 
 
 class StopRequest:
-    """Remembers SIGTERM (a scheduler) or SIGINT (Ctrl-C) until the step is over, so that the ranks can
-    stop together."""
+    """Remembers SIGTERM or SIGUSR1 (a scheduler's warning) or SIGINT (Ctrl-C) until the step is over, so
+    that the ranks can stop together."""
 
     def __init__(self) -> None:
         self.received = False
         """On this rank."""
         self.agreed = False
         """On some rank, as all of them know since the last step."""
-        numbers = (signal.SIGTERM, signal.SIGINT)
+        self.status = 128 + signal.SIGTERM
+        """Exit status: 143, or 128 and the number of the signal that this rank got."""
+        numbers = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
         self._before = {number: signal.signal(number, self._remember) for number in numbers}
 
     def close(self) -> None:
@@ -63,13 +64,14 @@ class StopRequest:
             signal.signal(number, handler)
 
     def _remember(self, number: int, frame: FrameType | None) -> None:
-        self.received = True
+        self.received, self.status = True, 128 + number
 
 
 def train(plan: RunPlan) -> int:
     """Run a plan to its last step, on every rank. Returns the exit status.
 
-    0: trained, and the last checkpoint is on disk. 143: stopped by a signal with everything saved.
+    0: trained, and the last checkpoint is on disk. 143, 138: stopped by SIGTERM or SIGUSR1 with
+    everything saved.
     Raises UserError when too many steps in a row had to be skipped; the message names the last good
     checkpoint.
     """
@@ -89,6 +91,9 @@ def train(plan: RunPlan) -> int:
         saver = Saver(run_dir, config.train.keep_checkpoints, config.train.keep_every)
         cleanup.callback(saver.close)
         validation = Validation(plan, device)
+        stacks = run_dir / f"stacks-rank-{plan.rank:05d}.txt"
+        watchdog = Watchdog(config.guard.stall_factor, config.guard.stall_seconds, stacks)
+        cleanup.callback(watchdog.close)
         if plan.rank == 0:
             metrics = Metrics(run_dir, progress.step, config.train.steps, config.tracker, to_dict(config))
             cleanup.callback(metrics.close)
@@ -99,6 +104,7 @@ def train(plan: RunPlan) -> int:
         saved = time.monotonic()
         while progress.step < config.train.steps:
             started = time.perf_counter()
+            watchdog.start_step()
             step = progress.step + 1
             lr = config.optim.lr * lr_multiplier(config.schedule, step, config.train.steps)
             for group in engine.optimizer.param_groups:
@@ -119,6 +125,7 @@ def train(plan: RunPlan) -> int:
                     waited = time.monotonic() - saved > 60 * config.train.ephemeral_minutes > 0
                     guard.loss, stop.agreed, long_ago = add_up(loss_sum, stop.received, waited)
                 engine.step()  # asks guard.accept
+            watchdog.end_step()
             guard.finish_step(progress)
             progress.tokens += num_targets
 
@@ -165,7 +172,7 @@ def train(plan: RunPlan) -> int:
                     metrics.say(
                         f"stopped by a signal after step {step}; checkpoint saved, same command resumes"
                     )
-                return STOPPED_BY_SIGNAL
+                return stop.status
         saver.wait()
     if plan.rank == 0:
         print(f"trained to step {config.train.steps}: {run_dir}", flush=True)

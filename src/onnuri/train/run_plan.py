@@ -38,6 +38,7 @@ CAN_CHANGE = (
     "train.checkpoint_every",
     "train.keep_",
     "train.ephemeral_",
+    "guard.",
 )
 PADDED_TO = 64
 MICRO_BATCH_TOKENS = 16384

@@ -1,0 +1,33 @@
+"""A job that hangs ends by itself, says where, and goes on when it is started again."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from onnuri.train.watchdog import STALLED
+from tests.conftest import TINY_MODEL, pretrain, torchrun
+
+Sample = Callable[[str], str]
+WORKER = Path(__file__).with_name("stall_worker.py")
+
+
+def test_a_rank_that_stops_for_ever_ends_the_job(sample: Sample, tmp_path: Path) -> None:
+    run_dir = tmp_path / "run"
+    words = [f"data={sample('tokens')}", f"run_dir={run_dir}", *TINY_MODEL, "train.steps=12"]
+    words += ["train.checkpoint_every=4", "guard.stall_factor=10", "guard.stall_seconds=3"]
+    started = time.monotonic()
+    result = torchrun(2, WORKER, *words, check=False)
+    assert time.monotonic() - started < 90
+    assert result.returncode != 0
+    assert f"exitcode  : {STALLED}" in result.stderr
+    assert "error: a step has taken" in result.stderr
+    stacks = [path.read_text() for path in sorted(run_dir.glob("stacks-rank-*.txt"))]
+    assert any("stop_for_ever" in text for text in stacks) or len(stacks) == 1
+    assert all("loop.py" in text and "in train" in text for text in stacks)
+    again = pretrain(2, sample, run_dir, "train.steps=12")
+    assert "resumes after step 8" in again.stdout + again.stderr
+    lines = [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines if "loss" in line] == list(range(1, 13))
