@@ -186,7 +186,13 @@ def test_mistakes_end_all_ranks_with_one_line(undisturbed: Path, sample: Sample,
     lacking = tmp_path / "lacking"
     shutil.copytree(sample("tokens"), lacking)
     (lacking / "train-00000-00000.tokens.npy").unlink()
+    grown = tmp_path / "grown"
+    shutil.copytree(sample("tokens"), grown)
+    facts = json.loads((grown / "manifest.json").read_text())
+    facts["counts"]["sources"][0]["train_tokens"] += 1
+    (grown / "manifest.json").write_text(json.dumps(facts))
     cases = {
+        f"data={grown}": f"on other data than {grown} holds now: source chatterbot-english had ",
         f"data={lacking}": "train-00000-00000.tokens.npy is missing",
         f"run_dir={foreign}": "exists and is not a run directory",
         "data=/no/such/folder": "does not exist",

@@ -175,10 +175,29 @@ def check_same_run(config: PretrainConfig, data: Manifest) -> dict[str, Any] | N
             )
     if stored["data"] != data.identity:
         raise UserError(
-            f"run_dir={config.run_dir} was started on other data than {config.data.path} holds now; "
-            "choose another run_dir, or give it the old shards to resume"
+            f"run_dir={config.run_dir} was started on other data than {config.data.path} holds now: "
+            f"{what_changed(Path(config.run_dir), data)}; choose another run_dir, or give it the old shards"
         )
     return stored
+
+
+def what_changed(run_dir: Path, now: Manifest) -> str:
+    """What differs between the shards that a run was started on, whose manifest it keeps, and others."""
+    try:
+        before = manifest.read(run_dir / DATA_FOLDER, "tokens")
+    except UserError:
+        return "the run's own description of them is gone"
+    if before.counts["tokenizer_sha256"] != now.counts["tokenizer_sha256"]:
+        return "another tokenizer"
+    old, new = (
+        {source["name"]: source["train_tokens"] for source in each.counts["sources"]}
+        for each in (before, now)
+    )
+    for name in sorted(old.keys() | new.keys()):
+        if old.get(name, 0) != new.get(name, 0):
+            return f"source {name} had {old.get(name, 0):,} tokens and has {new.get(name, 0):,}"
+    changed = [name for name, facts in before.files.items() if now.files.get(name) != facts]
+    return f"{changed[0]} is another file" if changed else "the same tokens, made from another input"
 
 
 def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
