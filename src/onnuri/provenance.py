@@ -1,8 +1,11 @@
-"""Which code is running: version, commit, and whether the tree differs from it."""
+"""Which code is running, on what: version, commit, what the tree differs by, and the environment."""
 
 from __future__ import annotations
 
+import hashlib
+import platform
 import subprocess
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +15,10 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def code_version() -> dict[str, Any]:
-    """{"version", "commit", "modified"}; commit is "" outside of a git checkout."""
+    """{"version", "commit", "modified"}; commit is "" outside of a git checkout.
+
+    "modified" is the sha256 of what tracked files differ by from the commit, "" where they do not.
+    """
 
     def git(*words: str) -> str:
         command = ["git", "-C", str(REPOSITORY), *words]
@@ -21,8 +27,23 @@ def code_version() -> dict[str, Any]:
         except (OSError, subprocess.CalledProcessError):
             return ""
 
+    changes = git("diff", "HEAD")
     return {
         "version": __version__,
         "commit": git("rev-parse", "HEAD"),
-        "modified": bool(git("status", "--porcelain", "--untracked-files=no")),
+        "modified": hashlib.sha256(changes.encode()).hexdigest() if changes else "",
+    }
+
+
+def environment() -> dict[str, Any]:
+    """Versions and machine that numbers may depend on."""
+    import torch
+
+    packages = ("torch", "deepspeed", "numpy", "transformers", "tokenizers")
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else ""
+    return {
+        "python": platform.python_version(),
+        **{name: version(name) for name in packages},
+        "platform": platform.platform(),
+        "processor": gpu or torch.backends.cpu.get_cpu_capability(),
     }

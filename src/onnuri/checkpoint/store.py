@@ -45,6 +45,8 @@ class Saver:
         self._group = dist.new_group(backend="gloo")
         self._thread = ThreadPoolExecutor(1)
         self._running: Future[None] | None = None
+        self.finished: list[tuple[int, str]] = []
+        """On rank 0: step and manifest identity of every checkpoint written so far."""
 
     def save(
         self, step: int, pieces: Mapping[str, Piece], state: Mapping[str, Any], ephemeral: bool = False
@@ -139,6 +141,7 @@ class Saver:
             partial.replace(final)
             manifest.sync(final.parent)
             point_latest(final)
+            self.finished.append((step, whole.identity))
             for old in superfluous(self.run_dir, self.keep, self.keep_every):
                 remove(old)
         except OSError as error:

@@ -43,8 +43,7 @@ class Source:
     @property
     def tokens_seen(self) -> int:
         """Training tokens behind the weights."""
-        config = self.run["config"]
-        return self.step * config["train"]["global_batch_size"] * config["data"]["sequence_length"]
+        return int(self.checkpoint.counts["progress"]["tokens"])
 
 
 def find_source(path: str) -> Source:

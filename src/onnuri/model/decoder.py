@@ -142,7 +142,7 @@ def initialise(
     model: Decoder,
     seed: int,
     gather: Callable[[nn.Parameter], AbstractContextManager[object]] = lambda _: nullcontext(),
-) -> None:
+) -> str:
     """Fill every weight from (seed, parameter name), whatever the order, world size or ZeRO stage.
 
     Matrices are normal with `init_std`; those that write into the residual stream have it divided by
@@ -153,12 +153,16 @@ def initialise(
     Args:
         gather: context in which a sharded parameter can be written in full (ZeRO-3); the values are
             computed on every rank alike.
+
+    Returns:
+        sha256 of all values in float32, in the order of the parameters.
     """
-    config = model.config
+    config, whole = model.config, hashlib.sha256()
     for name, parameter in model.named_parameters():
         with gather(parameter):
             if name.endswith("norm.weight"):
                 parameter.data.fill_(1.0)
+                whole.update(f"{name} ones".encode())
                 continue
             residual = name.endswith(("attention.output.weight", "ffn.down.weight"))
             std = config.init_std / ((2 * config.num_layers) ** 0.5 if residual else 1.0)
@@ -168,3 +172,5 @@ def initialise(
             generator = torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
             values = torch.randn(parameter.shape, generator=generator, dtype=torch.float32)
             parameter.data.copy_(values.mul_(std))
+            whole.update(name.encode() + values.numpy().tobytes())
+    return whole.hexdigest()

@@ -133,7 +133,7 @@ def build_engine(plan: RunPlan) -> Any:
             return nullcontext()
         return deepspeed.zero.GatheredParameters([parameter], modifier_rank=0)
 
-    initialise(model, config.train.seed, gather)
+    initial_weights = initialise(model, config.train.seed, gather)
     named = list(model.named_parameters())
     groups: list[dict[str, Any]] = [
         {"params": [p for n, p in named if not n.endswith("norm.weight")]},
@@ -149,6 +149,7 @@ def build_engine(plan: RunPlan) -> Any:
     )
     engine, *_ = deepspeed.initialize(model=model, optimizer=optimizer, config=settings)
     prime_optimizer(engine)
+    engine.initial_weights_sha256 = initial_weights
     return engine
 
 

@@ -26,6 +26,8 @@ from onnuri.checkpoint.listing import list_checkpoints, newest_verified, set_asi
 from onnuri.checkpoint.store import Saver
 from onnuri.config import to_dict
 from onnuri.errors import UserError
+from onnuri.ledger.chain import Ledger
+from onnuri.provenance import code_version, environment
 from onnuri.tokens.loader import Loader
 from onnuri.train import step_gate
 from onnuri.train.engine import (
@@ -88,6 +90,7 @@ def train(plan: RunPlan) -> int:
         guard = StepGuard(config.guard)
         step_gate.install(engine, guard.accept, config.optim.gradient_clipping)
         progress, notes = resume(engine, loader, run_dir)
+        ledger = open_ledger(plan, run_dir, engine, progress, cleanup) if plan.rank == 0 else None
         saver = Saver(run_dir, config.train.keep_checkpoints, config.train.keep_every)
         cleanup.callback(saver.close)
         validation = Validation(plan, device)
@@ -130,6 +133,8 @@ def train(plan: RunPlan) -> int:
             progress.tokens += num_targets
 
             seconds = time.perf_counter() - started
+            if ledger:
+                ledger.add("step", ledger_line(plan, guard, progress))
             if metrics:
                 metrics.log_step(
                     {
@@ -149,6 +154,8 @@ def train(plan: RunPlan) -> int:
             if progress.skipped_in_a_row >= config.guard.max_skipped:
                 raise UserError(too_many_skipped(progress, run_dir))
             if guard.verdict == SPIKE and config.guard.on_spike == "rollback" and has_checkpoint(run_dir):
+                if ledger:
+                    ledger.add("rollback", {"step": step})
                 progress = roll_back(engine, loader, run_dir, progress, config.guard.rollback_batches)
                 batches.close()
                 batches = read_ahead(loader, plan, progress.step, device)
@@ -163,17 +170,20 @@ def train(plan: RunPlan) -> int:
                     metrics.log_validation(step, bits_per_byte)
             lasting = due(step, config.train.checkpoint_every, last or stop.agreed)
             if lasting or long_ago or due(step, config.train.ephemeral_every):
-                save(engine, loader, saver, progress, ephemeral=not lasting)
+                save(engine, loader, saver, progress, ledger, ephemeral=not lasting)
                 saved = time.monotonic()
-            if stop.agreed and not last:
+            if last or stop.agreed:
                 saver.wait()
+                if ledger:
+                    record_checkpoints(ledger, saver)
+                    ledger.add("end" if last else "stop", {"step": step})
+                    ledger.sync()
             if stop.agreed and not last:
                 if metrics:
                     metrics.say(
                         f"stopped by a signal after step {step}; checkpoint saved, same command resumes"
                     )
                 return stop.status
-        saver.wait()
     if plan.rank == 0:
         print(f"trained to step {config.train.steps}: {run_dir}", flush=True)
     return 0
@@ -268,15 +278,62 @@ def roll_back(engine: Any, loader: Loader, run_dir: Path, progress: Progress, ba
     return restored
 
 
-def save(engine: Any, loader: Loader, saver: Saver, progress: Progress, ephemeral: bool) -> None:
+def save(
+    engine: Any, loader: Loader, saver: Saver, progress: Progress, ledger: Ledger | None, *, ephemeral: bool
+) -> None:
     """Begin a checkpoint: the step waits for a copy of the state, and for the checkpoint before."""
     saver.wait()
+    if ledger:
+        record_checkpoints(ledger, saver)
+        ledger.sync()
     state = {
+        "ledger": ledger.head if ledger else "",
         "loader": loader.state(progress.step),
         "progress": asdict(progress),
         "world_size": dist.get_world_size(),
     }
     saver.save(progress.step, zero_state.own_pieces(engine), state, ephemeral)
+
+
+def open_ledger(
+    plan: RunPlan, run_dir: Path, engine: Any, progress: Progress, cleanup: contextlib.ExitStack
+) -> Ledger:
+    """The run's ledger, with a line on who goes on with what."""
+    ledger = Ledger(run_dir)
+    cleanup.callback(ledger.close)
+    facts = {
+        "step": progress.step,
+        "data": plan.data.identity,
+        "tokenizer": plan.data.counts["tokenizer_sha256"],
+        "world_size": plan.world_size,
+        "code": code_version(),
+        "environment": environment(),
+        "config": to_dict(plan.config),
+    }
+    if progress.step == 0:
+        facts["initial_weights"] = engine.initial_weights_sha256
+    ledger.add("resume" if progress.step else "start", facts)
+    return ledger
+
+
+def ledger_line(plan: RunPlan, guard: StepGuard, progress: Progress) -> dict[str, Any]:
+    """What the ledger keeps of a step."""
+    flops = plan.config.model.flops_per_token(plan.config.data.sequence_length)
+    return {
+        "step": progress.step,
+        "loss": finite(guard.loss),
+        "grad_norm": finite(guard.grad_norm),
+        "tokens": progress.tokens,
+        "flops": progress.tokens * flops,
+        **({"verdict": guard.verdict, "taken": guard.taken} if guard.verdict else {}),
+    }
+
+
+def record_checkpoints(ledger: Ledger, saver: Saver) -> None:
+    """Note the checkpoints that are complete by now."""
+    while saver.finished:
+        step, identity = saver.finished.pop(0)
+        ledger.add("checkpoint", {"step": step, "identity": identity})
 
 
 def add_up(loss: torch.Tensor, *flags: bool) -> tuple[Any, ...]:

@@ -1,0 +1,80 @@
+"""A file of JSON lines, each chained to the one before by its hash: nothing in it can be changed unseen.
+
+A line holds `previous`, the hash of the line before, and `hash`, the sha256 of its own canonical JSON
+without `hash`. Lines are only ever added: work that was lost with a crash stays on record, and of two lines
+for a step the later one counts.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from onnuri.errors import UserError
+from onnuri.manifest import hash_json
+
+LEDGER_FILE = "ledger.jsonl"
+BEGINNING = "0" * 64
+
+
+class Ledger:
+    """The ledger of a run, open for adding.
+
+    Raises UserError if what is there is no whole chain. A last line that a crash has cut is dropped.
+    """
+
+    def __init__(self, run_dir: Path) -> None:
+        self.path = run_dir / LEDGER_FILE
+        whole = 0
+        if self.path.is_file():
+            whole = self.path.read_bytes().rfind(b"\n") + 1
+            os.truncate(self.path, whole)
+        lines = read(run_dir) if whole else []
+        self.head = lines[-1]["hash"] if lines else BEGINNING
+        self._stream = self.path.open("a", encoding="utf-8")
+
+    def add(self, event: str, facts: Mapping[str, Any]) -> None:
+        """Append a line. It is on disk after the next `sync`."""
+        line = {"event": event, "time": round(time.time(), 3), **facts, "previous": self.head}
+        self.head = hash_json(line)
+        text = json.dumps(line | {"hash": self.head}, ensure_ascii=False, separators=(",", ":"))
+        self._stream.write(text + "\n")
+        self._stream.flush()
+
+    def sync(self) -> None:
+        """Put every line on disk."""
+        os.fsync(self._stream.fileno())
+
+    def close(self) -> None:
+        """Give up the file."""
+        self._stream.close()
+
+
+def read(run_dir: Path) -> list[dict[str, Any]]:
+    """All lines of a run's ledger.
+
+    Raises UserError naming the first line that does not follow from the one before it.
+    """
+    path = run_dir / LEDGER_FILE
+    if not path.is_file():
+        raise UserError(f"{run_dir} has no {LEDGER_FILE}")
+    lines: list[dict[str, Any]] = []
+    head = BEGINNING
+    for number, text in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        try:
+            line = json.loads(text)
+            content = {name: value for name, value in line.items() if name != "hash"}
+            found, previous = line["hash"], line["previous"]
+        except (ValueError, KeyError, AttributeError):
+            raise UserError(f"{path} line {number} is damaged") from None
+        if previous != head:
+            raise UserError(f"{path} line {number} does not follow line {number - 1}")
+        if hash_json(content) != found:
+            raise UserError(f"{path} line {number} was changed: its hash is another")
+        head = found
+        lines.append(line)
+    return lines

@@ -1,0 +1,163 @@
+"""A run's ledger: whole after kills, and it tells what was changed afterwards."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from onnuri import manifest
+from onnuri.checkpoint.listing import list_checkpoints
+from onnuri.errors import UserError
+from onnuri.ledger.chain import BEGINNING, Ledger, read
+from tests.conftest import pretrain, run_door
+
+Sample = Callable[[str], str]
+
+
+@pytest.fixture
+def run_dir(undisturbed: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(undisturbed, tmp_path / "run")
+
+
+def verify(run_dir: Path, *words: str) -> tuple[int, str]:
+    result = run_door("ledger", "verify", f"run={run_dir}", *words, check=False)
+    assert "Traceback" not in result.stderr
+    return result.returncode, result.stdout + result.stderr
+
+
+def test_what_is_recorded(run_dir: Path) -> None:
+    lines = read(run_dir)
+    assert lines[0]["event"] == "start"
+    assert lines[0]["previous"] == BEGINNING
+    assert len(lines[0]["initial_weights"]) == 64
+    assert lines[0]["config"]["train"]["steps"] == 12
+    assert lines[0]["environment"]["torch"]
+    events = [line["event"] for line in lines]
+    assert events.count("step") == 12
+    assert events.count("checkpoint") == 3
+    assert events[-1] == "end"
+    steps = [line for line in lines if line["event"] == "step"]
+    assert steps[-1]["tokens"] == 12 * 8 * 64
+    assert steps[-1]["flops"] > 12 * 8 * 64 * 6 * 50_000
+    status, output = verify(run_dir)
+    assert (status, "all as recorded" in output) == (0, True), output
+
+
+def test_a_run_that_was_cut_off_goes_on_in_the_same_chain(run_dir: Path, sample: Sample) -> None:
+    shutil.rmtree(list_checkpoints(run_dir)[0])
+    before = (run_dir / "ledger.jsonl").read_text()
+    with (run_dir / "ledger.jsonl").open("a") as stream:
+        stream.write('{"event": "ste')  # what a crash leaves
+    pretrain(2, sample, run_dir, "train.steps=12", "engine.precision=fp32", "train.checkpoint_every=5")
+    after = (run_dir / "ledger.jsonl").read_text()
+    assert after.startswith(before), "lines are only ever added"
+    lines = read(run_dir)
+    events = [line["event"] for line in lines]
+    assert events.count("resume") == 1
+    assert lines[events.index("resume")]["step"] == 10
+    assert events.count("step") == 14
+    status, output = verify(run_dir)
+    assert status == 0, output
+
+
+def edit_line(run_dir: Path, number: int, old: str, new: str) -> None:
+    lines = (run_dir / "ledger.jsonl").read_text().splitlines()
+    assert old in lines[number - 1]
+    lines[number - 1] = lines[number - 1].replace(old, new)
+    (run_dir / "ledger.jsonl").write_text("\n".join(lines) + "\n")
+
+
+def test_changes_are_named(run_dir: Path, sample: Sample, tmp_path: Path) -> None:
+    whole = shutil.copytree(run_dir, tmp_path / "whole")
+
+    def fresh() -> Path:
+        shutil.rmtree(run_dir)
+        return shutil.copytree(whole, run_dir)
+
+    edit_line(fresh(), 4, '"loss":', '"loss":1')
+    status, output = verify(run_dir)
+    assert (status, "line 4 was changed" in output) == (2, True), output
+
+    lines = (fresh() / "ledger.jsonl").read_text().splitlines()
+    (run_dir / "ledger.jsonl").write_text("\n".join([*lines[:5], *lines[6:]]) + "\n")
+    assert "line 6 does not follow line 5" in verify(run_dir)[1]
+
+    text = (fresh() / "metrics.jsonl").read_text().splitlines()
+    entry = json.loads(text[2])
+    text[2] = json.dumps(entry | {"loss": entry["loss"] - 0.001})
+    (run_dir / "metrics.jsonl").write_text("\n".join(text) + "\n")
+    status, output = verify(run_dir)
+    assert status == 1
+    assert f"step {entry['step']} has loss" in output
+    assert "ledger.jsonl line" in output
+
+    facts = json.loads((fresh() / "run.json").read_text())
+    facts["config"]["optim"]["lr"] = 0.5
+    (run_dir / "run.json").write_text(json.dumps(facts))
+    status, output = verify(run_dir)
+    assert (status, "run.json has optim.lr=0.5, ledger.jsonl line 1 says 0.005" in output) == (1, True)
+
+    folder = list_checkpoints(fresh())[1]
+    victim = next(folder.glob("*.safetensors"))
+    data = bytearray(victim.read_bytes())
+    data[-9] ^= 1
+    victim.write_bytes(data)
+    status, output = verify(run_dir)
+    assert (status, f"{folder.name}: {victim} does not match the hash" in output) == (1, True), output
+    known = manifest.read(folder, "checkpoint")
+    manifest.seal(folder, "checkpoint", known.settings, known.inputs, known.counts)  # a skilled forger
+    status, output = verify(run_dir)
+    assert (status, f"{folder.name} is not the checkpoint that ledger.jsonl line" in output) == (1, True)
+
+    fresh()
+    shards = shutil.copytree(sample("tokens"), tmp_path / "shards")
+    victim = next(shards.glob("train-*.tokens.npy"))
+    data = bytearray(victim.read_bytes())
+    data[-2] ^= 1
+    victim.write_bytes(data)
+    status, output = verify(run_dir, f"data={shards}")
+    assert (status, f"shards: {victim} does not match the hash" in output) == (1, True), output
+    known = manifest.read(shards, "tokens")
+    manifest.seal(shards, "tokens", known.settings, known.inputs, known.counts)
+    status, output = verify(run_dir, f"data={shards}")
+    assert (status, "holds other shards than ledger.jsonl line 1 records" in output) == (1, True), output
+
+
+def test_sources_are_counted_exactly(run_dir: Path) -> None:
+    for folder in list_checkpoints(run_dir):
+        step = int(folder.name.removeprefix("step-"))
+        output = run_door("ledger", "sources", f"run={folder}").stdout
+        assert output.startswith(f"{folder.name}: {step * 8 * 64:,} tokens in {step} batches")
+        rows = [line.split() for line in output.splitlines()[2:]]
+        assert sum(int(row[1].replace(",", "")) for row in rows) == step * 8 * 64
+        assert {row[0] for row in rows} <= set(
+            [
+                "chatterbot-english",
+                "chatterbot-korean",
+                "korean-rnd-regs",
+                "python-docstrings",
+                "python-topics",
+            ]
+        )
+        assert all(";" in " ".join(row) for row in rows)
+    newest = run_door("ledger", "sources", f"run={run_dir}").stdout
+    assert newest.startswith("step-0000012")
+
+
+def test_mistakes(tmp_path: Path) -> None:
+    for words, message in (
+        (["verify", "run=/no/such"], "has no ledger.jsonl"),
+        (["sources", "run=/no/such"], "does not exist"),
+        (["verfy"], "did you mean 'verify'?"),
+        (["verify"], "missing option: run="),
+    ):
+        result = run_door("ledger", *words, check=False)
+        assert result.returncode == 2
+        assert message in result.stderr
+    (tmp_path / "ledger.jsonl").write_text('{"a": 1}\n')
+    with pytest.raises(UserError, match="line 1 is damaged"):
+        Ledger(tmp_path)
