@@ -64,6 +64,45 @@ def test_a_run_that_was_cut_off_goes_on_in_the_same_chain(run_dir: Path, sample:
     assert status == 0, output
 
 
+def test_replay_gives_the_recorded_losses(run_dir: Path) -> None:
+    """From step 10, the newest checkpoint with two recorded steps after it."""
+    status, output = verify(run_dir, "replay=2")
+    assert status == 0, output
+    assert "ran steps 11 to 12 again from step-0000010, allowed difference 0" in output
+    status, output = verify(run_dir, "replay=13")
+    assert (status, "has 13 recorded steps after it" in output) == (2, True)
+
+
+def test_replay_finds_a_loss_that_was_made_up(run_dir: Path) -> None:
+    """A forger who writes chain, metrics and checkpoints anew still cannot make the steps come out so."""
+    lines = read(run_dir)
+    (run_dir / "ledger.jsonl").unlink()
+    heads, ledger = {}, Ledger(run_dir)
+    for line in lines:
+        facts = {name: line[name] for name in line if name not in ("event", "time", "previous", "hash")}
+        if line["event"] == "step" and line["step"] == 11:
+            facts["loss"] -= 1e-6
+        if line["event"] == "checkpoint":
+            folder = run_dir / "checkpoints" / f"step-{line['step']:07d}"
+            old = manifest.read(folder, "checkpoint")
+            counts = old.counts | {"ledger": heads[old.counts["ledger"]]}
+            facts["identity"] = manifest.seal(
+                folder, "checkpoint", old.settings, old.inputs, counts
+            ).identity
+        ledger.add(line["event"], facts)
+        heads[line["hash"]] = ledger.head
+    ledger.close()
+    entries = [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
+    for entry in entries:
+        if entry["step"] == 11 and "loss" in entry:
+            entry["loss"] -= 1e-6
+    (run_dir / "metrics.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in entries))
+    status, output = verify(run_dir)
+    assert status == 0, output
+    status, output = verify(run_dir, "replay=2")
+    assert (status, "step 11 has loss" in output, "step 12" in output) == (1, True, False), output
+
+
 def edit_line(run_dir: Path, number: int, old: str, new: str) -> None:
     lines = (run_dir / "ledger.jsonl").read_text().splitlines()
     assert old in lines[number - 1]

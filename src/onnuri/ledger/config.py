@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from onnuri.errors import UserError
+
 
 @dataclass
 class VerifyConfig:
@@ -13,6 +15,12 @@ class VerifyConfig:
     """Run directory."""
     data: str = ""
     """Where the token shards are now; empty: where the run read them."""
+    replay: int = 0
+    """Run so many recorded steps again, from the newest checkpoint before them, and compare the losses."""
+
+    def __post_init__(self) -> None:
+        if self.replay < 0:
+            raise UserError(f"replay={self.replay} must be at least 0")
 
 
 @dataclass

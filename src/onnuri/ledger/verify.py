@@ -12,6 +12,7 @@ from onnuri.checkpoint.listing import list_checkpoints, step_of
 from onnuri.errors import UserError
 from onnuri.ledger.chain import LEDGER_FILE, read
 from onnuri.ledger.config import VerifyConfig
+from onnuri.ledger.replay import replay
 from onnuri.train.metrics import METRICS_FILE, read_metrics
 from onnuri.train.run_plan import DATA_FOLDER, RUN_FILE, flatten, read_run_file
 
@@ -22,6 +23,9 @@ def verify(config: VerifyConfig) -> int:
     lines = read(run_dir)
     problems = [*_steps(run_dir, lines), *_settings(run_dir, lines), *_checkpoints(run_dir, lines)]
     problems += _data(run_dir, lines, config.data)
+    if config.replay and not problems:
+        began = [line for line in lines if line["event"] in ("start", "resume")][-1]
+        problems += replay(run_dir, last_of_each_step(lines), began, config.replay, config.data)
     for problem in problems:
         print(problem)
     steps = sum(line["event"] == "step" for line in lines)

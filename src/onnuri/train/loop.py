@@ -90,7 +90,8 @@ def train(plan: RunPlan) -> int:
         guard = StepGuard(config.guard)
         step_gate.install(engine, guard.accept, config.optim.gradient_clipping)
         progress, notes = resume(engine, loader, run_dir)
-        ledger = open_ledger(plan, run_dir, engine, progress, cleanup) if plan.rank == 0 else None
+        keeps_ledger = plan.rank == 0 and not plan.replay_until
+        ledger = open_ledger(plan, run_dir, engine, progress, cleanup) if keeps_ledger else None
         saver = Saver(run_dir, config.train.keep_checkpoints, config.train.keep_every)
         cleanup.callback(saver.close)
         validation = Validation(plan, device)
@@ -105,7 +106,7 @@ def train(plan: RunPlan) -> int:
 
         batches = read_ahead(loader, plan, progress.step, device)
         saved = time.monotonic()
-        while progress.step < config.train.steps:
+        while progress.step < plan.last_step:
             started = time.perf_counter()
             watchdog.start_step()
             step = progress.step + 1
@@ -163,6 +164,8 @@ def train(plan: RunPlan) -> int:
                     metrics.rewind(progress.step)
                 continue
 
+            if plan.replay_until:
+                continue
             last = step == config.train.steps
             if due(step, config.train.validate_every, last) and not stop.agreed:
                 bits_per_byte = validation.run(engine)

@@ -56,6 +56,13 @@ class RunPlan:
     micro_batch_size: int
     stored: dict[str, Any] | None
     """`run.json` of the run directory when the run has been started before."""
+    replay_until: int = 0
+    """A replay: run up to this step, and write nothing but metrics. 0: a run."""
+
+    @property
+    def last_step(self) -> int:
+        """Where the run ends."""
+        return self.replay_until or self.config.train.steps
 
     @property
     def tokens_per_step(self) -> int:

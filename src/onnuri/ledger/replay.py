@@ -1,0 +1,92 @@
+"""Run recorded steps again from a checkpoint and compare: did these weights come from this data and code?
+
+On the same machine, versions and number of ranks the losses must be equal bit for bit; elsewhere within
+TOLERANCE, as sums are then added up in another order.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from onnuri.checkpoint.listing import FOLDER, list_checkpoints, step_of
+from onnuri.errors import UserError
+from onnuri.provenance import environment
+from onnuri.train.metrics import read_metrics
+from onnuri.train.run_plan import RUN_FILE
+
+TOLERANCE = 1e-4
+"""Of the loss, in nats, on other hardware, versions or numbers of ranks."""
+
+
+def replay(
+    run_dir: Path,
+    recorded: Mapping[int, tuple[int, dict[str, Any]]],
+    began: dict[str, Any],
+    steps: int,
+    data: str,
+) -> Iterator[str]:
+    """What differs between recorded steps and the same steps run again.
+
+    Args:
+        recorded: line number and line of each step in the ledger.
+        began: the last line of the ledger on how the run was started.
+        steps: how many to run again.
+        data: where the shards are now, "" where they were.
+
+    Raises UserError if no checkpoint has so many recorded steps after it, or the steps cannot be run.
+    """
+    last = max(recorded, default=0)
+    usable = [folder for folder in list_checkpoints(run_dir) if step_of(folder) + steps <= last]
+    if not usable:
+        raise UserError(f"no checkpoint of {run_dir} has {steps} recorded steps after it")
+    first = step_of(usable[0])
+    with tempfile.TemporaryDirectory(prefix="onnuri-replay-") as scratch:
+        copy = Path(scratch) / "run"
+        shutil.copytree(usable[0], copy / FOLDER / usable[0].name)
+        facts = json.loads((run_dir / RUN_FILE).read_text(encoding="utf-8"))
+        facts["config"]["run_dir"] = str(copy)
+        facts["config"]["data"]["path"] = data or facts["config"]["data"]["path"]
+        (copy / RUN_FILE).write_text(json.dumps(facts), encoding="utf-8")
+        launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node"]
+        words = [str(began["world_size"]), "-m", "onnuri.ledger.replay", str(copy), str(first + steps)]
+        result = subprocess.run([*launcher, *words], capture_output=True, text=True, check=False)
+        if result.returncode:
+            reason = [line for line in result.stderr.splitlines() if "rror" in line] or ["no reason given"]
+            raise UserError(f"the steps after {usable[0].name} cannot be run again: {reason[0]}")
+        losses = {line["step"]: line["loss"] for line in read_metrics(copy) if "loss" in line}
+    tolerance = 0.0 if environment() == began["environment"] else TOLERANCE
+    steps_run = f"steps {first + 1} to {first + steps}"
+    print(f"ran {steps_run} again from {usable[0].name}, allowed difference {tolerance:g}")
+    for step in range(first + 1, first + steps + 1):
+        number, line = recorded[step]
+        found, wanted = losses[step], line["loss"]
+        if found != wanted and (None in (found, wanted) or abs(found - wanted) > tolerance):
+            yield f"step {step} has loss {found} when run again, ledger.jsonl line {number} says {wanted}"
+
+
+def main() -> int:
+    """One rank of a replay: RUN_DIR LAST_STEP."""
+    from omegaconf import OmegaConf
+
+    from onnuri.train.config import PretrainConfig
+    from onnuri.train.loop import train
+    from onnuri.train.run_plan import make_plan
+
+    stored = json.loads((Path(sys.argv[1]) / RUN_FILE).read_text(encoding="utf-8"))
+    config: Any = OmegaConf.to_object(
+        OmegaConf.merge(OmegaConf.structured(PretrainConfig), stored["config"])
+    )
+    plan = make_plan(config)
+    plan.replay_until = int(sys.argv[2])
+    return train(plan)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
