@@ -83,7 +83,7 @@ def _checkpoints(run_dir: Path, lines: list[dict[str, Any]]) -> Iterator[str]:
     recorded = {
         line["step"]: (number, line)
         for number, line in enumerate(lines, start=1)
-        if line["event"] == "checkpoint"
+        if line["event"] in ("checkpoint", "resume")
     }
     heads = {line["hash"] for line in lines}
     for folder in list_checkpoints(run_dir):

@@ -89,9 +89,9 @@ def train(plan: RunPlan) -> int:
         engine = build_engine(plan)
         guard = StepGuard(config.guard)
         step_gate.install(engine, guard.accept, config.optim.gradient_clipping)
-        progress, notes = resume(engine, loader, run_dir)
+        progress, origin, notes = resume(engine, loader, run_dir)
         keeps_ledger = plan.rank == 0 and not plan.replay_until
-        ledger = open_ledger(plan, run_dir, engine, progress, cleanup) if keeps_ledger else None
+        ledger = open_ledger(plan, engine, progress, origin, cleanup) if keeps_ledger else None
         saver = Saver(run_dir, config.train.keep_checkpoints, config.train.keep_every)
         cleanup.callback(saver.close)
         validation = Validation(plan, device)
@@ -244,8 +244,8 @@ def keep_description(plan: RunPlan, run_dir: Path) -> None:
     shutil.copyfile(source / manifest.FILE_NAME, kept / manifest.FILE_NAME)
 
 
-def resume(engine: Any, loader: Loader, run_dir: Path) -> tuple[Progress, list[str]]:
-    """Load the newest whole checkpoint, if there is one. Returns how far it is, and notes to show."""
+def resume(engine: Any, loader: Loader, run_dir: Path) -> tuple[Progress, str, list[str]]:
+    """Load the newest whole checkpoint, if there is one. Returns how far it is, its identity, and notes."""
 
     def choose() -> tuple[Any, str]:
         try:
@@ -257,7 +257,7 @@ def resume(engine: Any, loader: Loader, run_dir: Path) -> tuple[Progress, list[s
     if problem:
         raise UserError(problem)
     if chosen is None:
-        return Progress(), []
+        return Progress(), "", []
     folder, found, notes = chosen
     loader.check_state(found.counts["loader"])
     progress = Progress(**found.counts["progress"])
@@ -270,13 +270,13 @@ def resume(engine: Any, loader: Loader, run_dir: Path) -> tuple[Progress, list[s
         torch.set_rng_state(*random.values())
     if dist.get_rank() == 0:
         set_aside(run_dir, progress.step)
-    return progress, notes
+    return progress, found.identity, notes
 
 
 def roll_back(engine: Any, loader: Loader, run_dir: Path, progress: Progress, batches: int) -> Progress:
     """Load the last checkpoint again, to go on from there without the last batches."""
     left_out = range(max(1, progress.step - batches + 1), progress.step + 1)
-    restored, _ = resume(engine, loader, run_dir)
+    restored, _, _ = resume(engine, loader, run_dir)
     restored.left_out = sorted({*progress.left_out, *left_out})
     return restored
 
@@ -299,10 +299,10 @@ def save(
 
 
 def open_ledger(
-    plan: RunPlan, run_dir: Path, engine: Any, progress: Progress, cleanup: contextlib.ExitStack
+    plan: RunPlan, engine: Any, progress: Progress, origin: str, cleanup: contextlib.ExitStack
 ) -> Ledger:
     """The run's ledger, with a line on who goes on with what."""
-    ledger = Ledger(run_dir)
+    ledger = Ledger(Path(plan.config.run_dir))
     cleanup.callback(ledger.close)
     facts = {
         "step": progress.step,
@@ -313,9 +313,10 @@ def open_ledger(
         "environment": environment(),
         "config": to_dict(plan.config),
     }
-    if progress.step == 0:
-        facts["initial_weights"] = engine.initial_weights_sha256
-    ledger.add("resume" if progress.step else "start", facts)
+    if origin:
+        ledger.add("resume", facts | {"identity": origin})
+    else:
+        ledger.add("start", facts | {"initial_weights": engine.initial_weights_sha256})
     return ledger
 
 
