@@ -58,6 +58,17 @@ def test_retention(tmp_path: Path) -> None:
     assert steps(tmp_path) == [37, 36, 35]
 
 
+def test_a_damaged_older_one_stops_nothing(tmp_path: Path) -> None:
+    saver = Saver(tmp_path, keep=1)
+    save_all(saver, 1, -2)
+    (tmp_path / "checkpoints" / "step-0000001" / "manifest.json").write_text("{")
+    save_all(saver, 3, 4)
+    assert steps(tmp_path) == [4, 1], "what cannot be read is not touched"
+    found = newest_verified(tmp_path)
+    assert found is not None
+    assert step_of(found[0]) == 4
+
+
 def test_what_is_written_comes_back_and_equal_state_gives_equal_files(tmp_path: Path) -> None:
     first, second = (write_shard(tmp_path / f"{n}.safetensors", pieces(3)) for n in range(2))
     assert first == second

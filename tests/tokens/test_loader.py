@@ -118,10 +118,11 @@ def test_every_window_once_an_epoch_and_a_new_order_in_the_next(tmp_path: Path) 
     assert not np.array_equal(other.window_numbers(0)[1], numbers[:7])
 
 
-def test_mixture_takes_each_source_by_weight_and_in_epochs_of_its_own(tmp_path: Path) -> None:
+@pytest.mark.parametrize("packing", PACKINGS)
+def test_mixture_takes_each_source_by_weight_and_in_epochs_of_its_own(tmp_path: Path, packing: str) -> None:
     write(tmp_path, [201] * 90, 5000, num_sources=3)
-    mixture = {"s0": 0.5, "s2": 0.5, "s2@40": 1.0}
-    loader = open_loader(tmp_path, 3, 10, sequence_length=50, mixture=mixture)
+    mixture = {"s0": 0.5, "s1": 0.0, "s2": 0.5, "s2@40": 1.0}
+    loader = open_loader(tmp_path, 3, 10, sequence_length=50, mixture=mixture, packing=packing)
     sources = loader.shards.sources
     groups, numbers = (
         np.stack(parts) for parts in zip(*(loader.window_numbers(step) for step in range(80)), strict=True)

@@ -28,7 +28,7 @@ def newest_verified(run_dir: Path) -> tuple[Path, Manifest, list[str]] | None:
         try:
             found = manifest.read(folder, "checkpoint")
             manifest.verify(folder, found)
-        except UserError as error:
+        except (UserError, OSError) as error:
             problems.append(f"checkpoint {folder.name} is not used: {error}")
             continue
         return folder, found, problems
@@ -39,13 +39,16 @@ def newest_verified(run_dir: Path) -> tuple[Path, Manifest, list[str]] | None:
 
 def superfluous(run_dir: Path, keep: int, keep_every: int) -> list[Path]:
     """What retention removes: ephemeral checkpoints with a newer one, and others beyond the newest `keep`
-    (0: all stay) whose step `keep_every` does not divide."""
+    (0: all stay). What `keep_every` divides stays, and what cannot be read is not touched."""
     kept, removed = 0, []
     for number, folder in enumerate(list_checkpoints(run_dir)):
-        ephemeral = manifest.read(folder, "checkpoint").counts.get("ephemeral", False)
+        try:
+            ephemeral = manifest.read(folder, "checkpoint").counts.get("ephemeral", False)
+        except UserError:
+            continue
         kept += not ephemeral
-        always = bool(keep_every) and step_of(folder) % keep_every == 0
-        if (ephemeral and number > 0) or (keep and kept > keep and not always and not ephemeral):
+        too_many = number > 0 if ephemeral else keep and kept > keep
+        if too_many and not (keep_every and step_of(folder) % keep_every == 0):
             removed.append(folder)
     return removed
 

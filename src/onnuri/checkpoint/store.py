@@ -110,9 +110,8 @@ class Saver:
                 shutil.rmtree(stale, ignore_errors=True)
             partial.mkdir(parents=True)
             older = [folder for folder in list_checkpoints(self.run_dir)[1:] if not self._always(folder)]
-            while shutil.disk_usage(partial).free < SPARE * size:
-                if not older:
-                    free = shutil.disk_usage(partial).free
+            while (free := shutil.disk_usage(partial).free) < SPARE * size:
+                if free + sum(map(_size, older)) < SPARE * size:
                     partial.rmdir()
                     return (
                         f"it needs {size / 1e9:.2f} GB and {partial.parent} has {free / 1e9:.2f} GB free; "
@@ -160,6 +159,11 @@ class Saver:
         if holder[0]:
             good = [str(folder) for folder in list_checkpoints(self.run_dir)] or ["none"]
             raise UserError(f"a checkpoint could not be written: {holder[0]}; last good one: {good[0]}")
+
+
+def _size(folder: Path) -> int:
+    """Bytes of the files in a folder."""
+    return sum(path.stat().st_size for path in folder.iterdir())
 
 
 def load(folder: Path, tensors: dict[str, torch.Tensor]) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +64,8 @@ def read(run_dir: Path) -> list[dict[str, Any]]:
         raise UserError(f"{run_dir} has no {LEDGER_FILE}")
     lines: list[dict[str, Any]] = []
     head = BEGINNING
-    for number, text in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    *texts, _ = path.read_text(encoding="utf-8").split("\n")  # what follows the last line break was cut off
+    for number, text in enumerate(texts, start=1):
         try:
             line = json.loads(text)
             content = {name: value for name, value in line.items() if name != "hash"}
@@ -78,3 +79,12 @@ def read(run_dir: Path) -> list[dict[str, Any]]:
         head = found
         lines.append(line)
     return lines
+
+
+def last_of_each_step(lines: Sequence[dict[str, Any]]) -> dict[int, tuple[int, dict[str, Any]]]:
+    """The line that counts for each step, with its number: of a step that was done again, the last."""
+    return {
+        line["step"]: (number, line)
+        for number, line in enumerate(lines, start=1)
+        if line["event"] == "step"
+    }

@@ -7,16 +7,18 @@ TOLERANCE, as sums are then added up in another order.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from onnuri.checkpoint.listing import FOLDER, list_checkpoints, step_of
 from onnuri.errors import UserError
+from onnuri.ledger.chain import last_of_each_step
 from onnuri.provenance import environment
 from onnuri.train.metrics import read_metrics
 from onnuri.train.run_plan import RUN_FILE
@@ -25,50 +27,59 @@ TOLERANCE = 1e-4
 """Of the loss, in nats, on other hardware, versions or numbers of ranks."""
 
 
-def replay(
-    run_dir: Path,
-    recorded: Mapping[int, tuple[int, dict[str, Any]]],
-    began: dict[str, Any],
-    steps: int,
-    data: str,
-) -> Iterator[str]:
+def replay(run_dir: Path, lines: Sequence[dict[str, Any]], steps: int, data: str) -> Iterator[str]:
     """What differs between recorded steps and the same steps run again.
 
     Args:
-        recorded: line number and line of each step in the ledger.
-        began: the last line of the ledger on how the run was started.
+        lines: the ledger.
         steps: how many to run again.
         data: where the shards are now, "" where they were.
 
-    Raises UserError if no checkpoint has so many recorded steps after it, or the steps cannot be run.
+    Raises UserError if no checkpoint has so many recorded steps after it that ran under one config, or if
+    they cannot be run.
     """
-    last = max(recorded, default=0)
-    usable = [folder for folder in list_checkpoints(run_dir) if step_of(folder) + steps <= last]
-    if not usable:
-        raise UserError(f"no checkpoint of {run_dir} has {steps} recorded steps after it")
-    first = step_of(usable[0])
+    recorded = last_of_each_step(lines)
+    last = next((line["step"] for line in reversed(lines) if line["event"] == "step"), 0)
+    for folder in list_checkpoints(run_dir):
+        first = step_of(folder)
+        if first + steps > last:
+            continue
+        span = [recorded[step] for step in range(first + 1, first + steps + 1)]
+        began = {_how_it_ran(lines, number) for number, _ in span}
+        if len(began) == 1:
+            break
+    else:
+        raise UserError(f"no checkpoint of {run_dir} has {steps} recorded steps of one config after it")
+    began_with = json.loads(began.pop())
     with tempfile.TemporaryDirectory(prefix="onnuri-replay-") as scratch:
         copy = Path(scratch) / "run"
-        shutil.copytree(usable[0], copy / FOLDER / usable[0].name)
+        shutil.copytree(folder, copy / FOLDER / folder.name)
         facts = json.loads((run_dir / RUN_FILE).read_text(encoding="utf-8"))
-        facts["config"]["run_dir"] = str(copy)
+        facts["config"] = began_with["config"]
+        facts["config"]["run_dir"], facts["config"]["tracker"]["name"] = str(copy), "none"
         facts["config"]["data"]["path"] = data or facts["config"]["data"]["path"]
         (copy / RUN_FILE).write_text(json.dumps(facts), encoding="utf-8")
         launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node"]
-        words = [str(began["world_size"]), "-m", "onnuri.ledger.replay", str(copy), str(first + steps)]
+        words = [str(began_with["world_size"]), "-m", "onnuri.ledger.replay", str(copy), str(first + steps)]
         result = subprocess.run([*launcher, *words], capture_output=True, text=True, check=False)
         if result.returncode:
             reason = [line for line in result.stderr.splitlines() if "rror" in line] or ["no reason given"]
-            raise UserError(f"the steps after {usable[0].name} cannot be run again: {reason[0]}")
+            raise UserError(f"the steps after {folder.name} cannot be run again: {reason[0]}")
         losses = {line["step"]: line["loss"] for line in read_metrics(copy) if "loss" in line}
-    tolerance = 0.0 if environment() == began["environment"] else TOLERANCE
+    tolerance = 0.0 if environment() == began_with["environment"] else TOLERANCE
     steps_run = f"steps {first + 1} to {first + steps}"
-    print(f"ran {steps_run} again from {usable[0].name}, allowed difference {tolerance:g}")
+    print(f"ran {steps_run} again from {folder.name}, allowed difference {tolerance:g}")
     for step in range(first + 1, first + steps + 1):
         number, line = recorded[step]
         found, wanted = losses[step], line["loss"]
         if found != wanted and (None in (found, wanted) or abs(found - wanted) > tolerance):
             yield f"step {step} has loss {found} when run again, ledger.jsonl line {number} says {wanted}"
+
+
+def _how_it_ran(lines: Sequence[dict[str, Any]], number: int) -> str:
+    """Config, number of ranks and environment of the step in line `number` (from 1), as JSON."""
+    began = next(line for line in reversed(lines[:number]) if line["event"] in ("start", "resume"))
+    return json.dumps({name: began[name] for name in ("config", "world_size", "environment")})
 
 
 def main() -> int:
@@ -89,4 +100,6 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    status = main()
+    sys.stdout.flush()
+    os._exit(status)  # as scripts/pretrain.py does: threads of gloo sometimes abort an orderly exit

@@ -23,6 +23,9 @@ def sources(config: SourcesConfig) -> int:
     facts = {source["name"]: source for source in data.counts["sources"]}
     total = sum(seen.values())
     print(f"{found.folder.name}: {total:,} tokens in {found.step:,} batches")
+    left_out = len(found.checkpoint.counts["progress"]["left_out"])
+    if left_out:
+        print(f"{left_out} of the batches were left out of training after rollbacks; they are counted here")
     print(f"{'source':32}{'tokens':>16}{'share':>8}{'epochs':>8}  licence; legal basis")
     for name, tokens in sorted(seen.items(), key=lambda item: (-item[1], item[0])):
         source = facts[name]

@@ -10,7 +10,7 @@ from typing import Any
 from onnuri import manifest
 from onnuri.checkpoint.listing import list_checkpoints, step_of
 from onnuri.errors import UserError
-from onnuri.ledger.chain import LEDGER_FILE, read
+from onnuri.ledger.chain import LEDGER_FILE, last_of_each_step, read
 from onnuri.ledger.config import VerifyConfig
 from onnuri.ledger.replay import replay
 from onnuri.train.metrics import METRICS_FILE, read_metrics
@@ -24,8 +24,7 @@ def verify(config: VerifyConfig) -> int:
     problems = [*_steps(run_dir, lines), *_settings(run_dir, lines), *_checkpoints(run_dir, lines)]
     problems += _data(run_dir, lines, config.data)
     if config.replay and not problems:
-        began = [line for line in lines if line["event"] in ("start", "resume")][-1]
-        problems += replay(run_dir, last_of_each_step(lines), began, config.replay, config.data)
+        problems += replay(run_dir, lines, config.replay, config.data)
     for problem in problems:
         print(problem)
     steps = sum(line["event"] == "step" for line in lines)
@@ -35,28 +34,22 @@ def verify(config: VerifyConfig) -> int:
     return 1 if problems else 0
 
 
-def last_of_each_step(lines: list[dict[str, Any]]) -> dict[int, tuple[int, dict[str, Any]]]:
-    """The line that counts for each step, with its number: of a step that was done again, the last."""
-    return {
-        line["step"]: (number, line)
-        for number, line in enumerate(lines, start=1)
-        if line["event"] == "step"
-    }
-
-
 def _steps(run_dir: Path, lines: list[dict[str, Any]]) -> Iterator[str]:
     recorded = last_of_each_step(lines)
-    for line in read_metrics(run_dir):
-        if "loss" not in line:
-            continue
+    shown = [line for line in read_metrics(run_dir) if "loss" in line]
+    saved = max(map(step_of, list_checkpoints(run_dir)), default=0)
+    missing = {*range(1, max([saved, *(line["step"] for line in shown)]) + 1)} - {x["step"] for x in shown}
+    if missing:
+        yield f"{METRICS_FILE} lacks {len(missing)} step(s), the first is {min(missing)}"
+    for line in shown:
         number, entry = recorded.get(line["step"], (0, None))
         if entry is None:
             yield f"{METRICS_FILE}: step {line['step']} is not in {LEDGER_FILE}"
             continue
         for name in ("loss", "grad_norm", "tokens"):
-            if line[name] != entry[name]:
+            if line.get(name) != entry[name]:
                 yield (
-                    f"{METRICS_FILE}: step {line['step']} has {name} {line[name]}, "
+                    f"{METRICS_FILE}: step {line['step']} has {name} {line.get(name)}, "
                     f"{LEDGER_FILE} line {number} says {entry[name]}"
                 )
 
@@ -86,7 +79,7 @@ def _checkpoints(run_dir: Path, lines: list[dict[str, Any]]) -> Iterator[str]:
         if line["event"] in ("checkpoint", "resume")
     }
     heads = {line["hash"] for line in lines}
-    for folder in list_checkpoints(run_dir):
+    for place, folder in enumerate(list_checkpoints(run_dir)):
         number, entry = recorded.get(step_of(folder), (0, None))
         try:
             found = manifest.read(folder, "checkpoint")
@@ -94,6 +87,10 @@ def _checkpoints(run_dir: Path, lines: list[dict[str, Any]]) -> Iterator[str]:
         except UserError as error:
             yield f"{folder.name}: {error}"
             continue
+        if found.settings["step"] != step_of(folder):
+            yield f"{folder.name} holds step {found.settings['step']}"
+        if entry is None and place > 0:  # the newest is recorded with the next, or when the run goes on
+            yield f"{folder.name} is not recorded in {LEDGER_FILE}"
         if entry is not None and found.identity != entry["identity"]:
             yield f"{folder.name} is not the checkpoint that {LEDGER_FILE} line {number} records"
         if found.counts["ledger"] not in heads:
@@ -101,9 +98,8 @@ def _checkpoints(run_dir: Path, lines: list[dict[str, Any]]) -> Iterator[str]:
 
 
 def _data(run_dir: Path, lines: list[dict[str, Any]], folder: str) -> Iterator[str]:
-    number, first = next(
-        ((number, line) for number, line in enumerate(lines, start=1) if line["event"] == "start"), (0, {})
-    )
+    starts = [(number, line) for number, line in enumerate(lines, start=1) if line["event"] == "start"]
+    number, first = starts[-1] if starts else (0, {})
     kept = manifest.read(run_dir / DATA_FOLDER, "tokens")
     if kept.identity != first.get("data"):
         yield f"{run_dir / DATA_FOLDER} describes other shards than {LEDGER_FILE} line {number}"

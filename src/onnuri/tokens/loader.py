@@ -63,12 +63,14 @@ class Loader:
         self.config, self.global_batch = config, global_batch
         self.separator = int(data.counts["separator"])
         self.shards = TokenShards.open(config.path, "train")
+        # Layouts are kept by the data they belong to: a run without a checkpoint may be given other shards.
+        self._layouts = folder / f"best_fit-{data.identity[:16]}" if folder else None
         self._documents = cache(self.shards.document_table)
         self.source_names = [source["name"] for source in data.counts["sources"]]
         stages = parse_weights(config.mixture, self.source_names)
         self.group_names = sorted({name for weights in stages.values() for name in weights}) or [""]
         self._members = [self._shards_of(name) for name in self.group_names]
-        self.groups = [self._windows(members, folder) for members in self._members]
+        self.groups = [self._windows(members) for members in self._members]
         for name, group in zip(self.group_names, self.groups, strict=True):
             if not group.num_windows:
                 raise UserError(f"{config.path} has no token to predict{' from ' + name if name else ''}")
@@ -87,12 +89,12 @@ class Loader:
         """Numbers of the shards of one source, of all for no name."""
         return [i for i, own in enumerate(self.shards.sources) if name in ("", self.source_names[own])]
 
-    def _windows(self, members: list[int], folder: Path | None) -> Windows:
+    def _windows(self, members: list[int]) -> Windows:
         shards, length = [self.shards.shards[i] for i in members], self.config.sequence_length
         if self.config.packing == "concatenate":
             return Concatenated(shards, length)
         tables = [self.shards.document_files[i] for i in members]
-        return BestFit(shards, layouts(tables, length, folder), length, self.separator)
+        return BestFit(shards, layouts(tables, length, self._layouts), length, self.separator)
 
     def _look_up(self, step: int) -> _Block:
         """The block of steps that holds `step` (0-based)."""

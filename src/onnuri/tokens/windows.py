@@ -102,7 +102,8 @@ class BestFit:
         """See Windows."""
         shards = np.searchsorted(self._starts, numbers, side="right") - 1
         inside = numbers - self._starts[shards]
-        found = []
+        nothing = np.empty(0, dtype=np.int64)
+        found = [(nothing, nothing, np.empty((0, 2), dtype=np.int64))]
         for shard in np.unique(shards).tolist():
             own = np.flatnonzero(shards == shard)
             pieces, starts = self._layouts[shard]

@@ -46,6 +46,8 @@ def read_ahead(loader: Loader, plan: RunPlan, first_step: int, device: torch.dev
     """This rank's micro-batches of all steps after `first_step`, read in a thread of its own."""
 
     def read(number: int) -> Inputs:
+        if device.type == "cuda":
+            torch.cuda.set_device(device)  # it is set thread by thread
         step, micro = divmod(number, plan.accumulation)
         batch = loader.micro_batch(step, micro, plan.rank, plan.world_size, plan.micro_batch_size)
         return to_inputs(batch, loader.config, device)

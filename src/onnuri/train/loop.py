@@ -30,6 +30,7 @@ from onnuri.ledger.chain import Ledger
 from onnuri.provenance import code_version, environment
 from onnuri.tokens.loader import Loader
 from onnuri.train import step_gate
+from onnuri.train.config import GuardConfig
 from onnuri.train.engine import (
     broadcast_from_rank_zero,
     build_engine,
@@ -44,6 +45,9 @@ from onnuri.train.run_plan import DATA_FOLDER, RUN_FILE, RunPlan, check_same_run
 from onnuri.train.schedule import lr_multiplier
 from onnuri.train.validate import Validation
 from onnuri.train.watchdog import Watchdog
+
+ROLLBACK_MEMORY = 1000
+"""Steps over which the batches that rollbacks have left out are limited."""
 
 
 class StopRequest:
@@ -154,10 +158,13 @@ def train(plan: RunPlan) -> int:
                     record_odd_step(run_dir, step, guard, loader.document_ids(step - 1))
             if progress.skipped_in_a_row >= config.guard.max_skipped:
                 raise UserError(too_many_skipped(progress, run_dir))
-            if guard.verdict == SPIKE and config.guard.on_spike == "rollback" and has_checkpoint(run_dir):
+            if guard.verdict == SPIKE and config.guard.on_spike == "rollback":
+                saver.wait()
                 if ledger:
+                    record_checkpoints(ledger, saver)
                     ledger.add("rollback", {"step": step})
-                progress = roll_back(engine, loader, run_dir, progress, config.guard.rollback_batches)
+            if guard.verdict == SPIKE and config.guard.on_spike == "rollback" and has_checkpoint(run_dir):
+                progress = roll_back(engine, loader, run_dir, progress, config.guard)
                 batches.close()
                 batches = read_ahead(loader, plan, progress.step, device)
                 if metrics:
@@ -273,11 +280,20 @@ def resume(engine: Any, loader: Loader, run_dir: Path) -> tuple[Progress, str, l
     return progress, found.identity, notes
 
 
-def roll_back(engine: Any, loader: Loader, run_dir: Path, progress: Progress, batches: int) -> Progress:
+def roll_back(
+    engine: Any, loader: Loader, run_dir: Path, progress: Progress, guard: GuardConfig
+) -> Progress:
     """Load the last checkpoint again, to go on from there without the last batches."""
-    left_out = range(max(1, progress.step - batches + 1), progress.step + 1)
+    spike = range(max(1, progress.step - guard.rollback_batches + 1), progress.step + 1)
+    left_out = sorted({*progress.left_out, *spike})
+    lately = sum(step > progress.step - ROLLBACK_MEMORY for step in left_out)
+    if lately > guard.max_skipped * guard.rollback_batches:
+        raise UserError(
+            f"step {progress.step}: rollbacks have left out {lately} of the last {ROLLBACK_MEMORY} batches "
+            "and it spikes all the same: the run stops; a lower optim.lr or guard.on_spike=report may help"
+        )
     restored, _, _ = resume(engine, loader, run_dir)
-    restored.left_out = sorted({*progress.left_out, *left_out})
+    restored.left_out = left_out
     return restored
 
 
