@@ -6,7 +6,7 @@ python scripts/ledger.py sources run=RUN_DIR_OR_CHECKPOINT
 
 import sys
 
-from onnuri.config import run_door
+from onnuri.config import help_text, run_door
 from onnuri.errors import nearest
 from onnuri.ledger.config import SourcesConfig, VerifyConfig
 
@@ -31,8 +31,9 @@ if __name__ == "__main__":
         run_door(VerifyConfig, check, "Check a run directory against its ledger.")
     if command == "sources":
         run_door(SourcesConfig, count, "Sources, licences and legal bases in a checkpoint.")
-    print(__doc__)
     if command not in ("-h", "--help"):
         hint = nearest(command, ("verify", "sources"))
         print(f"error: '{command}' is not known; allowed: verify, sources{hint}", file=sys.stderr)
         sys.exit(2)
+    print(help_text(VerifyConfig, __doc__))
+    print(f"\nsources: {help_text(SourcesConfig, '').strip()}")
