@@ -48,9 +48,14 @@ def superfluous(run_dir: Path, keep: int, keep_every: int) -> list[Path]:
             continue
         kept += not ephemeral
         too_many = number > 0 if ephemeral else keep and kept > keep
-        if too_many and not (keep_every and step_of(folder) % keep_every == 0):
+        if too_many and not stays_for_good(folder, keep_every):
             removed.append(folder)
     return removed
+
+
+def stays_for_good(folder: Path, keep_every: int) -> bool:
+    """True for a checkpoint of a step that `keep_every` (0: none) divides."""
+    return bool(keep_every) and step_of(folder) % keep_every == 0
 
 
 def remove(folder: Path) -> None:

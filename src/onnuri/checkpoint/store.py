@@ -20,7 +20,14 @@ import torch.distributed as dist
 import torch.distributed.checkpoint as dcp
 
 from onnuri import manifest
-from onnuri.checkpoint.listing import FOLDER, list_checkpoints, point_latest, remove, step_of, superfluous
+from onnuri.checkpoint.listing import (
+    FOLDER,
+    list_checkpoints,
+    point_latest,
+    remove,
+    stays_for_good,
+    superfluous,
+)
 from onnuri.checkpoint.shard_file import Piece, write_shard
 from onnuri.errors import UserError
 from onnuri.manifest import Manifest
@@ -109,7 +116,8 @@ class Saver:
             for stale in partial.parent.glob("step-*.partial"):
                 shutil.rmtree(stale, ignore_errors=True)
             partial.mkdir(parents=True)
-            older = [folder for folder in list_checkpoints(self.run_dir)[1:] if not self._always(folder)]
+            older = list_checkpoints(self.run_dir)[1:]
+            older = [folder for folder in older if not stays_for_good(folder, self.keep_every)]
             while (free := shutil.disk_usage(partial).free) < SPARE * size:
                 if free + sum(map(_size, older)) < SPARE * size:
                     partial.rmdir()
@@ -121,9 +129,6 @@ class Saver:
         except OSError as error:
             return f"{error.filename or partial}: {error.strerror or error}"
         return ""
-
-    def _always(self, folder: Path) -> bool:
-        return bool(self.keep_every) and step_of(folder) % self.keep_every == 0
 
     def _finish(
         self, partial: Path, final: Path, step: int, counts: dict[str, Any], files: dict[str, Any]

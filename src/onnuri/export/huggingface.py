@@ -53,12 +53,12 @@ def find_source(path: str) -> Source:
     """
     folder = Path(path)
     if not folder.is_dir():
-        raise UserError(f"checkpoint={path} does not exist")
+        raise UserError(f"{path} does not exist")
     single = folder.parent.name == FOLDER
     run_dir = folder.parent.parent if single else folder
     run = read_run_file(run_dir) if (run_dir / RUN_FILE).is_file() else None
     if run is None:
-        raise UserError(f"checkpoint={path} is neither a run directory nor a checkpoint of one")
+        raise UserError(f"{path} is neither a run directory nor a checkpoint of one")
     if single:
         checkpoint = manifest.read(folder, "checkpoint")
         manifest.verify(folder, checkpoint)

@@ -73,6 +73,11 @@ class StepGuard:
         """True when the step was, or is about to be, taken."""
         return self.verdict == "" or (self.verdict == SPIKE and self.config.on_spike == "report")
 
+    @property
+    def wants_rollback(self) -> bool:
+        """True when the step is a spike and the policy is to go back before it."""
+        return self.verdict == SPIKE and self.config.on_spike == "rollback"
+
     def finish_step(self, progress: Progress) -> None:
         """Count the step."""
         progress.step += 1

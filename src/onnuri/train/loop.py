@@ -27,7 +27,6 @@ from onnuri.checkpoint.store import Saver
 from onnuri.config import to_dict
 from onnuri.errors import UserError
 from onnuri.ledger.chain import Ledger
-from onnuri.provenance import code_version, environment
 from onnuri.tokens.loader import Loader
 from onnuri.train import step_gate
 from onnuri.train.config import GuardConfig
@@ -37,10 +36,11 @@ from onnuri.train.engine import (
     hardware_precision,
     start_process_group,
 )
-from onnuri.train.guard import LEFT_OUT, SPIKE, Progress, StepGuard, finite, record_odd_step
+from onnuri.train.guard import LEFT_OUT, Progress, StepGuard, finite, record_odd_step
 from onnuri.train.inputs import read_ahead
 from onnuri.train.metrics import Metrics
 from onnuri.train.ownership import lock_run_dir
+from onnuri.train.run_ledger import ledger_line, open_ledger, record_checkpoints
 from onnuri.train.run_plan import DATA_FOLDER, RUN_FILE, RunPlan, check_same_run, run_record
 from onnuri.train.schedule import lr_multiplier
 from onnuri.train.validate import Validation
@@ -158,12 +158,10 @@ def train(plan: RunPlan) -> int:
                     record_odd_step(run_dir, step, guard, loader.document_ids(step - 1))
             if progress.skipped_in_a_row >= config.guard.max_skipped:
                 raise UserError(too_many_skipped(progress, run_dir))
-            if guard.verdict == SPIKE and config.guard.on_spike == "rollback":
-                saver.wait()
+            if guard.wants_rollback and can_roll_back(run_dir, saver):
                 if ledger:
                     record_checkpoints(ledger, saver)
                     ledger.add("rollback", {"step": step})
-            if guard.verdict == SPIKE and config.guard.on_spike == "rollback" and has_checkpoint(run_dir):
                 progress = roll_back(engine, loader, run_dir, progress, config.guard)
                 batches.close()
                 batches = read_ahead(loader, plan, progress.step, device)
@@ -314,48 +312,6 @@ def save(
     saver.save(progress.step, zero_state.own_pieces(engine), state, ephemeral)
 
 
-def open_ledger(
-    plan: RunPlan, engine: Any, progress: Progress, origin: str, cleanup: contextlib.ExitStack
-) -> Ledger:
-    """The run's ledger, with a line on who goes on with what."""
-    ledger = Ledger(Path(plan.config.run_dir))
-    cleanup.callback(ledger.close)
-    facts = {
-        "step": progress.step,
-        "data": plan.data.identity,
-        "tokenizer": plan.data.counts["tokenizer_sha256"],
-        "world_size": plan.world_size,
-        "code": code_version(),
-        "environment": environment(),
-        "config": to_dict(plan.config),
-    }
-    if origin:
-        ledger.add("resume", facts | {"identity": origin})
-    else:
-        ledger.add("start", facts | {"initial_weights": engine.initial_weights_sha256})
-    return ledger
-
-
-def ledger_line(plan: RunPlan, guard: StepGuard, progress: Progress) -> dict[str, Any]:
-    """What the ledger keeps of a step."""
-    flops = plan.config.model.flops_per_token(plan.config.data.sequence_length)
-    return {
-        "step": progress.step,
-        "loss": finite(guard.loss),
-        "grad_norm": finite(guard.grad_norm),
-        "tokens": progress.tokens,
-        "flops": progress.tokens * flops,
-        **({"verdict": guard.verdict, "taken": guard.taken} if guard.verdict else {}),
-    }
-
-
-def record_checkpoints(ledger: Ledger, saver: Saver) -> None:
-    """Note the checkpoints that are complete by now."""
-    while saver.finished:
-        step, identity = saver.finished.pop(0)
-        ledger.add("checkpoint", {"step": step, "identity": identity})
-
-
 def add_up(loss: torch.Tensor, *flags: bool) -> tuple[Any, ...]:
     """The loss of all ranks, and for each flag whether it is set on any of them. A collective call."""
     totals = torch.tensor([0.0, *map(float, flags)], dtype=torch.float64, device=loss.device)
@@ -370,8 +326,9 @@ def due(step: int, every: int, always: bool = False) -> bool:
     return always or (every > 0 and step % every == 0)
 
 
-def has_checkpoint(run_dir: Path) -> bool:
-    """True when there is a checkpoint to roll back to, on every rank alike."""
+def can_roll_back(run_dir: Path, saver: Saver) -> bool:
+    """True when there is a checkpoint to roll back to, once the one under way is finished."""
+    saver.wait()
     return bool(broadcast_from_rank_zero(bool(list_checkpoints(run_dir))))
 
 

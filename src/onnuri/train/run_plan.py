@@ -17,6 +17,7 @@ from onnuri.config import to_dict
 from onnuri.errors import UserError
 from onnuri.manifest import Manifest
 from onnuri.provenance import code_version
+from onnuri.tokens.mixture import parse_weights
 from onnuri.train.config import PretrainConfig
 from onnuri.train.ownership import LOCK_FILE
 
@@ -84,6 +85,7 @@ def make_plan(config: PretrainConfig) -> RunPlan:
     data = manifest.read(config.data.path, "tokens")
     manifest.verify(config.data.path, data, contents=False)
     check_tokenizer(config, data)
+    parse_weights(config.data.mixture, [source["name"] for source in data.counts["sources"]])
     vocab_size = int(data.counts["vocab_size"])
     if config.model.vocab_size == 0:
         config.model.vocab_size = -(-vocab_size // PADDED_TO) * PADDED_TO

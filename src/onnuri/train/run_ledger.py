@@ -1,0 +1,56 @@
+"""What a run writes into its ledger."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import Any
+
+from onnuri.checkpoint.store import Saver
+from onnuri.config import to_dict
+from onnuri.ledger.chain import Ledger
+from onnuri.provenance import code_version, environment
+from onnuri.train.guard import Progress, StepGuard, finite
+from onnuri.train.run_plan import RunPlan
+
+
+def open_ledger(
+    plan: RunPlan, engine: Any, progress: Progress, origin: str, cleanup: contextlib.ExitStack
+) -> Ledger:
+    """The run's ledger, with a line on who goes on with what."""
+    ledger = Ledger(Path(plan.config.run_dir))
+    cleanup.callback(ledger.close)
+    facts = {
+        "step": progress.step,
+        "data": plan.data.identity,
+        "tokenizer": plan.data.counts["tokenizer_sha256"],
+        "world_size": plan.world_size,
+        "code": code_version(),
+        "environment": environment(),
+        "config": to_dict(plan.config),
+    }
+    if origin:
+        ledger.add("resume", facts | {"identity": origin})
+    else:
+        ledger.add("start", facts | {"initial_weights": engine.initial_weights_sha256})
+    return ledger
+
+
+def ledger_line(plan: RunPlan, guard: StepGuard, progress: Progress) -> dict[str, Any]:
+    """What the ledger keeps of a step."""
+    flops = plan.config.model.flops_per_token(plan.config.data.sequence_length)
+    return {
+        "step": progress.step,
+        "loss": finite(guard.loss),
+        "grad_norm": finite(guard.grad_norm),
+        "tokens": progress.tokens,
+        "flops": progress.tokens * flops,
+        **({"verdict": guard.verdict, "taken": guard.taken} if guard.verdict else {}),
+    }
+
+
+def record_checkpoints(ledger: Ledger, saver: Saver) -> None:
+    """Note the checkpoints that are complete by now."""
+    while saver.finished:
+        step, identity = saver.finished.pop(0)
+        ledger.add("checkpoint", {"step": step, "identity": identity})
