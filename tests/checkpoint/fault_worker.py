@@ -102,7 +102,7 @@ def survivor(run_dir: Path) -> int:
     assert found is not None
     folder, facts, _ = found
     target = {"weight/a": torch.empty(SIZE)}
-    load(folder, target)
+    load(folder, {name: Piece(values, 0) for name, values in target.items()})
     step = step_of(folder)
     assert facts.counts["progress"] == step
     assert torch.equal(target["weight/a"], values(step)), f"wrong numbers in {folder}"

@@ -11,7 +11,7 @@ import sys
 import torch
 import torch.distributed as dist
 
-from onnuri.checkpoint import zero_state
+from onnuri.checkpoint.zero_layout import inner_optimizer
 from onnuri.config import CONFIG_ROOT, run_door
 from onnuri.train import guard, loop
 from onnuri.train.config import PretrainConfig
@@ -27,11 +27,10 @@ def state_hash(engine: object) -> str:
     found = hashlib.sha256()
     for parameter in engine.module.parameters():
         found.update(getattr(parameter, "ds_tensor", parameter).detach().float().numpy().tobytes())
-    state = zero_state._inner_optimizer(engine).state
-    for master in zero_state._master_tensors(engine):
+    for master, state in inner_optimizer(engine).state.items():
         found.update(master.detach().float().numpy().tobytes())
-        for name in ("step", "exp_avg", "exp_avg_sq"):
-            found.update(state[master][name].detach().float().numpy().tobytes())
+        for name in sorted(state):
+            found.update(state[name].detach().float().numpy().tobytes())
     return found.hexdigest()[:16]
 
 

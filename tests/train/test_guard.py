@@ -52,13 +52,17 @@ def odd_steps(run_dir: Path) -> list[dict]:
         ("1 bf16", ["gradient", "nan"]),
         ("0 bf16", ["gradient", "nan"]),
         ("0 fp32", ["gradient", "nan"]),
+        ("3 bf16 engine.offload=all", ["gradient", "nan"]),
+        ("2 bf16 engine.offload=optimizer", ["gradient", "nan"]),
+        ("3 bf16 optim.name=muon", ["gradient", "nan"]),
+        ("1 bf16 optim.name=muon", ["gradient", "inf"]),
     ],
 )
 def test_a_step_that_is_not_finite_on_one_rank_is_skipped_on_all(
     engine: str, fault: list[str], sample: Sample, tmp_path: Path
 ) -> None:
-    stage, precision = engine.split()
-    words = [f"engine.stage={stage}", f"engine.precision={precision}", "train.steps=6"]
+    stage, precision, *more = engine.split()
+    words = [f"engine.stage={stage}", f"engine.precision={precision}", "train.steps=6", *more]
     output = run(sample, tmp_path / "run", [*fault, "3,4"], *words, "train.checkpoint_every=0")
     found = states(output)
     for rank in range(2):

@@ -18,6 +18,9 @@ from typing import Any
 import torch
 import torch.distributed as dist
 import torch.distributed.checkpoint as dcp
+from torch.distributed.checkpoint.metadata import ChunkStorageMetadata, MetadataIndex
+from torch.distributed.checkpoint.planner import LoadPlan
+from torch.distributed.checkpoint.planner_helpers import create_read_items_for_chunk_list
 
 from onnuri import manifest
 from onnuri.checkpoint.listing import (
@@ -171,12 +174,41 @@ def _size(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.iterdir())
 
 
-def load(folder: Path, tensors: dict[str, torch.Tensor]) -> None:
-    """Fill `tensors` in place from a checkpoint, whatever world size wrote it.
+def load(folder: Path, pieces: Mapping[str, Piece]) -> None:
+    """Fill pieces of tensors in place from a checkpoint, whatever ranks wrote it.
 
-    A collective call when a process group exists, a plain read otherwise.
+    A collective call when a process group exists, a plain read otherwise. Raises UserError when the
+    checkpoint lacks any of it.
     """
+    wanted = {name: piece.values for name, piece in pieces.items() if piece.values.numel()}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         reader = dcp.HuggingFaceStorageReader(str(folder))
-        dcp.load(tensors, storage_reader=reader, no_dist=not dist.is_initialized())
+        starts = {name: pieces[name].start for name in wanted}
+        dcp.load(
+            wanted, storage_reader=reader, planner=_PieceReader(starts), no_dist=not dist.is_initialized()
+        )
+
+
+class _PieceReader(dcp.DefaultLoadPlanner):
+    """Reads, of each tensor, the run of values that begins at a given place."""
+
+    def __init__(self, starts: Mapping[str, int]) -> None:
+        super().__init__(flatten_state_dict=False, flatten_sharded_tensors=False)
+        self.starts = starts
+
+    def create_local_plan(self) -> LoadPlan:
+        assert self.metadata is not None
+        requests = []
+        for name, values in self.state_dict.items():
+            stored: Any = self.metadata.state_dict_metadata.get(name)
+            wanted = ChunkStorageMetadata(torch.Size([self.starts[name]]), values.size())
+            found = create_read_items_for_chunk_list(name, stored, [wanted]) if stored else []
+            if sum(item.lengths.numel() for item in found) != values.numel():
+                raise UserError(f"the checkpoint lacks values of {name}")
+            requests += found
+        return LoadPlan(requests)
+
+    def lookup_tensor(self, index: MetadataIndex) -> torch.Tensor:
+        values: torch.Tensor = self.state_dict[index.fqn]
+        return values

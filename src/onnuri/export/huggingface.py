@@ -120,6 +120,7 @@ def write_weights(source: Source, output: Path, config: ExportConfig) -> None:
     import torch
     from safetensors.torch import save_file
 
+    from onnuri.checkpoint.shard_file import Piece
     from onnuri.checkpoint.store import load
     from onnuri.model.decoder import Decoder
     from onnuri.model.huggingface import hf_weights
@@ -137,7 +138,7 @@ def write_weights(source: Source, output: Path, config: ExportConfig) -> None:
             else f"model-{number:05d}-of-{len(files):05d}.safetensors"
         )
         flat = {f"weight/{name}": torch.empty(shapes[name].numel()) for name in names}
-        load(source.folder, flat)
+        load(source.folder, {name: Piece(values, 0) for name, values in flat.items()})
         tensors = {
             hf_name: part.to(dtype).contiguous()
             for name in names

@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from onnuri.kernels import apply_rope, attention, linear_cross_entropy, rms_norm, rope_tables, swiglu
 from onnuri.model.config import ModelConfig
@@ -97,6 +98,8 @@ class Decoder(nn.Module):
         self.config = config
         self.embedding = nn.Embedding(config.vocab_size, config.hidden_size)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.num_layers))
+        self.recompute_every = 0
+        """Every so many blocks, one keeps only its input and is run again in the backward pass; 0: none."""
         self.norm = RMSNorm(config.hidden_size, config.norm_eps)
         if not config.tie_embeddings:
             self.head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
@@ -126,8 +129,11 @@ class Decoder(nn.Module):
         )
         if positions is not None:
             cosine, sine = cosine[positions], sine[positions]
-        for block in self.blocks:
-            hidden = block(hidden, cosine, sine, cu_seqlens)
+        for number, block in enumerate(self.blocks):
+            if self.recompute_every and number % self.recompute_every == 0 and torch.is_grad_enabled():
+                hidden = checkpoint(block, hidden, cosine, sine, cu_seqlens, use_reentrant=False)
+            else:
+                hidden = block(hidden, cosine, sine, cu_seqlens)
         hidden = self.norm(hidden)
         weight = self.embedding.weight if self.config.tie_embeddings else self.head.weight
         if targets is None:
@@ -136,6 +142,29 @@ class Decoder(nn.Module):
             hidden.flatten(0, 1), weight, targets.flatten(), self.config.loss_chunk_size
         )
         return losses.view(targets.shape)
+
+
+def hidden_matrices(config: ModelConfig) -> dict[str, list[tuple[int, int]]]:
+    """Shapes (rows, columns) of the matrices in each parameter that maps a hidden state to another.
+
+    From top to bottom: queries, keys and values are three in one parameter, gate and up two. Embedding and
+    output matrix are not among them.
+    """
+    width, query, key = (
+        config.hidden_size,
+        *(n * config.head_size for n in (config.num_heads, config.num_kv_heads)),
+    )
+    shapes = {
+        "attention.qkv": [(query, width), (key, width), (key, width)],
+        "attention.output": [(width, query)],
+        "ffn.gate_up": [(config.ffn_size, width)] * 2,
+        "ffn.down": [(width, config.ffn_size)],
+    }
+    return {
+        f"blocks.{layer}.{name}.weight": each
+        for layer in range(config.num_layers)
+        for name, each in shapes.items()
+    }
 
 
 def initialise(

@@ -11,8 +11,10 @@ from onnuri.tokens.config import DataConfig
 
 @dataclass
 class OptimConfig:
-    """AdamW (Loshchilov and Hutter, arXiv 1711.05101)."""
+    """AdamW (Loshchilov and Hutter, arXiv 1711.05101), or Muon for the matrices of the blocks."""
 
+    name: str = "adamw"
+    """adamw, or muon: orthogonalised momentum for the matrices of the blocks, AdamW for the rest."""
     lr: float = 3e-4
     """Peak learning rate."""
     beta1: float = 0.9
@@ -21,16 +23,19 @@ class OptimConfig:
     """Decay of the second moment; 0.95 forgets a bad gradient sooner than Adam's 0.999."""
     eps: float = 1e-8
     """Added to the root of the second moment."""
+    momentum: float = 0.95
+    """muon: decay of its momentum."""
     weight_decay: float = 0.1
     """Decoupled weight decay on matrices; norm scales get none."""
     gradient_clipping: float = 1.0
     """Largest global gradient norm; 0 turns clipping off."""
 
     def __post_init__(self) -> None:
+        check_choice("optim.name", self.name, ("adamw", "muon"))
         if self.lr < 0 or self.eps <= 0 or self.weight_decay < 0 or self.gradient_clipping < 0:
             raise UserError("needed: optim.lr, weight_decay, gradient_clipping at least 0, eps above 0")
-        if not (0 <= self.beta1 < 1 and 0 <= self.beta2 < 1):
-            raise UserError("needed: optim.beta1 and optim.beta2 at least 0 and below 1")
+        if not all(0 <= decay < 1 for decay in (self.beta1, self.beta2, self.momentum)):
+            raise UserError("needed: optim.beta1, beta2 and momentum at least 0 and below 1")
 
 
 @dataclass
@@ -142,16 +147,37 @@ class EngineConfig:
     """How long a rank waits for the others before the job fails."""
     bucket_size: int = 50_000_000
     """Numbers that ZeRO reduces or gathers in one message."""
+    recompute_every: int = 0
+    """Activation checkpointing: one of so many blocks keeps only its input and is run again in the backward
+    pass. 1: all blocks, least memory; 0: none, fastest."""
+    offload: str = "none"
+    """What lives in the memory of the host (ZeRO-Offload): none; optimizer: its state, fp32 weights and the
+    step; all: the sharded parameters too (stage 3)."""
+    hpz_partition_size: int = 1
+    """ZeRO++ hpZ, stage 3: a second copy of the parameters sharded over so many ranks, the ones of a node,
+    so that the backward pass gathers within nodes. 1: off."""
+    quantized_weights: bool = False
+    """ZeRO++ qwZ, stage 3: parameters are gathered in 8 bits. Needs GPUs."""
+    quantized_gradients: bool = False
+    """ZeRO++ qgZ, stage 3: gradients are reduced in 4 bits within and 8 between nodes. Needs GPUs."""
 
     def __post_init__(self) -> None:
         check_choice("engine.precision", self.precision, ("auto", "bf16", "fp32"))
-        for name in ("micro_batch_size", "threads_per_rank"):
+        check_choice("engine.offload", self.offload, ("none", "optimizer", "all"))
+        for name in ("micro_batch_size", "threads_per_rank", "recompute_every"):
             if getattr(self, name) < 0:
                 raise UserError(f"engine.{name}={getattr(self, name)} must be at least 0")
         if self.bucket_size < 1 or self.timeout_minutes <= 0:
             raise UserError("engine.bucket_size and engine.timeout_minutes must be above 0")
         if self.stage not in (0, 1, 2, 3):
             raise UserError(f"engine.stage={self.stage} is not known; allowed: 0, 1, 2, 3")
+        if self.hpz_partition_size < 1:
+            raise UserError(f"engine.hpz_partition_size={self.hpz_partition_size} must be at least 1")
+        zero_plus = self.hpz_partition_size > 1 or self.quantized_weights or self.quantized_gradients
+        if self.stage != 3 and (zero_plus or self.offload == "all"):
+            raise UserError(f"engine.stage={self.stage}: ZeRO++ and offload=all need engine.stage=3")
+        if self.stage == 0 and self.offload != "none":
+            raise UserError(f"engine.offload={self.offload} needs engine.stage 1, 2 or 3")
 
 
 @dataclass

@@ -15,9 +15,12 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
+from onnuri.checkpoint.zero_layout import fragments, inner_optimizer
 from onnuri.checkpoint.zero_state import prime_optimizer
-from onnuri.model.decoder import Decoder, initialise
+from onnuri.errors import UserError
+from onnuri.model.decoder import Decoder, hidden_matrices, initialise
 from onnuri.train.config import PretrainConfig
+from onnuri.train.muon import Muon
 from onnuri.train.run_plan import RunPlan
 
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
@@ -102,7 +105,15 @@ def deepspeed_config(plan: RunPlan) -> dict[str, Any]:
             "stage3_prefetch_bucket_size": bucket,
             "stage3_max_live_parameters": 20 * bucket,
             "stage3_param_persistence_threshold": 0 if not torch.cuda.is_available() else 100_000,
+            "zero_hpz_partition_size": engine.hpz_partition_size,
+            "zero_quantized_weights": engine.quantized_weights,
+            "zero_quantized_gradients": engine.quantized_gradients,
         }
+    pinned = {"device": "cpu", "pin_memory": torch.cuda.is_available()}
+    if engine.offload != "none":
+        zero["offload_optimizer"] = pinned
+    if engine.offload == "all":
+        zero["offload_param"] = pinned
     # Sums of micro-batch gradients are kept in fp32. The one case where DeepSpeed cannot: bf16, stage 0.
     sharded_or_bf16 = engine.stage > 0 or engine.precision == "bf16"
     accumulate_in_fp32 = engine.stage > 0 or engine.precision == "fp32"
@@ -115,18 +126,21 @@ def deepspeed_config(plan: RunPlan) -> dict[str, Any]:
         "data_types": {"grad_accum_dtype": "fp32" if accumulate_in_fp32 else "bf16"},
         "zero_optimization": zero,
         "zero_allow_untested_optimizer": True,
+        "zero_force_ds_cpu_optimizer": False,  # torch's fused AdamW is as good, and nothing is compiled
         "steps_per_print": 2**31,
     }
 
 
 def build_engine(plan: RunPlan) -> Any:
-    """Model under zero.Init, explicit initial weights, AdamW, and the DeepSpeed engine around them."""
+    """Model under zero.Init, explicit initial weights, optimizer, and the DeepSpeed engine around them."""
     import deepspeed
 
     config, settings = plan.config, deepspeed_config(plan)
+    check_hardware(plan)
     sharded = config.engine.stage == 3
     with deepspeed.zero.Init(config_dict_or_path=settings) if sharded else nullcontext():
         model = Decoder(config.model)
+    model.recompute_every = config.engine.recompute_every
 
     def gather(parameter: nn.Parameter) -> AbstractContextManager[object]:
         if not sharded:
@@ -134,23 +148,72 @@ def build_engine(plan: RunPlan) -> Any:
         return deepspeed.zero.GatheredParameters([parameter], modifier_rank=0)
 
     initial_weights = initialise(model, config.train.seed, gather)
-    named = list(model.named_parameters())
-    groups: list[dict[str, Any]] = [
-        {"params": [p for n, p in named if not n.endswith("norm.weight")]},
-        {"params": [p for n, p in named if n.endswith("norm.weight")], "weight_decay": 0.0},
-    ]
-    optimizer = torch.optim.AdamW(
-        groups,
-        lr=config.optim.lr,
-        betas=(config.optim.beta1, config.optim.beta2),
-        eps=config.optim.eps,
-        weight_decay=config.optim.weight_decay,
-        fused=True,
-    )
+    optimizer = build_optimizer(model, config)
     engine, *_ = deepspeed.initialize(model=model, optimizer=optimizer, config=settings)
     prime_optimizer(engine)
+    if isinstance(optimizer, Muon):
+        optimizer.bind(
+            fragments(engine), hidden_matrices(config.model), engine.device, matrix_dtype(config)
+        )
     engine.initial_weights_sha256 = initial_weights
     return engine
+
+
+def build_optimizer(model: Decoder, config: PretrainConfig) -> torch.optim.AdamW:
+    """AdamW or Muon over groups of parameters, told apart by name: under zero.Init all look alike."""
+    optim = config.optim
+    matrices = hidden_matrices(config.model) if optim.name == "muon" else {}
+    named = dict(model.named_parameters())
+    norms = [name for name in named if name.endswith("norm.weight")]
+    others = [name for name in named if name not in matrices and name not in norms]
+    groups: list[dict[str, Any]] = [
+        {"params": [named[name] for name in others]},
+        {"params": [named[name] for name in norms], "weight_decay": 0.0},
+    ]
+    if matrices:
+        groups.append(
+            {"params": [named[name] for name in matrices], "muon": True, "momentum": optim.momentum}
+        )
+    return (Muon if matrices else torch.optim.AdamW)(
+        groups,
+        lr=optim.lr,
+        betas=(optim.beta1, optim.beta2),
+        eps=optim.eps,
+        weight_decay=optim.weight_decay,
+        fused=True,
+    )
+
+
+def matrix_dtype(config: PretrainConfig) -> torch.dtype:
+    """What Muon multiplies matrices in."""
+    return torch.bfloat16 if config.engine.precision == "bf16" else torch.float32
+
+
+def check_hardware(plan: RunPlan) -> None:
+    """Raise UserError for options that these ranks cannot run."""
+    engine = plan.config.engine
+    if (engine.quantized_weights or engine.quantized_gradients) and not torch.cuda.is_available():
+        raise UserError(
+            "engine.quantized_weights and quantized_gradients need GPUs: their kernels are CUDA"
+        )
+    if plan.world_size % engine.hpz_partition_size:
+        raise UserError(
+            f"engine.hpz_partition_size={engine.hpz_partition_size} does not divide {plan.world_size} ranks"
+        )
+
+
+def describe_optimizer(engine: Any) -> str:
+    """Which optimizer takes how many of the parameters."""
+    counts: dict[str, list[int]] = {}
+    for fragment in fragments(engine):
+        counts.setdefault("muon" if fragment.group.get("muon") else "adamw", []).append(
+            fragment.parameter_numel
+        )
+    parts = [f"{name} {len(sizes)} parameters, {sum(sizes):,} numbers" for name, sizes in counts.items()]
+    inner = inner_optimizer(engine)
+    if isinstance(inner, Muon):
+        parts.append(f"{len(inner.matrices)} matrices orthogonalised a step")
+    return "optimizer: " + "; ".join(parts)
 
 
 def broadcast_from_rank_zero(value: Any) -> Any:

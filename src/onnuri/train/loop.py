@@ -33,6 +33,7 @@ from onnuri.train.config import GuardConfig
 from onnuri.train.engine import (
     broadcast_from_rank_zero,
     build_engine,
+    describe_optimizer,
     hardware_precision,
     start_process_group,
 )
@@ -105,7 +106,7 @@ def train(plan: RunPlan) -> int:
         if plan.rank == 0:
             metrics = Metrics(run_dir, progress.step, config.train.steps, config.tracker, to_dict(config))
             cleanup.callback(metrics.close)
-            for line in (*notes, describe(plan, run_dir, progress.step)):
+            for line in (*notes, describe(plan, run_dir, progress.step), describe_optimizer(engine)):
                 metrics.say(line)
 
         batches = read_ahead(loader, plan, progress.step, device)
@@ -266,13 +267,12 @@ def resume(engine: Any, loader: Loader, run_dir: Path) -> tuple[Progress, str, l
     folder, found, notes = chosen
     loader.check_state(found.counts["loader"])
     progress = Progress(**found.counts["progress"])
-    tensors = zero_state.load_target(engine)
-    store.load(folder, tensors)
-    zero_state.restore(engine, tensors, progress.updates)
+    store.load(folder, zero_state.load_target(engine))
+    zero_state.after_load(engine, progress.updates)
     if found.counts["world_size"] == dist.get_world_size():
         random = zero_state.rng_target()
         store.load(folder, random)
-        torch.set_rng_state(*random.values())
+        torch.set_rng_state(*(piece.values for piece in random.values()))
     if dist.get_rank() == 0:
         set_aside(run_dir, progress.step)
     return progress, found.identity, notes

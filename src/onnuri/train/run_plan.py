@@ -173,7 +173,8 @@ def check_same_run(config: PretrainConfig, data: Manifest) -> dict[str, Any] | N
     precision = stored["config"]["engine"]["precision"]
     if config.engine.precision == "auto":
         config.engine.precision = precision
-    before, now = flatten(stored["config"]), flatten(to_dict(config))
+    defaults = flatten(to_dict(PretrainConfig()))  # for options that are younger than the run
+    before, now = defaults | flatten(stored["config"]), flatten(to_dict(config))
     for name in sorted(before.keys() | now.keys()):
         if name != "engine.precision" and name.startswith(CAN_CHANGE):
             continue

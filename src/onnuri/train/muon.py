@@ -1,0 +1,185 @@
+"""Muon (Jordan et al., 2024) over sharded parameters: momentum, orthogonalised matrix by matrix.
+
+An update must see a whole matrix, and ZeRO leaves each rank a run of its values. So each matrix has an
+owner: ranks send it their runs of the momentum, it orthogonalises, and sends back to each what it holds.
+That is two all-to-all exchanges a step, and the arithmetic is divided among the ranks. The alternative,
+gathering every matrix on every rank, costs as many times more arithmetic as there are ranks.
+
+Matrices are named by the model, never recognised by their shape: under `zero.Init` every parameter looks
+one-dimensional, and a Muon that goes by shape is AdamW without a word (DeepSpeed issue 8438). Queries, keys
+and values, and gate and up, are matrices of their own although they share a parameter. Embeddings, output
+matrix and norm scales are left to AdamW.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+import torch.distributed as dist
+
+from onnuri.checkpoint.zero_layout import Fragment
+
+POLAR_EXPRESS = (
+    (8.28721201814563, -23.595886519098837, 17.300387312530933),
+    (4.107059111542203, -2.9478499167379106, 0.5448431082926601),
+    (3.9486908534822946, -2.908902115962949, 0.5518191394370137),
+    (3.3184196573706015, -2.488488024314874, 0.51004894012372),
+    (2.300652019954817, -1.6689039845747493, 0.4188073119525673),
+)
+"""Of odd polynomials a x + b x^3 + c x^5 that take singular values from [0.001, 1] to [0.87, 1.13] in five
+steps (arXiv 2505.16932); the first four are damped by 1.01 so that rounding in bf16 stays harmless."""
+DAMPING, NORM_MARGIN = 1.01, 1.02
+RMS = 0.2
+"""Root mean square of an update, AdamW's typical one: both take one learning rate (arXiv 2502.16982)."""
+
+
+Runs = list[list[torch.Tensor]]
+"""1-D tensors, one list a rank."""
+
+
+class Matrix(NamedTuple):
+    """A matrix within a flattened parameter, who orthogonalises it, and what of it is where."""
+
+    rows: int
+    columns: int
+    owner: int
+    """Rank."""
+    master: torch.Tensor
+    """Of its parameter on this rank."""
+    to_master: int
+    """Place in the master less place in the matrix."""
+    own: list[slice]
+    """For each rank, what it sends of the flattened matrix: all of it once, in the order of ranks."""
+    held: list[slice]
+    """For each rank, what it steps on."""
+
+    def in_master(self, run: slice) -> slice:
+        """Where a run that is held here lies in the master."""
+        return slice(run.start + self.to_master, run.stop + self.to_master)
+
+
+class Muon(torch.optim.AdamW):
+    """Groups with `muon` true take orthogonalised momentum (of their `momentum`), others AdamW.
+
+    `bind` says where the matrices are, once DeepSpeed has laid them out; a step before that (some ZeRO
+    stages take one with zero gradients at start) leaves Muon's groups alone.
+    """
+
+    num_orthogonalised = 0
+    """Matrices that this rank has orthogonalised so far."""
+    matrices: Sequence[Matrix] = ()
+
+    def bind(
+        self,
+        fragments: Sequence[Fragment],
+        shapes: dict[str, list[tuple[int, int]]],
+        device: torch.device,
+        dtype: torch.dtype,
+    ) -> None:
+        """Learn the layout. A collective call.
+
+        Args:
+            shapes: of the matrices in each parameter of Muon's groups, in the order they lie there.
+            device, dtype: to exchange and to orthogonalise in.
+        """
+        self.device, self.dtype, self.matrices = device, dtype, []
+        chosen = [fragment for fragment in fragments if fragment.group.get("muon")]
+        here = [[*fragment.own(), fragment.start, fragment.start + fragment.numel] for fragment in chosen]
+        places = torch.tensor(here, device=device).view(1, len(chosen), 4)
+        everywhere = places.repeat(dist.get_world_size(), 1, 1)
+        dist.all_gather_into_tensor(everywhere, places)
+        work = [0] * dist.get_world_size()
+        for fragment, runs in zip(chosen, everywhere.transpose(0, 1).tolist(), strict=True):
+            first = 0
+            for rows, columns in shapes[fragment.name]:
+                owner = work.index(min(work))
+                work[owner] += rows * columns * min(rows, columns)
+                own = [_overlap(run[0] - first, run[1] - first, rows * columns) for run in runs]
+                held = [_overlap(run[2] - first, run[3] - first, rows * columns) for run in runs]
+                to_master = fragment.master_start - fragment.start + first
+                matrix = Matrix(rows, columns, owner, fragment.master, to_master, own, held)
+                self.matrices.append(matrix)
+                first += rows * columns
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        """Take a step. A collective call: every rank has the same groups."""
+        groups = self.param_groups
+        self.param_groups = [group for group in groups if not group.get("muon")]
+        super().step()
+        self.param_groups = groups
+        for group in groups:
+            if group.get("muon") and self.matrices:
+                self._step_group(group)
+
+    def _step_group(self, group: dict[str, Any]) -> None:
+        directions = {}
+        for master in group["params"]:
+            momentum = self.state[master]["momentum_buffer"]
+            momentum.mul_(group["momentum"]).add_(master.grad)
+            directions[master] = momentum.mul(group["momentum"]).add_(master.grad).view(-1)  # Nesterov's
+            master.mul_(1 - group["lr"] * group["weight_decay"])
+        rank, ranks = dist.get_rank(), range(dist.get_world_size())
+        of_owner: list[list[Matrix]] = [[] for _ in ranks]
+        for matrix in self.matrices:
+            if matrix.master in directions:
+                of_owner[matrix.owner].append(matrix)
+        mine = of_owner[rank]
+        arrived = self._exchange(
+            [[directions[m.master][m.in_master(m.own[rank])] for m in theirs] for theirs in of_owner],
+            [[_length(m.own[sender]) for m in mine] for sender in ranks],
+        )
+        updates = []
+        for matrix, pieces in zip(mine, zip(*arrived, strict=True), strict=True):
+            whole = orthogonalise(torch.cat(pieces).view(matrix.rows, matrix.columns))
+            updates.append(whole.flatten().mul_(RMS * max(matrix.rows, matrix.columns) ** 0.5))
+        self.num_orthogonalised += len(mine)
+        returned = self._exchange(
+            [[update[m.held[to]] for m, update in zip(mine, updates, strict=True)] for to in ranks],
+            [[_length(m.held[rank]) for m in theirs] for theirs in of_owner],
+        )
+        for theirs, runs in zip(of_owner, returned, strict=True):
+            for matrix, update in zip(theirs, runs, strict=True):
+                part = matrix.master.view(-1)[matrix.in_master(matrix.held[rank])]
+                part.sub_(update.to(part), alpha=group["lr"])
+
+    def _exchange(self, runs: Runs, sizes: list[list[int]]) -> Runs:
+        """Send each rank its runs, and receive from each runs of the given sizes."""
+        sent = [run.to(self.device, self.dtype) for to in runs for run in to]
+        out = torch.cat(sent) if sent else torch.empty(0, device=self.device, dtype=self.dtype)
+        totals = [sum(each) for each in sizes]
+        received = out.new_empty(sum(totals))
+        dist.all_to_all_single(received, out, totals, [sum(run.numel() for run in to) for to in runs])
+        parts = zip(received.split(totals), sizes, strict=True)
+        return [list(part.split(each)) for part, each in parts]
+
+
+def _overlap(start: int, stop: int, size: int) -> slice:
+    """What a run of places has in common with the places from 0 to `size`."""
+    start = min(max(start, 0), size)
+    return slice(start, max(start, min(stop, size)))
+
+
+def _length(run: slice) -> int:
+    return int(run.stop - run.start)
+
+
+def orthogonalise(matrix: torch.Tensor) -> torch.Tensor:
+    """About the nearest matrix with orthonormal rows (or columns, of which there are fewer).
+
+    Args:
+        matrix: [rows, columns], float32 or bfloat16; the work is done in its dtype.
+
+    Its singular values come out between 0.87 and 1.13 where they were above 0.001 of the Frobenius norm.
+    """
+    tall = matrix.shape[0] > matrix.shape[1]
+    x = matrix.mT if tall else matrix
+    x = x / (x.float().norm() * NORM_MARGIN + 1e-7).to(x.dtype)
+    for number, (a, b, c) in enumerate(POLAR_EXPRESS, start=1):
+        damp = DAMPING if number < len(POLAR_EXPRESS) else 1.0
+        gram = x @ x.mT
+        polynomial = torch.addmm(gram, gram, gram, beta=b / damp**3, alpha=c / damp**5)
+        x = torch.addmm(x, polynomial, x, beta=a / damp)
+    return x.mT.contiguous() if tall else x
