@@ -26,6 +26,8 @@ def install(engine: Any, accept: Callable[[float], bool], gradient_clipping: flo
         optimizer.step = _gate_bf16_step(optimizer, accept)
     elif hasattr(optimizer, "scaled_global_norm"):  # ZeRO-2, and 1 in fp32
         optimizer.scaled_global_norm = _gate_norm(optimizer.scaled_global_norm, accept)
+        if optimizer.cpu_offload:
+            optimizer.reset_cpu_buffers = _forget_gradients(optimizer)
     elif hasattr(optimizer, "overflow_checker"):  # stage 0, bf16
         checker, parameters = optimizer.overflow_checker, list(engine.module.parameters())
         checker.check = _gate_overflow(checker.check, parameters, accept)
@@ -55,6 +57,19 @@ def _gate_norm(
         return norm if accept(float(norm)) else torch.full_like(norm, float("nan"))
 
     return gated
+
+
+def _forget_gradients(optimizer: Any) -> Callable[[], None]:
+    """What DeepSpeed calls after a dropped step. With an offloaded optimizer it keeps gradients (0.19.8),
+    and all later steps would add to them.
+    """
+    reset = optimizer.reset_cpu_buffers
+
+    def forgetful() -> None:
+        reset()
+        optimizer.averaged_gradients = dict.fromkeys(optimizer.averaged_gradients)
+
+    return forgetful
 
 
 def _gate_bf16_step(optimizer: Any, accept: Callable[[float], bool]) -> Callable[[], None]:
