@@ -12,9 +12,11 @@ class VerifyConfig:
     """Which run to check."""
 
     run: str = "???"
-    """Run directory."""
+    """Run directory, or a folder that scripts/export.py has written."""
     data: str = ""
     """Where the token shards are now; empty: where the run read them."""
+    public_key: str = ""
+    """Check the signature too, with this public key (PEM) of whoever signed; empty: no signature."""
     replay: int = 0
     """Run so many recorded steps again, from the newest checkpoint before them, and compare the losses."""
 
@@ -29,5 +31,17 @@ class SourcesConfig:
 
     run: str = "???"
     """Run directory, or one checkpoint in it: the tokens seen up to it. The newest whole one of a run."""
+    data: str = ""
+    """Where the token shards are now; empty: where the run read them."""
+
+
+@dataclass
+class SignConfig:
+    """What to sign, and with what."""
+
+    run: str = "???"
+    """Run directory, or a folder that scripts/export.py has written."""
+    key: str = "???"
+    """Private key (PEM, on the curve P-256, P-384 or P-521, without a password)."""
     data: str = ""
     """Where the token shards are now; empty: where the run read them."""

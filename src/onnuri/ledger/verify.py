@@ -1,4 +1,4 @@
-"""Does a run directory hold what its ledger says?"""
+"""Does a run directory hold what its ledger says, and an exported model what its manifest says?"""
 
 from __future__ import annotations
 
@@ -19,19 +19,50 @@ from onnuri.train.run_plan import DATA_FOLDER, RUN_FILE, flatten, read_run_file
 
 def verify(config: VerifyConfig) -> int:
     """Print what does not match. Returns 0 if everything does, 1 otherwise."""
-    run_dir = Path(config.run)
+    folder = Path(config.run)
+    unsigned: list[str] = []
+    if config.public_key:
+        from onnuri.ledger.sign import check_signature
+
+        unsigned = list(check_signature(folder, Path(config.public_key)))
+    problems, summary = _model(folder, config) if is_model(folder) else _run(folder, config)
+    problems = unsigned + problems
+    for problem in problems:
+        print(problem)
+    if not problems:
+        print(summary)
+    return 1 if problems else 0
+
+
+def is_model(folder: Path) -> bool:
+    """True for an exported model, which has no ledger of its own: its manifest names the checkpoint."""
+    return manifest.kind_of(folder) == "model" and not (folder / LEDGER_FILE).exists()
+
+
+def _model(folder: Path, config: VerifyConfig) -> tuple[list[str], str]:
+    if config.replay:
+        raise UserError(f"replay={config.replay} needs a run directory; {folder} is an exported model")
+    try:
+        found = manifest.read(folder, "model")
+        manifest.verify(folder, found)
+    except UserError as error:
+        return [str(error)], ""
+    made_from = f"from the checkpoint with the identity {found.inputs['checkpoint']}"
+    return [], f"{folder}: {len(found.files)} files, all as exported {made_from}"
+
+
+def _run(run_dir: Path, config: VerifyConfig) -> tuple[list[str], str]:
     lines = read(run_dir)
     problems = [*_steps(run_dir, lines), *_settings(run_dir, lines), *_checkpoints(run_dir, lines)]
     problems += _data(run_dir, lines, config.data)
     if config.replay and not problems:
         problems += replay(run_dir, lines, config.replay, config.data)
-    for problem in problems:
-        print(problem)
     steps = sum(line["event"] == "step" for line in lines)
     kept = len(list_checkpoints(run_dir))
-    if not problems:
-        print(f"{run_dir}: {len(lines):,} lines, {steps:,} steps, {kept} checkpoint(s): all as recorded")
-    return 1 if problems else 0
+    return (
+        problems,
+        f"{run_dir}: {len(lines):,} lines, {steps:,} steps, {kept} checkpoint(s): all as recorded",
+    )
 
 
 def _steps(run_dir: Path, lines: list[dict[str, Any]]) -> Iterator[str]:
