@@ -43,6 +43,7 @@ from onnuri.train.ownership import lock_run_dir
 from onnuri.train.run_ledger import ledger_line, open_ledger, record_checkpoints
 from onnuri.train.run_plan import DATA_FOLDER, RUN_FILE, RunPlan, check_same_run, run_record
 from onnuri.train.schedule import lr_multiplier
+from onnuri.train.stragglers import Stragglers
 from onnuri.train.validate import Validation
 from onnuri.train.watchdog import Watchdog
 
@@ -102,6 +103,8 @@ def train(plan: RunPlan) -> int:
         stacks = run_dir / f"stacks-rank-{plan.rank:05d}.txt"
         watchdog = Watchdog(config.guard.stall_factor, config.guard.stall_seconds, stacks)
         cleanup.callback(watchdog.close)
+        stragglers = Stragglers(config.guard.straggler_every, config.guard.straggler_factor, device)
+        cleanup.callback(stragglers.close)
         if plan.rank == 0:
             metrics = Metrics(run_dir, progress.step, config.train.steps, config.tracker, to_dict(config))
             cleanup.callback(metrics.close)
@@ -113,6 +116,7 @@ def train(plan: RunPlan) -> int:
         while progress.step < plan.last_step:
             started = time.perf_counter()
             watchdog.start_step()
+            stragglers.start_step()
             step = progress.step + 1
             lr = config.optim.lr * lr_multiplier(config.schedule, step, config.train.steps)
             for group in engine.optimizer.param_groups:
@@ -156,6 +160,9 @@ def train(plan: RunPlan) -> int:
                 if guard.verdict:
                     metrics.say(guard.describe(step, progress))
                     record_odd_step(run_dir, step, guard, loader.document_ids(step - 1))
+            stragglers.end_step()
+            if (report := stragglers.report(step)) and metrics:
+                metrics.log_ranks(step, *report)
             if progress.skipped_in_a_row >= config.guard.max_skipped:
                 raise UserError(too_many_skipped(progress, run_dir))
             if guard.wants_rollback and can_roll_back(run_dir, saver):

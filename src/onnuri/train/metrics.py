@@ -50,6 +50,12 @@ class Metrics:
         shown = ", ".join(f"{language} {value:.3f}" for language, value in bits_per_byte.items())
         self.say(f"step {step}: held-out bits per byte: {shown}")
 
+    def log_ranks(self, step: int, facts: dict[str, Any], warning: str) -> None:
+        """Record how long ranks take for their own work, and say which of them keeps the others waiting."""
+        self._write({"step": step, **facts})
+        if warning:
+            self.say(f"warning: {warning}")
+
     def say(self, text: str) -> None:
         """Print a line without breaking the progress bar."""
         self.bar.write(text)
@@ -157,9 +163,10 @@ def make_tracker(tracker: TrackerConfig, run_dir: Path, config: dict[str, Any]) 
 
 def scalars(line: dict[str, Any]) -> dict[str, float]:
     """A metrics line as flat numbers; bits per byte by language become `bits_per_byte/ko` and so on."""
-    flat = {f"bits_per_byte/{k}": v for k, v in line.get("bits_per_byte", {}).items()}
-    others = {k: v for k, v in line.items() if k not in ("step", "bits_per_byte")}
-    return {name: value for name, value in (flat | others).items() if value is not None}
+    flat: dict[str, Any] = {}
+    for name, value in line.items():
+        flat |= {f"{name}/{k}": v for k, v in value.items()} if isinstance(value, dict) else {name: value}
+    return {name: value for name, value in flat.items() if name != "step" and value is not None}
 
 
 def draw_losses(run_dir: Path) -> None:
