@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
 from tqdm import tqdm
 
+from onnuri.manifest import sync
 from onnuri.train.config import TrackerConfig
 
 METRICS_FILE = "metrics.jsonl"
@@ -66,12 +68,20 @@ class Metrics:
         self.stream = keep_until(self.run_dir, step)
         self.bar.update(step - self.bar.n)
 
+    def sync(self) -> None:
+        """Put every line on disk: a checkpoint must not know of steps that no line tells of."""
+        os.fsync(self.stream.fileno())
+
     def close(self) -> None:
         """Flush everything and draw the loss picture."""
         self.bar.close()
-        self.stream.close()
+        with suppress(OSError):  # whoever wrote a line that could not be written knows
+            self.stream.close()
         self.tracker.close()
-        draw_losses(self.run_dir)
+        try:
+            draw_losses(self.run_dir)
+        except OSError as error:  # no reason for a run to fail, and not the one for which it does
+            print(f"warning: {PICTURE_FILE} is not drawn: {error}", flush=True)
 
     def _write(self, line: dict[str, Any]) -> None:
         self.stream.write(json.dumps(line) + "\n")
@@ -85,6 +95,7 @@ def keep_until(run_dir: Path, step: int) -> IO[str]:
     kept = [line for line in read_metrics(run_dir) if line["step"] <= step]
     temporary = path.with_suffix(".tmp")
     temporary.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
+    sync(temporary)
     temporary.replace(path)
     return path.open("a", encoding="utf-8")
 
