@@ -7,6 +7,7 @@ for a step the later one counts.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
@@ -51,7 +52,8 @@ class Ledger:
 
     def close(self) -> None:
         """Give up the file."""
-        self._stream.close()
+        with contextlib.suppress(OSError):  # whoever added a line that could not be written knows
+            self._stream.close()
 
 
 def read(run_dir: Path) -> list[dict[str, Any]]:

@@ -120,15 +120,21 @@ class GuardConfig:
     0: never."""
     stall_seconds: float = 300.0
     """But no step of fewer seconds."""
+    straggler_every: int = 100
+    """Steps between looks at how many seconds of its own work each rank takes; 0: none."""
+    straggler_factor: float = 1.5
+    """A rank that takes so many times the median of all ranks is named."""
 
     def __post_init__(self) -> None:
         check_choice("guard.on_spike", self.on_spike, ("report", "skip", "rollback"))
         for name in ("max_skipped", "spike_window", "rollback_batches"):
             if getattr(self, name) < 1:
                 raise UserError(f"guard.{name}={getattr(self, name)} must be at least 1")
-        for name in ("spike_threshold", "stall_factor", "stall_seconds"):
+        for name in ("spike_threshold", "stall_factor", "stall_seconds", "straggler_every"):
             if not getattr(self, name) >= 0:
                 raise UserError(f"guard.{name}={getattr(self, name)} must be at least 0")
+        if not self.straggler_factor > 1:
+            raise UserError(f"guard.straggler_factor={self.straggler_factor} must be above 1")
 
 
 @dataclass

@@ -26,10 +26,10 @@ from onnuri.checkpoint.listing import list_checkpoints, newest_verified, set_asi
 from onnuri.checkpoint.store import Saver
 from onnuri.config import to_dict
 from onnuri.errors import UserError
-from onnuri.ledger.chain import Ledger
 from onnuri.tokens.loader import Loader
 from onnuri.train import step_gate
 from onnuri.train.config import GuardConfig
+from onnuri.train.disk_trouble import DiskTrouble
 from onnuri.train.engine import (
     broadcast_from_rank_zero,
     build_engine,
@@ -44,6 +44,7 @@ from onnuri.train.ownership import lock_run_dir
 from onnuri.train.run_ledger import ledger_line, open_ledger, record_checkpoints
 from onnuri.train.run_plan import DATA_FOLDER, RUN_FILE, RunPlan, check_same_run, run_record
 from onnuri.train.schedule import lr_multiplier
+from onnuri.train.stragglers import Stragglers
 from onnuri.train.validate import Validation
 from onnuri.train.watchdog import Watchdog
 
@@ -79,8 +80,8 @@ def train(plan: RunPlan) -> int:
 
     0: trained, and the last checkpoint is on disk. 143, 138: stopped by SIGTERM or SIGUSR1 with
     everything saved.
-    Raises UserError when too many steps in a row had to be skipped; the message names the last good
-    checkpoint.
+    Raises UserError when too many steps in a row had to be skipped, or the directory cannot be written any
+    more; the message names the last good checkpoint.
     """
     config, metrics = plan.config, None
     with contextlib.ExitStack() as cleanup:
@@ -89,6 +90,7 @@ def train(plan: RunPlan) -> int:
         stop = StopRequest()
         cleanup.callback(stop.close)
         run_dir = open_run(plan, cleanup)
+        trouble = DiskTrouble(run_dir)
         torch.manual_seed(config.train.seed + plan.rank)
         loader = open_loader(plan, run_dir)
         engine = build_engine(plan)
@@ -103,6 +105,8 @@ def train(plan: RunPlan) -> int:
         stacks = run_dir / f"stacks-rank-{plan.rank:05d}.txt"
         watchdog = Watchdog(config.guard.stall_factor, config.guard.stall_seconds, stacks)
         cleanup.callback(watchdog.close)
+        stragglers = Stragglers(config.guard.straggler_every, config.guard.straggler_factor, device)
+        cleanup.callback(stragglers.close)
         if plan.rank == 0:
             metrics = Metrics(run_dir, progress.step, config.train.steps, config.tracker, to_dict(config))
             cleanup.callback(metrics.close)
@@ -114,6 +118,7 @@ def train(plan: RunPlan) -> int:
         while progress.step < plan.last_step:
             started = time.perf_counter()
             watchdog.start_step()
+            stragglers.start_step()
             step = progress.step + 1
             lr = config.optim.lr * lr_multiplier(config.schedule, step, config.train.steps)
             for group in engine.optimizer.param_groups:
@@ -122,7 +127,7 @@ def train(plan: RunPlan) -> int:
             num_targets = loader.num_targets(step - 1)
             loss_sum = torch.zeros((), dtype=torch.float64, device=device)
             guard.start_step(progress)
-            long_ago = False
+            long_ago = broken = False
             for inputs in itertools.islice(batches, plan.accumulation):
                 if guard.verdict == LEFT_OUT:
                     continue
@@ -132,31 +137,41 @@ def train(plan: RunPlan) -> int:
                 loss_sum += loss.detach().double()
                 if engine.is_gradient_accumulation_boundary():
                     waited = time.monotonic() - saved > 60 * config.train.ephemeral_minutes > 0
-                    guard.loss, stop.agreed, long_ago = add_up(loss_sum, stop.received, waited)
+                    flags = (stop.received, waited, bool(trouble.problem))
+                    guard.loss, stop.agreed, long_ago, broken = add_up(loss_sum, *flags)
                 engine.step()  # asks guard.accept
             watchdog.end_step()
+            if broken:
+                trouble.problem = broadcast_from_rank_zero(trouble.problem)
+                trouble.end_run()
             guard.finish_step(progress)
             progress.tokens += num_targets
 
             seconds = time.perf_counter() - started
-            if ledger:
-                ledger.add("step", ledger_line(plan, guard, progress))
-            if metrics:
-                metrics.log_step(
-                    {
-                        "step": step,
-                        "loss": finite(guard.loss),
-                        "grad_norm": finite(guard.grad_norm),
-                        "lr": lr,
-                        "tokens": progress.tokens,
-                        "tokens_per_second": num_targets / seconds,
-                        "seconds": seconds,
-                        "skipped": progress.skipped,
-                    }
-                )
-                if guard.verdict:
-                    metrics.say(guard.describe(step, progress))
-                    record_odd_step(run_dir, step, guard, loader.document_ids(step - 1))
+            with trouble:
+                if ledger:
+                    ledger.add("step", ledger_line(plan, guard, progress))
+                if metrics:
+                    metrics.log_step(
+                        {
+                            "step": step,
+                            "loss": finite(guard.loss),
+                            "grad_norm": finite(guard.grad_norm),
+                            "lr": lr,
+                            "tokens": progress.tokens,
+                            "tokens_per_second": num_targets / seconds,
+                            "seconds": seconds,
+                            "skipped": progress.skipped,
+                        }
+                    )
+                    if guard.verdict:
+                        metrics.say(guard.describe(step, progress))
+                        record_odd_step(run_dir, step, guard, loader.document_ids(step - 1))
+            stragglers.end_step()
+            report = stragglers.report(step)
+            with trouble:
+                if report and metrics:
+                    metrics.log_ranks(step, *report)
             if progress.skipped_in_a_row >= config.guard.max_skipped:
                 raise UserError(too_many_skipped(progress, run_dir))
             if guard.wants_rollback and can_roll_back(run_dir, saver):
@@ -175,18 +190,27 @@ def train(plan: RunPlan) -> int:
             last = step == config.train.steps
             if due(step, config.train.validate_every, last) and not stop.agreed:
                 bits_per_byte = validation.run(engine)
-                if metrics:
-                    metrics.log_validation(step, bits_per_byte)
+                with trouble:
+                    if metrics:
+                        metrics.log_validation(step, bits_per_byte)
             lasting = due(step, config.train.checkpoint_every, last or stop.agreed)
             if lasting or long_ago or due(step, config.train.ephemeral_every):
-                save(engine, loader, saver, progress, ledger, ephemeral=not lasting)
+                saver.wait()
+                with trouble:
+                    if metrics and ledger:
+                        metrics.sync()
+                        record_checkpoints(ledger, saver)
+                        ledger.sync()
+                save(engine, loader, saver, progress, ledger.head if ledger else "", ephemeral=not lasting)
                 saved = time.monotonic()
             if last or stop.agreed:
                 saver.wait()
-                if ledger:
-                    record_checkpoints(ledger, saver)
-                    ledger.add("end" if last else "stop", {"step": step})
-                    ledger.sync()
+                with trouble:
+                    if ledger:
+                        record_checkpoints(ledger, saver)
+                        ledger.add("end" if last else "stop", {"step": step})
+                        ledger.sync()
+                trouble.end_run()
             if stop.agreed and not last:
                 if metrics:
                     metrics.say(
@@ -296,15 +320,11 @@ def roll_back(
 
 
 def save(
-    engine: Any, loader: Loader, saver: Saver, progress: Progress, ledger: Ledger | None, *, ephemeral: bool
+    engine: Any, loader: Loader, saver: Saver, progress: Progress, ledger_head: str, *, ephemeral: bool
 ) -> None:
-    """Begin a checkpoint: the step waits for a copy of the state, and for the checkpoint before."""
-    saver.wait()
-    if ledger:
-        record_checkpoints(ledger, saver)
-        ledger.sync()
+    """Begin a checkpoint: the step waits for a copy of the state."""
     state = {
-        "ledger": ledger.head if ledger else "",
+        "ledger": ledger_head,
         "loader": loader.state(progress.step),
         "progress": asdict(progress),
         "world_size": dist.get_world_size(),

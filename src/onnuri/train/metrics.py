@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
 from tqdm import tqdm
 
+from onnuri.manifest import sync
 from onnuri.train.config import TrackerConfig
 
 METRICS_FILE = "metrics.jsonl"
@@ -50,6 +52,12 @@ class Metrics:
         shown = ", ".join(f"{language} {value:.3f}" for language, value in bits_per_byte.items())
         self.say(f"step {step}: held-out bits per byte: {shown}")
 
+    def log_ranks(self, step: int, facts: dict[str, Any], warning: str) -> None:
+        """Record how long ranks take for their own work, and say which of them keeps the others waiting."""
+        self._write({"step": step, **facts})
+        if warning:
+            self.say(f"warning: {warning}")
+
     def say(self, text: str) -> None:
         """Print a line without breaking the progress bar."""
         self.bar.write(text)
@@ -60,12 +68,20 @@ class Metrics:
         self.stream = keep_until(self.run_dir, step)
         self.bar.update(step - self.bar.n)
 
+    def sync(self) -> None:
+        """Put every line on disk: a checkpoint must not know of steps that no line tells of."""
+        os.fsync(self.stream.fileno())
+
     def close(self) -> None:
         """Flush everything and draw the loss picture."""
         self.bar.close()
-        self.stream.close()
+        with suppress(OSError):  # whoever wrote a line that could not be written knows
+            self.stream.close()
         self.tracker.close()
-        draw_losses(self.run_dir)
+        try:
+            draw_losses(self.run_dir)
+        except OSError as error:  # no reason for a run to fail, and not the one for which it does
+            print(f"warning: {PICTURE_FILE} is not drawn: {error}", flush=True)
 
     def _write(self, line: dict[str, Any]) -> None:
         self.stream.write(json.dumps(line) + "\n")
@@ -79,6 +95,7 @@ def keep_until(run_dir: Path, step: int) -> IO[str]:
     kept = [line for line in read_metrics(run_dir) if line["step"] <= step]
     temporary = path.with_suffix(".tmp")
     temporary.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
+    sync(temporary)
     temporary.replace(path)
     return path.open("a", encoding="utf-8")
 
@@ -157,9 +174,10 @@ def make_tracker(tracker: TrackerConfig, run_dir: Path, config: dict[str, Any]) 
 
 def scalars(line: dict[str, Any]) -> dict[str, float]:
     """A metrics line as flat numbers; bits per byte by language become `bits_per_byte/ko` and so on."""
-    flat = {f"bits_per_byte/{k}": v for k, v in line.get("bits_per_byte", {}).items()}
-    others = {k: v for k, v in line.items() if k not in ("step", "bits_per_byte")}
-    return {name: value for name, value in (flat | others).items() if value is not None}
+    flat: dict[str, Any] = {}
+    for name, value in line.items():
+        flat |= {f"{name}/{k}": v for k, v in value.items()} if isinstance(value, dict) else {name: value}
+    return {name: value for name, value in flat.items() if name != "step" and value is not None}
 
 
 def draw_losses(run_dir: Path) -> None:

@@ -1,0 +1,145 @@
+"""Nodes that can be cut off: network namespaces on this machine, joined by a bridge in one more of them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+RENDEZVOUS = {
+    "join_timeout": 60,
+    "last_call_timeout": 3,
+    "keep_alive_interval": 1,
+    "keep_alive_max_attempt": 3,
+}
+
+
+def ip(*words: str) -> None:
+    """Run `ip`; CalledProcessError when it fails."""
+    subprocess.run(["ip", *words], check=True, capture_output=True, text=True)
+
+
+class Nodes:
+    """As many nodes as asked for, 10.77.0.1 and so on; the last hosts the rendezvous, the first rank 0."""
+
+    def __init__(self, count: int, folder: Path) -> None:
+        self.count, self.folder = count, folder
+        self.names = [f"onnuri-{os.getpid()}-{number}" for number in range(count + 1)]
+        self.switch = self.names[0]
+        self.agents: dict[int, subprocess.Popen[bytes]] = {}
+
+    def build(self) -> None:
+        """Make the namespaces and plug them into the bridge."""
+        for name in self.names:
+            ip("netns", "add", name)
+            ip("-n", name, "link", "set", "lo", "up")
+        ip("-n", self.switch, "link", "add", "bridge", "type", "bridge")
+        ip("-n", self.switch, "link", "set", "bridge", "up")
+        for number in range(1, self.count + 1):
+            name, port = self.names[number], f"port{number}"
+            ip(
+                "-n",
+                self.switch,
+                "link",
+                "add",
+                port,
+                "type",
+                "veth",
+                "peer",
+                "name",
+                "eth0",
+                "netns",
+                name,
+            )
+            ip("-n", self.switch, "link", "set", port, "master", "bridge", "up")
+            ip("-n", name, "address", "add", f"10.77.0.{number}/24", "dev", "eth0")
+            ip("-n", name, "link", "set", "eth0", "up")
+
+    def start(self, number: int, script: Path, *words: str) -> subprocess.Popen[bytes]:
+        """One torchrun agent with one rank on a node. What it says goes to FOLDER/node-NUMBER.log."""
+        settings = RENDEZVOUS | {"is_host": int(number == self.count)}
+        launcher = [
+            "ip",
+            "netns",
+            "exec",
+            self.names[number],
+            sys.executable,
+            "-m",
+            "torch.distributed.run",
+        ]
+        launcher += ["--nnodes", f"1:{self.count}", "--nproc_per_node", "1", "--max-restarts", "3"]
+        launcher += ["--rdzv_backend", "c10d", "--rdzv_endpoint", f"10.77.0.{self.count}:29500"]
+        launcher += ["--rdzv_id", "elastic", "--local-addr", f"10.77.0.{number}", "--shutdown-timeout", "5"]
+        launcher += ["--rdzv_conf", ",".join(f"{name}={value}" for name, value in settings.items())]
+        environment = os.environ | {"GLOO_SOCKET_IFNAME": "eth0", "OMP_NUM_THREADS": "1"}
+        # Without it the ranks of later rounds look for their meeting point on the node that is gone.
+        environment |= {"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
+        with self.log(number).open("wb") as stream:
+            self.agents[number] = subprocess.Popen(
+                [*launcher, str(script), *words],
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+                env=environment,
+                start_new_session=True,
+            )
+        return self.agents[number]
+
+    def cut_off(self, number: int) -> None:
+        """Take a node's link down at the switch. Nobody is told."""
+        ip("-n", self.switch, "link", "set", f"port{number}", "down")
+
+    def ranks(self, number: int) -> list[int]:
+        """Processes of ranks that live on a node."""
+        command = ["ip", "netns", "pids", self.names[number]]
+        found = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+        return [int(pid) for pid in found if b"\0RANK=" in _environment(int(pid))]
+
+    def log(self, number: int) -> Path:
+        """What a node's agent and rank have said."""
+        return self.folder / f"node-{number}.log"
+
+    def close(self) -> None:
+        """End the agents (their ranks die with them) and take everything apart."""
+        for agent in self.agents.values():
+            with suppress(ProcessLookupError):
+                os.killpg(agent.pid, signal.SIGKILL)
+            agent.wait()
+        for name in self.names:
+            subprocess.run(["ip", "netns", "del", name], check=False, capture_output=True)
+
+
+def _environment(pid: int) -> bytes:
+    """Of a process; nothing when it has gone."""
+    try:
+        return b"\0" + Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:
+        return b""
+
+
+@contextmanager
+def joined(count: int, folder: Path) -> Iterator[Nodes]:
+    """Nodes, for a while. Skips the test where namespaces cannot be made."""
+    nodes = Nodes(count, folder)
+    try:
+        try:
+            nodes.build()
+        except (OSError, subprocess.CalledProcessError) as error:
+            pytest.skip(f"network namespaces cannot be made here (root and iproute2 are needed): {error}")
+        yield nodes
+    finally:
+        nodes.close()
+
+
+def wait_until(condition: Callable[[], bool], seconds: float, what: str) -> None:
+    """Wait for something to become true; fails after some seconds."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"{what}: not within {seconds:.0f} s"
+        time.sleep(0.01)
