@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
+from onnuri.kernels.document_attention import document_attention
+
 
 def attention(
     query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, cu_seqlens: torch.Tensor | None = None
@@ -20,8 +22,11 @@ def attention(
     Returns:
         [B, S, H, D], the dtype of `query`. Scores are scaled by D ** -0.5.
     """
-    if cu_seqlens is None or len(cu_seqlens) == query.shape[0] + 1:
+    if cu_seqlens is None:
         return _causal(query, key, value)
+    if query.device.type == "cpu":
+        out: torch.Tensor = document_attention(query, key, value, cu_seqlens)[0]
+        return out
     sizes = cu_seqlens.diff().tolist()
     documents = zip(*(heads.flatten(0, 1).split(sizes) for heads in (query, key, value)), strict=True)
     return torch.cat([_causal(*(heads[None] for heads in each))[0] for each in documents]).view(query.shape)

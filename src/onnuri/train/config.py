@@ -145,6 +145,9 @@ class EngineConfig:
     """ZeRO stage: 0 nothing sharded, 1 optimizer state, 2 and gradients, 3 and parameters."""
     precision: str = "auto"
     """bf16 (fp32 master weights in the optimizer), fp32, or auto: bf16 where the hardware multiplies it."""
+    compile: str = "auto"
+    """torch.compile of blocks and loss: on, off, or auto: on GPUs, and on CPUs for runs of half an hour or
+    more, as it takes a minute at the start."""
     micro_batch_size: int = 0
     """Sequences a rank holds at once. 0: the largest that divides the batch with at most 16384 tokens."""
     threads_per_rank: int = 0
@@ -169,6 +172,7 @@ class EngineConfig:
 
     def __post_init__(self) -> None:
         check_choice("engine.precision", self.precision, ("auto", "bf16", "fp32"))
+        check_choice("engine.compile", self.compile, ("auto", "on", "off"))
         check_choice("engine.offload", self.offload, ("none", "optimizer", "all"))
         for name in ("micro_batch_size", "threads_per_rank", "recompute_every"):
             if getattr(self, name) < 0:

@@ -18,7 +18,8 @@ from torch import nn
 from onnuri.checkpoint.zero_layout import fragments, inner_optimizer
 from onnuri.checkpoint.zero_state import prime_optimizer
 from onnuri.errors import UserError
-from onnuri.model.decoder import Decoder, hidden_matrices, initialise
+from onnuri.model.decoder import Block, Decoder, hidden_matrices, initialise
+from onnuri.train.compile import compile_model
 from onnuri.train.config import PretrainConfig
 from onnuri.train.muon import Muon
 from onnuri.train.run_plan import RunPlan
@@ -105,6 +106,7 @@ def deepspeed_config(plan: RunPlan) -> dict[str, Any]:
             "stage3_prefetch_bucket_size": bucket,
             "stage3_max_live_parameters": 20 * bucket,
             "stage3_param_persistence_threshold": 0 if not torch.cuda.is_available() else 100_000,
+            "memory_efficient_linear": engine.compile != "on",  # a Python function that cannot be compiled
             "zero_hpz_partition_size": engine.hpz_partition_size,
             "zero_quantized_weights": engine.quantized_weights,
             "zero_quantized_gradients": engine.quantized_gradients,
@@ -148,6 +150,10 @@ def build_engine(plan: RunPlan) -> Any:
         return deepspeed.zero.GatheredParameters([parameter], modifier_rank=0)
 
     initial_weights = initialise(model, config.train.seed, gather)
+    if sharded:
+        deepspeed.utils.set_z3_leaf_modules(model, [Block])
+    if config.engine.compile == "on":
+        compile_model(model)
     optimizer = build_optimizer(model, config)
     engine, *_ = deepspeed.initialize(model=model, optimizer=optimizer, config=settings)
     prime_optimizer(engine)

@@ -28,6 +28,7 @@ from onnuri.config import to_dict
 from onnuri.errors import UserError
 from onnuri.tokens.loader import Loader
 from onnuri.train import step_gate
+from onnuri.train.compile import worth_compiling
 from onnuri.train.config import GuardConfig
 from onnuri.train.disk_trouble import DiskTrouble
 from onnuri.train.engine import (
@@ -223,7 +224,7 @@ def train(plan: RunPlan) -> int:
 
 
 def open_run(plan: RunPlan, cleanup: contextlib.ExitStack) -> Path:
-    """Settle what rank 0 alone decides (directory, precision), lock the directory and write `run.json`.
+    """Settle what rank 0 alone decides (directory, precision, compiling), lock it and write `run.json`.
 
     Returns the directory; the lock is given up by `cleanup`.
     """
@@ -233,8 +234,10 @@ def open_run(plan: RunPlan, cleanup: contextlib.ExitStack) -> Path:
             config.run_dir = f"runs/{time.strftime('%Y%m%d-%H%M%S')}"
         if config.engine.precision == "auto":
             config.engine.precision = hardware_precision()
-    config.run_dir, config.engine.precision = broadcast_from_rank_zero(
-        (config.run_dir, config.engine.precision)
+        if config.engine.compile == "auto":
+            config.engine.compile = "on" if worth_compiling(plan) else "off"
+    config.run_dir, config.engine.precision, config.engine.compile = broadcast_from_rank_zero(
+        (config.run_dir, config.engine.precision, config.engine.compile)
     )
     run_dir = Path(config.run_dir)
     problem = ""
@@ -365,10 +368,11 @@ def too_many_skipped(progress: Progress, run_dir: Path) -> str:
 def describe(plan: RunPlan, run_dir: Path, first_step: int) -> str:
     """One paragraph on what is about to run."""
     config, model = plan.config, plan.config.model
+    compiled = ", compiled" * (config.engine.compile == "on")
     began = f"resumes after step {first_step}" if first_step else "starts"
     return (
         f"{run_dir} {began}: {model.num_parameters() / 1e6:.1f}M parameters, {config.train.steps} steps of "
         f"{plan.tokens_per_step:,} tokens, {plan.world_size} rank(s) x {plan.accumulation} micro-batch(es) "
         f"of {plan.micro_batch_size} x {config.data.sequence_length}, ZeRO-{config.engine.stage}, "
-        f"{config.engine.precision}, {plan.data.counts['train']['tokens']:,} tokens in the shards"
+        f"{config.engine.precision}{compiled}, {plan.data.counts['train']['tokens']:,} tokens in the shards"
     )

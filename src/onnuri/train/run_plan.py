@@ -164,15 +164,15 @@ def read_run_file(run_dir: Path) -> dict[str, Any] | None:
 def check_same_run(config: PretrainConfig, data: Manifest) -> dict[str, Any] | None:
     """`run.json` of the run directory, None for a fresh one.
 
-    `engine.precision=auto` takes what the run was started with. Raises UserError naming the first setting
-    that would change the course of the run, once it has a checkpoint.
+    `engine.precision=auto` and `compile=auto` take what the run was started with. Raises UserError naming
+    the first setting that would change the course of the run, once it has a checkpoint.
     """
     stored = read_run_file(Path(config.run_dir))
     if stored is None or not list_checkpoints(Path(config.run_dir)):
         return stored
-    precision = stored["config"]["engine"]["precision"]
-    if config.engine.precision == "auto":
-        config.engine.precision = precision
+    for name in ("precision", "compile"):
+        if getattr(config.engine, name) == "auto":
+            setattr(config.engine, name, stored["config"]["engine"].get(name, "off"))
     defaults = flatten(to_dict(PretrainConfig()))  # for options that are younger than the run
     before, now = defaults | flatten(stored["config"]), flatten(to_dict(config))
     for name in sorted(before.keys() | now.keys()):

@@ -1,0 +1,47 @@
+"""torch.compile of what a step repeats: each block, and the loss of a chunk of rows.
+
+All blocks share one compiled graph. Under ZeRO-3 a block is one module to DeepSpeed: its parameters are
+gathered before the graph and released after it, so nothing of that is inside. The number and the lengths of
+documents stay out too: attention is one operator, and its list of borders has a size of its own.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+
+import torch
+
+from onnuri.model.decoder import Decoder
+from onnuri.train.run_plan import RunPlan
+
+WORTH_IT = 1e15
+"""FLOPs of one rank's share of a run on CPUs: about half an hour on two cores."""
+
+
+def worth_compiling(plan: RunPlan) -> bool:
+    """On GPUs always; on CPUs for long runs, where there is a compiler."""
+    if torch.cuda.is_available():
+        return True
+    config = plan.config
+    flops = config.model.flops_per_token(config.data.sequence_length) * plan.tokens_per_step
+    has_compiler = bool(shutil.which("g++") or shutil.which("clang++"))
+    return has_compiler and flops * config.train.steps / plan.world_size > WORTH_IT
+
+
+def compile_model(model: Decoder) -> None:
+    """Compile the blocks of a model, with its first step."""
+    for block in model.blocks:
+        block.forward = _for_any_borders(torch.compile(block.forward))
+
+
+def _for_any_borders(forward: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
+    """A block's compiled `forward`, told that every batch has another number of documents."""
+
+    def marked(*inputs: torch.Tensor | None) -> torch.Tensor:
+        *_, cu_seqlens = inputs
+        if cu_seqlens is not None:
+            torch._dynamo.maybe_mark_dynamic(cu_seqlens, 0)
+        return forward(*inputs)
+
+    return marked
