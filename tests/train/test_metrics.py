@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import socket
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from onnuri.train.config import TrackerConfig
 from onnuri.train.metrics import Metrics, read_metrics
+from tests.conftest import pretrain
 
 
 def line(step: int, loss: float) -> dict[str, float]:
     return {"step": step, "loss": loss, "grad_norm": 1.0, "lr": 1e-3, "tokens": 8.0 * step} | {
-        "tokens_per_second": 100.0
+        "tokens_per_second": 100.0,
+        "mfu": 0.4,
     }
 
 
@@ -64,3 +68,15 @@ def test_wandb_stays_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     runs = list((tmp_path / "wandb").glob("offline-run-*/run-*.wandb"))
     assert len(runs) == 1
     assert runs[0].stat().st_size > 100
+
+
+def test_profile_shows_where_time_and_memory_go(sample: Callable[[str], str], tmp_path: Path) -> None:
+    pretrain(2, sample, tmp_path / "run", "train.steps=8", "profile=true", "engine.precision=fp32")
+    folder = tmp_path / "run" / "profile"
+    assert "aten::mm" in (folder / "operators-rank-00001.txt").read_text()
+    with gzip.open(folder / "trace-rank-00000.json.gz", "rt") as stream:
+        names = [event.get("name", "") for event in json.load(stream)["traceEvents"]]
+    assert sum(name.startswith("ProfilerStep#") for name in names) == 3
+    assert (folder / "memory-rank-00000.png").stat().st_size > 10000
+    lines = read_metrics(tmp_path / "run")
+    assert all(0 < line["mfu"] < 1 for line in lines if "loss" in line)

@@ -215,6 +215,9 @@ class PretrainConfig:
     Empty: runs/TIME."""
     tokenizer: str = ""
     """Tokenizer folder to check against the shards; empty takes the one packed with them."""
+    profile: bool = False
+    """Trace three of the first steps: a trace, a table of operators and a picture of memory in
+    RUN_DIR/profile."""
     model: ModelConfig = field(default_factory=ModelConfig)
     data: DataConfig = field(default_factory=DataConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)

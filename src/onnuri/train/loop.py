@@ -42,10 +42,12 @@ from onnuri.train.guard import LEFT_OUT, Progress, StepGuard, finite, record_odd
 from onnuri.train.inputs import read_ahead
 from onnuri.train.metrics import Metrics
 from onnuri.train.ownership import lock_run_dir
+from onnuri.train.profile import Profiler
 from onnuri.train.run_ledger import ledger_line, open_ledger, record_checkpoints
 from onnuri.train.run_plan import DATA_FOLDER, RUN_FILE, RunPlan, check_same_run, run_record
 from onnuri.train.schedule import lr_multiplier
 from onnuri.train.stragglers import Stragglers
+from onnuri.train.utilisation import peak_flops
 from onnuri.train.validate import Validation
 from onnuri.train.watchdog import Watchdog
 
@@ -108,10 +110,16 @@ def train(plan: RunPlan) -> int:
         cleanup.callback(watchdog.close)
         stragglers = Stragglers(config.guard.straggler_every, config.guard.straggler_factor, device)
         cleanup.callback(stragglers.close)
+        peak = peak_flops(device, config.engine.precision)
+        flops_per_token = config.model.flops_per_token(config.data.sequence_length)
+        profiler = Profiler(config.profile, run_dir, plan.rank)
+        cleanup.callback(profiler.close)
         if plan.rank == 0:
             metrics = Metrics(run_dir, progress.step, config.train.steps, config.tracker, to_dict(config))
             cleanup.callback(metrics.close)
-            for line in (*notes, describe(plan, run_dir, progress.step), describe_optimizer(engine)):
+            about = (describe(plan, run_dir, progress.step), describe_optimizer(engine))
+            known = f"{peak / 1e12:.3g} TFLOP/s on all ranks" if peak else "not known, so no MFU"
+            for line in (*notes, *about, f"peak: {known}"):
                 metrics.say(line)
 
         batches = read_ahead(loader, plan, progress.step, device)
@@ -161,6 +169,7 @@ def train(plan: RunPlan) -> int:
                             "lr": lr,
                             "tokens": progress.tokens,
                             "tokens_per_second": num_targets / seconds,
+                            "mfu": num_targets / seconds * flops_per_token / peak if peak else None,
                             "seconds": seconds,
                             "skipped": progress.skipped,
                         }
@@ -169,6 +178,7 @@ def train(plan: RunPlan) -> int:
                         metrics.say(guard.describe(step, progress))
                         record_odd_step(run_dir, step, guard, loader.document_ids(step - 1))
             stragglers.end_step()
+            profiler.end_step()
             report = stragglers.report(step)
             with trouble:
                 if report and metrics:

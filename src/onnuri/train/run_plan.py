@@ -29,6 +29,7 @@ BEGINNINGS = {LOCK_FILE, DATA_FOLDER, RUN_FILE + ".tmp"}
 CAN_CHANGE = (
     "run_dir",
     "tokenizer",
+    "profile",
     "engine.",
     "tracker.",
     "data.path",
