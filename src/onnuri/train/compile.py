@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 import torch
 
+from onnuri.kernels import chunked_cross_entropy
 from onnuri.model.decoder import Decoder
 from onnuri.train.run_plan import RunPlan
 
@@ -33,6 +34,7 @@ def compile_model(model: Decoder) -> None:
     """Compile the blocks of a model, with its first step."""
     for block in model.blocks:
         block.forward = _for_any_borders(torch.compile(block.forward))
+    chunked_cross_entropy.losses_and_slopes = torch.compile(chunked_cross_entropy.losses_and_slopes)
 
 
 def _for_any_borders(forward: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
