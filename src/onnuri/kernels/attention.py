@@ -1,38 +1,73 @@
-"""Causal attention with grouped queries."""
+"""Causal attention with grouped queries, packed documents and sliding windows, in plain PyTorch.
+
+Shapes: B batch, S sequence, H query heads, K key/value heads, D head size.
+"""
 
 from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
 
+from onnuri.kernels.documents import attention_bounds
+
+
+def attention_by_definition(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    cu_seqlens: torch.Tensor | None = None,
+    window: int = 0,
+) -> torch.Tensor:
+    """`attention` as the formula says, with a (B S) x (B S) matrix of scores: what the others are held to."""
+    (first_key, _), tokens = attention_bounds(query, cu_seqlens, window), query.shape[:2].numel()
+    places = torch.arange(tokens, device=query.device)
+    seen = (places[None, :] <= places[:, None]) & (places[None, :] >= first_key[:, None])
+    group = query.shape[2] // key.shape[2]
+    queries = query.flatten(0, 1)
+    keys, values = (heads.flatten(0, 1).repeat_interleave(group, dim=1) for heads in (key, value))
+    scores = torch.einsum("qhd,khd->hqk", queries, keys) * query.shape[-1] ** -0.5
+    weights = scores.masked_fill(~seen, float("-inf")).softmax(-1)
+    return torch.einsum("hqk,khd->qhd", weights, values).view(query.shape)
+
 
 def attention(
-    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, cu_seqlens: torch.Tensor | None = None
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    cu_seqlens: torch.Tensor | None = None,
+    window: int = 0,
 ) -> torch.Tensor:
-    """Causal scaled dot-product attention.
+    """Causal scaled dot-product attention: one call of PyTorch's own a document.
 
     Args:
         query: [B, S, H, D].
         key, value: [B, S, K, D], with H a multiple of K; each key/value head serves H/K query heads.
         cu_seqlens: int32 [documents + 1], on the CPU: where each document begins in the B x S places, and
             B x S. Every row begins one. A place then sees its own document only.
+        window: a place sees itself and the `window` - 1 places before it; 0: all of its document.
 
     Returns:
         [B, S, H, D], the dtype of `query`. Scores are scaled by D ** -0.5.
     """
     if cu_seqlens is None or len(cu_seqlens) == query.shape[0] + 1:
-        return _causal(query, key, value)
+        return _causal(query, key, value, window)
     sizes = cu_seqlens.diff().tolist()
     documents = zip(*(heads.flatten(0, 1).split(sizes) for heads in (query, key, value)), strict=True)
-    return torch.cat([_causal(*(heads[None] for heads in each))[0] for each in documents]).view(query.shape)
+    return torch.cat([_causal(*(heads[None] for heads in each), window)[0] for each in documents]).view(
+        query.shape
+    )
 
 
-def _causal(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+def _causal(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, window: int) -> torch.Tensor:
+    seen, length = None, query.shape[1]
+    if 0 < window < length:
+        seen = torch.ones(length, length, dtype=torch.bool, device=query.device).tril().triu(1 - window)
     out = F.scaled_dot_product_attention(
         query.transpose(1, 2),
         key.transpose(1, 2),
         value.transpose(1, 2),
-        is_causal=True,
+        attn_mask=seen,
+        is_causal=seen is None,
         enable_gqa=query.shape[2] != key.shape[2],
     )
     return out.transpose(1, 2)

@@ -15,26 +15,37 @@ IGNORE_INDEX = -100
 
 
 def linear_cross_entropy(
-    hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor, chunk_size: int = 0
+    hidden: torch.Tensor,
+    weight: torch.Tensor,
+    targets: torch.Tensor,
+    chunk_size: int = 0,
+    z_loss: float = 0.0,
 ) -> torch.Tensor:
     """Negative log-likelihood of `targets` under softmax(hidden @ weight.T), one value a row.
 
     Args:
         hidden: [N, E]. weight: [V, E]. targets: [N] int64; IGNORE_INDEX rows give 0.
         chunk_size: rows at a time; 0 takes all rows at once and recomputes nothing.
+        z_loss: weight of log(sum(exp(logits))) ** 2, which is added to each row that counts and keeps logits
+            from drifting (PaLM, arXiv 2204.02311); PaLM took 1e-4.
 
     Returns:
         [N] float32 (float64 for float64 input), in nats.
     """
 
-    def negative_log_likelihood(rows: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    def losses(rows: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         logits = F.linear(rows, weight)
         logits = logits if logits.dtype == torch.float64 else logits.float()
-        return F.cross_entropy(logits, labels, ignore_index=IGNORE_INDEX, reduction="none")
+        negative_log_likelihood = F.cross_entropy(
+            logits, labels, ignore_index=IGNORE_INDEX, reduction="none"
+        )
+        if z_loss == 0:
+            return negative_log_likelihood
+        return negative_log_likelihood + z_loss * logits.logsumexp(-1).square() * (labels != IGNORE_INDEX)
 
     if chunk_size == 0 or hidden.shape[0] <= chunk_size:
-        return negative_log_likelihood(hidden, targets)
+        return losses(hidden, targets)
     pieces = zip(hidden.split(chunk_size), targets.split(chunk_size), strict=True)
     if not torch.is_grad_enabled():
-        return torch.cat([negative_log_likelihood(*piece) for piece in pieces])
-    return torch.cat([checkpoint(negative_log_likelihood, *piece, use_reentrant=False) for piece in pieces])
+        return torch.cat([losses(*piece) for piece in pieces])
+    return torch.cat([checkpoint(losses, *piece, use_reentrant=False) for piece in pieces])

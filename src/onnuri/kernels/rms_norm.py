@@ -14,3 +14,11 @@ def rms_norm(hidden: torch.Tensor, weight: torch.Tensor, eps: float) -> torch.Te
     wide = hidden if hidden.dtype == torch.float64 else hidden.float()
     wide = wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + eps)
     return weight * wide.to(hidden.dtype)
+
+
+def add_rms_norm(
+    hidden: torch.Tensor, residual: torch.Tensor, weight: torch.Tensor, eps: float
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Add `hidden` to the residual stream: (rms_norm of the sum, the sum)."""
+    residual = residual + hidden
+    return rms_norm(residual, weight, eps), residual
