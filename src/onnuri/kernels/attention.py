@@ -18,7 +18,7 @@ def attention_by_definition(
     cu_seqlens: torch.Tensor | None = None,
     window: int = 0,
 ) -> torch.Tensor:
-    """`attention` as the formula says, with a (B S) x (B S) matrix of scores: what the others are held to."""
+    """See `onnuri.kernels.attention`. With all (B S) x (B S) scores: what the others are held to."""
     (first_key, _), tokens = attention_bounds(query, cu_seqlens, window), query.shape[:2].numel()
     places = torch.arange(tokens, device=query.device)
     seen = (places[None, :] <= places[:, None]) & (places[None, :] >= first_key[:, None])
@@ -37,25 +37,14 @@ def attention(
     cu_seqlens: torch.Tensor | None = None,
     window: int = 0,
 ) -> torch.Tensor:
-    """Causal scaled dot-product attention: one call of PyTorch's own a document.
-
-    Args:
-        query: [B, S, H, D].
-        key, value: [B, S, K, D], with H a multiple of K; each key/value head serves H/K query heads.
-        cu_seqlens: int32 [documents + 1], on the CPU: where each document begins in the B x S places, and
-            B x S. Every row begins one. A place then sees its own document only.
-        window: a place sees itself and the `window` - 1 places before it; 0: all of its document.
-
-    Returns:
-        [B, S, H, D], the dtype of `query`. Scores are scaled by D ** -0.5.
-    """
+    """See `onnuri.kernels.attention`: one call of PyTorch's own a document."""
     if cu_seqlens is None or len(cu_seqlens) == query.shape[0] + 1:
         return _causal(query, key, value, window)
     sizes = cu_seqlens.diff().tolist()
     documents = zip(*(heads.flatten(0, 1).split(sizes) for heads in (query, key, value)), strict=True)
-    return torch.cat([_causal(*(heads[None] for heads in each), window)[0] for each in documents]).view(
-        query.shape
-    )
+    return torch.cat(
+        [_causal(*(heads[None] for heads in each), window=window)[0] for each in documents]
+    ).view(query.shape)
 
 
 def _causal(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, window: int) -> torch.Tensor:

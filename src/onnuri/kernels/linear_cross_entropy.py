@@ -21,17 +21,7 @@ def linear_cross_entropy(
     chunk_size: int = 0,
     z_loss: float = 0.0,
 ) -> torch.Tensor:
-    """Negative log-likelihood of `targets` under softmax(hidden @ weight.T), one value a row.
-
-    Args:
-        hidden: [N, E]. weight: [V, E]. targets: [N] int64; IGNORE_INDEX rows give 0.
-        chunk_size: rows at a time; 0 takes all rows at once and recomputes nothing.
-        z_loss: weight of log(sum(exp(logits))) ** 2, which is added to each row that counts and keeps logits
-            from drifting (PaLM, arXiv 2204.02311); PaLM took 1e-4.
-
-    Returns:
-        [N] float32 (float64 for float64 input), in nats.
-    """
+    """See `onnuri.kernels.linear_cross_entropy`."""
 
     def losses(rows: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         logits = F.linear(rows, weight)

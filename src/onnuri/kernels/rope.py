@@ -20,10 +20,7 @@ def rope_tables(
 def apply_rope(
     heads: torch.Tensor, cosine: torch.Tensor, sine: torch.Tensor, positions: torch.Tensor | None = None
 ) -> torch.Tensor:
-    """Turn [B, S, H, D] by tables [S, D / 2], or [B, S, D / 2]. Keeps the dtype of `heads`.
-
-    With `positions`, int64 [B, S], the tables are [length, D / 2] and each place takes the row of its position.
-    """
+    """See `onnuri.kernels.apply_rope`."""
     if positions is not None:
         cosine, sine = cosine[positions], sine[positions]
     first, second = heads.chunk(2, dim=-1)

@@ -1,12 +1,13 @@
-"""Causal attention for packed documents, grouped queries and sliding windows, in one scheme of three kernels.
+"""Causal attention with packed documents, grouped queries and sliding windows: one scheme, three kernels.
 
-Two int32 arrays say all there is to know about the mask: query q sees the keys first_key[q] to q, and key k is
-seen by the queries k to end_query[k] - 1. Documents and windows are folded into them, both never decrease, so
-the first and last entry of a block bound its loops exactly: no block mask, no work outside a document.
+Two int32 arrays say all there is to know about the mask: query q sees the keys first_key[q] to q, and key
+k is seen by the queries k to end_query[k] - 1. Documents and windows are folded into them, both never
+decrease, so the first and last entry of a block bound its loops exactly: no block mask, no work outside a
+document.
 
-The softmax is online and in base 2 (Dao, arXiv 2307.08691). The backward pass has no atomics: one kernel owns
-blocks of queries (dQ), another blocks of keys (dK, dV) and walks over all query heads of its group, so that
-gradients are the same bit for bit each time. The price is a second computation of the scores.
+The softmax is online and in base 2 (Dao, arXiv 2307.08691). The backward pass has no atomics: one kernel
+owns blocks of queries (dQ), another blocks of keys (dK, dV) and walks over all query heads of its group,
+so that gradients are the same bit for bit each time. The price is a second computation of the scores.
 
 T packed tokens (B x S), H query heads, K key/value heads, D head size. M, N: sizes of query and key blocks.
 """
@@ -96,7 +97,7 @@ def forward_kernel(
     out_stride, out_head_stride,
     GROUP: tl.constexpr, HEAD_SIZE: tl.constexpr, D: tl.constexpr, M: tl.constexpr, N: tl.constexpr,
 ):  # fmt: skip
-    """One block of queries of one head; log_sum [H, T] is the base-2 logarithm of the softmax's denominator."""
+    """One block of queries of one head; log_sum [H, T]: log2 of the softmax's denominator."""
     block = tl.num_programs(0) - 1 - tl.program_id(0)  # late blocks see most keys: they start first
     head = tl.program_id(1).to(tl.int64)
     start = block * M
@@ -109,7 +110,7 @@ def forward_kernel(
     key += (head // GROUP) * key_head_stride
     value += (head // GROUP) * value_head_stride
 
-    # Keys from `begin` to `whole` and from `edge` to `last` need a mask; those from `whole` to `edge` do not.
+    # Keys from `begin` to `whole` and from `edge` to `last` need a mask; those in between do not.
     begin = tl.load(first_key + start) // N * N
     whole = tl.minimum((tl.load(first_key + last) + N - 1) // N * N, last + 1)
     edge = tl.maximum(start // N * N, whole)
@@ -118,7 +119,7 @@ def forward_kernel(
     row_sum = tl.zeros([M], tl.float32)
     weighted = tl.zeros([M, D], tl.float32)
     for offset in tl.range(0, edge - whole, N):
-                weighted, row_max, row_sum = _attend(
+        weighted, row_max, row_sum = _attend(
             weighted, row_max, row_sum, query_block, key, value, whole + offset, rows, first, key_stride,
             value_stride, num_tokens, scale, N, HEAD_SIZE, D, False,
         )  # fmt: skip
@@ -130,7 +131,14 @@ def forward_kernel(
             value_stride, num_tokens, scale, N, HEAD_SIZE, D, True,
         )  # fmt: skip
     _store_block(
-        out + head * out_head_stride, start, out_stride, num_tokens, weighted / row_sum[:, None], M, HEAD_SIZE, D
+        out + head * out_head_stride,
+        start,
+        out_stride,
+        num_tokens,
+        weighted / row_sum[:, None],
+        M,
+        HEAD_SIZE,
+        D,
     )
     tl.store(log_sum + head * num_tokens + rows, row_max + tl.math.log2(row_sum), mask=rows < num_tokens)
 
@@ -142,7 +150,7 @@ def query_gradient_kernel(
     out_stride, out_head_stride,
     GROUP: tl.constexpr, HEAD_SIZE: tl.constexpr, D: tl.constexpr, M: tl.constexpr, N: tl.constexpr,
 ):  # fmt: skip
-    """dQ of one block of queries of one head, and delta [H, T] = sum(out * grad_out), which dK needs too."""
+    """dQ of one block of queries of one head, and delta [H, T] = sum(out * grad_out), which dK needs."""
     block = tl.num_programs(0) - 1 - tl.program_id(0)
     head = tl.program_id(1).to(tl.int64)
     start = block * M
@@ -176,7 +184,14 @@ def query_gradient_kernel(
         grad_scores = weights * (grad_weights - shift[:, None])
         gradient = tl.dot(grad_scores.to(key_block.dtype), key_block, gradient, input_precision="ieee")
     _store_block(
-        grad_query + head * out_head_stride, start, out_stride, num_tokens, gradient * scale, M, HEAD_SIZE, D
+        grad_query + head * out_head_stride,
+        start,
+        out_stride,
+        num_tokens,
+        gradient * scale,
+        M,
+        HEAD_SIZE,
+        D,
     )
 
 
@@ -284,8 +299,8 @@ class _Attention(torch.autograd.Function):
         )  # fmt: skip
         tile = ctx.tiles.key_value_gradient
         key_value_gradient_kernel[(triton.cdiv(tokens, tile.keys), kv_heads)](
-            query, key, value, grad_out, grad_key, grad_value, log_sum, delta, end_query, size**-0.5, tokens,
-            *_strides(query, key, value, grad_out, grad_key), **shape, **tile.launch(),
+            query, key, value, grad_out, grad_key, grad_value, log_sum, delta, end_query, size**-0.5,
+            tokens, *_strides(query, key, value, grad_out, grad_key), **shape, **tile.launch(),
         )  # fmt: skip
         return grad_query, grad_key, grad_value, None, None, None
 

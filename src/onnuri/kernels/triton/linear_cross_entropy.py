@@ -1,9 +1,10 @@
 """Output projection and cross-entropy over chunks of rows; one chunk of logits lives at a time.
 
-The forward pass keeps one number a row, the logarithm of the softmax's denominator. The backward pass computes
-a chunk's logits again and turns them into their gradient in place. Against keeping the logits this costs one
-more matrix product in four; against PyTorch's it saves the float32 copies of the logits, of their softmax and
-of their gradient. Matrix products are PyTorch's; the chunks' parts of the weight's gradient are summed in float32.
+The forward pass keeps one number a row, the logarithm of the softmax's denominator. The backward pass
+computes a chunk's logits again and turns them into their gradient in place. Against keeping the logits
+this costs one more matrix product in four; against PyTorch's it saves the float32 copies of the logits,
+of their softmax and of their gradient. Matrix products are PyTorch's; the chunks' parts of the weight's
+gradient are summed in float32.
 
 N rows, E hidden size, V vocabulary.
 """

@@ -27,7 +27,7 @@ def forward_kernel(
     hidden, residual, weight, out, total, inverse_rms, eps, num_rows, outer_stride, inner_stride,
     INNER: tl.constexpr, SIZE: tl.constexpr, ROWS: tl.constexpr, N: tl.constexpr, ADD: tl.constexpr,
 ):  # fmt: skip
-    """ROWS rows; row r of `hidden` is at r // INNER outer and r % INNER inner strides, all else is packed."""
+    """ROWS rows; row r of `hidden` is at r // INNER outer and r % INNER inner strides."""
     rows = tl.program_id(0).to(tl.int64) * ROWS + tl.arange(0, ROWS)
     columns = tl.arange(0, N)
     inside = (rows < num_rows)[:, None] & (columns < SIZE)[None, :]
@@ -42,9 +42,7 @@ def forward_kernel(
     scale = 1.0 / tl.sqrt(tl.sum(wide * wide, 1) / SIZE + eps)
     tl.store(inverse_rms + rows, scale, mask=rows < num_rows)
     factors = tl.load(weight + columns, mask=columns < SIZE, other=0.0).to(tl.float32)
-    tl.store(
-        out + packed, (wide * scale[:, None] * factors[None, :]).to(out.dtype.element_ty), mask=inside
-    )
+    tl.store(out + packed, (wide * scale[:, None] * factors[None, :]).to(out.dtype.element_ty), mask=inside)
 
 
 @triton.jit
@@ -53,7 +51,7 @@ def backward_kernel(
     outer_stride, inner_stride, blocks_per_program,
     INNER: tl.constexpr, SIZE: tl.constexpr, ROWS: tl.constexpr, N: tl.constexpr, ADD: tl.constexpr,
 ):  # fmt: skip
-    """Blocks of rows one after another; weight_sums [programs, SIZE] is this program's part of the gradient."""
+    """Blocks of rows one after another; weight_sums [programs, SIZE]: this program's part."""
     program = tl.program_id(0)
     columns = tl.arange(0, N)
     factors = tl.load(weight + columns, mask=columns < SIZE, other=0.0).to(tl.float32)

@@ -63,7 +63,8 @@ class _Rope(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        return _turn(grads[0], *ctx.saved_tensors, sign=-1.0), None, None, None
+        cosine, sine, positions = ctx.saved_tensors
+        return _turn(grads[0], cosine, sine, positions, -1.0), None, None, None
 
 
 def apply_rope(

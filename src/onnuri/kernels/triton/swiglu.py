@@ -41,9 +41,7 @@ def backward_kernel(gate_up, grad_out, grad_gate_up, width, BLOCK: tl.constexpr)
     grad_gate = grad * up * share * (1.0 + gate * (1.0 - share))
     target = grad_gate_up + row * (2 * width)
     tl.store(target + columns, grad_gate.to(grad_gate_up.dtype.element_ty), mask=inside)
-    tl.store(
-        target + width + columns, (grad * gate * share).to(grad_gate_up.dtype.element_ty), mask=inside
-    )
+    tl.store(target + width + columns, (grad * gate * share).to(grad_gate_up.dtype.element_ty), mask=inside)
 
 
 class _SwiGLU(torch.autograd.Function):
@@ -63,9 +61,7 @@ class _SwiGLU(torch.autograd.Function):
         width = gate_up.shape[-1] // 2
         grad_gate_up = torch.empty_like(gate_up)
         grid = (gate_up.numel() // (2 * width), triton.cdiv(width, BLOCK))
-        backward_kernel[grid](
-            gate_up, grads[0].contiguous(), grad_gate_up, width, BLOCK=BLOCK, num_warps=4
-        )
+        backward_kernel[grid](gate_up, grads[0].contiguous(), grad_gate_up, width, BLOCK=BLOCK, num_warps=4)
         return grad_gate_up
 
 

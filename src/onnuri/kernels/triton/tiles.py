@@ -1,7 +1,7 @@
 """Block sizes of attention by compute capability and head size, chosen by what the compiler reports.
 
-Every entry compiles without a register spilled to memory; `scripts/bench/kernel_budgets.py` holds them to it.
-Among those without spills the largest blocks were taken; none was timed on a GPU.
+Every entry compiles without a register spilled to memory; `scripts/bench/kernel_budgets.py` holds them to
+it. Among those without spills the largest blocks were taken; none was timed on a GPU.
 """
 
 from __future__ import annotations
@@ -38,19 +38,22 @@ class AttentionTiles(NamedTuple):
 
 
 _HALF_PRECISION = {
-    (80, 64): AttentionTiles(Tile(128, 64, 8, 2), Tile(64, 64, 4, 2), Tile(64, 128, 8, 2)),
+    (80, 64): AttentionTiles(Tile(128, 64, 8, 2), Tile(128, 64, 8, 2), Tile(64, 128, 8, 2)),
     (80, 128): AttentionTiles(Tile(64, 64, 4, 2), Tile(64, 64, 8, 2), Tile(64, 64, 8, 2)),
     (90, 64): AttentionTiles(Tile(128, 64, 8, 2), Tile(128, 64, 8, 2), Tile(64, 128, 8, 2)),
     (90, 128): AttentionTiles(Tile(128, 64, 8, 3), Tile(128, 64, 8, 2), Tile(32, 128, 8, 2)),
-    (100, 64): AttentionTiles(Tile(128, 64, 8, 2), Tile(128, 64, 8, 2), Tile(64, 128, 8, 2)),
+    (100, 64): AttentionTiles(Tile(128, 64, 4, 2), Tile(128, 64, 8, 2), Tile(64, 128, 8, 2)),
     (100, 128): AttentionTiles(Tile(128, 128, 8, 2), Tile(128, 64, 8, 2), Tile(64, 128, 8, 2)),
-    (120, 64): AttentionTiles(Tile(128, 64, 8, 2), Tile(64, 64, 4, 2), Tile(64, 64, 8, 2)),
+    (120, 64): AttentionTiles(Tile(128, 64, 8, 2), Tile(128, 64, 8, 2), Tile(64, 128, 8, 2)),
     (120, 128): AttentionTiles(Tile(128, 64, 8, 2), Tile(64, 64, 8, 2), Tile(32, 64, 8, 2)),
 }
 _SMALL_SHARED_MEMORY = {86: 120, 87: 80, 89: 120}
 """Between 8.0 and 9.0 some have 163 KiB of shared memory a block and some have 99, like 12.0."""
-_FLOAT32 = AttentionTiles(*(Tile(32, 32, 4, 1),) * 3)
-"""Without matrix units every product costs registers."""
+_FLOAT32 = {
+    64: AttentionTiles(Tile(32, 32, 8, 1), Tile(32, 32, 8, 1), Tile(32, 32, 8, 1)),
+    128: AttentionTiles(Tile(32, 32, 8, 1), Tile(16, 16, 8, 1), Tile(32, 32, 8, 1)),
+}
+"""On every GPU: products in full float32 have no matrix units and cost registers."""
 
 
 def padded_head_size(head_size: int) -> int:
@@ -69,16 +72,16 @@ def attention_tiles(capability: int, head_size: int, dtype: torch.dtype) -> Atte
             f"attention=triton takes head sizes up to {HEAD_SIZES[-1]}, found {head_size}; "
             "set kernels.attention=torch"
         )
-    if dtype == torch.float32:
-        return _FLOAT32
     size = next(size for size in HEAD_SIZES if head_size <= size)
+    if dtype == torch.float32:
+        return _FLOAT32[size]
     capability = _SMALL_SHARED_MEMORY.get(capability, capability)
     known = [each for each, of_size in _HALF_PRECISION if of_size == size]
     return _HALF_PRECISION[max((each for each in known if each <= capability), default=known[0]), size]
 
 
 def device_capability(device: torch.device) -> int:
-    """90 for compute capability 9.0. The interpreter, which runs on CPU tensors, takes the place of a 8.0."""
+    """90 for compute capability 9.0. The interpreter, on CPU tensors, stands in for 8.0."""
     if device.type != "cuda":
         return 80
     major, minor = torch.cuda.get_device_capability(device)

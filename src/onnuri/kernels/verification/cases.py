@@ -1,6 +1,7 @@
 """Random cases for every operation, and how far an implementation is from float64 on them.
 
-The same cases go through the interpreter on a CPU (`tests/kernels`) and through a GPU (`scripts/gpu_check.py`).
+The same cases go through the interpreter on a CPU (`tests/kernels`) and through a GPU
+(`scripts/gpu_check.py`).
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ class Case:
     """The other arguments, by name."""
     description: str
     smallest_scale: float = 1.0
-    """The magnitude of the terms that sum up to a result, where the result itself is smaller."""
+    """The magnitude of the terms that sum up to a gradient, where the gradient itself is smaller."""
 
     def __repr__(self) -> str:
         return f"{self.operation}({self.description})"
@@ -51,6 +52,11 @@ class Case:
 def normal(generator: torch.Generator, *shape: int) -> torch.Tensor:
     """Unit normal values in float64."""
     return torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+
+def grad_output(number: int, *shape: int) -> torch.Tensor:
+    """Weights of an output in the sum that is differentiated."""
+    return normal(torch.Generator().manual_seed(number), *shape)
 
 
 def attention_case(
@@ -68,8 +74,16 @@ def attention_case(
         {"cu_seqlens": torch.tensor(borders, dtype=torch.int32), "window": window},
         f"batch {batch}, length {length}, heads {heads}, size {size}, documents at {borders}, "
         f"window {window}, seed {seed}",
-        smallest_scale=4.0,  # of all scores, D ** -0.5 x (grad_out . value) x key is that large somewhere
+        _largest_cancelling_term(query, key, value),
     )
+
+
+def _largest_cancelling_term(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> float:
+    """Each place sees itself: D ** -0.5 (grad_out . value) key is a term of its query's gradient."""
+    group = query.shape[2] // key.shape[2]
+    grad_weight = (grad_output(0, *query.shape) * value.repeat_interleave(group, 2)).sum(-1, keepdim=True)
+    term = grad_weight * key.repeat_interleave(group, 2) * query.shape[-1] ** -0.5
+    return max(1.0, term.abs().max().item())
 
 
 def draw_attention(random: Random, longest: int = 300) -> Case:
@@ -176,11 +190,12 @@ def _run(
     }
     outputs = function(**leaves, **others)
     outputs = outputs if isinstance(outputs, tuple) else (outputs,)
-    generator = torch.Generator().manual_seed(0)
-    weights = [normal(generator, *out.shape).to(dtype).to(out) for out in outputs]
+    weights = [grad_output(number, *out.shape).to(dtype).to(out) for number, out in enumerate(outputs)]
     torch.autograd.backward(outputs, weights)
     results = {f"output {number}": out.detach() for number, out in enumerate(outputs)}
-    return results | {f"gradient of {name}": leaf.grad for name, leaf in leaves.items() if leaf.grad is not None}
+    return results | {
+        f"gradient of {name}": leaf.grad for name, leaf in leaves.items() if leaf.grad is not None
+    }
 
 
 def errors(
@@ -189,7 +204,7 @@ def errors(
     """Largest error of each output and gradient, relative to the largest magnitude of the float64 one.
 
     Where all of a result is small, as the query's gradient is for documents of one token (0), the error is
-    relative to the terms that cancel in it: `smallest_scale` of the case.
+    relative to the terms that cancel in it: `smallest_scale` of the case. For outputs it is 1.
     """
     found = _run(case, function, dtype, False, device)
     expected = _run(case, REFERENCE[case.operation], dtype, True, "cpu")
@@ -197,7 +212,8 @@ def errors(
         raise AssertionError(f"{case}: results {list(found)}, expected {list(expected)}")
     relative = {}
     for name, wanted in expected.items():
-        scale = max(case.smallest_scale, wanted.abs().max().item())
+        smallest = case.smallest_scale if name.startswith("gradient") else 1.0
+        scale = max(smallest, wanted.abs().max().item())
         error = (found[name].cpu().double() - wanted).abs().max().item() / scale
         relative[name] = float("inf") if math.isnan(error) else error
     return relative

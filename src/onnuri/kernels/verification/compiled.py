@@ -1,7 +1,7 @@
 """What the compiler makes of a kernel for a GPU that need not be there: registers, spills, shared memory.
 
-A launch is recorded where the code makes it, and compiled with the very specialisation that Triton's launcher
-would choose, down to the machine code; the tools that read it come with Triton.
+A launch is recorded where the code makes it, and compiled with the very specialisation that Triton's
+launcher would choose, down to the machine code; the tools that read it come with Triton.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Resources:
 
 @contextmanager
 def recorded_launches() -> Iterator[list[Launch]]:
-    """Collect the launches inside the block instead of making them; what they would compute is left undefined."""
+    """Collect the launches inside the block instead of making them; their results stay undefined."""
     launches: list[Launch] = []
     original = JITFunction.run
 

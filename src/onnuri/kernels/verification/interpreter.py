@@ -1,16 +1,16 @@
-"""Triton's interpreter, made fit to prove a kernel: right arithmetic in bf16, and every access to memory checked.
+"""Triton's interpreter, fit to prove a kernel: right arithmetic in bf16, every access to memory checked.
 
 Set TRITON_INTERPRET=1 before the kernels are imported, and call `install()`.
 
 What Triton 3.7 does by itself: bf16 is held as uint16 and sums, products and comparisons work on the bit
-pattern (triton issues 4972 and 11584: not supported); casts to bf16 truncate. Here they go through float32 and
-round to nearest even, as the hardware does. This reaches into private classes of Triton: the tests of
-`tests/kernels/numbers/test_interpreter.py` fail when a release changes them.
+pattern (triton issues 4972 and 11584: not supported); casts to bf16 truncate. Here they go through
+float32 and round to nearest even, as the hardware does. This reaches into private classes of Triton: the
+tests of `tests/kernels/numbers/test_interpreter.py` fail when a release changes them.
 
 What is checked at each launch:
 - each lane of each load and store lies within a tensor that was an argument of the launch;
-- no two programs store to the same element, no program loads what another stores, and the lanes of one store
-  have different addresses. Such a kernel gives the same bits in whatever order its programs run.
+- no two programs store to the same element, no program loads what another stores, and the lanes of one
+  store have different addresses. Such a kernel gives the same bits in whatever order its programs run.
 
 What this cannot see: the hardware's asynchronous copies and barriers, layouts, and what the compiler does.
 """
@@ -140,7 +140,9 @@ class _Storage:
         view = torch.from_numpy(self.covered)[start:].as_strided(tensor.shape, tensor.stride())
         view.fill_(True)
 
-    def elements(self, addresses: np.ndarray, size: int, action: str, program: tuple[int, ...]) -> np.ndarray:
+    def elements(
+        self, addresses: np.ndarray, size: int, action: str, program: tuple[int, ...]
+    ) -> np.ndarray:
         """Indices of the addressed elements, all of them covered by arguments."""
         indices, rest = np.divmod(addresses.view(np.int64) - self.base, self.step)
         bad = int(np.count_nonzero((rest != 0) | (indices < 0) | (indices >= len(self.covered))))
