@@ -18,16 +18,21 @@ def attention_by_definition(
     cu_seqlens: torch.Tensor | None = None,
     window: int = 0,
 ) -> torch.Tensor:
-    """See `onnuri.kernels.attention`. With all (B S) x (B S) scores: what the others are held to."""
+    """See `onnuri.kernels.attention`. With all (B S) x (B S) scores: what the others are held to.
+
+    fp16 and bf16 are computed in float32 and rounded at the end.
+    """
     (first_key, _), tokens = attention_bounds(query, cu_seqlens, window), query.shape[:2].numel()
     places = torch.arange(tokens, device=query.device)
     seen = (places[None, :] <= places[:, None]) & (places[None, :] >= first_key[:, None])
     group = query.shape[2] // key.shape[2]
-    queries = query.flatten(0, 1)
-    keys, values = (heads.flatten(0, 1).repeat_interleave(group, dim=1) for heads in (key, value))
+    queries, keys, values = (
+        heads.flatten(0, 1).to(torch.promote_types(heads.dtype, torch.float32))
+        for heads in (query, key.repeat_interleave(group, dim=2), value.repeat_interleave(group, dim=2))
+    )
     scores = torch.einsum("qhd,khd->hqk", queries, keys) * query.shape[-1] ** -0.5
     weights = scores.masked_fill(~seen, float("-inf")).softmax(-1)
-    return torch.einsum("hqk,khd->qhd", weights, values).view(query.shape)
+    return torch.einsum("hqk,khd->qhd", weights, values).view(query.shape).to(query.dtype)
 
 
 def attention(
@@ -42,9 +47,8 @@ def attention(
         return _causal(query, key, value, window)
     sizes = cu_seqlens.diff().tolist()
     documents = zip(*(heads.flatten(0, 1).split(sizes) for heads in (query, key, value)), strict=True)
-    return torch.cat(
-        [_causal(*(heads[None] for heads in each), window=window)[0] for each in documents]
-    ).view(query.shape)
+    outs = [_causal(q[None], k[None], v[None], window)[0] for q, k, v in documents]
+    return torch.cat(outs).view(query.shape)
 
 
 def _causal(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, window: int) -> torch.Tensor:

@@ -24,5 +24,6 @@ def apply_rope(
     if positions is not None:
         cosine, sine = cosine[positions], sine[positions]
     first, second = heads.chunk(2, dim=-1)
-    cosine, sine = cosine.unsqueeze(-2).to(heads.dtype), sine.unsqueeze(-2).to(heads.dtype)
-    return torch.cat([first * cosine - second * sine, second * cosine + first * sine], dim=-1)
+    cosine, sine = cosine.unsqueeze(-2), sine.unsqueeze(-2)  # float32: bf16 angles would blur far positions
+    turned = torch.cat([first * cosine - second * sine, second * cosine + first * sine], dim=-1)
+    return turned.to(heads.dtype)
