@@ -13,7 +13,15 @@ from hypothesis import strategies as st
 from onnuri.kernels.backends import load
 from onnuri.kernels.triton import tiles as all_tiles
 from onnuri.kernels.triton.attention import attention_in_tiles
-from onnuri.kernels.verification.cases import DRAW, TOLERANCE, Case, attention_case, draw_attention, errors
+from onnuri.kernels.verification.cases import (
+    DRAW,
+    TOLERANCE,
+    Case,
+    attention_case,
+    draw_attention,
+    errors,
+    several_blocks,
+)
 
 DTYPES = list(TOLERANCE)
 CAPABILITIES = (80, 90, 100, 120)
@@ -53,8 +61,7 @@ def test_attention(dtype: torch.dtype, random: Random, capability: int) -> None:
 @pytest.mark.parametrize("capability", CAPABILITIES)
 @pytest.mark.parametrize("size", [64, 96, 128])
 def test_attention_over_several_blocks(size: int, capability: int) -> None:
-    """700 tokens: whole blocks, both masked ends and skipped ones in every kernel, in each GPU's blocks."""
-    case = attention_case(1, 700, (2, 1), size, [1, 2, 300, 301, 512], 200 * (capability == 90), seed=size)
+    case = several_blocks(size, window=200 if capability == 90 else 0)
     check(case, in_tiles_for(capability, torch.bfloat16), torch.bfloat16)
 
 

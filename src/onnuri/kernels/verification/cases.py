@@ -80,6 +80,11 @@ def attention_case(
     )
 
 
+def several_blocks(size: int, window: int) -> Case:
+    """700 tokens: whole blocks, both masked ends and skipped ones in every kernel, in any GPU's blocks."""
+    return attention_case(1, 700, (2, 1), size, [1, 2, 300, 301, 512], window, seed=size)
+
+
 def _largest_cancelling_term(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> float:
     """Each place sees itself: D ** -0.5 (grad_out . value) key is a term of its query's gradient."""
     group = query.shape[2] // key.shape[2]
