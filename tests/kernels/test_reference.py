@@ -16,6 +16,7 @@ from onnuri.kernels import (
     swiglu,
 )
 from onnuri.kernels.attention import attention_by_definition
+from onnuri.kernels.documents import attention_bounds
 from onnuri.kernels.linear_cross_entropy import IGNORE_INDEX
 
 
@@ -130,3 +131,20 @@ def test_linear_cross_entropy_and_its_gradients(chunk_size: int) -> None:
     expected.sum().backward()
     torch.testing.assert_close(losses, expected, rtol=0, atol=1e-10)
     torch.testing.assert_close(found, (hidden.grad, weight.grad), rtol=0, atol=1e-10)
+
+
+def test_bounds_of_attention_follow_their_arguments() -> None:
+    """Also when the array of borders is changed in place."""
+    rows, borders = torch.empty(2, 4, 1), torch.tensor([0, 4, 8], dtype=torch.int32)
+    first_key, end_query = attention_bounds(rows, borders, 0)
+    assert first_key.tolist() == [0, 0, 0, 0, 4, 4, 4, 4]
+    assert end_query.tolist() == [4, 4, 4, 4, 8, 8, 8, 8]
+    assert attention_bounds(rows, borders, 0)[0] is first_key
+    assert torch.equal(attention_bounds(rows, None, 0)[0], first_key)
+    first_key, end_query = attention_bounds(rows, borders, 2)
+    assert first_key.tolist() == [0, 0, 1, 2, 4, 4, 5, 6]
+    assert end_query.tolist() == [2, 3, 4, 4, 6, 7, 8, 8]
+    borders = torch.tensor([0, 1, 4, 8], dtype=torch.int32)
+    assert attention_bounds(rows, borders, 0)[0].tolist() == [0, 1, 1, 1, 4, 4, 4, 4]
+    borders[1] = 3
+    assert attention_bounds(rows, borders, 0)[0].tolist() == [0, 0, 0, 3, 4, 4, 4, 4]

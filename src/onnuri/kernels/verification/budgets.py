@@ -45,6 +45,8 @@ def _row_launches() -> dict[str, Launch]:
     bf16 = torch.bfloat16
     hidden, residual = (torch.empty(64, 4096, dtype=bf16, requires_grad=True) for _ in range(2))
     weight = torch.empty(4096, dtype=bf16, requires_grad=True)
+    wide = torch.empty(16, 8192, dtype=bf16, requires_grad=True)
+    wide_weight = torch.empty(8192, dtype=bf16, requires_grad=True)
     heads = torch.empty(1, 64, 32, 128, dtype=bf16, requires_grad=True)
     head_weight = torch.empty(128, dtype=bf16, requires_grad=True)
     tables = torch.empty(64, 64), torch.empty(64, 64)
@@ -60,6 +62,7 @@ def _row_launches() -> dict[str, Launch]:
 
     with recorded_launches() as recorded:
         record(["rms_norm forward 4096", "rms_norm backward 4096"], rms_norm(hidden, weight, 1e-6))
+        record(["rms_norm forward 8192", "rms_norm backward 8192"], rms_norm(wide, wide_weight, 1e-6))
         record(["rms_norm forward 128", "rms_norm backward 128"], rms_norm(heads, head_weight, 1e-6))
         out, total = add_rms_norm(hidden, residual, weight, 1e-6)
         record(["add_rms_norm forward 4096", "add_rms_norm backward 4096"], out + total)

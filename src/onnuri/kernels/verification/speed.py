@@ -7,12 +7,10 @@ matrix products over the places that see each other; attention's backward pass c
 from __future__ import annotations
 
 import gc
-import threading
+import itertools
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -53,7 +51,7 @@ class Timing:
     both: float
     """Seconds of forward and backward, median."""
     extra_bytes: int
-    """Peak memory above inputs and outputs' own at the start of forward and backward."""
+    """Peak memory of forward and backward, outputs and gradients included, inputs not."""
 
 
 def _normal(device: str, dtype: torch.dtype, *shape: int) -> torch.Tensor:
@@ -112,34 +110,23 @@ def loss_workload(
     return Workload("linear_cross_entropy", name, arguments, flops, 2 * flops, moved)
 
 
-@contextmanager
-def peak_memory(device: str) -> Iterator[list[int]]:
-    """Peak bytes above those at the start: the allocator's on a GPU, the process's on a CPU, every 1 ms."""
-    peak = [0]
+def peak_bytes(work: Callable[[], object], device: str) -> int:
+    """Most bytes that PyTorch's allocator holds during a call, above those before it."""
     gc.collect()
     if device == "cuda":
         torch.cuda.synchronize()
         before = torch.cuda.memory_allocated()
         torch.cuda.reset_peak_memory_stats()
-        yield peak
-        peak[0] = torch.cuda.max_memory_allocated() - before
-        return
-    page, stop = 4096, threading.Event()
-
-    def resident() -> int:
-        return int(Path("/proc/self/statm").read_text().split()[1]) * page
-
-    before = resident()
-
-    def watch() -> None:
-        while not stop.wait(0.001):
-            peak[0] = max(peak[0], resident() - before)
-
-    thread = threading.Thread(target=watch)
-    thread.start()
-    yield peak
-    stop.set()
-    thread.join()
+        work()
+        return torch.cuda.max_memory_allocated() - before
+    activities = [torch.profiler.ProfilerActivity.CPU]
+    with torch.profiler.profile(activities=activities, profile_memory=True) as profile:
+        work()
+    assert profile.profiler is not None
+    events = profile.profiler.kineto_results.events()
+    changes = [event for event in events if event.name() == "[memory]"]
+    steps = (event.nbytes() for event in sorted(changes, key=lambda event: event.start_ns()))
+    return max(itertools.accumulate(steps), default=0)
 
 
 def _seconds(work: Callable[[], object], device: str, rounds: int) -> float:
@@ -170,9 +157,8 @@ def measure(workload: Workload, function: Callable[..., Any], device: str, round
 
     for work in (forward, both, both):
         work()
-    with peak_memory(device) as peak:
-        both()
-    return Timing(_seconds(forward, device, rounds), _seconds(both, device, rounds), peak[0])
+    peak = peak_bytes(both, device)
+    return Timing(_seconds(forward, device, rounds), _seconds(both, device, rounds), peak)
 
 
 def peak_of(name: str) -> tuple[float, float] | None:
@@ -188,7 +174,7 @@ def table_row(workload: Workload, backend: str, timing: Timing, peak: tuple[floa
     extra = timing.extra_bytes / 2**20
     return (
         f"| {workload.operation} {workload.description} | {backend} | {timing.forward * 1e3:.3f} "
-        f"| {timing.both * 1e3:.3f} | {bandwidth:.0f} | {flops:.2f} | {share} | {extra:.0f} |"
+        f"| {timing.both * 1e3:.3f} | {bandwidth:.1f} | {flops:.2f} | {share} | {extra:.0f} |"
     )
 
 
