@@ -9,11 +9,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from triton.runtime.jit import JITFunction
 
 from onnuri.errors import UserError
+from onnuri.kernels.triton.linear_cross_entropy import linear_cross_entropy
 from onnuri.kernels.triton.tiles import AttentionTiles, Tile, attention_tiles
 from onnuri.kernels.verification.budgets import attention_launches, launches, violations
 from onnuri.kernels.verification.compiled import Resources, compile_launch
+from onnuri.kernels.verification.speed import peak_bytes
 
 REPOSITORY = Path(__file__).parents[2]
 BUDGETS = REPOSITORY / "tests" / "kernels" / "budgets.json"
@@ -81,3 +84,19 @@ def test_the_budget_holds_what_the_code_chooses() -> None:
     assert attention_tiles(90, 96, torch.float16) == attention_tiles(90, 128, torch.bfloat16)
     with pytest.raises(UserError, match="head sizes up to 128, found 256; set kernels"):
         attention_tiles(90, 256, torch.bfloat16)
+
+
+def test_logits_of_one_chunk_live_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What PyTorch's allocator sees around the launches, which compute nothing here."""
+    monkeypatch.setattr(JITFunction, "run", lambda *_, **__: None)
+    rows, vocabulary, chunk = 64, 16384, 8
+    hidden, weight = (torch.ones(size, 4, requires_grad=True) for size in (rows, vocabulary))
+    targets = torch.zeros(rows, dtype=torch.int64)
+
+    def step(chunk_size: int) -> None:
+        losses = linear_cross_entropy(hidden, weight, targets, chunk_size)
+        torch.autograd.grad(losses.sum(), (hidden, weight))
+
+    logits, gradient = 4 * rows * vocabulary, 4 * weight.numel()
+    assert peak_bytes(lambda: step(rows), "cpu") >= logits
+    assert peak_bytes(lambda: step(chunk), "cpu") <= logits * chunk // rows + 3 * gradient

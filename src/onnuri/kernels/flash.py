@@ -25,12 +25,12 @@ CAPABILITIES = {4: range(90, 120), 3: range(90, 100), 2: range(80, 120)}
 def _is_installed(module: str) -> bool:
     try:
         return find_spec(module) is not None
-    except ModuleNotFoundError:
+    except ImportError:  # a package around it that does not load
         return False
 
 
 def installed_version(capability: int) -> int | None:
-    """The newest installed version for a compute capability (90 for 9.0), found without importing it."""
+    """The newest installed version for a compute capability (90 for 9.0)."""
     for version, module in MODULES.items():
         # Version 4 shares the name space of version 2, whose own functions are in a compiled module.
         needed = "flash_attn_2_cuda" if version == 2 else module

@@ -94,6 +94,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
                 logits, targets[part], losses[part], log_sums[part], vocabulary, z_loss,
                 IGNORE=IGNORE_INDEX, BLOCK=min(BLOCK, triton.next_power_of_2(vocabulary)), num_warps=8,
             )  # fmt: skip
+            del logits  # before the next chunk's are computed
         ctx.save_for_backward(hidden, weight, targets, log_sums)
         ctx.chunk, ctx.z_loss = chunk, z_loss
         return losses
@@ -120,6 +121,8 @@ class _LinearCrossEntropy(torch.autograd.Function):
                 if len(hidden) > ctx.chunk:
                     of_chunk = of_chunk.float()
                 grad_weight = of_chunk if grad_weight is None else grad_weight.add_(of_chunk)
+                del of_chunk
+            del logits
         return grad_hidden, None if grad_weight is None else grad_weight.to(weight.dtype), None, None, None
 
 
