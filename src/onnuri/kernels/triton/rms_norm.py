@@ -16,8 +16,8 @@ import triton.language as tl
 
 from onnuri.errors import UserError
 
-LARGEST_ROW = 8192  # beyond it the backward pass spills registers
-TILE_ELEMENTS = 4096
+TILE_ELEMENTS = 8192
+"""Of a block, and of the longest row: beyond it the backward pass spills registers."""
 PROGRAMS = 512
 """Programs that share the rows of a backward pass; a constant, so that sums do not depend on the GPU."""
 
@@ -88,10 +88,9 @@ def _row_strides(hidden: torch.Tensor) -> tuple[torch.Tensor, int, int, int]:
 
 
 def _launch(size: int) -> dict[str, int]:
-    """Rows in a block, padded row and warps: 4,096 elements a block or one row, 16 a thread."""
+    """Rows in a block, padded row and warps: 16 elements a thread."""
     padded = triton.next_power_of_2(size)
-    rows = max(1, TILE_ELEMENTS // padded)
-    return {"ROWS": rows, "N": padded, "num_warps": padded * rows // 512}
+    return {"ROWS": TILE_ELEMENTS // padded, "N": padded, "num_warps": 16}
 
 
 class _RMSNorm(torch.autograd.Function):
@@ -134,9 +133,9 @@ class _RMSNorm(torch.autograd.Function):
 
 
 def _check(hidden: torch.Tensor) -> None:
-    if hidden.shape[-1] > LARGEST_ROW:
+    if hidden.shape[-1] > TILE_ELEMENTS:
         raise UserError(
-            f"rms_norm=triton takes rows of up to {LARGEST_ROW} elements, found {hidden.shape[-1]}; "
+            f"rms_norm=triton takes rows of up to {TILE_ELEMENTS} elements, found {hidden.shape[-1]}; "
             "set kernels.rms_norm=torch"
         )
 

@@ -11,7 +11,6 @@ import itertools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from statistics import median
 from typing import Any
 
 import torch
@@ -47,9 +46,9 @@ class Timing:
     """What one implementation takes."""
 
     forward: float
-    """Seconds, median."""
+    """Seconds, the fastest call: what other work on the machine adds is noise."""
     both: float
-    """Seconds of forward and backward, median."""
+    """Seconds of forward and backward, the fastest."""
     extra_bytes: int
     """Peak memory of forward and backward, outputs and gradients included, inputs not."""
 
@@ -139,11 +138,11 @@ def _seconds(work: Callable[[], object], device: str, rounds: int) -> float:
         if device == "cuda":
             torch.cuda.synchronize()
         times.append(time.perf_counter() - started)
-    return median(times)
+    return min(times)
 
 
 def measure(workload: Workload, function: Callable[..., Any], device: str, rounds: int) -> Timing:
-    """Medians after two calls that compile and warm up."""
+    """The fastest of some calls, after three that compile and warm up."""
     leaves = [v for v in workload.arguments.values() if isinstance(v, torch.Tensor) and v.requires_grad]
 
     def forward() -> None:
