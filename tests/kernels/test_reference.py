@@ -6,7 +6,17 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from onnuri.kernels import apply_rope, attention, linear_cross_entropy, rms_norm, rope_tables, swiglu
+from onnuri.kernels import (
+    add_rms_norm,
+    apply_rope,
+    attention,
+    linear_cross_entropy,
+    rms_norm,
+    rope_tables,
+    swiglu,
+)
+from onnuri.kernels.attention import attention_by_definition
+from onnuri.kernels.documents import attention_bounds
 from onnuri.kernels.linear_cross_entropy import IGNORE_INDEX
 
 
@@ -46,10 +56,39 @@ def test_attention_within_documents(cuts: list[int]) -> None:
         torch.testing.assert_close(found, wanted, rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("window", [1, 3, 8, 100])
+@pytest.mark.parametrize("cuts", [[], [4, 5]])
+def test_attention_within_a_window(window: int, cuts: list[int]) -> None:
+    """PyTorch's own gives what the definition gives, and places before the window count for nothing."""
+    query, key, value = (random(2, 9, 4, 8, seed=seed) for seed in range(3))
+    borders = torch.tensor(sorted({0, 9, 18, *cuts}), dtype=torch.int32)
+    out = attention(query, key, value, borders, window)
+    expected = attention_by_definition(query, key, value, borders, window)
+    torch.testing.assert_close(out, expected, rtol=0, atol=1e-12)
+    value[0, :3] = 1e9
+    hidden_from_last = window <= 6 or bool(cuts)
+    same = torch.equal(attention(query, key, value, borders, window)[0, 8], out[0, 8])
+    assert same == hidden_from_last
+
+
 def test_rms_norm() -> None:
     hidden, weight = random(3, 5, 16), random(16, seed=1)
     expected = hidden / (hidden.square().mean(-1, keepdim=True) + 1e-6).sqrt() * weight
     torch.testing.assert_close(rms_norm(hidden, weight, 1e-6), expected, rtol=0, atol=1e-12)
+
+
+def test_add_rms_norm() -> None:
+    hidden, residual, weight = random(3, 16), random(3, 16, seed=1), random(16, seed=2)
+    normed, total = add_rms_norm(hidden, residual, weight, 1e-6)
+    assert torch.equal(total, hidden + residual)
+    assert torch.equal(normed, rms_norm(hidden + residual, weight, 1e-6))
+
+
+def test_rope_by_position_is_rope_by_row() -> None:
+    heads, (cosine, sine) = random(2, 5, 3, 8), rope_tables(40, 8, 10000.0)
+    positions = torch.tensor([[0, 1, 2, 0, 1], [39, 7, 0, 3, 3]])
+    expected = apply_rope(heads, cosine[positions], sine[positions])
+    assert torch.equal(apply_rope(heads, cosine, sine, positions), expected)
 
 
 def test_rope_turns_pairs_and_keeps_relative_positions() -> None:
@@ -67,6 +106,16 @@ def test_swiglu() -> None:
     torch.testing.assert_close(swiglu(torch.cat([gate, up], -1)), expected, rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("chunk_size", [0, 3])
+def test_z_loss(chunk_size: int) -> None:
+    hidden, weight = random(10, 8), random(50, 8, seed=1)
+    targets = torch.arange(10)
+    targets[3] = IGNORE_INDEX
+    plain, with_z = (linear_cross_entropy(hidden, weight, targets, chunk_size, z) for z in (0.0, 0.1))
+    expected = 0.1 * (hidden @ weight.T).exp().sum(-1).log().square() * (targets != IGNORE_INDEX)
+    torch.testing.assert_close(with_z - plain, expected, rtol=0, atol=1e-12)
+
+
 @pytest.mark.parametrize("chunk_size", [0, 1, 7, 64])
 def test_linear_cross_entropy_and_its_gradients(chunk_size: int) -> None:
     hidden, weight = random(20, 8).requires_grad_(), random(50, 8, seed=1).requires_grad_()
@@ -82,3 +131,20 @@ def test_linear_cross_entropy_and_its_gradients(chunk_size: int) -> None:
     expected.sum().backward()
     torch.testing.assert_close(losses, expected, rtol=0, atol=1e-10)
     torch.testing.assert_close(found, (hidden.grad, weight.grad), rtol=0, atol=1e-10)
+
+
+def test_bounds_of_attention_follow_their_arguments() -> None:
+    """Also when the array of borders is changed in place."""
+    rows, borders = torch.empty(2, 4, 1), torch.tensor([0, 4, 8], dtype=torch.int32)
+    first_key, end_query = attention_bounds(rows, borders, 0)
+    assert first_key.tolist() == [0, 0, 0, 0, 4, 4, 4, 4]
+    assert end_query.tolist() == [4, 4, 4, 4, 8, 8, 8, 8]
+    assert attention_bounds(rows, borders, 0)[0] is first_key
+    assert torch.equal(attention_bounds(rows, None, 0)[0], first_key)
+    first_key, end_query = attention_bounds(rows, borders, 2)
+    assert first_key.tolist() == [0, 0, 1, 2, 4, 4, 5, 6]
+    assert end_query.tolist() == [2, 3, 4, 4, 6, 7, 8, 8]
+    borders = torch.tensor([0, 1, 4, 8], dtype=torch.int32)
+    assert attention_bounds(rows, borders, 0)[0].tolist() == [0, 1, 1, 1, 4, 4, 4, 4]
+    borders[1] = 3
+    assert attention_bounds(rows, borders, 0)[0].tolist() == [0, 0, 0, 3, 4, 4, 4, 4]

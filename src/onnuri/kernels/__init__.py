@@ -1,13 +1,29 @@
-"""The arithmetic of the training step: one public function per operation.
+"""The arithmetic of the training step: one public function per operation, several implementations.
 
-What stands here is the reference path in plain PyTorch: any device, any dtype, float64 too.
-Shapes: B batch, S sequence, H query heads, K key/value heads, D head size, E hidden size, V vocabulary.
+PyTorch's own is always there: any device, any dtype, float64 too. `use(config, device)` chooses another.
 """
 
-from onnuri.kernels.attention import attention
-from onnuri.kernels.linear_cross_entropy import linear_cross_entropy
-from onnuri.kernels.rms_norm import rms_norm
-from onnuri.kernels.rope import apply_rope, rope_tables
-from onnuri.kernels.swiglu import swiglu
+from onnuri.kernel_config import KernelConfig
+from onnuri.kernels.backends import describe, use
+from onnuri.kernels.operations import (
+    add_rms_norm,
+    apply_rope,
+    attention,
+    linear_cross_entropy,
+    rms_norm,
+    swiglu,
+)
+from onnuri.kernels.rope import rope_tables
 
-__all__ = ["apply_rope", "attention", "linear_cross_entropy", "rms_norm", "rope_tables", "swiglu"]
+__all__ = [
+    "KernelConfig",
+    "add_rms_norm",
+    "apply_rope",
+    "attention",
+    "describe",
+    "linear_cross_entropy",
+    "rms_norm",
+    "rope_tables",
+    "swiglu",
+    "use",
+]

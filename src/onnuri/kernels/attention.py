@@ -1,4 +1,7 @@
-"""Causal attention with grouped queries."""
+"""Causal attention with grouped queries, packed documents and sliding windows, in plain PyTorch.
+
+Shapes: B batch, S sequence, H query heads, K key/value heads, D head size.
+"""
 
 from __future__ import annotations
 
@@ -6,38 +9,64 @@ import torch
 import torch.nn.functional as F
 
 from onnuri.kernels.document_attention import document_attention
+from onnuri.kernels.documents import attention_bounds
+
+
+def attention_by_definition(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    cu_seqlens: torch.Tensor | None = None,
+    window: int = 0,
+) -> torch.Tensor:
+    """See `onnuri.kernels.attention`. With all (B S) x (B S) scores: what the others are held to.
+
+    fp16 and bf16 are computed in float32 and rounded at the end.
+    """
+    (first_key, _), tokens = attention_bounds(query, cu_seqlens, window), query.shape[:2].numel()
+    places = torch.arange(tokens, device=query.device)
+    seen = (places[None, :] <= places[:, None]) & (places[None, :] >= first_key[:, None])
+    group = query.shape[2] // key.shape[2]
+    queries, keys, values = (
+        heads.flatten(0, 1).to(torch.promote_types(heads.dtype, torch.float32))
+        for heads in (query, key.repeat_interleave(group, dim=2), value.repeat_interleave(group, dim=2))
+    )
+    scores = torch.einsum("qhd,khd->hqk", queries, keys) * query.shape[-1] ** -0.5
+    weights = scores.masked_fill(~seen, float("-inf")).softmax(-1)
+    return torch.einsum("hqk,khd->qhd", weights, values).view(query.shape).to(query.dtype)
 
 
 def attention(
-    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, cu_seqlens: torch.Tensor | None = None
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    cu_seqlens: torch.Tensor | None = None,
+    window: int = 0,
 ) -> torch.Tensor:
-    """Causal scaled dot-product attention.
-
-    Args:
-        query: [B, S, H, D].
-        key, value: [B, S, K, D], with H a multiple of K; each key/value head serves H/K query heads.
-        cu_seqlens: int32 [documents + 1], on the CPU: where each document begins in the B x S places, and
-            B x S. Every row begins one. A place then sees its own document only.
-
-    Returns:
-        [B, S, H, D], the dtype of `query`. Scores are scaled by D ** -0.5.
-    """
+    """See `onnuri.kernels.attention`: a call of PyTorch's own a document, on a CPU one operator for all."""
     if cu_seqlens is None:
-        return _causal(query, key, value)
-    if query.device.type == "cpu":
+        return _causal(query, key, value, window)
+    if query.device.type == "cpu" and window == 0:
         out: torch.Tensor = document_attention(query, key, value, cu_seqlens)[0]
         return out
+    if len(cu_seqlens) == query.shape[0] + 1:
+        return _causal(query, key, value, window)
     sizes = cu_seqlens.diff().tolist()
     documents = zip(*(heads.flatten(0, 1).split(sizes) for heads in (query, key, value)), strict=True)
-    return torch.cat([_causal(*(heads[None] for heads in each))[0] for each in documents]).view(query.shape)
+    outs = [_causal(q[None], k[None], v[None], window)[0] for q, k, v in documents]
+    return torch.cat(outs).view(query.shape)
 
 
-def _causal(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+def _causal(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, window: int) -> torch.Tensor:
+    seen, length = None, query.shape[1]
+    if 0 < window < length:
+        seen = torch.ones(length, length, dtype=torch.bool, device=query.device).tril().triu(1 - window)
     out = F.scaled_dot_product_attention(
         query.transpose(1, 2),
         key.transpose(1, 2),
         value.transpose(1, 2),
-        is_causal=True,
+        attn_mask=seen,
+        is_causal=seen is None,
         enable_gqa=query.shape[2] != key.shape[2],
     )
     return out.transpose(1, 2)

@@ -1,40 +1,122 @@
 """Output projection and cross-entropy in one function, so that logits of a batch never live at once.
 
-Rows go through in chunks; each chunk's logits are recomputed in the backward pass. Peak extra memory is
-`chunk_size * V` instead of `B * S * V` logits, for about one more matrix product.
+Gradients are computed on the way forward, a chunk of rows at a time. The loss of a batch is a sum, so the
+gradient that comes back is one and the same number for every row: it is applied to finished gradients at
+the end. Logits of one chunk live at a time and none is computed twice; the price is a gradient of the
+weight, [V, E], kept from the forward to the backward pass. Where the numbers are not the same, the work is
+done again, row by row exact.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
-from torch.utils.checkpoint import checkpoint
 
 IGNORE_INDEX = -100
 """The target that does not count; the value of torch and of `onnuri.tokens.batch`."""
+CHUNK = 1024
+"""Rows at a time where nothing else is asked for."""
+
+
+def linear_cross_entropy_by_definition(
+    hidden: torch.Tensor,
+    weight: torch.Tensor,
+    targets: torch.Tensor,
+    chunk_size: int = 0,
+    z_loss: float = 0.0,
+) -> torch.Tensor:
+    """See `onnuri.kernels.linear_cross_entropy`. With all logits at once: what the others are held to."""
+    logits = F.linear(hidden, weight)
+    logits = logits if logits.dtype == torch.float64 else logits.float()
+    losses = F.cross_entropy(logits, targets, ignore_index=IGNORE_INDEX, reduction="none")
+    return losses + z_loss * logits.logsumexp(-1).square() * (targets != IGNORE_INDEX)
 
 
 def linear_cross_entropy(
-    hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor, chunk_size: int = 0
+    hidden: torch.Tensor,
+    weight: torch.Tensor,
+    targets: torch.Tensor,
+    chunk_size: int = 0,
+    z_loss: float = 0.0,
 ) -> torch.Tensor:
-    """Negative log-likelihood of `targets` under softmax(hidden @ weight.T), one value a row.
+    """See `onnuri.kernels.linear_cross_entropy`."""
+    losses: torch.Tensor = _LinearCrossEntropy.apply(hidden, weight, targets, chunk_size or CHUNK, z_loss)
+    return losses
 
-    Args:
-        hidden: [N, E]. weight: [V, E]. targets: [N] int64; IGNORE_INDEX rows give 0.
-        chunk_size: rows at a time; 0 takes all rows at once and recomputes nothing.
 
-    Returns:
-        [N] float32 (float64 for float64 input), in nats.
-    """
+class _LinearCrossEntropy(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        context: Any,
+        hidden: torch.Tensor,
+        weight: torch.Tensor,
+        targets: torch.Tensor,
+        chunk_size: int,
+        z_loss: float,
+    ) -> torch.Tensor:
+        context.chunk_size, context.z_loss = chunk_size, z_loss
+        if not any(context.needs_input_grad[:2]):
+            parts = zip(hidden.split(chunk_size), targets.split(chunk_size), strict=True)
+            return torch.cat([_in_use[0](h @ weight.mT, t, z_loss)[0] for h, t in parts])
+        losses, *gradients = _with_gradients(hidden, weight, targets, chunk_size, z_loss, None)
+        context.save_for_backward(hidden, weight, targets, *gradients)
+        return losses
 
-    def negative_log_likelihood(rows: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        logits = F.linear(rows, weight)
-        logits = logits if logits.dtype == torch.float64 else logits.float()
-        return F.cross_entropy(logits, labels, ignore_index=IGNORE_INDEX, reduction="none")
+    @staticmethod
+    def backward(context: Any, *grads: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        (grad,) = grads
+        hidden, weight, targets, grad_hidden, grad_weight = context.saved_tensors
+        counted = grad[targets != IGNORE_INDEX]
+        if len(counted) == 0:
+            return torch.zeros_like(grad_hidden), torch.zeros_like(grad_weight), None, None, None
+        if bool((counted == counted[0]).all()):
+            return grad_hidden * counted[0], grad_weight * counted[0], None, None, None
+        _, *exact = _with_gradients(hidden, weight, targets, context.chunk_size, context.z_loss, grad)
+        return (*exact, None, None, None)
 
-    if chunk_size == 0 or hidden.shape[0] <= chunk_size:
-        return negative_log_likelihood(hidden, targets)
-    pieces = zip(hidden.split(chunk_size), targets.split(chunk_size), strict=True)
-    if not torch.is_grad_enabled():
-        return torch.cat([negative_log_likelihood(*piece) for piece in pieces])
-    return torch.cat([checkpoint(negative_log_likelihood, *piece, use_reentrant=False) for piece in pieces])
+
+def _with_gradients(
+    hidden: torch.Tensor,
+    weight: torch.Tensor,
+    targets: torch.Tensor,
+    chunk_size: int,
+    z_loss: float,
+    factors: torch.Tensor | None,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Losses; gradients, by `hidden` and by `weight`, of their sum, each loss times its factor, if any."""
+    wide = torch.promote_types(hidden.dtype, torch.float32)
+    losses = torch.empty(len(hidden), dtype=wide, device=hidden.device)
+    grad_hidden, grad_weight = torch.empty_like(hidden), torch.zeros_like(weight, dtype=wide)
+    for start in range(0, len(hidden), chunk_size):
+        part = slice(start, start + chunk_size)
+        losses[part], slopes = _in_use[0](hidden[part] @ weight.mT, targets[part], z_loss)
+        if factors is not None:
+            slopes = slopes * factors[part, None]
+        slopes = slopes.to(hidden.dtype)
+        grad_hidden[part] = slopes @ weight
+        grad_weight += slopes.mT @ hidden[part]
+    return losses, grad_hidden, grad_weight.to(weight.dtype)
+
+
+def losses_and_slopes(
+    logits: torch.Tensor, targets: torch.Tensor, z_loss: float
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Loss of each row of logits [N, V], and its derivative by them, both zero for IGNORE_INDEX."""
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    counts = targets != IGNORE_INDEX
+    places = targets.clamp(min=0)[:, None]
+    log_sum = logits.logsumexp(-1, keepdim=True)
+    losses = log_sum - logits.gather(1, places) + z_loss * log_sum.square()
+    slopes = (logits - log_sum).exp() * (1 + 2 * z_loss * log_sum)
+    classes = torch.arange(logits.shape[1], device=logits.device)
+    return losses[:, 0] * counts, (slopes - (classes == places).to(slopes)) * counts[:, None]
+
+
+_in_use = [losses_and_slopes]
+
+
+def compile_loss() -> None:
+    """Compile what is computed of a chunk's logits, for this whole process: fewer passes over them."""
+    _in_use[0] = torch.compile(losses_and_slopes)

@@ -6,11 +6,15 @@ import torch
 
 
 def rms_norm(hidden: torch.Tensor, weight: torch.Tensor, eps: float) -> torch.Tensor:
-    """Scale the last dimension of `hidden` to unit root mean square, then by `weight`.
-
-    The mean is taken in float32 (float64 stays float64), as the Hugging Face models do; the result has
-    the dtype of `hidden`.
-    """
+    """See `onnuri.kernels.rms_norm`."""
     wide = hidden if hidden.dtype == torch.float64 else hidden.float()
     wide = wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + eps)
     return weight * wide.to(hidden.dtype)
+
+
+def add_rms_norm(
+    hidden: torch.Tensor, residual: torch.Tensor, weight: torch.Tensor, eps: float
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """See `onnuri.kernels.add_rms_norm`."""
+    residual = residual + hidden
+    return rms_norm(residual, weight, eps), residual

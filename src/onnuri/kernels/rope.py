@@ -17,8 +17,13 @@ def rope_tables(
     return angles.cos(), angles.sin()
 
 
-def apply_rope(heads: torch.Tensor, cosine: torch.Tensor, sine: torch.Tensor) -> torch.Tensor:
-    """Turn [B, S, H, D] by tables [S, D / 2], or [B, S, D / 2]. Keeps the dtype of `heads`."""
+def apply_rope(
+    heads: torch.Tensor, cosine: torch.Tensor, sine: torch.Tensor, positions: torch.Tensor | None = None
+) -> torch.Tensor:
+    """See `onnuri.kernels.apply_rope`."""
+    if positions is not None:
+        cosine, sine = cosine[positions], sine[positions]
     first, second = heads.chunk(2, dim=-1)
-    cosine, sine = cosine.unsqueeze(-2).to(heads.dtype), sine.unsqueeze(-2).to(heads.dtype)
-    return torch.cat([first * cosine - second * sine, second * cosine + first * sine], dim=-1)
+    cosine, sine = cosine.unsqueeze(-2), sine.unsqueeze(-2)  # float32: bf16 angles would blur far positions
+    turned = torch.cat([first * cosine - second * sine, second * cosine + first * sine], dim=-1)
+    return turned.to(heads.dtype)

@@ -7,6 +7,6 @@ import torch.nn.functional as F
 
 
 def swiglu(gate_up: torch.Tensor) -> torch.Tensor:
-    """silu(gate) * up, for gate and up side by side in the last dimension: [..., 2 F] to [..., F]."""
+    """See `onnuri.kernels.swiglu`."""
     gate, up = gate_up.chunk(2, dim=-1)
     return F.silu(gate) * up

@@ -37,7 +37,7 @@ class ModelConfig:
     """Standard deviation of initial weights; residual outputs use init_std / sqrt(2 x num_layers),
     the output matrix at most 0.4 / sqrt(hidden_size)."""
     loss_chunk_size: int = 0
-    """Rows of logits held at once in the loss; 0: all. Set 1024 or so when vocabulary x tokens is large."""
+    """Rows of logits held at once in the loss; 0: what the kernel in use takes by itself."""
 
     def __post_init__(self) -> None:
         for name in ("hidden_size", "num_layers", "num_heads", "num_kv_heads", "head_size", "ffn_size"):

@@ -14,8 +14,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from onnuri.kernels import apply_rope, attention, rms_norm, rope_tables, swiglu
-from onnuri.kernels.chunked_cross_entropy import chunked_cross_entropy
+from onnuri.kernels import apply_rope, attention, linear_cross_entropy, rms_norm, rope_tables, swiglu
 from onnuri.model.config import ModelConfig
 
 
@@ -139,7 +138,7 @@ class Decoder(nn.Module):
         weight = self.embedding.weight if self.config.tie_embeddings else self.head.weight
         if targets is None:
             return F.linear(hidden, weight)
-        losses = chunked_cross_entropy(
+        losses = linear_cross_entropy(
             hidden.flatten(0, 1), weight, targets.flatten(), self.config.loss_chunk_size
         )
         return losses.view(targets.shape)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import torch
 
-from onnuri.kernels import chunked_cross_entropy
+from onnuri.kernels.linear_cross_entropy import compile_loss
 from onnuri.model.decoder import Decoder
 from onnuri.train.run_plan import RunPlan
 
@@ -34,7 +34,7 @@ def compile_model(model: Decoder) -> None:
     """Compile the blocks of a model, with its first step."""
     for block in model.blocks:
         block.forward = _for_any_borders(torch.compile(block.forward))
-    chunked_cross_entropy.losses_and_slopes = torch.compile(chunked_cross_entropy.losses_and_slopes)
+    compile_loss()
 
 
 def _for_any_borders(forward: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:

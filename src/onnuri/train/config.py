@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from onnuri.errors import UserError, check_choice
+from onnuri.kernel_config import KernelConfig
 from onnuri.model.config import ModelConfig
 from onnuri.tokens.config import DataConfig
 
@@ -225,4 +226,5 @@ class PretrainConfig:
     train: TrainConfig = field(default_factory=TrainConfig)
     guard: GuardConfig = field(default_factory=GuardConfig)
     engine: EngineConfig = field(default_factory=EngineConfig)
+    kernels: KernelConfig = field(default_factory=KernelConfig)
     tracker: TrackerConfig = field(default_factory=TrackerConfig)

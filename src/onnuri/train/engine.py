@@ -18,6 +18,7 @@ from torch import nn
 from onnuri.checkpoint.zero_layout import fragments, inner_optimizer
 from onnuri.checkpoint.zero_state import prime_optimizer
 from onnuri.errors import UserError
+from onnuri.kernels import use
 from onnuri.model.decoder import Block, Decoder, hidden_matrices, initialise
 from onnuri.train.compile import compile_model
 from onnuri.train.config import PretrainConfig
@@ -139,6 +140,8 @@ def build_engine(plan: RunPlan) -> Any:
 
     config, settings = plan.config, deepspeed_config(plan)
     check_hardware(plan)
+    dtype = torch.bfloat16 if config.engine.precision == "bf16" else torch.float32
+    use(config.kernels, "cuda" if torch.cuda.is_available() else "cpu", dtype)
     sharded = config.engine.stage == 3
     with deepspeed.zero.Init(config_dict_or_path=settings) if sharded else nullcontext():
         model = Decoder(config.model)
@@ -158,9 +161,7 @@ def build_engine(plan: RunPlan) -> Any:
     engine, *_ = deepspeed.initialize(model=model, optimizer=optimizer, config=settings)
     prime_optimizer(engine)
     if isinstance(optimizer, Muon):
-        optimizer.bind(
-            fragments(engine), hidden_matrices(config.model), engine.device, matrix_dtype(config)
-        )
+        optimizer.bind(fragments(engine), hidden_matrices(config.model), engine.device, dtype)
     engine.initial_weights_sha256 = initial_weights
     return engine
 
@@ -188,11 +189,6 @@ def build_optimizer(model: Decoder, config: PretrainConfig) -> torch.optim.AdamW
         weight_decay=optim.weight_decay,
         fused=True,
     )
-
-
-def matrix_dtype(config: PretrainConfig) -> torch.dtype:
-    """What Muon multiplies matrices in."""
-    return torch.bfloat16 if config.engine.precision == "bf16" else torch.float32
 
 
 def check_hardware(plan: RunPlan) -> None:

@@ -20,7 +20,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-from onnuri import manifest
+from onnuri import kernels, manifest
 from onnuri.checkpoint import store, zero_state
 from onnuri.checkpoint.listing import list_checkpoints, newest_verified, set_aside
 from onnuri.checkpoint.store import Saver
@@ -117,7 +117,7 @@ def train(plan: RunPlan) -> int:
         if plan.rank == 0:
             metrics = Metrics(run_dir, progress.step, config.train.steps, config.tracker, to_dict(config))
             cleanup.callback(metrics.close)
-            about = (describe(plan, run_dir, progress.step), describe_optimizer(engine))
+            about = (describe(plan, run_dir, progress.step), describe_optimizer(engine), kernels.describe())
             known = f"{peak / 1e12:.3g} TFLOP/s on all ranks" if peak else "not known, so no MFU"
             for line in (*notes, *about, f"peak: {known}"):
                 metrics.say(line)

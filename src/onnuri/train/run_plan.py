@@ -31,6 +31,7 @@ CAN_CHANGE = (
     "tokenizer",
     "profile",
     "engine.",
+    "kernels.",
     "tracker.",
     "data.path",
     "model.loss_chunk_size",

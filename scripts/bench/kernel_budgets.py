@@ -1,0 +1,62 @@
+"""What do the GPU kernels compile to, and is it within budget? Needs no GPU.
+
+    python scripts/bench/kernel_budgets.py              # compare with tests/kernels/budgets.json
+    python scripts/bench/kernel_budgets.py --update     # write it
+
+Every kernel is compiled to machine code in the configuration that the code chooses, for sm_80, sm_90,
+sm_100 and sm_120. Spilled registers, too much shared memory, a product without matrix instructions, or
+anything above the budget ends with status 1 and one line each. Budgets hold for one version of Triton.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import triton
+
+from onnuri.kernels.verification.budgets import CAPABILITIES, measure, violations
+from onnuri.kernels.verification.compiled import Resources
+
+BUDGETS = Path(__file__).parents[2] / "tests" / "kernels" / "budgets.json"
+
+
+def table(found: dict[str, Resources]) -> str:
+    """A Markdown table."""
+    lines = ["| kernel | registers | spills | local bytes | shared memory | matrix instructions |"]
+    lines.append("| --- | --: | --: | --: | --: | --: |")
+    for key, each in sorted(found.items(), key=lambda item: (len(item[0].split()[0]), item[0])):
+        lines.append(
+            f"| {key} | {each.registers} | {each.spills} | {each.local_bytes} | {each.shared_bytes:,} "
+            f"| {each.matrix_instructions} |"
+        )
+    return "\n".join(lines)
+
+
+def main() -> int:
+    """See the top of the file."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--budgets", type=Path, default=BUDGETS)
+    parser.add_argument("--update", action="store_true", help="write what was found as the new budget")
+    parser.add_argument("--processes", type=int, default=2)
+    options = parser.parse_args()
+    found = measure(CAPABILITIES, options.processes)
+    print(table(found))
+    recorded = json.loads(options.budgets.read_text()) if options.budgets.exists() else {}
+    if options.update:
+        recorded[triton.__version__] = {key: asdict(each) for key, each in sorted(found.items())}
+        options.budgets.write_text(json.dumps(recorded, indent=1) + "\n")
+    if triton.__version__ not in recorded:
+        known = ", ".join(recorded)
+        print(f"no budget for triton {triton.__version__}, only for {known}; run with --update")
+        return 1
+    lines = violations(found, recorded[triton.__version__])
+    print("\n".join(lines) if lines else f"all {len(found)} builds within budget")
+    return 1 if lines else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

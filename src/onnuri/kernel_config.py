@@ -1,0 +1,58 @@
+"""Which implementation each operation takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from onnuri.errors import UserError, check_choice
+
+BACKENDS = {
+    "attention": ("reference", "torch", "triton", "flash"),
+    "rms_norm": ("reference", "torch", "triton"),
+    "rope": ("reference", "torch", "triton"),
+    "swiglu": ("reference", "torch", "triton"),
+    "linear_cross_entropy": ("reference", "torch", "triton", "liger"),
+}
+"""The operations, and what there is for each."""
+
+
+@dataclass
+class KernelConfig:
+    """Operations left empty follow `backend`."""
+
+    backend: str = "auto"
+    """auto: the fastest that is there for the device; reference: as the formula says; torch: PyTorch's own;
+    triton: fused kernels, on NVIDIA GPUs of compute capability 8.0 and up."""
+    attention: str = ""
+    """auto, reference, torch, triton, or flash: flash-attn 2, 3 or 4, for bf16 and fp16."""
+    rms_norm: str = ""
+    """auto, reference, torch or triton; add_rms_norm goes with it."""
+    rope: str = ""
+    """auto, reference, torch or triton."""
+    swiglu: str = ""
+    """auto, reference, torch or triton."""
+    linear_cross_entropy: str = ""
+    """auto, reference, torch, triton, or liger: PyTorch's products with Liger's loss."""
+
+    def __post_init__(self) -> None:
+        check_choice("kernels.backend", self.backend, ("auto", "reference", "torch", "triton"))
+        for operation, backends in BACKENDS.items():
+            check_choice(f"kernels.{operation}", self.of(operation), ("auto", *backends))
+
+    def of(self, operation: str) -> str:
+        """What is asked for an operation."""
+        return getattr(self, operation) or self.backend
+
+
+@dataclass
+class GpuCheckConfig:
+    """How much of it."""
+
+    cases: int = 50
+    """Random cases for each operation and dtype."""
+    rounds: int = 20
+    """Timed calls of each."""
+
+    def __post_init__(self) -> None:
+        if self.cases < 1 or self.rounds < 1:
+            raise UserError("cases and rounds must be at least 1")

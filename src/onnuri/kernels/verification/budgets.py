@@ -1,0 +1,131 @@
+"""Budgets of compiled kernels: what each may take on each GPU, and the launches that are held to them."""
+
+from __future__ import annotations
+
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict
+from multiprocessing import get_context
+
+import torch
+
+from onnuri.kernels.triton.attention import attention_in_tiles
+from onnuri.kernels.triton.linear_cross_entropy import linear_cross_entropy
+from onnuri.kernels.triton.rms_norm import add_rms_norm, rms_norm
+from onnuri.kernels.triton.rope import apply_rope
+from onnuri.kernels.triton.swiglu import swiglu
+from onnuri.kernels.triton.tiles import AttentionTiles, attention_tiles
+from onnuri.kernels.verification.compiled import (
+    SHARED_MEMORY_LIMIT,
+    Launch,
+    Resources,
+    compile_launch,
+    recorded_launches,
+)
+
+CAPABILITIES = (80, 90, 100, 120)
+"""GPUs to compile for, by compute capability."""
+FLOAT32 = "fp32"
+RESERVED_SHARED_BYTES = 1024
+"""What the driver takes of each block's shared memory."""
+
+
+def attention_launches(
+    head_size: int, dtype: torch.dtype, tiles: AttentionTiles, tokens: int = 256
+) -> list[Launch]:
+    """Forward, dQ and dK/dV with four query heads to a key/value head."""
+    query = torch.empty(1, tokens, 8, head_size, dtype=dtype, requires_grad=True)
+    key, value = (torch.empty(1, tokens, 2, head_size, dtype=dtype, requires_grad=True) for _ in range(2))
+    with recorded_launches() as recorded:
+        attention_in_tiles(query, key, value, None, 0, tiles).backward(torch.empty_like(query))
+    return recorded
+
+
+def _row_launches() -> dict[str, Launch]:
+    """The kernels that work on rows, at the sizes of a model of some billions."""
+    bf16 = torch.bfloat16
+    hidden, residual = (torch.empty(64, 4096, dtype=bf16, requires_grad=True) for _ in range(2))
+    weight = torch.empty(4096, dtype=bf16, requires_grad=True)
+    wide = torch.empty(16, 8192, dtype=bf16, requires_grad=True)
+    wide_weight = torch.empty(8192, dtype=bf16, requires_grad=True)
+    heads = torch.empty(1, 64, 32, 128, dtype=bf16, requires_grad=True)
+    head_weight = torch.empty(128, dtype=bf16, requires_grad=True)
+    tables = torch.empty(64, 64), torch.empty(64, 64)
+    gate_up = torch.empty(16, 2 * 14336, dtype=bf16, requires_grad=True)
+    output = torch.empty(131072, 64, dtype=bf16, requires_grad=True)
+    rows = torch.empty(16, 64, dtype=bf16, requires_grad=True)
+    named: dict[str, Launch] = {}
+
+    def record(names: list[str], result: torch.Tensor) -> None:
+        result.sum().backward()
+        named.update(zip(names, recorded, strict=True))
+        recorded.clear()
+
+    with recorded_launches() as recorded:
+        record(["rms_norm forward 4096", "rms_norm backward 4096"], rms_norm(hidden, weight, 1e-6))
+        record(["rms_norm forward 8192", "rms_norm backward 8192"], rms_norm(wide, wide_weight, 1e-6))
+        record(["rms_norm forward 128", "rms_norm backward 128"], rms_norm(heads, head_weight, 1e-6))
+        out, total = add_rms_norm(hidden, residual, weight, 1e-6)
+        record(["add_rms_norm forward 4096", "add_rms_norm backward 4096"], out + total)
+        record(["rope forward 128", "rope backward 128"], apply_rope(heads, *tables))
+        record(["swiglu forward 14336", "swiglu backward 14336"], swiglu(gate_up))
+        losses = linear_cross_entropy(rows, output, torch.zeros(16, dtype=torch.int64))
+        record(["cross_entropy loss 131072", "cross_entropy gradient 131072"], losses)
+    return named
+
+
+def launches(capability: int) -> dict[str, Launch]:
+    """Every kernel in the configuration that the code chooses for a compute capability."""
+    named: dict[str, Launch] = {}
+    for dtype, head_sizes in ((torch.bfloat16, (64, 96, 128)), (torch.float32, (64, 128))):
+        for head_size in head_sizes:
+            suffix = f"{head_size} {FLOAT32}" if dtype == torch.float32 else f"{head_size}"
+            names = (f"attention {kernel} {suffix}" for kernel in ("forward", "dQ", "dK dV"))
+            tiles = attention_tiles(capability, head_size, dtype)
+            named.update(zip(names, attention_launches(head_size, dtype, tiles), strict=True))
+    return named | _row_launches()
+
+
+def compile_all(capability: int) -> dict[str, Resources]:
+    """Compile everything for one GPU. The names begin with it: "sm_90 swiglu forward 14336"."""
+    named = launches(capability)
+    return {f"sm_{capability} {name}": compile_launch(each, capability) for name, each in named.items()}
+
+
+def measure(capabilities: tuple[int, ...], processes: int = 2) -> dict[str, Resources]:
+    """Compile everything for these GPUs."""
+    found: dict[str, Resources] = {}
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+        for resources in pool.map(compile_all, capabilities):
+            found |= resources
+    return found
+
+
+def violations(found: dict[str, Resources], budget: dict[str, dict[str, int]]) -> list[str]:
+    """One line for everything that is over its budget, or missing from it."""
+    lines = [
+        f"{key}: in the budget, but no longer compiled; run with --update"
+        for key in budget
+        if key not in found
+    ]
+    for key, resources in found.items():
+        limit = SHARED_MEMORY_LIMIT[int(key.split()[0].removeprefix("sm_"))] - RESERVED_SHARED_BYTES
+        if resources.spills or resources.local_bytes:
+            lines.append(
+                f"{key}: {resources.spills} spills, {resources.local_bytes} bytes of local memory; "
+                "take smaller tiles"
+            )
+        if resources.shared_bytes > limit:
+            lines.append(f"{key}: {resources.shared_bytes} bytes of shared memory, over {limit}")
+        if "attention" in key and FLOAT32 not in key and resources.matrix_instructions == 0:
+            lines.append(f"{key}: no matrix instructions")
+        if key not in budget:
+            lines.append(f"{key}: not in the budget; run with --update")
+            continue
+        for name, value in asdict(resources).items():
+            if name == "matrix_instructions":
+                changed = value != budget[key][name]
+            else:
+                changed = value > budget[key][name]
+            if changed:
+                lines.append(f"{key}: {name} {value}, budget {budget[key][name]}")
+    return lines

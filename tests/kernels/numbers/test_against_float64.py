@@ -1,0 +1,129 @@
+"""Every implementation that runs on a CPU against float64, forward and backward, on random shapes."""
+
+import importlib
+from collections.abc import Callable
+from random import Random
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from onnuri.kernels.backends import load
+from onnuri.kernels.triton import tiles as all_tiles
+from onnuri.kernels.triton.attention import attention_in_tiles
+from onnuri.kernels.verification.cases import (
+    DRAW,
+    TOLERANCE,
+    Case,
+    attention_case,
+    draw_attention,
+    errors,
+    several_blocks,
+)
+
+DTYPES = list(TOLERANCE)
+CAPABILITIES = (80, 90, 100, 120)
+OPERATIONS = {
+    "rms_norm": ("rms_norm", "rms_norm"),
+    "add_rms_norm": ("rms_norm", "add_rms_norm"),
+    "rope": ("rope", "apply_rope"),
+    "swiglu": ("swiglu", "swiglu"),
+    "linear_cross_entropy": ("linear_cross_entropy", "linear_cross_entropy"),
+}
+
+
+def check(case: Case, function: Callable[..., Any], dtype: torch.dtype) -> None:
+    found = errors(case, function, dtype)
+    assert max(found.values()) <= TOLERANCE[dtype], f"{case}: {found}"
+
+
+def in_tiles_for(capability: int, dtype: torch.dtype) -> Callable[..., torch.Tensor]:
+    """Attention in the very blocks that a GPU would use."""
+
+    def attention(
+        query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, cu_seqlens: torch.Tensor, window: int
+    ) -> torch.Tensor:
+        tiles = all_tiles.attention_tiles(capability, query.shape[-1], dtype)
+        return attention_in_tiles(query, key, value, cu_seqlens, window, tiles)
+
+    return attention
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@settings(max_examples=12)
+@given(random=st.randoms(use_true_random=False), capability=st.sampled_from(CAPABILITIES))
+def test_attention(dtype: torch.dtype, random: Random, capability: int) -> None:
+    check(draw_attention(random), in_tiles_for(capability, dtype), dtype)
+
+
+@pytest.mark.parametrize("capability", CAPABILITIES)
+@pytest.mark.parametrize("size", [64, 96, 128])
+def test_attention_over_several_blocks(size: int, capability: int) -> None:
+    case = several_blocks(size, window=200 if capability == 90 else 0)
+    check(case, in_tiles_for(capability, torch.bfloat16), torch.bfloat16)
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_row_operations(operation: str, dtype: torch.dtype) -> None:
+    module, name = OPERATIONS[operation]
+    function = load(module, "triton", "cpu")[name]
+
+    @settings(max_examples=12)
+    @given(random=st.randoms(use_true_random=False))
+    def holds(random: Random) -> None:
+        check(DRAW[operation](random), function, dtype)
+
+    holds()
+
+
+def test_gradients_are_the_same_bits_each_time() -> None:
+    case = attention_case(1, 200, (4, 2), 64, [77], 0, seed=5)
+    results = []
+    for _ in range(2):
+        tensors = [t.bfloat16().requires_grad_() for t in case.differentiable.values()]
+        out = in_tiles_for(90, torch.bfloat16)(*tensors, case.others["cu_seqlens"], 0)
+        results.append(torch.autograd.grad(out.float().square().sum(), tensors))
+    for first, second in zip(*results, strict=True):
+        assert torch.equal(first, second)
+
+
+def test_views_of_one_matrix_of_heads() -> None:
+    """Queries, keys and values as a model has them: slices of one tensor, whose gaps are not theirs."""
+    generator = torch.Generator().manual_seed(0)
+    qkv = torch.randn(2, 40, 8, 64, generator=generator)
+    query, key, value = qkv.split([4, 2, 2], dim=2)
+    functions = {name: load(name, "triton", "cpu") for name in ("attention", "rms_norm")}
+    norm = functions["rms_norm"]["rms_norm"](query, torch.ones(64), 1e-6)
+    torch.testing.assert_close(
+        norm, load("rms_norm", "torch", "cpu")["rms_norm"](query, torch.ones(64), 1e-6)
+    )
+    found = functions["attention"]["attention"](norm, key, value)
+    torch.testing.assert_close(found, load("attention", "torch", "cpu")["attention"](norm, key, value))
+
+
+def test_a_whole_model() -> None:
+    """The decoder through `use`, loss and gradients beside PyTorch's own."""
+    kernels, decoder = (importlib.import_module(f"onnuri.{name}") for name in ("kernels", "model.decoder"))
+    from onnuri.model.config import ModelConfig
+
+    config = ModelConfig(96, 64, num_layers=2, num_heads=4, num_kv_heads=2, head_size=16, ffn_size=128)
+    generator = torch.Generator().manual_seed(0)
+    tokens = torch.randint(96, (2, 33), generator=generator)
+    targets = torch.randint(96, (2, 33), generator=generator)
+    borders = torch.tensor([0, 7, 33, 34, 66], dtype=torch.int32)
+    results = []
+    try:
+        for backend in ("torch", "triton"):
+            assert f"attention {backend}" in kernels.use(kernels.KernelConfig(backend), "cpu")
+            model = decoder.Decoder(config)
+            decoder.initialise(model, seed=0)
+            loss = model(tokens, targets, borders).mean()
+            loss.backward()
+            results.append([loss.detach(), *(p.grad for p in model.parameters())])
+    finally:
+        kernels.use(kernels.KernelConfig("torch"), "cpu")
+    for expected, found in zip(*results, strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)

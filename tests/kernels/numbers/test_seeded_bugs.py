@@ -1,0 +1,86 @@
+"""Bugs put into the real kernels on purpose: the gates must find them."""
+
+import importlib.util
+import itertools
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+
+from onnuri.kernels.triton import attention as kernels
+from onnuri.kernels.triton.tiles import AttentionTiles, Tile
+from onnuri.kernels.verification.cases import TOLERANCE, attention_case, errors
+
+TILES = AttentionTiles(*(Tile(16, 16, 4, 1),) * 3)
+NUMBER = itertools.count()
+CASE = attention_case(1, 50, (4, 2), 16, [20], 0, seed=0)
+
+
+def mutated(folder: Path, *changes: tuple[str, str]) -> ModuleType:
+    """The module of the attention kernels with pieces of its source text exchanged."""
+    source = Path(kernels.__file__).read_text()
+    for old, new in changes:
+        assert old in source, f"the kernels no longer have {old!r}: seed this bug another way"
+        source = source.replace(old, new)
+    name = f"mutated_{next(NUMBER)}"
+    path = folder / f"{name}.py"
+    path.write_text(source)
+    spec = importlib.util.spec_from_file_location(name, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def worst(module: ModuleType) -> float:
+    def attention(query, key, value, cu_seqlens, window):
+        return module.attention_in_tiles(query, key, value, cu_seqlens, window, TILES)
+
+    return max(errors(CASE, attention, torch.float32).values())
+
+
+def test_the_unchanged_text_passes(tmp_path: Path) -> None:
+    assert worst(mutated(tmp_path)) <= TOLERANCE[torch.float32]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (
+            "rows = (start + tl.arange(0, ROWS) < num_rows)",
+            "rows = (start + tl.arange(0, ROWS) <= num_rows)",
+        ),
+        ("last = tl.minimum(start + M, num_tokens) - 1", "last = tl.minimum(start + M, num_tokens)"),
+        ("mask=inside, other=0.0)", "mask=rows <= num_tokens, other=0.0)"),
+        ("(triton.cdiv(tokens, tile.keys), kv_heads)", "(triton.cdiv(tokens, tile.keys), kv_heads + 1)"),
+    ],
+)
+def test_a_bound_that_is_off_by_one(tmp_path: Path, old: str, new: str) -> None:
+    with pytest.raises(Exception, match="out-of-bounds"):
+        worst(mutated(tmp_path, (old, new)))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("    start = block * M\n", "    start = block * (M - 4)\n"),
+        ("    start = tl.program_id(0) * N\n", "    start = tl.program_id(0) * (N - 1)\n"),
+    ],
+)
+def test_programs_that_overlap(tmp_path: Path, old: str, new: str) -> None:
+    with pytest.raises(Exception, match="race: program"):
+        worst(mutated(tmp_path, (old, new)))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("(keys[None, :] >= first[:, None])", "(keys[None, :] > first[:, None])"),
+        ("(rows[None, :] < end[:, None])", "(rows[None, :] <= end[:, None])"),
+        ("begin = start // M * M", "begin = start // M * M + M"),
+        ("key += (head // GROUP) * key_head_stride", "key += (head % 2) * key_head_stride"),
+        ("weighted * shrink[:, None]", "weighted"),
+    ],
+)
+def test_wrong_numbers(tmp_path: Path, old: str, new: str) -> None:
+    assert not worst(mutated(tmp_path, (old, new))) <= TOLERANCE[torch.float32]

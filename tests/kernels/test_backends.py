@@ -1,0 +1,89 @@
+"""Choosing implementations, and those that run on a CPU beside float64."""
+
+import inspect
+import subprocess
+import sys
+from dataclasses import fields
+from random import Random
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from onnuri import kernels
+from onnuri.errors import UserError
+from onnuri.kernel_config import BACKENDS
+from onnuri.kernels import KernelConfig, operations
+from onnuri.kernels.backends import FUNCTIONS, load, select
+from onnuri.kernels.verification.cases import DRAW, TOLERANCE, errors
+
+PUBLIC = {name: operation for operation, names in FUNCTIONS.items() for name in names}
+
+
+def test_a_cpu_takes_pytorch_and_never_loads_triton() -> None:
+    assert set(select(KernelConfig(), "cpu").values()) == {"torch"}
+    program = (
+        "import sys, onnuri.model.decoder; from onnuri import kernels; "
+        "print(kernels.use(kernels.KernelConfig(), 'cpu')); assert 'triton' not in sys.modules"
+    )
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    line = "kernels: attention torch, rms_norm torch, rope torch, swiglu torch, linear_cross_entropy torch"
+    assert result.stdout.strip() == line
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"backend": "triton"}, "kernels.backend=triton: it needs an NVIDIA GPU, the device is cpu; "),
+        ({"attention": "flash"}, "kernels.attention=flash: .*; set kernels.attention=auto"),
+        ({"linear_cross_entropy": "liger"}, "kernels.linear_cross_entropy=liger: .*; set kernels"),
+    ],
+)
+def test_what_is_not_there_is_one_error(options: dict[str, str], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        select(KernelConfig(**options), "cpu")
+
+
+def test_unknown_names_are_refused() -> None:
+    with pytest.raises(UserError, match=r"kernels.attention=flahs is not known.*did you mean 'flash'"):
+        KernelConfig(attention="flahs")
+    with pytest.raises(UserError, match=r"kernels.backend=flash is not known"):
+        KernelConfig(backend="flash")
+    with pytest.raises(UserError, match=r"kernels.rope=liger is not known"):
+        KernelConfig(rope="liger")
+
+
+def test_one_operation_can_differ() -> None:
+    try:
+        line = kernels.use(KernelConfig(attention="reference"), "cpu")
+        assert line == kernels.describe()
+        assert "attention reference, rms_norm torch" in line
+    finally:
+        kernels.use(KernelConfig("torch"), "cpu")
+
+
+def test_every_implementation_has_the_public_signature() -> None:
+    assert [field.name for field in fields(KernelConfig)] == ["backend", *BACKENDS]
+    for operation, backends in BACKENDS.items():
+        for backend in set(backends) - {"flash"}:  # its signature is written in the test below
+            for name, function in load(operation, backend, "cpu").items():
+                assert inspect.signature(function) == inspect.signature(getattr(operations, name))
+
+
+def test_flash_attention_that_is_missing_is_said() -> None:
+    with pytest.raises(UserError, match="no flash-attn for this GPU is installed"):
+        load("attention", "flash", "cpu")
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
+@pytest.mark.parametrize("name", DRAW)
+@settings(max_examples=20, deadline=None, derandomize=True)
+@given(random=st.randoms(use_true_random=False))
+def test_pytorch_beside_float64(name: str, dtype: torch.dtype, random: Random) -> None:
+    case = DRAW[name](random)
+    public = "apply_rope" if name == "rope" else name
+    # PyTorch's attention sums the gradients of a group of heads in fp16 (1.1e-3); no training here uses it.
+    for backend in ("reference",) if dtype == torch.float16 else ("reference", "torch"):
+        found = errors(case, load(PUBLIC[public], backend, "cpu")[public], dtype)
+        assert max(found.values()) <= TOLERANCE[dtype], f"{backend} {case}: {found}"
