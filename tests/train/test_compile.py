@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import pretrain
+from tests.conftest import TINY_MODEL, pretrain, torchrun
 from tests.train.test_pretrain import losses
 
 Sample = Callable[[str], str]
+WORKER = Path(__file__).with_name("live_weights_worker.py")
 OPTIONS = ["train.steps=12", "train.validate_every=4", "engine.precision=fp32", "train.checkpoint_every=6"]
 
 
@@ -33,6 +34,19 @@ def test_compiled_steps_are_the_same_steps(
     plain, compiled = losses(tmp_path / "plain"), losses(tmp_path / "compiled")
     assert compiled == pytest.approx(plain, rel=1e-5)
     assert compiled != plain, "it is not compiled: sums would be added up in the same order"
+
+
+@pytest.mark.parametrize("switch", ["on", "off"])
+def test_gathered_weights_are_not_kept_for_the_backward_pass(
+    switch: str, sample: Sample, tmp_path: Path
+) -> None:
+    """ZeRO-3 would be for nothing if a graph held what it has gathered. Small buckets make it let go."""
+    words = ["model.num_layers=6", "engine.micro_batch_size=4", "engine.bucket_size=3000"]
+    words = [f"data={sample('tokens')}", *TINY_MODEL, *words, f"engine.compile={switch}"]
+    torchrun(2, WORKER, str(tmp_path), *words)
+    for rank in range(2):
+        alive = json.loads((tmp_path / f"rank-{rank}.json").read_text())
+        assert alive == [4, 5], "the last blocks are needed at once, the others are not"
 
 
 def test_auto_is_settled_by_the_first_start(sample: Sample, tmp_path: Path) -> None:

@@ -106,6 +106,7 @@ def deepspeed_config(plan: RunPlan) -> dict[str, Any]:
         zero |= {
             "stage3_prefetch_bucket_size": bucket,
             "stage3_max_live_parameters": 20 * bucket,
+            "stage3_max_reuse_distance": 20 * bucket,
             "stage3_param_persistence_threshold": 0 if not torch.cuda.is_available() else 100_000,
             "memory_efficient_linear": engine.compile != "on",  # a Python function that cannot be compiled
             "zero_hpz_partition_size": engine.hpz_partition_size,
