@@ -1,7 +1,8 @@
 """What a pretraining run needs, before anything starts: memory, time, network, storage, by the option names
 of scripts/pretrain.py.
 
-    python scripts/plan.py model=8b cluster=h100x64 data.sequence_length=8192 train.global_batch_size=512 tokens=1e12
+    python scripts/plan.py model=8b cluster=h100x64 data.sequence_length=8192 \\
+        train.global_batch_size=512 tokens=1e12
 
 Exit status 0 if it fits, 1 if not; then it says which switches make it fit.
 """

@@ -13,7 +13,7 @@ from onnuri.plan.config import PlanModelConfig
 WIDE = 4
 """Bytes of float32, in which norms, softmax and losses are computed."""
 CHUNK = 1024
-"""Rows at a time in the chunked loss where nothing else is asked for (onnuri.kernels.chunked_cross_entropy)."""
+"""Rows at a time in the chunked loss where nothing else is asked for (kernels/chunked_cross_entropy.py)."""
 
 
 class Loss(NamedTuple):
@@ -31,14 +31,14 @@ def block(model: PlanModelConfig, tokens: int, width: int, compiled: bool) -> in
     """What one block keeps.
 
     In float32 an RMSNorm keeps its input, the unit vector and the scaled one; in bf16 its input in float32.
-    Compiled, what is cheap to compute is computed again: two norms, two rotations and the gate are not kept.
+    Compiled, what neither a matrix product nor attention reads is computed again: unit vectors and silu.
     """
     hidden, heads, keys = model.hidden_size, model.num_heads, model.num_kv_heads
     query, key = heads * model.head_size, keys * model.head_size
     inner = model.ffn_size * (model.experts_per_token or 1)
     attention = width * (query + 2 * key + query + key + query) + WIDE * heads
     if compiled:
-        return tokens * (width * 2 * hidden + attention + width * 2 * inner + WIDE * (2 + heads + keys))
+        return tokens * (width * 4 * hidden + attention + width * 3 * inner + WIDE * (2 + heads + keys))
     norms = 2 * hidden * (WIDE + 2 * width) + WIDE * 2
     if model.qk_norm:
         copies = 0 if width == WIDE else WIDE

@@ -106,5 +106,7 @@ def _changed(setting: Setting, switches: dict[str, int | str]) -> Setting | None
     if isinstance(size, int):
         values["accumulation"] = -(-setting.global_batch_size // (size * setting.ranks))
     tried = dataclasses.replace(setting, **values)  # type: ignore[arg-type]
-    impossible = (tried.offload == "all" and tried.stage < 3) or (tried.offload != "none" and not tried.stage)
+    impossible = (tried.offload == "all" and tried.stage < 3) or (
+        tried.offload != "none" and not tried.stage
+    )
     return None if impossible else tried

@@ -78,7 +78,7 @@ class PlanModelConfig(ModelConfig):
 
     @property
     def _spare_experts(self) -> int:
-        """Numbers in experts beyond the one feed-forward layer of a plain block, and routers, of a block."""
+        """Numbers of a block in experts beyond one feed-forward layer, and in the router."""
         return (self.num_experts - 1) * 3 * self.hidden_size * self.ffn_size + (
             self.num_experts * self.hidden_size
         )

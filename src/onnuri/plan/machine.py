@@ -61,7 +61,10 @@ class Setting:
         """ZeRO-2: numbers in the parameters of which a rank has at least a part, the rank that has most."""
         model = self.model
         embedding = model.vocab_size * model.hidden_size
-        sizes = [embedding, *(n for n in block_parameters(model) * model.num_layers if n > model.hidden_size)]
+        sizes = [
+            embedding,
+            *(n for n in block_parameters(model) * model.num_layers if n > model.hidden_size),
+        ]
         sizes += [] if model.tie_embeddings else [embedding]
         share = -(-sum(sizes) // self.ranks)
         held, start = [0] * self.ranks, 0

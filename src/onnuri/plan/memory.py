@@ -167,9 +167,7 @@ def _bucket(setting: Setting) -> int:
     return 0
 
 
-def _after_backward(
-    setting: Setting, before: dict[str, int], buckets: int, whole: int
-) -> Iterator[Moment]:
+def _after_backward(setting: Setting, before: dict[str, int], buckets: int, whole: int) -> Iterator[Moment]:
     """The embedding's gradient, the last message, and the optimizer."""
     model, numbers, ranks, width = setting.model, setting.numbers, setting.ranks, setting.width
     share = -(-numbers // ranks)
@@ -186,9 +184,7 @@ def _after_backward(
         )
         if stage == 0 and ranks > 1:
             flat = width * min(numbers, REDUCED_AT_ONCE)
-            yield Moment(
-                "gradients summed", {"gradients": width * numbers, "communication buckets": flat}
-            )
+            yield Moment("gradients summed", {"gradients": width * numbers, "communication buckets": flat})
         if stage == 1:
             yield Moment(
                 "gradients summed",
@@ -202,20 +198,16 @@ def _after_backward(
         at_once = min(numbers, REDUCED_AT_ONCE) if ranks > 1 else 0
         yield Moment("gradients summed", {"communication buckets": (FP32 + width) * at_once})
     elif stage == 2:
-        partition = width * setting.largest_partition
+        # In bf16 the sums are in fp32, beside what arrives; in fp32 only with several micro-batches.
+        sums = own if width < FP32 or before else 0
+        gradients = sums + width * setting.largest_partition
         yield Moment(
             "gradient of the embedding",
-            {
-                "gradients": before.get("gradients", 0) + partition + tail,
-                "communication buckets": buckets,
-            },
+            {"gradients": gradients + tail, "communication buckets": buckets},
         )
         yield Moment(
             "gradients summed",
-            {
-                "gradients": before.get("gradients", 0) + partition,
-                "communication buckets": buckets + message,
-            },
+            {"gradients": gradients, "communication buckets": buckets + message},
         )
     else:
         copies = 1 if setting.cluster.gpu else 2  # gloo's reduce-scatter takes a copy of its own

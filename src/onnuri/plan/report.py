@@ -38,8 +38,8 @@ def _run(config: PlanConfig, setting: Setting) -> Iterator[str]:
         f"{', compiled' if setting.compiled else ''}, {config.optim.name}"
     )
     yield (
-        f"step     {setting.global_batch_size:,} x {setting.sequence_length:,} tokens: {setting.ranks} ranks x "
-        f"{setting.accumulation} micro-batch(es) of {setting.micro_batch_size} x {setting.sequence_length:,}"
+        f"step     {setting.global_batch_size:,} x {setting.sequence_length:,} tokens: "
+        f"{setting.ranks} ranks x {setting.accumulation} micro-batch(es) of {setting.micro_batch_size}"
     )
     if model.num_experts:
         yield (
@@ -71,7 +71,7 @@ def _time(config: PlanConfig, setting: Setting) -> Iterator[str]:
     total = config.tokens or float(config.train.steps * found.tokens)
     per_rank = found.tokens_per_second / setting.ranks
     utilisation = per_rank * found.flops_per_token / (1e12 * cluster.peak_tflops)
-    yield f"time, an estimate from published runs (cluster.efficiency={cluster.efficiency:g}, docs/planning.md)"
+    yield f"time, estimated (cluster.efficiency={cluster.efficiency:g}, docs/planning.md)"
     yield f"  {'FLOPs a token, a step':<28}{found.flops_per_token:.3e}, {found.flops_per_step:.3e}"
     yield f"  {'seconds a step':<28}{found.seconds:>10.3f}: {_parts(found)}"
     yield (
@@ -85,8 +85,8 @@ def _time(config: PlanConfig, setting: Setting) -> Iterator[str]:
     share = found.network / found.compute
     hides = "can hide behind the arithmetic" if share < 0.5 else "is too much to hide behind the arithmetic"
     yield (
-        f"  {'network, a rank and step':<28}{found.network_bytes / GIB:>10.2f} GiB, {100 * share:.0f} % of the "
-        f"time of the arithmetic at full bandwidth: {hides if setting.ranks > 1 else 'none'}"
+        f"  {'network, a rank and step':<28}{found.network_bytes / GIB:>10.2f} GiB, at full bandwidth "
+        f"{100 * share:.0f} % of the arithmetic's time: {hides if setting.ranks > 1 else 'none'}"
     )
     yield f"  {'checkpoint on disk':<28}{checkpoint_bytes(setting) / GIB:>10.2f} GiB"
 
@@ -111,4 +111,4 @@ def _advice(setting: Setting, found: Advice | None) -> Iterator[str]:
             f"engine.micro_batch_size=1 it takes cluster.gpus={needed}"
         )
     else:
-        yield "No switch and no number of devices helps: shorter sequences, a smaller model or larger devices do"
+        yield "No switch helps, nor more devices: shorter sequences, a smaller model or larger devices do"

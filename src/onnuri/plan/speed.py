@@ -2,10 +2,10 @@
 
 A matrix product of width E reaches `efficiency` x E / (E + 5 R) of the peak, with R the operations a device
 can do in the time it takes to read a byte: narrow models wait for memory. Each device kind has one fitted
-number, `cluster.efficiency`; the 5, and that messages count in full beside the arithmetic, are the same for
-all kinds (they go at half their nominal bandwidth and half of them hides, or any other such pair). That gives
-published runs of 1 to 70 billion parameters within 15 % (docs/planning.md). Not in it: the latency of
-messages among thousands of ranks, stragglers, checkpoints, validation, restarts.
+number, `cluster.efficiency`; the 5, and that messages count in full beside the arithmetic, are the same
+for all kinds (as if they went at half their bandwidth and half of them hid). That gives published runs of 1
+to 70 billion parameters within 15 % (docs/planning.md). Not in it: the latency of messages among thousands
+of ranks, stragglers, checkpoints, validation, restarts.
 """
 
 from __future__ import annotations
@@ -57,13 +57,16 @@ def speed(setting: Setting) -> Speed:
     model, cluster = setting.model, setting.cluster
     per_token = model.flops_per_token(setting.sequence_length)
     tokens = setting.global_batch_size * setting.sequence_length
-    again = -(-model.num_layers // setting.recompute_every) / model.num_layers if setting.recompute_every else 0
+    again = (
+        -(-model.num_layers // setting.recompute_every) / model.num_layers if setting.recompute_every else 0
+    )
     blocks = per_token - 6 * model.vocab_size * model.hidden_size
     head_again = 0 < model.loss_chunk_size < setting.tokens and setting.cross_entropy == "plain"
     run = per_token + blocks * again / 3 + 2 * model.vocab_size * model.hidden_size * head_again
     peak = 1e12 * cluster.peak_tflops
     ridge = peak / (1e9 * cluster.memory_bandwidth)
-    reached = cluster.efficiency * model.hidden_size / (model.hidden_size + WIDTHS_OF_RIDGE * ridge)
+    width = min(model.hidden_size, model.ffn_size)  # experts are narrow
+    reached = cluster.efficiency * width / (width + WIDTHS_OF_RIDGE * ridge)
     if not setting.compiled and cluster.gpu:
         reached *= EAGER
     places = setting.accumulation * setting.tokens  # of a rank, empty rows too
@@ -104,7 +107,7 @@ def _network(setting: Setting) -> tuple[int, float]:
 
 
 def _optimizer(setting: Setting) -> float:
-    """Reading and writing gradients, weights and states once; Muon's five steps for its share of matrices."""
+    """Gradients, weights and states through the memory once; Muon's five steps for its share of matrices."""
     share = setting.numbers / (setting.ranks if setting.stage else 1)
     states = optimizer_bytes(setting) * share / setting.numbers
     moved = 2 * states + share * (4 + 2 * 4 + setting.width)
