@@ -1,7 +1,7 @@
 """Published training runs: tokens per second of one GPU, and where the figure is from.
 
 llm-foundry: scripts/train/benchmarking/README.md of mosaicml/llm-foundry at 061f2c7 (MPT: bf16, FSDP full
-sharding, four times wide feed-forward layers of two matrices, vocabulary 50,368 tied): rows of 1B to 70B with
+sharding, four times wide feed-forward layers of two matrices, vocabulary 50,368 tied): rows of 1B to 70B,
 sequences of 2,048 to 8,192 on H100, A100 80 GB and A100 40 GB, without near copies of others. torchtitan:
 benchmarks/llama3_h100_202412_torchtitan.md at 31a17bf (Llama 3.1 8B, FSDP, torch.compile, bf16; H100 with
 500 W; its selective recomputing stands as every second block).

@@ -107,7 +107,7 @@ def _network(setting: Setting) -> tuple[int, float]:
 
 
 def _optimizer(setting: Setting) -> float:
-    """Gradients, weights and states through the memory once; Muon's five steps for its share of matrices."""
+    """Gradients, weights and states through the memory once; Muon's five steps for its matrices."""
     share = setting.numbers / (setting.ranks if setting.stage else 1)
     states = optimizer_bytes(setting) * share / setting.numbers
     moved = 2 * states + share * (4 + 2 * 4 + setting.width)
