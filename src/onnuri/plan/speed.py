@@ -4,8 +4,8 @@ A matrix product of width E reaches `efficiency` x E / (E + 5 R) of the peak, wi
 can do in the time it takes to read a byte: narrow models wait for memory. Each device kind has one fitted
 number, `cluster.efficiency`; the 5, and that messages count in full beside the arithmetic, are the same
 for all kinds (as if they went at half their bandwidth and half of them hid). That gives published runs of 1
-to 70 billion parameters within 15 % (docs/planning.md). Not in it: the latency of messages among thousands
-of ranks, stragglers, checkpoints, validation, restarts.
+to 70 billion parameters within 15 %, but for four that it takes for too fast (docs/planning.md). Not in it:
+the latency of messages among thousands of ranks, stragglers, checkpoints, validation, restarts.
 """
 
 from __future__ import annotations
