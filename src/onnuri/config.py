@@ -18,7 +18,7 @@ import sys
 import textwrap
 import time
 import typing
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -71,20 +71,22 @@ def options(schema: type, prefix: str = "") -> Iterator[Option]:
         yield Option(prefix + field.name, kind, default, meanings.get(field.name, ""))
 
 
-def _groups(config_dir: Path | None) -> dict[str, list[str]]:
+def _groups(config_dir: Path | None, known: Iterable[str]) -> dict[str, list[str]]:
+    """Names in the folders of `config_dir` that a door with these options has a use for."""
     if config_dir is None:
         return {}
+    parts = {name.partition(".")[0] for name in known} | {"experiment"}
     return {
         folder.name: sorted(file.stem for file in folder.glob("*.yaml"))
         for folder in sorted(config_dir.iterdir())
-        if folder.is_dir()
+        if folder.is_dir() and folder.name in parts
     }
 
 
 def help_text(schema: type, description: str, config_dir: Path | None = None) -> str:
     """What `--help` prints: purpose, config groups, and every option with type, default, meaning."""
     lines = [inspect.cleandoc(description), ""]
-    groups = _groups(config_dir)
+    groups = _groups(config_dir, [option.name for option in options(schema)])
     if groups:
         lines.append("Config groups (choose with group=name; defaults below may be replaced by them):")
         lines += [f"  {group:<12} {', '.join(names)}" for group, names in groups.items()]
@@ -118,7 +120,7 @@ def _prepare_override(word: str, known: dict[str, Option], config_dir: Path | No
         word.encode()
     except UnicodeEncodeError:
         raise UserError(f"{bare}: the value is not valid UTF-8") from None
-    choices = _groups(config_dir).get(bare)
+    choices = _groups(config_dir, known).get(bare)
     if choices is not None:
         if value in choices:
             return word
@@ -134,7 +136,7 @@ def _prepare_override(word: str, known: dict[str, Option], config_dir: Path | No
             return _prepare_override(f"{bare}.name={value}", known, config_dir)
         if inner:
             raise UserError(f"{bare} has parts, set one of them: {', '.join(inner)}")
-        candidates = names if "." in bare else [*names, *_groups(config_dir)]
+        candidates = names if "." in bare else [*names, *_groups(config_dir, known)]
         raise UserError(f"unknown option '{bare}'{nearest(bare, candidates)}; --help lists all")
     return f"{key}={value}"
 

@@ -30,10 +30,12 @@ def prime_optimizer(engine: Any) -> None:
     Loading writes into this state. Some stages take a trial step at start, so counters are reset.
     """
     state = inner_optimizer(engine).state
-    for fragment in fragments(engine):
-        master = fragment.master
-        state[master] = {kind: torch.zeros_like(master.data) for kind in kinds(fragment.group)}
-        if not fragment.group.get("muon"):
+    groups = {fragment.master: fragment.group for fragment in fragments(engine)}
+    for master in groups:  # what DeepSpeed has made goes first, so that two of it never live at once
+        state.pop(master, None)
+    for master, group in groups.items():
+        state[master] = {kind: torch.zeros_like(master.data) for kind in kinds(group)}
+        if not group.get("muon"):
             state[master]["step"] = torch.zeros((), dtype=torch.float32, device=master.device)
 
 

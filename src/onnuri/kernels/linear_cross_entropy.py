@@ -16,8 +16,9 @@ import torch.nn.functional as F
 
 IGNORE_INDEX = -100
 """The target that does not count; the value of torch and of `onnuri.tokens.batch`."""
-CHUNK = 1024
-"""Rows at a time where nothing else is asked for."""
+CHUNK_LOGITS, LEAST_ROWS = 1 << 24, 256
+"""Logits at a time where nothing else is asked for (64 MiB in float32), and rows at least: the gradient of
+the weight is gone through once a chunk."""
 
 
 def linear_cross_entropy_by_definition(
@@ -31,6 +32,8 @@ def linear_cross_entropy_by_definition(
     logits = F.linear(hidden, weight)
     logits = logits if logits.dtype == torch.float64 else logits.float()
     losses = F.cross_entropy(logits, targets, ignore_index=IGNORE_INDEX, reduction="none")
+    if z_loss == 0:
+        return losses
     return losses + z_loss * logits.logsumexp(-1).square() * (targets != IGNORE_INDEX)
 
 
@@ -42,7 +45,8 @@ def linear_cross_entropy(
     z_loss: float = 0.0,
 ) -> torch.Tensor:
     """See `onnuri.kernels.linear_cross_entropy`."""
-    losses: torch.Tensor = _LinearCrossEntropy.apply(hidden, weight, targets, chunk_size or CHUNK, z_loss)
+    rows = chunk_size or max(LEAST_ROWS, CHUNK_LOGITS // weight.shape[0])
+    losses: torch.Tensor = _LinearCrossEntropy.apply(hidden, weight, targets, rows, z_loss)
     return losses
 
 
@@ -96,7 +100,10 @@ def _with_gradients(
             slopes = slopes * factors[part, None]
         slopes = slopes.to(hidden.dtype)
         grad_hidden[part] = slopes @ weight
-        grad_weight += slopes.mT @ hidden[part]
+        if grad_weight.dtype == slopes.dtype:
+            grad_weight.addmm_(slopes.mT, hidden[part])
+        else:
+            grad_weight += slopes.mT @ hidden[part]
     return losses, grad_hidden, grad_weight.to(weight.dtype)
 
 

@@ -76,7 +76,7 @@ def linear_cross_entropy(
 
     Args:
         hidden: [N, E]. weight: [V, E]. targets: [N] int64; IGNORE_INDEX rows give 0.
-        chunk_size: rows at a time; 0: 1,024 (torch), or 256 MiB of logits (triton).
+        chunk_size: rows at a time; 0: 64 MiB of logits, or 256 rows (torch); 256 MiB (triton).
         z_loss: weight of log(sum(exp(logits))) ** 2, which is added to each row that counts and keeps
             logits from drifting (PaLM, arXiv 2204.02311); PaLM took 1e-4.
 

@@ -211,6 +211,14 @@ def test_cleaning_twice_changes_nothing_and_only_whole_lines_go(lines: list[str]
         assert once.count(line) == text.count(line)
 
 
+@pytest.mark.parametrize("feed", ["\n", "\r\n", "\r\n\r\n"])
+def test_a_notice_is_found_whatever_ends_lines(feed: str) -> None:
+    """It must have as much above it as under it; that what ends a line counts once made a difference."""
+    notice = "<저작권자 ⓒ 한빛일보, 무단 전재 및 재배포 금지>"
+    contact = ["본 기사의 무단 전재 및 재배포를 금지합니다.", "홍길동 기자 hong@hanbit.example.kr"]
+    assert cleaned(feed.join([notice, notice, *contact, "관련기사", "무단전재 및 재배포 금지"])) == ""
+
+
 def test_footers_are_found_behind_blank_lines_and_long_lines() -> None:
     gap = "\n" * 500 + " " * 300 + "\n"
     assert cleaned(f"{ARTICLE}{gap}ⓒ 한빛일보{gap}TEL: 02-123-4567{gap}") == ARTICLE

@@ -211,16 +211,15 @@ def _last_footer(text: str, end: int, num_feeds: int) -> int | None:
     ink = _end_of_ink(text, end)
     if ink == 0:
         return None
-    line_end = text.find("\n", ink, end)
-    line_end = end if line_end < 0 else line_end
-    under = 0
+    size = ink - (num_feeds - text.count("\n", ink, end))
+    line_end, under = ink, 0
     for number in range(FOOTER_LINES):
         line_start = text.rfind("\n", 0, line_end) + 1
         if not number and _is(FOOTER, text, line_start, line_end):
             return line_start - 1
         under += line_end - line_start
         if _is(NOTICE, text, line_start, line_end):
-            return line_start - 1 if under * 2 <= end - num_feeds else None
+            return line_start - 1 if under * 2 <= size else None
         if line_end - line_start > HEADLINE_CHARACTERS or PROSE.search(text[line_start:line_end]):
             return None
         if line_start == 0:

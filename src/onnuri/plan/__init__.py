@@ -1,0 +1,1 @@
+"""What a run needs, worked out before anything starts: memory, time, network, storage. No torch in here."""

@@ -1,0 +1,89 @@
+"""What the forward pass keeps for the backward pass, counted from the operations in onnuri.kernels.
+
+Shapes: T tokens of a micro-batch, E hidden size, H query heads, K key/value heads, D head size, F inner
+width, V vocabulary. All sizes in bytes; `width` is that of a number the model computes in, 2 or 4.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from onnuri.plan.config import PlanModelConfig
+
+WIDE = 4
+"""Bytes of float32, in which norms, softmax and losses are computed."""
+CHUNK_LOGITS, LEAST_ROWS = 1 << 24, 256
+"""Logits at a time where nothing else is asked for, and rows (onnuri/kernels/linear_cross_entropy.py)."""
+
+
+class Loss(NamedTuple):
+    """What the output matrix and the loss hold, in bytes."""
+
+    kept: int
+    """From the forward to the backward pass, the gradient of the output matrix aside."""
+    peak: int
+    """At most, where the logits are."""
+    matrix_gradients: int
+    """How many gradients of the output matrix live at once."""
+
+
+def block(model: PlanModelConfig, tokens: int, width: int, compiled: bool) -> int:
+    """What one block keeps.
+
+    In float32 an RMSNorm keeps its input, the unit vector and the scaled one; in bf16 its input in float32.
+    Compiled, what neither a matrix product nor attention reads is computed again: unit vectors and silu.
+    """
+    hidden, heads, keys = model.hidden_size, model.num_heads, model.num_kv_heads
+    query, key = heads * model.head_size, keys * model.head_size
+    inner = model.ffn_size * (model.experts_per_token or 1)
+    attention = width * (query + 2 * key + query + key + query) + WIDE * heads
+    if compiled:
+        return tokens * (width * 4 * hidden + attention + width * 3 * inner + WIDE * (2 + heads + keys))
+    norms = 2 * hidden * (WIDE + 2 * width) + WIDE * 2
+    if model.qk_norm:
+        copies = 0 if width == WIDE else WIDE
+        norms += (query + key) * (width + copies) + WIDE * (heads + keys)
+    return tokens * (norms + attention + width * 4 * inner)
+
+
+def block_input(model: PlanModelConfig, tokens: int, width: int) -> int:
+    """What a block keeps that is run again in the backward pass."""
+    return tokens * model.hidden_size * width
+
+
+def block_workspace(model: PlanModelConfig, tokens: int, width: int) -> int:
+    """What the backward pass of a block needs beside that: gradients by gate and up, and by the stream."""
+    inner = model.ffn_size * (model.experts_per_token or 1)
+    return tokens * width * (2 * inner + 2 * model.hidden_size)
+
+
+def all_blocks(
+    model: PlanModelConfig, tokens: int, width: int, compiled: bool, recompute_every: int
+) -> int:
+    """What all blocks and the last norm keep."""
+    again = -(-model.num_layers // recompute_every) if recompute_every else 0
+    norm = tokens * (model.hidden_size * (WIDE + 2 * width) + WIDE)
+    return (
+        again * block_input(model, tokens, width)
+        + (model.num_layers - again) * block(model, tokens, width, compiled)
+        + norm
+    )
+
+
+def loss(model: PlanModelConfig, tokens: int, width: int, whole_logits: bool) -> Loss:
+    """The loss (onnuri.kernels.linear_cross_entropy), or its reference, which holds all logits.
+
+    Of one chunk of rows: logits, exponentials, slopes, places of the targets (twice). Of all rows: the
+    logarithm of the softmax is kept; going back, it, the gradient by it and the gradient by the logits live
+    at once, in float32.
+    """
+    matrix, stream = model.vocab_size * model.hidden_size * width, tokens * model.hidden_size * width
+    if whole_logits:
+        rows = tokens * model.vocab_size
+        return Loss(WIDE * rows, max(3 * WIDE * rows, width * rows + matrix + stream), 1)
+    chunk = model.loss_chunk_size or max(LEAST_ROWS, CHUNK_LOGITS // model.vocab_size)
+    rows = min(tokens, chunk) * model.vocab_size
+    sizes = (width if width < WIDE else 0) + 4 * WIDE + 1
+    total = matrix * WIDE // width
+    product = matrix + total if width < WIDE else 0  # widened before it is added to the sum
+    return Loss(stream, stream + total + max(rows * sizes, product + rows * width), 2)

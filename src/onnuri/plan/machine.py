@@ -1,0 +1,115 @@
+"""A plan's options settled: what is left to the hardware or the data in a config is decided here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from onnuri import manifest
+from onnuri.errors import UserError
+from onnuri.plan.config import ClusterConfig, PlanConfig, PlanModelConfig
+from onnuri.plan.gathering import block_parameters
+from onnuri.train.run_plan import PADDED_TO, choose_micro_batch_size
+
+
+@dataclass
+class Setting:
+    """Everything that memory and time depend on."""
+
+    model: PlanModelConfig
+    cluster: ClusterConfig
+    sequence_length: int
+    micro_batch_size: int
+    accumulation: int
+    """Micro-batches of a rank in one step."""
+    global_batch_size: int
+    stage: int
+    width: int
+    """Bytes of a number that the model computes in: 2 (bf16) or 4 (fp32)."""
+    compiled: bool
+    recompute_every: int
+    offload: str
+    bucket_size: int
+    hpz: int
+    optimizer: str
+    whole_logits: bool
+    """The reference's loss, which holds logits of all rows at once."""
+
+    @property
+    def ranks(self) -> int:
+        """One for each device."""
+        return self.cluster.gpus
+
+    @property
+    def tokens(self) -> int:
+        """Of one micro-batch."""
+        return self.micro_batch_size * self.sequence_length
+
+    @property
+    def numbers(self) -> int:
+        """Parameters of the model."""
+        return self.model.num_parameters()
+
+    @property
+    def matrices(self) -> int:
+        """Numbers in the matrices of the blocks, which Muon takes."""
+        model = self.model
+        norms = 2 * model.hidden_size + (2 * model.head_size if model.qk_norm else 0)
+        return model.num_layers * (sum(block_parameters(model)) - norms)
+
+    @property
+    def largest_partition(self) -> int:
+        """ZeRO-2: numbers in the parameters of which a rank has at least a part, the rank that has most."""
+        model = self.model
+        embedding = model.vocab_size * model.hidden_size
+        sizes = [
+            embedding,
+            *(n for n in block_parameters(model) * model.num_layers if n > model.hidden_size),
+        ]
+        sizes += [] if model.tie_embeddings else [embedding]
+        share = -(-sum(sizes) // self.ranks)
+        held, start = [0] * self.ranks, 0
+        for size in sizes:
+            for rank in range(start // share, (start + size - 1) // share + 1):
+                held[rank] += size
+            start += size
+        return max(held)
+
+
+def settle(config: PlanConfig) -> Setting:
+    """Decide what a config leaves open, as scripts/pretrain.py would on those machines.
+
+    Raises UserError where the batch or hpZ do not fit the number of ranks.
+    """
+    engine, model, cluster = config.engine, config.model, config.cluster
+    if model.vocab_size == 0:
+        model.vocab_size = -(-_tokenizer_size(config) // PADDED_TO) * PADDED_TO
+    if cluster.gpus % engine.hpz_partition_size:
+        raise UserError(
+            f"engine.hpz_partition_size={engine.hpz_partition_size} does not divide {cluster.gpus} ranks"
+        )
+    precision = engine.precision if engine.precision != "auto" else ("bf16" if cluster.gpu else "fp32")
+    micro_batch_size = choose_micro_batch_size(config, cluster.gpus)
+    return Setting(
+        model=model,
+        cluster=cluster,
+        sequence_length=config.data.sequence_length,
+        micro_batch_size=micro_batch_size,
+        accumulation=-(-config.train.global_batch_size // (micro_batch_size * cluster.gpus)),
+        global_batch_size=config.train.global_batch_size,
+        stage=engine.stage,
+        width=2 if precision == "bf16" else 4,
+        compiled=engine.compile == "on" or (engine.compile == "auto" and cluster.gpu),
+        recompute_every=engine.recompute_every,
+        offload=engine.offload,
+        bucket_size=engine.bucket_size,
+        hpz=engine.hpz_partition_size,
+        optimizer=config.optim.name,
+        whole_logits=config.kernels.of("linear_cross_entropy") == "reference",
+    )
+
+
+def _tokenizer_size(config: PlanConfig) -> int:
+    if config.data.path and (Path(config.data.path) / manifest.FILE_NAME).is_file():
+        return int(manifest.read(config.data.path, "tokens").counts["vocab_size"])
+    return config.vocab_size

@@ -1,0 +1,244 @@
+"""Memory of one rank, moment by moment, by what it holds; the run needs the largest of them.
+
+What DeepSpeed 0.19 holds was read from its source and from the live tensors of real runs
+(scripts/bench/memory.py); tests/plan/test_memory.py holds it within 5 % of the measured peak.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from onnuri.plan import activations
+from onnuri.plan.gathering import gathered, largest_message
+from onnuri.plan.machine import Setting
+
+GIB = 2**30
+FP32, ADAMW, MUON = 4, 8, 4
+"""Bytes a number: float32; AdamW's two moments; Muon's momentum."""
+REDUCED_AT_ONCE = 500_000_000
+"""Numbers that DeepSpeed sums in one message where gradients are not sharded."""
+SUB_GROUP = 10**9
+"""Numbers of a rank that ZeRO-3 steps at once (`sub_group_size`)."""
+CONTEXT = int(1.5 * GIB)
+"""CUDA context, NCCL's buffers, workspaces of cuBLAS: an estimate."""
+FRAGMENTATION = 0.05
+"""Of what comes and goes, what the allocator cannot use again: an estimate."""
+KINDS = (
+    "parameters",
+    "gradients",
+    "fp32 master weights",
+    "optimizer states",
+    "second copy in a node",
+    "gathered parameters",
+    "communication buckets",
+    "activations",
+    "logits and loss",
+    "work of the optimizer",
+    "context and fragmentation",
+)
+
+
+@dataclass
+class Moment:
+    """An instant of a training step."""
+
+    name: str
+    bytes: dict[str, int]
+    """By kind, see KINDS."""
+
+    @property
+    def total(self) -> int:
+        """Bytes in all."""
+        return sum(self.bytes.values())
+
+
+def peak(setting: Setting) -> Moment:
+    """The moment that needs most."""
+    largest = max(moments(setting), key=lambda moment: moment.total)
+    if setting.cluster.gpu:
+        fleeting = KINDS[KINDS.index("gathered parameters") : KINDS.index("work of the optimizer") + 1]
+        lost = int(FRAGMENTATION * sum(largest.bytes.get(kind, 0) for kind in fleeting))
+        largest.bytes["context and fragmentation"] = CONTEXT + lost
+    return largest
+
+
+def optimizer_bytes(setting: Setting) -> int:
+    """Optimizer states of the whole model."""
+    model = setting.model
+    matrices = setting.matrices if setting.optimizer == "muon" else 0
+    return MUON * matrices + ADAMW * (model.num_parameters() - matrices)
+
+
+def moments(setting: Setting) -> Iterator[Moment]:
+    """The candidates for the peak, without what a GPU's allocator adds."""
+    resident = _resident(setting)
+    yield Moment("start", dict(resident))
+    for moment in _step(setting):
+        total = dict(resident)
+        for kind, size in moment.bytes.items():
+            total[kind] = total.get(kind, 0) + size
+        yield Moment(moment.name, total)
+
+
+def _resident(setting: Setting) -> dict[str, int]:
+    """What stays from step to step."""
+    numbers, ranks, width, stage = setting.numbers, setting.ranks, setting.width, setting.stage
+    share = -(-numbers // ranks)
+    own = share if stage else numbers
+    on_device = setting.offload == "none"
+    held = {
+        "parameters": width * (share if stage == 3 else numbers),
+        "fp32 master weights": FP32 * own if on_device and (stage or width < FP32) else 0,
+        "optimizer states": optimizer_bytes(setting) * own // numbers if on_device else 0,
+    }
+    if setting.offload == "all":
+        held["parameters"] = 0
+    if stage == 3:
+        held["gradients"] = FP32 * share if on_device else 0
+        held["communication buckets"] = width * setting.bucket_size
+        held["second copy in a node"] = width * numbers // setting.hpz if setting.hpz > 1 else 0
+    elif stage == 1 and width < FP32 and on_device:  # BF16_Optimizer: all sums in fp32, and in bf16 again
+        held["gradients"] = (FP32 + width) * numbers
+    return held
+
+
+def _step(setting: Setting) -> Iterator[Moment]:
+    """What each moment of a step holds beyond that."""
+    model, width = setting.model, setting.width
+    tokens = setting.tokens
+    kept = activations.all_blocks(model, tokens, width, setting.compiled, setting.recompute_every)
+    of_loss = activations.loss(model, tokens, width, setting.whole_logits)
+    matrix = width * model.vocab_size * model.hidden_size
+    before, buckets = _between_micro_batches(setting), _bucket(setting)
+    whole = gathered(model, setting.bucket_size) if setting.stage == 3 else None
+
+    if whole:
+        yield Moment(
+            "end of the forward pass",
+            before
+            | {
+                "activations": kept,
+                "gathered parameters": width * whole.last_block,
+                "communication buckets": width * whole.ahead,
+            },
+        )
+    yield Moment(
+        "loss",
+        before
+        | {
+            "activations": kept,
+            "logits and loss": of_loss.peak,
+            "gathered parameters": width * whole.loss if whole else 0,
+        },
+    )
+    again = activations.block(model, tokens, width, setting.compiled) if setting.recompute_every else 0
+    yield Moment(
+        "backward pass of the last block",
+        before
+        | {
+            "activations": kept + again + activations.block_workspace(model, tokens, width),
+            "logits and loss": matrix * (not setting.whole_logits or model.tie_embeddings),
+            "gathered parameters": width * whole.turn if whole else 0,
+            "communication buckets": buckets,
+        },
+    )
+    yield from _after_backward(setting, before, buckets, width * whole.end if whole else 0)
+
+
+def _between_micro_batches(setting: Setting) -> dict[str, int]:
+    """Gradients of earlier micro-batches of the same step."""
+    if setting.accumulation == 1:
+        return {}
+    if setting.stage == 0 or (setting.stage == 1 and setting.width == FP32):
+        return {"gradients": setting.width * setting.numbers}
+    if setting.stage == 2 and setting.offload == "none":
+        return {"gradients": FP32 * (-(-setting.numbers // setting.ranks))}
+    return {}
+
+
+def _bucket(setting: Setting) -> int:
+    """ZeRO-1 and 2 make their bucket with the first gradient of a backward pass, two where they overlap."""
+    if setting.stage == 2 or (setting.stage == 1 and setting.width == FP32):
+        return setting.width * setting.bucket_size * (2 if setting.cluster.gpu else 1)
+    return 0
+
+
+def _after_backward(setting: Setting, before: dict[str, int], buckets: int, whole: int) -> Iterator[Moment]:
+    """The embedding's gradient, the last message, and the optimizer."""
+    model, numbers, ranks, width = setting.model, setting.numbers, setting.ranks, setting.width
+    share = -(-numbers // ranks)
+    embedding = model.vocab_size * model.hidden_size
+    tail = width * embedding * (3 if model.tie_embeddings else 1)  # of the output, of the look-up, the sum
+    message = width * largest_message(model, setting.bucket_size) if ranks > 1 else 0
+    stage, unsharded = setting.stage, setting.stage == 0 or (setting.stage == 1 and width == FP32)
+    own = FP32 * share
+    if unsharded:
+        gradients = width * (numbers if before else numbers - embedding) + tail
+        yield Moment(
+            "gradient of the embedding",
+            {"gradients": gradients, "communication buckets": buckets},
+        )
+        if stage == 0 and ranks > 1:
+            flat = width * min(numbers, REDUCED_AT_ONCE)
+            yield Moment("gradients summed", {"gradients": width * numbers, "communication buckets": flat})
+        if stage == 1:
+            yield Moment(
+                "gradients summed",
+                {
+                    "gradients": width * numbers + (own if numbers > setting.bucket_size else 0),
+                    "communication buckets": buckets + message,
+                },
+            )
+    elif stage == 1:  # BF16_Optimizer sums what it keeps in fp32, in messages of bf16
+        yield Moment("gradient of the embedding", before | {"gradients": tail})
+        at_once = min(numbers, REDUCED_AT_ONCE) if ranks > 1 else 0
+        yield Moment("gradients summed", {"communication buckets": (FP32 + width) * at_once})
+    elif stage == 2:
+        # In bf16 the sums are in fp32, beside what arrives; in fp32 only with several micro-batches.
+        sums = own if width < FP32 or before else 0
+        gradients = sums + width * setting.largest_partition
+        yield Moment(
+            "gradient of the embedding",
+            {"gradients": gradients + tail, "communication buckets": buckets},
+        )
+        yield Moment(
+            "gradients summed",
+            {"gradients": gradients, "communication buckets": buckets + message},
+        )
+    else:
+        copies = 1 if setting.cluster.gpu else 2  # gloo's reduce-scatter takes a copy of its own
+        yield Moment("gradient of the embedding", {"gradients": tail, "gathered parameters": whole})
+        lone = width * embedding if embedding > setting.bucket_size else 0
+        yield Moment(
+            "gradients summed",
+            {
+                "communication buckets": copies * max(message, lone) if ranks > 1 else 0,
+                "gathered parameters": whole,
+            },
+        )
+    if setting.offload != "none":
+        return
+    if stage == 0:
+        work = FP32 * numbers if width < FP32 else 0
+        yield Moment("optimizer", {"gradients": width * numbers, "work of the optimizer": work})
+    elif stage == 3:
+        work = FP32 * min(share, SUB_GROUP)
+        yield Moment("optimizer", {"work of the optimizer": work + _muon_work(setting)})
+    elif stage == 1 and width < FP32:
+        work = width * share if not setting.cluster.gpu else 0
+        yield Moment("optimizer", {"work of the optimizer": work + _muon_work(setting)})
+    else:
+        norm = 8 * min(embedding, share)  # in double precision, a parameter at a time
+        yield Moment(
+            "optimizer",
+            {"gradients": own, "work of the optimizer": max(norm, own) + _muon_work(setting)},
+        )
+
+
+def _muon_work(setting: Setting) -> int:
+    """Directions of a rank's share in fp32, sent and received in the dtype of the matrices, and updates."""
+    if setting.optimizer != "muon":
+        return 0
+    share = -(-setting.matrices // setting.ranks)
+    return share * (FP32 + 3 * setting.width)
