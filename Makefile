@@ -56,8 +56,12 @@ $(BUILD)/sample.txt: $(BUILD)/model/manifest.json
 	$(BIN)/python scripts/generate.py model=$(BUILD)/model prompts=$@.prompts max_tokens=80 temperature=0.5 top_p=0.9 > $@.partial
 	@mv $@.partial $@
 
+# Tests that start no ranks run two at a time; the others have the machine to themselves.
+ONE_PROCESS := $(addprefix tests/,corpus generate kernels model tokenizer tokens)
+
 test: $(INSTALLED) ## The whole test suite
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ONE_PROCESS)
+	$(BIN)/python -m pytest $(addprefix --ignore=,$(ONE_PROCESS))
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from onnuri.checkpoint.listing import list_checkpoints
 from onnuri.train.muon import orthogonalise
 from tests.conftest import TINY_MODEL, pretrain, torchrun
 from tests.train.test_pretrain import losses
@@ -48,9 +47,7 @@ def test_orthogonalise_makes_singular_values_equal(shape: tuple[int, int], dtype
 @pytest.mark.parametrize(
     ("number", "words"),
     [
-        (1, ["engine.stage=3"]),
         (2, ["engine.stage=3"]),
-        (3, ["engine.stage=3"]),
         (2, ["engine.stage=2"]),
         (3, ["engine.stage=1"]),
         (2, ["engine.stage=0"]),
@@ -110,21 +107,17 @@ def test_gradients_are_reduced_once_a_step(stage: int, sample: Sample, tmp_path:
     assert counts == [(4, STEPS), (1, STEPS)]
 
 
-@pytest.mark.parametrize("words", [["engine.stage=1"], ["engine.offload=optimizer"], ["engine.stage=0"]])
-def test_muon_resumes_at_any_stage(words: list[str], sample: Sample, tmp_path: Path) -> None:
-    """Its momentum is in the checkpoint: two ranks of ZeRO-3, then three ranks of something else."""
-    options = [
-        "optim.name=muon",
-        "engine.precision=fp32",
-        "train.checkpoint_every=3",
-        "schedule.name=constant",
-    ]
-    pretrain(2, sample, tmp_path / "whole", *options, "train.steps=8")
+def test_muon_resumes_at_any_stage(sample: Sample, tmp_path: Path) -> None:
+    """Its momentum is in the checkpoint, wherever it lies: one run on other ranks and stages in turn."""
+    options = ["optim.name=muon", "engine.precision=fp32", "train.checkpoint_every=3"]
+    options += ["schedule.name=constant"]
+    pretrain(2, sample, tmp_path / "whole", *options, "train.steps=12")
     pretrain(2, sample, tmp_path / "cut", *options, "train.steps=3")
-    pretrain(3, sample, tmp_path / "cut", *options, "train.steps=6", *words)
-    pretrain(2, sample, tmp_path / "cut", *options, "train.steps=8")
+    pretrain(3, sample, tmp_path / "cut", *options, "train.steps=6", "engine.stage=1")
+    pretrain(1, sample, tmp_path / "cut", *options, "train.steps=9", "engine.stage=0")
+    pretrain(2, sample, tmp_path / "cut", *options, "train.steps=12", "engine.offload=optimizer")
     assert losses(tmp_path / "cut") == pytest.approx(losses(tmp_path / "whole"), abs=2e-5)
-    assert list_checkpoints(tmp_path / "cut")
+    assert len(losses(tmp_path / "cut")) == 12
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="says what a machine without a GPU cannot do")
