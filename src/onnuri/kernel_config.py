@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from onnuri.errors import UserError, check_choice
 
 BACKENDS = {
-    "attention": ("reference", "torch", "triton", "flash"),
+    "attention": ("reference", "torch", "onednn", "triton", "flash"),
     "rms_norm": ("reference", "torch", "triton"),
     "rope": ("reference", "torch", "triton"),
     "swiglu": ("reference", "torch", "triton"),
@@ -24,7 +24,8 @@ class KernelConfig:
     """auto: the fastest that is there for the device; reference: as the formula says; torch: PyTorch's own;
     triton: fused kernels, on NVIDIA GPUs of compute capability 8.0 and up."""
     attention: str = ""
-    """auto, reference, torch, triton, or flash: flash-attn 2, 3 or 4, for bf16 and fp16."""
+    """auto, reference, torch, triton; onednn: tiles on oneDNN's micro-kernels, on CPUs, for bf16 and fp32;
+    flash: flash-attn 2, 3 or 4, for bf16 and fp16."""
     rms_norm: str = ""
     """auto, reference, torch or triton; add_rms_norm goes with it."""
     rope: str = ""

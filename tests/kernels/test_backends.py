@@ -16,16 +16,23 @@ from onnuri.errors import UserError
 from onnuri.kernel_config import BACKENDS
 from onnuri.kernels import KernelConfig, operations
 from onnuri.kernels.backends import FUNCTIONS, load, select
+from onnuri.kernels.onednn.attention import missing
 from onnuri.kernels.verification.cases import DRAW, TOLERANCE, errors
 
 PUBLIC = {name: operation for operation, names in FUNCTIONS.items() for name in names}
 
 
-def test_a_cpu_takes_pytorch_and_never_loads_triton() -> None:
-    assert set(select(KernelConfig(), "cpu").values()) == {"torch"}
+def test_a_cpu_takes_what_is_compiled_and_never_loads_triton() -> None:
+    for dtype, attention in (
+        (torch.bfloat16, "torch" if missing(torch.bfloat16) else "onednn"),
+        (torch.float32, "torch" if missing(torch.float32) else "onednn"),
+        (torch.float16, "torch"),
+    ):
+        chosen = select(KernelConfig(), "cpu", dtype)
+        assert chosen == dict.fromkeys(BACKENDS, "torch") | {"attention": attention}
     program = (
         "import sys, onnuri.model.decoder; from onnuri import kernels; "
-        "print(kernels.use(kernels.KernelConfig(), 'cpu')); assert 'triton' not in sys.modules"
+        "print(kernels.use(kernels.KernelConfig('torch'), 'cpu')); assert 'triton' not in sys.modules"
     )
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     line = "kernels: attention torch, rms_norm torch, rope torch, swiglu torch, linear_cross_entropy torch"
@@ -36,13 +43,14 @@ def test_a_cpu_takes_pytorch_and_never_loads_triton() -> None:
     ("options", "message"),
     [
         ({"backend": "triton"}, "kernels.backend=triton: it needs an NVIDIA GPU, the device is cpu; "),
+        ({"attention": "onednn"}, "kernels.attention=onednn: it takes bf16 and fp32, not float16; set"),
         ({"attention": "flash"}, "kernels.attention=flash: .*; set kernels.attention=auto"),
         ({"linear_cross_entropy": "liger"}, "kernels.linear_cross_entropy=liger: .*; set kernels"),
     ],
 )
 def test_what_is_not_there_is_one_error(options: dict[str, str], message: str) -> None:
     with pytest.raises(UserError, match=message):
-        select(KernelConfig(**options), "cpu")
+        select(KernelConfig(**options), "cpu", torch.float16)
 
 
 def test_unknown_names_are_refused() -> None:
@@ -84,6 +92,9 @@ def test_pytorch_beside_float64(name: str, dtype: torch.dtype, random: Random) -
     case = DRAW[name](random)
     public = "apply_rope" if name == "rope" else name
     # PyTorch's attention sums the gradients of a group of heads in fp16 (1.1e-3); no training here uses it.
-    for backend in ("reference",) if dtype == torch.float16 else ("reference", "torch"):
+    backends = ["reference"] if dtype == torch.float16 else ["reference", "torch"]
+    if name == "attention" and not missing(dtype):
+        backends.append("onednn")
+    for backend in backends:
         found = errors(case, load(PUBLIC[public], backend, "cpu")[public], dtype)
         assert max(found.values()) <= TOLERANCE[dtype], f"{backend} {case}: {found}"

@@ -5,11 +5,17 @@ Shapes: B batch, S sequence, H query heads, K key/value heads, D head size.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import pairwise
+
 import torch
 import torch.nn.functional as F
 
-from onnuri.kernels.document_attention import document_attention
+from onnuri.kernels.attention_operator import attention_operator, empty_log_sum
 from onnuri.kernels.documents import attention_bounds
+
+_forward = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+_backward = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward
 
 
 def attention_by_definition(
@@ -47,7 +53,7 @@ def attention(
     if cu_seqlens is None:
         return _causal(query, key, value, window)
     if query.device.type == "cpu" and window == 0:
-        out: torch.Tensor = document_attention(query, key, value, cu_seqlens)[0]
+        out: torch.Tensor = _document_attention(query, key, value, cu_seqlens, 0)[0]
         return out
     if len(cu_seqlens) == query.shape[0] + 1:
         return _causal(query, key, value, window)
@@ -70,3 +76,47 @@ def _causal(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, window:
         enable_gqa=query.shape[2] != key.shape[2],
     )
     return out.transpose(1, 2)
+
+
+def _by_document(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, cu_seqlens: torch.Tensor, _: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """PyTorch's flash kernel for CPUs, document by document: nothing is padded, nothing masked computed."""
+    out, log_sum = torch.empty(query.shape, dtype=query.dtype), empty_log_sum(query)
+    flat = out.flatten(0, 1)
+    for start, stop in _documents(cu_seqlens):
+        found, sums = _forward(*(_part(x, start, stop) for x in (query, key, value)), 0.0, True)
+        flat[start:stop] = found[0].transpose(0, 1)
+        log_sum[:, start:stop] = sums[0]
+    return out, log_sum
+
+
+def _by_document_backward(
+    grad: torch.Tensor,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    out: torch.Tensor,
+    log_sum: torch.Tensor,
+    cu_seqlens: torch.Tensor,
+    _: int,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    gradients = [torch.empty(x.shape, dtype=x.dtype) for x in (query, key, value)]
+    for start, stop in _documents(cu_seqlens):
+        parts = [_part(x, start, stop) for x in (grad, query, key, value, out)]
+        sums = log_sum[None, :, start:stop].contiguous()
+        for whole, part in zip(gradients, _backward(*parts, sums, 0.0, True), strict=True):
+            whole.flatten(0, 1)[start:stop] = part[0].transpose(0, 1)
+    return gradients[0], gradients[1], gradients[2]
+
+
+def _documents(cu_seqlens: torch.Tensor) -> Iterator[tuple[int, int]]:
+    return pairwise(cu_seqlens.tolist())
+
+
+def _part(heads: torch.Tensor, start: int, stop: int) -> torch.Tensor:
+    """Of [B, S, H, D] the places from `start` to `stop`, as [1, H, places, D]."""
+    return heads.flatten(0, 1)[None, start:stop].transpose(1, 2)
+
+
+_document_attention = attention_operator("document_attention", _by_document, _by_document_backward)

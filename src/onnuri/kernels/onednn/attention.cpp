@@ -1,0 +1,389 @@
+// Causal attention within documents on CPUs, forward and backward (Dao, FlashAttention-2, arXiv 2307.08691).
+//
+// Matrix products are oneDNN's, compiled for the processor (AMX, AVX-512 BF16, AVX2) and handed in as a function; here are
+// the tiles and the softmax. Tiles that no query of a block looks at are not computed. A thread takes one document and one
+// key/value head at a time, always in the same order, so results do not depend on the number of threads.
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <exception>
+#include <vector>
+
+#if defined(__x86_64__) && defined(__linux__) && !defined(__clang__)
+#define EVERY_WIDTH __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#else
+#define EVERY_WIDTH
+#endif
+#define INLINE [[gnu::always_inline]] inline
+
+namespace {
+
+constexpr int64_t kQueries = 64, kKeys = 128;  // of a tile
+using Bf16 = uint16_t;
+template <class T>
+constexpr bool kPaired = sizeof(T) == 2;  // the right factor of a product in bf16 has its rows interleaved in pairs
+template <class T>
+constexpr int64_t kPair = kPaired<T> ? 2 : 1;
+
+// C [m, n] = A [m, k] B [k, n], or C += where `add`; leading dimensions in numbers.
+template <class T>
+using Product = void (*)(int64_t m, int64_t n, int64_t k, int64_t lda, int64_t ldb, int64_t ldc, bool add, const T* a,
+                         const T* b, float* c, bool paired);
+
+int64_t round_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
+
+INLINE uint32_t bits(float x) {
+  uint32_t found;
+  std::memcpy(&found, &x, 4);
+  return found;
+}
+INLINE float number(uint32_t x) {
+  float found;
+  std::memcpy(&found, &x, 4);
+  return found;
+}
+// To the nearest bf16, ties to even: the upper half of the result.
+INLINE uint32_t rounded(float x) { return bits(x) + 0x7fff + ((bits(x) >> 16) & 1); }
+INLINE void store(float x, float* to) { *to = x; }
+INLINE void store(float x, Bf16* to) { *to = rounded(x) >> 16; }
+INLINE float load(float x) { return x; }
+INLINE float load(Bf16 x) { return number(static_cast<uint32_t>(x) << 16); }
+
+// e^x for x <= 0; 0 below -87. Argument reduced by ln 2 in two parts (Cody and Waite), Taylor series to the 7th power.
+INLINE float exponential(float x) {
+  const float clipped = std::max(x, -87.0f);
+  const float whole = (clipped * 1.44269504f + 12582912.0f) - 12582912.0f;  // to the nearest whole number
+  const float rest = (clipped - whole * 0.693145752f) - whole * 1.42860677e-6f;
+  float series = 1.0f / 5040 * rest + 1.0f / 720;
+  series = series * rest + 1.0f / 120;
+  series = series * rest + 1.0f / 24;
+  series = series * rest + 1.0f / 6;
+  series = series * rest + 0.5f;
+  series = series * rest + 1.0f;
+  series = series * rest + 1.0f;
+  const float power = number(static_cast<uint32_t>(static_cast<int32_t>(whole) + 127) << 23);
+  return x < -87.0f ? 0.0f : series * power;
+}
+
+struct Tile {
+  int64_t query, key, width, window;  // first query, first key, number of keys; window 0: none
+  float scale;
+
+  // Puts -inf where query `row` of the tile does not look.
+  INLINE void hide(float* scores, int64_t row) const {
+    const int64_t own = query + row - key, first = window ? own - window + 1 : 0;
+    for (int64_t k = 0; k < std::min(first, width); ++k) scores[k] = -INFINITY;
+    for (int64_t k = std::max<int64_t>(0, own + 1); k < width; ++k) scores[k] = -INFINITY;
+  }
+};
+
+// What a block of queries has seen so far: largest score, sum of weights, and the values' weighted sums [queries, size].
+struct Seen {
+  float most[kQueries], sum[kQueries], *sums;
+  int64_t size;
+};
+
+template <class T>
+INLINE void softmax_tile(const Tile& tile, float* scores, T* weights, Seen& seen) {
+  for (int64_t row = 0; row < kQueries; ++row) {
+    float* const s = scores + row * kKeys;
+    T* const w = weights + row * kKeys;
+    tile.hide(s, row);
+    float top = -INFINITY;
+#pragma omp simd reduction(max : top)
+    for (int64_t k = 0; k < tile.width; ++k) top = s[k] > top ? s[k] : top;  // as std::max it is not vectorised
+    top = std::max(seen.most[row], top * tile.scale);
+    float total = 0;
+#pragma omp simd reduction(+ : total)
+    for (int64_t k = 0; k < tile.width; ++k) {
+      const float weight = exponential(s[k] * tile.scale - top);
+      total += weight;
+      store(weight, w + k);
+    }
+    const float shrink = exponential(seen.most[row] - top);
+    seen.sum[row] = seen.sum[row] * shrink + total;
+    seen.most[row] = top;
+    float* const sums = seen.sums + row * seen.size;
+    for (int64_t d = 0; d < seen.size; ++d) sums[d] *= shrink;
+  }
+}
+EVERY_WIDTH void softmax(const Tile& tile, float* scores, Bf16* weights, Seen& seen) { softmax_tile(tile, scores, weights, seen); }
+EVERY_WIDTH void softmax(const Tile& tile, float* scores, float* weights, Seen& seen) { softmax_tile(tile, scores, weights, seen); }
+
+// Scores and gradients by weights of a tile become weights and gradients by scores, in two layouts: right factors, and rows.
+template <class T>
+struct Slopes {
+  const float *scores, *grads, *log_sum, *delta;
+  T *weights, *factors, *rows;
+};
+INLINE float slope(float weight, float grad, float delta, float scale) { return weight * (grad - delta) * scale; }
+EVERY_WIDTH void slopes(const Tile& tile, float* scores, const Slopes<Bf16>& of) {
+  for (int64_t row = 0; row < kQueries; row += 2) {
+    const int64_t at = row * kKeys;
+    tile.hide(scores + at, row);
+    tile.hide(scores + at + kKeys, row + 1);
+    const float *const s = scores + at, *const g = of.grads + at;
+    uint32_t weights[kKeys], factors[kKeys];
+    Bf16* const r = of.rows + at;
+    const float l0 = of.log_sum[row], l1 = of.log_sum[row + 1], d0 = of.delta[row], d1 = of.delta[row + 1];
+#pragma omp simd
+    for (int64_t k = 0; k < tile.width; ++k) {
+      const float w0 = exponential(s[k] * tile.scale - l0), w1 = exponential(s[k + kKeys] * tile.scale - l1);
+      const uint32_t s0 = rounded(slope(w0, g[k], d0, tile.scale)), s1 = rounded(slope(w1, g[k + kKeys], d1, tile.scale));
+      weights[k] = rounded(w0) >> 16 | (rounded(w1) & 0xffff0000);
+      factors[k] = s0 >> 16 | (s1 & 0xffff0000);
+      r[k] = s0 >> 16;
+      r[k + kKeys] = s1 >> 16;
+    }
+    std::memcpy(of.weights + at, weights, sizeof weights);
+    std::memcpy(of.factors + at, factors, sizeof factors);
+  }
+}
+EVERY_WIDTH void slopes(const Tile& tile, float* scores, const Slopes<float>& of) {
+  for (int64_t row = 0; row < kQueries; ++row) {
+    const int64_t at = row * kKeys;
+    tile.hide(scores + at, row);
+#pragma omp simd
+    for (int64_t k = at; k < at + tile.width; ++k) {
+      of.weights[k] = exponential(scores[k] * tile.scale - of.log_sum[row]);
+      of.rows[k] = of.factors[k] = slope(of.weights[k], of.grads[k], of.delta[row], tile.scale);
+    }
+  }
+}
+
+// A tensor [tokens, heads, size] with strides in numbers; a head's numbers lie together.
+template <class T>
+struct Heads {
+  T* data;
+  int64_t token, head;
+  T* at(int64_t t, int64_t h) const { return data + t * token + h * head; }
+};
+
+struct Problem {
+  int64_t size, groups, group, documents, window, threads;  // size of a head; key/value heads; query heads to each
+  const int32_t* borders;                                   // [documents + 1]
+  float scale;
+  void *product, *release;
+  float* log_sum;  // [query heads, tokens]
+
+  float* log_sum_at(int64_t t, int64_t h) const { return log_sum + h * borders[documents] + t; }
+  // The tiles that a block of queries looks at.
+  template <class F>
+  void each_tile(int64_t query, F&& visit) const {
+    int64_t key = window ? std::max<int64_t>(0, query - window + 1) / kQueries * kQueries : 0;
+    for (int64_t next; key < query + kQueries; key = next) {
+      next = std::min(key / kKeys * kKeys + kKeys, query + kQueries);
+      visit(Tile{query, key, next - key, window, scale});
+    }
+  }
+  template <class F>
+  void each_block(int64_t n, int64_t kv_head, F&& visit) const {
+    for (int64_t h = kv_head * group; h < (kv_head + 1) * group; ++h)
+      for (int64_t query = 0; query < n; query += kQueries) visit(query, std::min(kQueries, n - query), h);
+  }
+};
+
+// Right factors. [n, size] packed for a product with its transpose: [size / pair, kKeys, pair], block by block of kKeys.
+template <class T>
+struct Columns {
+  std::vector<T> data;
+  int64_t size;
+
+  void pack(const Heads<const T>& heads, int64_t start, int64_t n, int64_t head) {
+    data.assign(round_up(n, kKeys) * size, T{});
+    for (int64_t k = 0; k < n; ++k)
+      for (int64_t d = 0; d < size; d += kPair<T>)
+        std::memcpy(data.data() + (k / kKeys * size + d) * kKeys + k % kKeys * kPair<T>, heads.at(start + k, head) + d, kPair<T> * sizeof(T));
+  }
+  const T* at(int64_t key) const { return data.data() + key / kKeys * kKeys * size + key % kKeys * kPair<T>; }
+};
+// [n, size] packed as it is: [n / pair, size, pair].
+template <class T>
+struct Rows {
+  std::vector<T> data;
+  int64_t size;
+
+  void pack(const Heads<const T>& heads, int64_t start, int64_t n, int64_t head) {
+    data.assign(round_up(n, kQueries) * size, T{});
+    for (int64_t k = 0; k < n; ++k) {
+      const T* const from = heads.at(start + k, head);
+      T* const to = data.data() + k / kPair<T> * kPair<T> * size + k % kPair<T>;
+      for (int64_t d = 0; d < size; ++d) to[d * kPair<T>] = from[d];
+    }
+  }
+  const T* at(int64_t key) const { return data.data() + key * size; }
+};
+// Left factors: a block of queries [kQueries, size], zeros where there is none.
+template <class T>
+void copy(const Heads<const T>& heads, int64_t start, int64_t count, int64_t head, int64_t size, std::vector<T>& to) {
+  to.assign(kQueries * size, T{});
+  for (int64_t row = 0; row < count; ++row) std::memcpy(to.data() + row * size, heads.at(start + row, head), size * sizeof(T));
+}
+template <class T>
+void transpose(const std::vector<T>& from, int64_t size, std::vector<T>& to) {
+  to.resize(from.size());
+  for (int64_t d = 0; d < size; ++d)
+    for (int64_t row = 0; row < kQueries; ++row) to[d * kQueries + row] = from[row * size + d];
+}
+
+template <class T>
+class Forward {
+ public:
+  Forward(const Problem& problem, void* const* tensors, const int64_t* strides) : problem(problem) {
+    Heads<const T>* const in[] = {&query, &key, &value};
+    for (int i = 0; i < 3; ++i) *in[i] = {static_cast<const T*>(tensors[i]), strides[2 * i], strides[2 * i + 1]};
+    out = {static_cast<T*>(tensors[3]), strides[6], strides[7]};
+  }
+  void run(int64_t start, int64_t n, int64_t kv_head) {
+    keys.pack(key, start, n, kv_head);
+    values.pack(value, start, n, kv_head);
+    problem.each_block(n, kv_head, [&](int64_t at, int64_t count, int64_t h) { block(start, at, count, h); });
+  }
+
+ private:
+  void block(int64_t start, int64_t at, int64_t count, int64_t h) {
+    copy(query, start + at, count, h, size, queries);
+    Seen seen{{}, {}, sums.data(), size};
+    std::fill(seen.most, seen.most + kQueries, -1e30f);
+    std::fill(sums.begin(), sums.end(), 0.0f);
+    problem.each_tile(at, [&](const Tile& tile) {
+      product(kQueries, tile.width, size, size, kKeys, kKeys, false, queries.data(), keys.at(tile.key), scores.data(), kPaired<T>);
+      softmax(tile, scores.data(), weights.data(), seen);
+      product(kQueries, size, tile.width, kKeys, size, size, true, weights.data(), values.at(tile.key), sums.data(), kPaired<T>);
+    });
+    for (int64_t row = 0; row < count; ++row) {
+      T* const to = out.at(start + at + row, h);
+      const float whole = 1 / seen.sum[row];
+      for (int64_t d = 0; d < size; ++d) store(sums[row * size + d] * whole, to + d);
+      *problem.log_sum_at(start + at + row, h) = seen.most[row] + std::log(seen.sum[row]);
+    }
+  }
+
+  const Problem& problem;
+  const int64_t size = problem.size;
+  const Product<T> product = reinterpret_cast<Product<T>>(problem.product);
+  Heads<const T> query, key, value;
+  Heads<T> out;
+  Columns<T> keys{{}, size};
+  Rows<T> values{{}, size};
+  std::vector<T> queries, weights = std::vector<T>(kQueries * kKeys);
+  std::vector<float> scores = std::vector<float>(kQueries * kKeys), sums = std::vector<float>(kQueries * size);
+};
+
+template <class T>
+class Backward {
+ public:
+  Backward(const Problem& problem, void* const* tensors, const int64_t* strides) : problem(problem) {
+    Heads<const T>* const in[] = {&grad, &query, &key, &value, &out};
+    for (int i = 0; i < 5; ++i) *in[i] = {static_cast<const T*>(tensors[i]), strides[2 * i], strides[2 * i + 1]};
+    Heads<T>* const to[] = {&grad_query, &grad_key, &grad_value};
+    for (int i = 0; i < 3; ++i) *to[i] = {static_cast<T*>(tensors[5 + i]), strides[10 + 2 * i], strides[11 + 2 * i]};
+  }
+  void run(int64_t start, int64_t n, int64_t kv_head) {
+    keys.pack(key, start, n, kv_head);
+    values.pack(value, start, n, kv_head);
+    key_rows.pack(key, start, n, kv_head);
+    key_sums.assign(keys.data.size(), 0);
+    value_sums.assign(keys.data.size(), 0);
+    problem.each_block(n, kv_head, [&](int64_t at, int64_t count, int64_t h) { block(start, at, count, h); });
+    for (int64_t k = 0; k < n; ++k)
+      for (int64_t d = 0; d < size; ++d) {
+        const int64_t at = (k / kKeys * size + d) * kKeys + k % kKeys;
+        store(key_sums[at], grad_key.at(start + k, kv_head) + d);
+        store(value_sums[at], grad_value.at(start + k, kv_head) + d);
+      }
+  }
+
+ private:
+  void block(int64_t start, int64_t at, int64_t count, int64_t h) {
+    copy(query, start + at, count, h, size, queries);
+    copy(grad, start + at, count, h, size, out_grads);
+    transpose(queries, size, queries_t);
+    transpose(out_grads, size, out_grads_t);
+    float delta[kQueries] = {}, log_sum[kQueries];
+    std::fill(log_sum, log_sum + kQueries, INFINITY);  // no weight where there is no query
+    for (int64_t row = 0; row < count; ++row) {
+      const T* const o = out.at(start + at + row, h);
+      for (int64_t d = 0; d < size; ++d) delta[row] += load(o[d]) * load(out_grads[row * size + d]);
+      log_sum[row] = *problem.log_sum_at(start + at + row, h);
+    }
+    const Slopes<T> of{scores.data(), weight_grads.data(), log_sum, delta, weights.data(), slope_factors.data(), slope_rows.data()};
+    std::fill(query_sums.begin(), query_sums.end(), 0.0f);
+    problem.each_tile(at, [&](const Tile& tile) {
+      const int64_t width = tile.width, sums = tile.key / kKeys * kKeys * size + tile.key % kKeys;
+      product(kQueries, width, size, size, kKeys, kKeys, false, queries.data(), keys.at(tile.key), scores.data(), kPaired<T>);
+      product(kQueries, width, size, size, kKeys, kKeys, false, out_grads.data(), values.at(tile.key), weight_grads.data(), kPaired<T>);
+      slopes(tile, scores.data(), of);
+      product(size, width, kQueries, kQueries, kKeys, kKeys, true, out_grads_t.data(), weights.data(), &value_sums[sums], kPaired<T>);
+      product(size, width, kQueries, kQueries, kKeys, kKeys, true, queries_t.data(), slope_factors.data(), &key_sums[sums], kPaired<T>);
+      product(kQueries, size, width, kKeys, size, size, true, slope_rows.data(), key_rows.at(tile.key), query_sums.data(), kPaired<T>);
+    });
+    for (int64_t row = 0; row < count; ++row) {
+      T* const to = grad_query.at(start + at + row, h);
+      for (int64_t d = 0; d < size; ++d) store(query_sums[row * size + d], to + d);
+    }
+  }
+
+  const Problem& problem;
+  const int64_t size = problem.size;
+  const Product<T> product = reinterpret_cast<Product<T>>(problem.product);
+  Heads<const T> grad, query, key, value, out;
+  Heads<T> grad_query, grad_key, grad_value;
+  Columns<T> keys{{}, size}, values{{}, size};
+  Rows<T> key_rows{{}, size};
+  std::vector<T> queries, queries_t, out_grads, out_grads_t;
+  std::vector<T> weights = std::vector<T>(kQueries * kKeys), slope_factors = weights, slope_rows = weights;
+  std::vector<float> scores = std::vector<float>(kQueries * kKeys), weight_grads = scores;
+  std::vector<float> key_sums, value_sums;  // [size, keys], block by block of kKeys
+  std::vector<float> query_sums = std::vector<float>(kQueries * size);
+};
+
+template <class Work>
+void run(const Problem& problem, void* const* tensors, const int64_t* strides) {
+#pragma omp parallel num_threads(problem.threads)
+  {
+    Work work(problem, tensors, strides);
+#pragma omp for schedule(dynamic)
+    for (int64_t unit = 0; unit < problem.documents * problem.groups; ++unit) {
+      const int32_t* const border = problem.borders + unit / problem.groups;
+      work.run(border[0], border[1] - border[0], unit % problem.groups);
+    }
+    reinterpret_cast<void (*)(bool)>(problem.release)(true);
+  }
+}
+
+template <class T>
+bool works(void* product) {
+  constexpr int64_t n = 32;
+  const std::vector<T> ones(n * n, kPaired<T> ? T(0x3f80) : T(1));
+  std::vector<float> sums(n * n, 1.0f);
+  reinterpret_cast<Product<T>>(product)(n, n, n, n, n, n, true, ones.data(), ones.data(), sums.data(), kPaired<T>);
+  return std::all_of(sums.begin(), sums.end(), [](float x) { return x == n + 1; });
+}
+
+}  // namespace
+
+extern "C" {
+
+// Whether a product of numbers of so many bytes runs on this processor and is right.
+int64_t product_works(void* product, void (*release)(bool), int64_t bytes) {
+  try {
+    const bool found = bytes == 2 ? works<Bf16>(product) : works<float>(product);
+    release(true);
+    return found;
+  } catch (const std::exception&) {
+    return 0;
+  }
+}
+
+// sizes: of a head, key/value heads, query heads to each, documents, window, threads, bytes of a number.
+// forward: tensors query, key, value, out; writes out and log_sum. backward: grad of out, query, key, value, out, and the
+// gradients of query, key and value, which it writes. Strides: of tokens and of heads, tensor by tensor.
+void attention(const int64_t* sizes, const int32_t* borders, float scale, void* product, void* release, void** tensors,
+               const int64_t* strides, float* log_sum, int64_t backward) {
+  const Problem problem{sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5], borders, scale, product, release, log_sum};
+  if (sizes[6] == 2) return backward ? run<Backward<Bf16>>(problem, tensors, strides) : run<Forward<Bf16>>(problem, tensors, strides);
+  return backward ? run<Backward<float>>(problem, tensors, strides) : run<Forward<float>>(problem, tensors, strides);
+}
+}

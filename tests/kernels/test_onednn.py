@@ -1,0 +1,84 @@
+"""Attention on oneDNN's micro-kernels: what the random cases beside float64 do not reach."""
+
+import pytest
+import torch
+
+from onnuri.kernels.onednn.attention import attention, missing
+from onnuri.kernels.verification.cases import TOLERANCE, attention_case, errors
+
+DTYPES = [dtype for dtype in (torch.float32, torch.bfloat16) if not missing(dtype)]
+
+
+def test_it_is_compiled_with_the_package() -> None:
+    assert "compiled" not in missing(torch.float32)
+    assert missing(torch.float64) == "it takes bf16 and fp32, not float64"
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("window", [0, 1, 64, 130, 300])
+def test_many_tiles(dtype: torch.dtype, window: int) -> None:
+    """Documents that end on, before and behind the borders of tiles; windows that begin in any of them."""
+    case = attention_case(2, 700, (4, 2), 64, [64, 65, 192, 321, 700 + 128], window, seed=window)
+    found = errors(case, attention, dtype)
+    assert max(found.values()) <= TOLERANCE[dtype], found
+
+
+def draw(dtype: torch.dtype, *shape: int) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(len(shape)), dtype=dtype)
+
+
+def results(
+    joined: torch.Tensor, borders: list[int] | None, copied: bool = False
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Attention of [B, S, 2 query + 1 key + 1 value heads, D], and the gradient by all of it."""
+    leaf = joined.clone().requires_grad_()
+    parts = leaf.split((2, 1, 1), dim=2)
+    parts = tuple(part.transpose(1, 2).contiguous().transpose(1, 2) for part in parts) if copied else parts
+    out = attention(*parts, None if borders is None else torch.tensor(borders))
+    out.backward(torch.ones_like(out) * out.detach())
+    assert leaf.grad is not None
+    return out.detach(), leaf.grad
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_bits_depend_on_neither_threads_nor_layout(dtype: torch.dtype) -> None:
+    """Nor on whether rows are said to be documents, nor on the integers that borders are given in."""
+    joined, threads = draw(dtype, 3, 150, 4, 32), torch.get_num_threads()
+    expected = results(joined, None)
+    try:
+        for number in (1, 2, 5):
+            torch.set_num_threads(number)
+            for found in (results(joined, [0, 150, 300, 450]), results(joined, None, copied=True)):
+                assert all(map(torch.equal, found, expected))
+    finally:
+        torch.set_num_threads(threads)
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_what_is_not_finite_stays_so_and_stays_in_its_document(dtype: torch.dtype) -> None:
+    for bad in (float("nan"), float("inf")):
+        joined = draw(dtype, 1, 200, 4, 32)
+        joined[0, 120, 0] = bad
+        out, grad = results(joined, [0, 100, 200])
+        assert out[0, :100].isfinite().all() and grad[0, :100].isfinite().all()
+        assert not out[0, 120].isfinite().all() and not grad[0, 100:].isfinite().all()
+
+
+def test_scores_of_any_size() -> None:
+    """Weights of 0 and 1, where an exponential without its largest score would overflow."""
+    joined = draw(torch.float32, 1, 300, 4, 32) * 100
+    out, grad = results(joined, None)
+    assert out.isfinite().all() and grad.isfinite().all()
+    torch.testing.assert_close(out[0, 0], joined[0, 0, [3, 3]], rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("borders", [[0, 5], [1, 10], [0, 7, 3, 10], [0, 11]])
+def test_borders_that_are_none_are_refused(borders: list[int]) -> None:
+    with pytest.raises(ValueError, match=r"cu_seqlens must rise from 0 to 10, is \["):
+        results(draw(torch.float32, 1, 10, 4, 32), borders)
+
+
+def test_odd_head_sizes_and_other_dtypes_are_left_to_pytorch() -> None:
+    for joined in (draw(torch.float32, 1, 10, 4, 5), draw(torch.float64, 1, 10, 4, 8)):
+        out, _ = results(joined, None)
+        assert out.dtype == joined.dtype and out.shape == (1, 10, 2, joined.shape[-1])
