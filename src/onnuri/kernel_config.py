@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from onnuri.errors import UserError, check_choice
 
 BACKENDS = {
-    "attention": ("reference", "torch", "onednn", "triton", "flash"),
+    "attention": ("reference", "torch", "native", "triton", "flash"),
     "rms_norm": ("reference", "torch", "triton"),
     "rope": ("reference", "torch", "triton"),
     "swiglu": ("reference", "torch", "triton"),
-    "linear_cross_entropy": ("reference", "torch", "triton", "liger"),
+    "linear_cross_entropy": ("reference", "torch", "native", "triton", "liger"),
 }
 """The operations, and what there is for each."""
 
@@ -22,7 +22,8 @@ class KernelConfig:
 
     backend: str = "auto"
     """auto: the fastest that is there for the device; reference: as the formula says; torch: PyTorch's own;
-    triton: fused kernels, on NVIDIA GPUs of compute capability 8.0 and up."""
+    triton: fused kernels, on NVIDIA GPUs of compute capability 8.0 and up. For single operations also
+    native: C++ on CPUs, for bf16 and fp32, compiled with the package."""
     attention: str = ""
     """auto, reference, torch, triton; onednn: tiles on oneDNN's micro-kernels, on CPUs, for bf16 and fp32;
     flash: flash-attn 2, 3 or 4, for bf16 and fp16."""
@@ -33,7 +34,7 @@ class KernelConfig:
     swiglu: str = ""
     """auto, reference, torch or triton."""
     linear_cross_entropy: str = ""
-    """auto, reference, torch, triton, or liger: PyTorch's products with Liger's loss."""
+    """auto, reference, torch, native, triton, or liger: PyTorch's products with Liger's loss."""
 
     def __post_init__(self) -> None:
         check_choice("kernels.backend", self.backend, ("auto", "reference", "torch", "triton"))

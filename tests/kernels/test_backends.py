@@ -16,20 +16,18 @@ from onnuri.errors import UserError
 from onnuri.kernel_config import BACKENDS
 from onnuri.kernels import KernelConfig, operations
 from onnuri.kernels.backends import FUNCTIONS, load, select
-from onnuri.kernels.onednn.attention import missing
+from onnuri.kernels.native.library import missing
 from onnuri.kernels.verification.cases import DRAW, TOLERANCE, errors
 
 PUBLIC = {name: operation for operation, names in FUNCTIONS.items() for name in names}
 
 
 def test_a_cpu_takes_what_is_compiled_and_never_loads_triton() -> None:
-    for dtype, attention in (
-        (torch.bfloat16, "torch" if missing(torch.bfloat16) else "onednn"),
-        (torch.float32, "torch" if missing(torch.float32) else "onednn"),
-        (torch.float16, "torch"),
-    ):
-        chosen = select(KernelConfig(), "cpu", dtype)
-        assert chosen == dict.fromkeys(BACKENDS, "torch") | {"attention": attention}
+    for dtype in TOLERANCE:
+        there = dict.fromkeys(
+            ("attention", "linear_cross_entropy"), "torch" if missing(dtype) else "native"
+        )
+        assert select(KernelConfig(), "cpu", dtype) == dict.fromkeys(BACKENDS, "torch") | there
     program = (
         "import sys, onnuri.model.decoder; from onnuri import kernels; "
         "print(kernels.use(kernels.KernelConfig('torch'), 'cpu')); assert 'triton' not in sys.modules"
@@ -43,7 +41,7 @@ def test_a_cpu_takes_what_is_compiled_and_never_loads_triton() -> None:
     ("options", "message"),
     [
         ({"backend": "triton"}, "kernels.backend=triton: it needs an NVIDIA GPU, the device is cpu; "),
-        ({"attention": "onednn"}, "kernels.attention=onednn: it takes bf16 and fp32, not float16; set"),
+        ({"attention": "native"}, "kernels.attention=native: it takes bf16 and fp32, not float16; set"),
         ({"attention": "flash"}, "kernels.attention=flash: .*; set kernels.attention=auto"),
         ({"linear_cross_entropy": "liger"}, "kernels.linear_cross_entropy=liger: .*; set kernels"),
     ],
@@ -93,8 +91,8 @@ def test_pytorch_beside_float64(name: str, dtype: torch.dtype, random: Random) -
     public = "apply_rope" if name == "rope" else name
     # PyTorch's attention sums the gradients of a group of heads in fp16 (1.1e-3); no training here uses it.
     backends = ["reference"] if dtype == torch.float16 else ["reference", "torch"]
-    if name == "attention" and not missing(dtype):
-        backends.append("onednn")
+    if "native" in BACKENDS[PUBLIC[public]] and not missing(dtype):
+        backends.append("native")
     for backend in backends:
         found = errors(case, load(PUBLIC[public], backend, "cpu")[public], dtype)
         assert max(found.values()) <= TOLERANCE[dtype], f"{backend} {case}: {found}"

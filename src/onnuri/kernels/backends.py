@@ -45,8 +45,8 @@ def _missing(backend: str, device: torch.device, dtype: torch.dtype) -> str:
     """Why a backend cannot run here, or nothing."""
     if backend in ("reference", "torch"):
         return ""
-    if backend == "onednn":
-        from onnuri.kernels.onednn.attention import missing
+    if backend == "native":
+        from onnuri.kernels.native.library import missing
 
         return missing(dtype) if device.type == "cpu" else f"it needs a CPU, the device is {device.type}"
     package = {"triton": "triton", "liger": "liger_kernel"}.get(backend)
@@ -71,8 +71,8 @@ def select(
 ) -> dict[str, str]:
     """The backend of each operation.
 
-    auto takes Triton on NVIDIA GPUs, for attention flash-attn where it is installed; on CPUs oneDNN for
-    attention; elsewhere PyTorch.
+    auto takes Triton on NVIDIA GPUs, for attention flash-attn where it is installed; on CPUs what is there
+    in C++; elsewhere PyTorch.
 
     Raises:
         UserError: one that was asked for by name cannot run here.
@@ -81,7 +81,7 @@ def select(
     for operation, backends in BACKENDS.items():
         asked = config.of(operation)
         if asked == "auto":
-            order = [backend for backend in ("flash", "triton", "onednn") if backend in backends]
+            order = [backend for backend in ("flash", "triton", "native") if backend in backends]
             chosen[operation] = next((each for each in order if not _missing(each, device, dtype)), "torch")
         elif reason := _missing(asked, device, dtype):
             option = operation if getattr(config, operation) else "backend"
@@ -101,7 +101,7 @@ def load(operation: str, backend: str, device: torch.device | str) -> dict[str, 
         return {"linear_cross_entropy": liger.linear_cross_entropy}
     if backend == "reference" and operation in DEFINITIONS:
         return {operation: DEFINITIONS[operation]}
-    package = f".{backend}" if backend in ("triton", "onednn") else ""
+    package = f".{backend}" if backend in ("triton", "native") else ""
     module = import_module(f"onnuri.kernels{package}.{operation}")
     return {name: getattr(module, name) for name in FUNCTIONS[operation]}
 

@@ -9,6 +9,7 @@ done again, row by row exact.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -16,6 +17,8 @@ import torch.nn.functional as F
 
 IGNORE_INDEX = -100
 """The target that does not count; the value of torch and of `onnuri.tokens.batch`."""
+Rows = Callable[[torch.Tensor, torch.Tensor, float], tuple[torch.Tensor, torch.Tensor]]
+"""What `losses_and_slopes` does, or another that does it; the slopes may be in the place of the logits."""
 CHUNK_LOGITS, LEAST_ROWS = 1 << 24, 256
 """Logits at a time where nothing else is asked for (64 MiB in float32), and rows at least: the gradient of
 the weight is gone through once a chunk."""
@@ -45,8 +48,20 @@ def linear_cross_entropy(
     z_loss: float = 0.0,
 ) -> torch.Tensor:
     """See `onnuri.kernels.linear_cross_entropy`."""
-    rows = chunk_size or max(LEAST_ROWS, CHUNK_LOGITS // weight.shape[0])
-    losses: torch.Tensor = _LinearCrossEntropy.apply(hidden, weight, targets, rows, z_loss)
+    return in_chunks(_in_use[0], hidden, weight, targets, chunk_size, z_loss)
+
+
+def in_chunks(
+    rows: Rows,
+    hidden: torch.Tensor,
+    weight: torch.Tensor,
+    targets: torch.Tensor,
+    chunk_size: int,
+    z_loss: float,
+) -> torch.Tensor:
+    """See `onnuri.kernels.linear_cross_entropy`; `rows` is what is done with a chunk's logits."""
+    size = chunk_size or max(LEAST_ROWS, CHUNK_LOGITS // weight.shape[0])
+    losses: torch.Tensor = _LinearCrossEntropy.apply(rows, hidden, weight, targets, size, z_loss)
     return losses
 
 
@@ -54,17 +69,18 @@ class _LinearCrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(
         context: Any,
+        rows: Rows,
         hidden: torch.Tensor,
         weight: torch.Tensor,
         targets: torch.Tensor,
         chunk_size: int,
         z_loss: float,
     ) -> torch.Tensor:
-        context.chunk_size, context.z_loss = chunk_size, z_loss
-        if not any(context.needs_input_grad[:2]):
+        context.rows, context.chunk_size, context.z_loss = rows, chunk_size, z_loss
+        if not any(context.needs_input_grad[1:3]):
             parts = zip(hidden.split(chunk_size), targets.split(chunk_size), strict=True)
-            return torch.cat([_in_use[0](h @ weight.mT, t, z_loss)[0] for h, t in parts])
-        losses, *gradients = _with_gradients(hidden, weight, targets, chunk_size, z_loss, None)
+            return torch.cat([rows(h @ weight.mT, t, z_loss)[0] for h, t in parts])
+        losses, *gradients = _with_gradients(rows, hidden, weight, targets, chunk_size, z_loss, None)
         context.save_for_backward(hidden, weight, targets, *gradients)
         return losses
 
@@ -74,14 +90,16 @@ class _LinearCrossEntropy(torch.autograd.Function):
         hidden, weight, targets, grad_hidden, grad_weight = context.saved_tensors
         counted = grad[targets != IGNORE_INDEX]
         if len(counted) == 0:
-            return torch.zeros_like(grad_hidden), torch.zeros_like(grad_weight), None, None, None
+            return None, torch.zeros_like(grad_hidden), torch.zeros_like(grad_weight), None, None, None
         if bool((counted == counted[0]).all()):
-            return grad_hidden * counted[0], grad_weight * counted[0], None, None, None
-        _, *exact = _with_gradients(hidden, weight, targets, context.chunk_size, context.z_loss, grad)
-        return (*exact, None, None, None)
+            return None, grad_hidden * counted[0], grad_weight * counted[0], None, None, None
+        chunk_size, z_loss = context.chunk_size, context.z_loss
+        _, *exact = _with_gradients(context.rows, hidden, weight, targets, chunk_size, z_loss, grad)
+        return (None, *exact, None, None, None)
 
 
 def _with_gradients(
+    rows: Rows,
     hidden: torch.Tensor,
     weight: torch.Tensor,
     targets: torch.Tensor,
@@ -95,7 +113,7 @@ def _with_gradients(
     grad_hidden, grad_weight = torch.empty_like(hidden), torch.zeros_like(weight, dtype=wide)
     for start in range(0, len(hidden), chunk_size):
         part = slice(start, start + chunk_size)
-        losses[part], slopes = _in_use[0](hidden[part] @ weight.mT, targets[part], z_loss)
+        losses[part], slopes = rows(hidden[part] @ weight.mT, targets[part], z_loss)
         if factors is not None:
             slopes = slopes * factors[part, None]
         slopes = slopes.to(hidden.dtype)
@@ -121,7 +139,7 @@ def losses_and_slopes(
     return losses[:, 0] * counts, (slopes - (classes == places).to(slopes)) * counts[:, None]
 
 
-_in_use = [losses_and_slopes]
+_in_use: list[Rows] = [losses_and_slopes]
 
 
 def compile_loss() -> None:

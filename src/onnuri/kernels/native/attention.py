@@ -7,53 +7,12 @@ micro-kernels for the processor that it finds: AMX, AVX-512 BF16 or AVX2.
 from __future__ import annotations
 
 import ctypes
-import sysconfig
-from functools import cache
-from pathlib import Path
-from typing import Any
 
 import torch
 
 from onnuri.kernels.attention import attention as attention_by_pytorch
 from onnuri.kernels.attention_operator import attention_operator, empty_log_sum
-
-PRODUCTS = {
-    torch.bfloat16: "_ZN2at6native7cpublas6brgemmEllllllbPKN3c108BFloat16ES5_Pfb",
-    torch.float32: "_ZN2at6native7cpublas6brgemmEllllllbPKfS3_Pfb",
-}
-"""at::native::cpublas::brgemm of ATen/native/CPUBlas.h, by the names that the linker gives it."""
-RELEASE = "_ZN2at6native7cpublas14brgemm_releaseEb"
-
-
-@cache
-def _load(name: str) -> Any:
-    """Our library, with this extension of its name, or PyTorch's by its path."""
-    return ctypes.CDLL(name)
-
-
-def _own() -> Any:
-    return _load(str(Path(__file__).with_name(f"_attention{sysconfig.get_config_var('EXT_SUFFIX')}")))
-
-
-def _of_pytorch(name: str) -> ctypes.c_void_p:
-    library = _load(str(Path(torch.__file__).with_name("lib") / "libtorch_cpu.so"))
-    return ctypes.cast(getattr(library, name), ctypes.c_void_p)
-
-
-@cache
-def missing(dtype: torch.dtype) -> str:
-    """Why it cannot run here with such numbers, or nothing."""
-    if dtype not in PRODUCTS:
-        return f"it takes bf16 and fp32, not {str(dtype).removeprefix('torch.')}"
-    try:
-        library, product, release = _own(), _of_pytorch(PRODUCTS[dtype]), _of_pytorch(RELEASE)
-    except OSError:
-        return "it was not compiled when the package was installed (that takes a C++ compiler)"
-    except AttributeError:
-        return f"torch {torch.__version__} has no oneDNN micro-kernels"
-    if not library.product_works(product, release, ctypes.c_int64(dtype.itemsize)):
-        return "oneDNN has no micro-kernel for this processor"
-    return ""
+from onnuri.kernels.native.library import PRODUCTS, RELEASE, library, of_pytorch
 
 
 def attention(
@@ -70,7 +29,7 @@ def attention(
     if cu_seqlens is None:
         batch, length = query.shape[:2]
         cu_seqlens = torch.arange(0, (batch + 1) * length, length, dtype=torch.int32)
-    out: torch.Tensor = _onednn_attention(query, key, value, cu_seqlens, window)[0]
+    out: torch.Tensor = _native_attention(query, key, value, cu_seqlens, window)[0]
     return out
 
 
@@ -91,12 +50,12 @@ def _call(
     borders = cu_seqlens.to(torch.int32).contiguous()
     if borders[0] != 0 or borders[-1] != len(flat[0]) or bool((borders.diff() < 0).any()):
         raise ValueError(f"cu_seqlens must rise from 0 to {len(flat[0])}, is {borders.tolist()}")
-    _own().attention(
+    library().attention(
         (ctypes.c_int64 * len(sizes))(*sizes),
         ctypes.c_void_p(borders.data_ptr()),
         ctypes.c_float(size**-0.5),
-        _of_pytorch(PRODUCTS[query.dtype]),
-        _of_pytorch(RELEASE),
+        of_pytorch(PRODUCTS[query.dtype]),
+        of_pytorch(RELEASE),
         (ctypes.c_void_p * len(flat))(*(tensor.data_ptr() for tensor in flat)),
         (ctypes.c_int64 * len(strides))(*strides),
         ctypes.c_void_p(log_sum.data_ptr()),
@@ -134,4 +93,4 @@ def _backward(
     return gradients[0], gradients[1], gradients[2]
 
 
-_onednn_attention = attention_operator("onednn_attention", _forward, _backward)
+_native_attention = attention_operator("native_attention", _forward, _backward)

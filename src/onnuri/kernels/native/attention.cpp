@@ -10,17 +10,13 @@
 #include <exception>
 #include <vector>
 
-#if defined(__x86_64__) && defined(__linux__) && !defined(__clang__)
-#define EVERY_WIDTH __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#else
-#define EVERY_WIDTH
-#endif
-#define INLINE [[gnu::always_inline]] inline
+#include "numbers.h"
+
+using namespace onnuri;
 
 namespace {
 
 constexpr int64_t kQueries = 64, kKeys = 128;  // of a tile
-using Bf16 = uint16_t;
 template <class T>
 constexpr bool kPaired = sizeof(T) == 2;  // the right factor of a product in bf16 has its rows interleaved in pairs
 template <class T>
@@ -32,39 +28,6 @@ using Product = void (*)(int64_t m, int64_t n, int64_t k, int64_t lda, int64_t l
                          const T* b, float* c, bool paired);
 
 int64_t round_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
-
-INLINE uint32_t bits(float x) {
-  uint32_t found;
-  std::memcpy(&found, &x, 4);
-  return found;
-}
-INLINE float number(uint32_t x) {
-  float found;
-  std::memcpy(&found, &x, 4);
-  return found;
-}
-// To the nearest bf16, ties to even: the upper half of the result.
-INLINE uint32_t rounded(float x) { return bits(x) + 0x7fff + ((bits(x) >> 16) & 1); }
-INLINE void store(float x, float* to) { *to = x; }
-INLINE void store(float x, Bf16* to) { *to = rounded(x) >> 16; }
-INLINE float load(float x) { return x; }
-INLINE float load(Bf16 x) { return number(static_cast<uint32_t>(x) << 16); }
-
-// e^x for x <= 0; 0 below -87. Argument reduced by ln 2 in two parts (Cody and Waite), Taylor series to the 7th power.
-INLINE float exponential(float x) {
-  const float clipped = std::max(x, -87.0f);
-  const float whole = (clipped * 1.44269504f + 12582912.0f) - 12582912.0f;  // to the nearest whole number
-  const float rest = (clipped - whole * 0.693145752f) - whole * 1.42860677e-6f;
-  float series = 1.0f / 5040 * rest + 1.0f / 720;
-  series = series * rest + 1.0f / 120;
-  series = series * rest + 1.0f / 24;
-  series = series * rest + 1.0f / 6;
-  series = series * rest + 0.5f;
-  series = series * rest + 1.0f;
-  series = series * rest + 1.0f;
-  const float power = number(static_cast<uint32_t>(static_cast<int32_t>(whole) + 127) << 23);
-  return x < -87.0f ? 0.0f : series * power;
-}
 
 struct Tile {
   int64_t query, key, width, window;  // first query, first key, number of keys; window 0: none

@@ -1,9 +1,12 @@
-"""Attention on oneDNN's micro-kernels: what the random cases beside float64 do not reach."""
+"""What is compiled for CPUs: what the random cases beside float64 do not reach."""
 
 import pytest
 import torch
 
-from onnuri.kernels.onednn.attention import attention, missing
+from onnuri.kernels.linear_cross_entropy import IGNORE_INDEX
+from onnuri.kernels.native.attention import attention
+from onnuri.kernels.native.library import missing
+from onnuri.kernels.native.linear_cross_entropy import linear_cross_entropy, losses_and_slopes
 from onnuri.kernels.verification.cases import TOLERANCE, attention_case, errors
 
 DTYPES = [dtype for dtype in (torch.float32, torch.bfloat16) if not missing(dtype)]
@@ -82,3 +85,29 @@ def test_odd_head_sizes_and_other_dtypes_are_left_to_pytorch() -> None:
     for joined in (draw(torch.float32, 1, 10, 4, 5), draw(torch.float64, 1, 10, 4, 8)):
         out, _ = results(joined, None)
         assert out.dtype == joined.dtype and out.shape == (1, 10, 2, joined.shape[-1])
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_bits_of_the_loss_do_not_depend_on_threads(dtype: torch.dtype) -> None:
+    """Nor on the rows beside one; a target of -100 counts for nothing."""
+    logits, targets, threads = draw(dtype, 70, 3001) * 9, torch.arange(70) - 3, torch.get_num_threads()
+    targets[targets < 0] = IGNORE_INDEX
+    expected = losses_and_slopes(logits[40:].clone(), targets[40:], 1e-4)
+    try:
+        for number in (1, 2, 5):
+            torch.set_num_threads(number)
+            losses, slopes = losses_and_slopes(logits.clone(), targets, 1e-4)
+            assert torch.equal(losses[40:], expected[0]) and torch.equal(slopes[40:], expected[1])
+            assert not losses[:3].any() and not slopes[:3].any() and losses[3:].gt(0).all()
+    finally:
+        torch.set_num_threads(threads)
+
+
+def test_a_loss_that_is_not_finite_stays_so() -> None:
+    hidden, weight = draw(torch.float32, 8, 16), draw(torch.float32, 100, 16)
+    hidden[5, 0] = float("nan")
+    hidden.requires_grad_()
+    losses = linear_cross_entropy(hidden, weight, torch.arange(8))
+    losses.sum().backward()
+    assert losses.isfinite().tolist() == [True] * 5 + [False] + [True] * 2
+    assert hidden.grad is not None and not hidden.grad[5].isfinite().any()

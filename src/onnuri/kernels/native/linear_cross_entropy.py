@@ -1,0 +1,47 @@
+"""PyTorch's products with the loss of a chunk's logits in C++, which puts their derivative in their place.
+
+The compiled PyTorch of the same goes through memory several times, in float32 (LAB.md).
+"""
+
+from __future__ import annotations
+
+import ctypes
+
+import torch
+
+from onnuri.kernels.linear_cross_entropy import in_chunks
+from onnuri.kernels.linear_cross_entropy import losses_and_slopes as losses_and_slopes_by_pytorch
+from onnuri.kernels.native.library import PRODUCTS, library
+
+
+def linear_cross_entropy(
+    hidden: torch.Tensor,
+    weight: torch.Tensor,
+    targets: torch.Tensor,
+    chunk_size: int = 0,
+    z_loss: float = 0.0,
+) -> torch.Tensor:
+    """See `onnuri.kernels.linear_cross_entropy`. Other dtypes than bf16 and fp32 are left to PyTorch."""
+    rows = losses_and_slopes if hidden.dtype in PRODUCTS else losses_and_slopes_by_pytorch
+    return in_chunks(rows, hidden, weight, targets, chunk_size, z_loss)
+
+
+def losses_and_slopes(
+    logits: torch.Tensor, targets: torch.Tensor, z_loss: float
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Loss of each row of logits [N, V], and its derivative by them, both zero for IGNORE_INDEX.
+
+    The derivative is in the place of the logits, in their dtype.
+    """
+    losses = torch.empty(len(logits), dtype=torch.float32)
+    targets, logits = targets.contiguous(), logits.contiguous()
+    library().cross_entropy(
+        ctypes.c_void_p(logits.data_ptr()),
+        ctypes.c_void_p(targets.data_ptr()),
+        ctypes.c_void_p(losses.data_ptr()),
+        *map(ctypes.c_int64, logits.shape),
+        ctypes.c_float(z_loss),
+        ctypes.c_int64(torch.get_num_threads()),
+        ctypes.c_int64(logits.itemsize),
+    )
+    return losses, logits
