@@ -15,6 +15,8 @@ Forward = Callable[..., tuple[torch.Tensor, torch.Tensor]]
 Backward = Callable[..., tuple[torch.Tensor, torch.Tensor, torch.Tensor]]
 HEADS = "Tensor query, Tensor key, Tensor value"
 BORDERS = "Tensor cu_seqlens, int window"
+NAMES: list[str] = []
+"""Of all of them, within torch.ops.onnuri."""
 
 
 def attention_operator(name: str, forward: Forward, backward: Backward) -> Callable[..., Any]:
@@ -49,6 +51,7 @@ def attention_operator(name: str, forward: Forward, backward: Backward) -> Calla
     operator.register_fake(_empty_outputs)
     gradient.register_fake(lambda grad, query, key, value, *rest: tuple(map(_empty, (query, key, value))))
     operator.register_autograd(differentiate, setup_context=keep)
+    NAMES.append(name)
     return operator
 
 

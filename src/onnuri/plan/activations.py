@@ -6,7 +6,7 @@ width, V vocabulary. All sizes in bytes; `width` is that of a number the model c
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from onnuri.plan.config import PlanModelConfig
 
@@ -27,18 +27,24 @@ class Loss(NamedTuple):
     """How many gradients of the output matrix live at once."""
 
 
-def block(model: PlanModelConfig, tokens: int, width: int, compiled: bool) -> int:
+Kept = Literal["all", "inputs", "outputs"]
+"""all: what PyTorch's functions keep; inputs, outputs: of matrix products and of attention."""
+
+
+def block(model: PlanModelConfig, tokens: int, width: int, kept: Kept) -> int:
     """What one block keeps.
 
     In float32 an RMSNorm keeps its input, the unit vector and the scaled one; in bf16 its input in float32.
-    Compiled, what neither a matrix product nor attention reads is computed again: unit vectors and silu.
+    Compiled, what no matrix product and no attention reads is computed again: unit vectors and silu; with
+    outputs only, also what is elementwise between them: norms and the product of gate and up.
     """
     hidden, heads, keys = model.hidden_size, model.num_heads, model.num_kv_heads
     query, key = heads * model.head_size, keys * model.head_size
     inner = model.ffn_size * (model.experts_per_token or 1)
     attention = width * (query + 2 * key + query + key + query) + WIDE * heads
-    if compiled:
-        return tokens * (width * 4 * hidden + attention + width * 3 * inner + WIDE * (2 + heads + keys))
+    if kept != "all":
+        between = width * (2 * hidden + inner) if kept == "inputs" else 0
+        return tokens * (width * 2 * (hidden + inner) + between + attention + WIDE * (2 + heads + keys))
     norms = 2 * hidden * (WIDE + 2 * width) + WIDE * 2
     if model.qk_norm:
         copies = 0 if width == WIDE else WIDE
@@ -57,33 +63,32 @@ def block_workspace(model: PlanModelConfig, tokens: int, width: int) -> int:
     return tokens * width * (2 * inner + 2 * model.hidden_size)
 
 
-def all_blocks(
-    model: PlanModelConfig, tokens: int, width: int, compiled: bool, recompute_every: int
-) -> int:
+def all_blocks(model: PlanModelConfig, tokens: int, width: int, kept: Kept, recompute_every: int) -> int:
     """What all blocks and the last norm keep."""
     again = -(-model.num_layers // recompute_every) if recompute_every else 0
     norm = tokens * (model.hidden_size * (WIDE + 2 * width) + WIDE)
     return (
         again * block_input(model, tokens, width)
-        + (model.num_layers - again) * block(model, tokens, width, compiled)
+        + (model.num_layers - again) * block(model, tokens, width, kept)
         + norm
     )
 
 
-def loss(model: PlanModelConfig, tokens: int, width: int, whole_logits: bool) -> Loss:
+def loss(model: PlanModelConfig, tokens: int, width: int, backend: str) -> Loss:
     """The loss (onnuri.kernels.linear_cross_entropy), or its reference, which holds all logits.
 
-    Of one chunk of rows: logits, exponentials, slopes, places of the targets (twice). Of all rows: the
+    Of one chunk of rows: logits, exponentials, slopes, places of the targets (twice); native: logits, in
+    whose place the slopes are written. Of all rows: the
     logarithm of the softmax is kept; going back, it, the gradient by it and the gradient by the logits live
     at once, in float32.
     """
     matrix, stream = model.vocab_size * model.hidden_size * width, tokens * model.hidden_size * width
-    if whole_logits:
+    if backend == "reference":
         rows = tokens * model.vocab_size
         return Loss(WIDE * rows, max(3 * WIDE * rows, width * rows + matrix + stream), 1)
     chunk = model.loss_chunk_size or max(LEAST_ROWS, CHUNK_LOGITS // model.vocab_size)
     rows = min(tokens, chunk) * model.vocab_size
-    sizes = (width if width < WIDE else 0) + 4 * WIDE + 1
+    sizes = width if backend == "native" else (width if width < WIDE else 0) + 4 * WIDE + 1
     total = matrix * WIDE // width
     product = matrix + total if width < WIDE else 0  # widened before it is added to the sum
     return Loss(stream, stream + total + max(rows * sizes, product + rows * width), 2)

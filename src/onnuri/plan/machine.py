@@ -7,6 +7,7 @@ from pathlib import Path
 
 from onnuri import manifest
 from onnuri.errors import UserError
+from onnuri.plan.activations import Kept
 from onnuri.plan.config import ClusterConfig, PlanConfig, PlanModelConfig
 from onnuri.plan.gathering import block_parameters
 from onnuri.train.run_plan import PADDED_TO, choose_micro_batch_size
@@ -26,14 +27,19 @@ class Setting:
     stage: int
     width: int
     """Bytes of a number that the model computes in: 2 (bf16) or 4 (fp32)."""
-    compiled: bool
+    kept: Kept
     recompute_every: int
     offload: str
     bucket_size: int
     hpz: int
     optimizer: str
-    whole_logits: bool
-    """The reference's loss, which holds logits of all rows at once."""
+    loss: str
+    """The implementation of linear_cross_entropy."""
+
+    @property
+    def compiled(self) -> bool:
+        """Whether blocks are."""
+        return self.kept != "all"
 
     @property
     def ranks(self) -> int:
@@ -99,14 +105,30 @@ def settle(config: PlanConfig) -> Setting:
         global_batch_size=config.train.global_batch_size,
         stage=engine.stage,
         width=2 if precision == "bf16" else 4,
-        compiled=engine.compile == "on" or (engine.compile == "auto" and cluster.gpu),
+        kept=what_is_kept(
+            engine.compile == "on" or (engine.compile == "auto" and cluster.gpu), cluster.gpu
+        ),
         recompute_every=engine.recompute_every,
         offload=engine.offload,
         bucket_size=engine.bucket_size,
         hpz=engine.hpz_partition_size,
         optimizer=config.optim.name,
-        whole_logits=config.kernels.of("linear_cross_entropy") == "reference",
+        loss=choose_loss(config.kernels.of("linear_cross_entropy"), cluster.gpu),
     )
+
+
+def what_is_kept(compiled: bool, gpu: bool) -> Kept:
+    """For the backward pass (onnuri.train.compile)."""
+    if not compiled:
+        return "all"
+    return "inputs" if gpu else "outputs"
+
+
+def choose_loss(asked: str, gpu: bool) -> str:
+    """As onnuri.kernels.backends does."""
+    if asked != "auto":
+        return asked
+    return "triton" if gpu else "native"
 
 
 def _tokenizer_size(config: PlanConfig) -> int:

@@ -107,8 +107,8 @@ def _step(setting: Setting) -> Iterator[Moment]:
     """What each moment of a step holds beyond that."""
     model, width = setting.model, setting.width
     tokens = setting.tokens
-    kept = activations.all_blocks(model, tokens, width, setting.compiled, setting.recompute_every)
-    of_loss = activations.loss(model, tokens, width, setting.whole_logits)
+    kept = activations.all_blocks(model, tokens, width, setting.kept, setting.recompute_every)
+    of_loss = activations.loss(model, tokens, width, setting.loss)
     matrix = width * model.vocab_size * model.hidden_size
     before, buckets = _between_micro_batches(setting), _bucket(setting)
     whole = gathered(model, setting.bucket_size) if setting.stage == 3 else None
@@ -132,13 +132,13 @@ def _step(setting: Setting) -> Iterator[Moment]:
             "gathered parameters": width * whole.loss if whole else 0,
         },
     )
-    again = activations.block(model, tokens, width, setting.compiled) if setting.recompute_every else 0
+    again = activations.block(model, tokens, width, setting.kept) if setting.recompute_every else 0
     yield Moment(
         "backward pass of the last block",
         before
         | {
             "activations": kept + again + activations.block_workspace(model, tokens, width),
-            "logits and loss": matrix * (not setting.whole_logits or model.tie_embeddings),
+            "logits and loss": matrix * (setting.loss != "reference" or model.tie_embeddings),
             "gathered parameters": width * whole.turn if whole else 0,
             "communication buckets": buckets,
         },

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from typing import Any
 
 import torch
+import torch._functorch.config as functorch
 
+from onnuri.kernels.attention_operator import NAMES
 from onnuri.kernels.linear_cross_entropy import compile_loss
 from onnuri.model.decoder import Decoder
 from onnuri.train.run_plan import RunPlan
@@ -30,8 +33,16 @@ def worth_compiling(plan: RunPlan) -> bool:
     return has_compiler and flops * config.train.steps / plan.world_size > WORTH_IT
 
 
+KEPT_ON_CPUS = 0.8
+"""Of what the backward pass would read, what is kept. The rest is elementwise and computed again: 8 % less
+memory of a whole step for no time that could be measured (LAB.md)."""
+
+
 def compile_model(model: Decoder) -> None:
     """Compile the blocks of a model, with its first step."""
+    if not torch.cuda.is_available():
+        functorch.activation_memory_budget = KEPT_ON_CPUS
+        _tell_that_attention_is_dear()
     for block in model.blocks:
         block.forward = _for_any_borders(torch.compile(block.forward))
     compile_loss()
@@ -47,3 +58,16 @@ def _for_any_borders(forward: Callable[..., torch.Tensor]) -> Callable[..., torc
         return forward(*inputs)
 
     return marked
+
+
+def _tell_that_attention_is_dear() -> None:
+    """What to compute again is chosen by FLOPs, and an operator that is not known has none."""
+    from torch.utils.flop_counter import flop_registry, register_flop_formula
+
+    def flops(query: torch.Size, *_: Any, **__: Any) -> int:
+        batch, length, heads, size = query
+        return 2 * batch * heads * length * length * size
+
+    for operator in (getattr(torch.ops.onnuri, name) for name in NAMES):
+        if operator not in flop_registry:
+            register_flop_formula(operator)(flops)
