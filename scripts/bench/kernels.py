@@ -2,7 +2,7 @@
 
     python scripts/bench/kernels.py --threads 2
 
-PyTorch's own, the same compiled, and the definition; a GPU's table is that of scripts/gpu_check.py.
+PyTorch's own, the same compiled, C++ and the definition; a GPU's table is that of scripts/gpu_check.py.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import argparse
 
 import torch
 
-from onnuri.kernels.backends import FUNCTIONS, load
+from onnuri.kernel_config import BACKENDS
+from onnuri.kernels.backends import DEFINITIONS, FUNCTIONS, load
 from onnuri.kernels.verification.speed import (
     TABLE_HEAD,
     attention_workload,
@@ -42,8 +43,9 @@ def main() -> None:
         operation = operations[workload.operation]
         functions = {"torch": load(operation, "torch", "cpu")[workload.operation]}
         functions["torch, compiled"] = torch.compile(functions["torch"])
-        if operation == "attention":
-            functions["reference"] = load(operation, "reference", "cpu")["attention"]
+        for backend in ("native", "reference"):
+            if backend in BACKENDS[operation] and operation in DEFINITIONS:
+                functions[backend] = load(operation, backend, "cpu")[workload.operation]
         for backend, function in functions.items():
             torch._dynamo.reset()
             print(
