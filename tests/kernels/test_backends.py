@@ -87,10 +87,11 @@ def test_flash_attention_that_is_missing_is_said() -> None:
 @settings(max_examples=20, deadline=None, derandomize=True)
 @given(random=st.randoms(use_true_random=False))
 def test_pytorch_beside_float64(name: str, dtype: torch.dtype, random: Random) -> None:
-    case = DRAW[name](random)
+    case = DRAW[name](random, 700 if name == "attention" else 300)
     public = "apply_rope" if name == "rope" else name
-    # PyTorch's attention sums the gradients of a group of heads in fp16 (1.1e-3); no training here uses it.
-    backends = ["reference"] if dtype == torch.float16 else ["reference", "torch"]
+    # PyTorch's attention rounds sums of gradients to half precision: fp16 1.1e-3, bf16 1.02e-2 (LAB.md).
+    half = dtype in (torch.float16, torch.bfloat16)
+    backends = ["reference"] if name == "attention" and half else ["reference", "torch"]
     if "native" in BACKENDS[PUBLIC[public]] and not missing(dtype):
         backends.append("native")
     for backend in backends:

@@ -14,7 +14,15 @@ import torch.nn.functional as F
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from onnuri.kernels import apply_rope, attention, linear_cross_entropy, rms_norm, rope_tables, swiglu
+from onnuri.kernels import (
+    add_rms_norm,
+    apply_rope,
+    attention,
+    linear_cross_entropy,
+    rms_norm,
+    rope_tables,
+    swiglu,
+)
 from onnuri.model.config import ModelConfig
 
 
@@ -28,6 +36,15 @@ class RMSNorm(nn.Module):
 
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
         return rms_norm(hidden, self.weight, self.eps)
+
+
+class AddRMSNorm(RMSNorm):
+    """The same of a sum: (its norm, the sum)."""
+
+    def forward(  # type: ignore[override]
+        self, hidden: torch.Tensor, residual: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        return add_rms_norm(hidden, residual, self.weight, self.eps)
 
 
 class Attention(nn.Module):
@@ -76,7 +93,7 @@ class Block(nn.Module):
         super().__init__()
         self.attention_norm = RMSNorm(config.hidden_size, config.norm_eps)
         self.attention = Attention(config)
-        self.ffn_norm = RMSNorm(config.hidden_size, config.norm_eps)
+        self.ffn_norm = AddRMSNorm(config.hidden_size, config.norm_eps)
         self.ffn = FeedForward(config)
 
     def forward(
@@ -86,8 +103,9 @@ class Block(nn.Module):
         sine: torch.Tensor,
         cu_seqlens: torch.Tensor | None,
     ) -> torch.Tensor:
-        hidden = hidden + self.attention(self.attention_norm(hidden), cosine, sine, cu_seqlens)
-        return hidden + self.ffn(self.ffn_norm(hidden))
+        attended = self.attention(self.attention_norm(hidden), cosine, sine, cu_seqlens)
+        normed, hidden = self.ffn_norm(attended, hidden)
+        return hidden + self.ffn(normed)
 
 
 class Decoder(nn.Module):
