@@ -13,6 +13,7 @@ from onnuri.errors import UserError
 from onnuri.ledger.chain import LEDGER_FILE, last_of_each_step, read
 from onnuri.ledger.config import VerifyConfig
 from onnuri.ledger.replay import replay
+from onnuri.ledger.signature import check_signature
 from onnuri.train.metrics import METRICS_FILE, read_metrics
 from onnuri.train.run_plan import DATA_FOLDER, RUN_FILE, flatten, read_run_file
 
@@ -22,8 +23,6 @@ def verify(config: VerifyConfig) -> int:
     folder = Path(config.run)
     unsigned: list[str] = []
     if config.public_key:
-        from onnuri.ledger.sign import check_signature
-
         unsigned = list(check_signature(folder, Path(config.public_key)))
     problems, summary = _model(folder, config) if is_model(folder) else _run(folder, config)
     problems = unsigned + problems
