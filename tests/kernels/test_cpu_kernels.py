@@ -81,6 +81,15 @@ def test_borders_that_are_none_are_refused(borders: list[int]) -> None:
         results(draw(torch.float32, 1, 10, 4, 32), borders)
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [((1, 10, 2, 8), (1, 10, 2, 8)), ((1, 9, 1, 8), (1, 9, 1, 8)), ((1, 10, 1, 8), (1, 10, 1, 6))],
+)
+def test_heads_that_do_not_fit_are_refused(key: tuple[int, ...], value: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="query, key, value do not fit"):
+        attention(torch.ones(1, 10, 3, 8), torch.ones(key), torch.ones(value))
+
+
 def test_odd_head_sizes_and_other_dtypes_are_left_to_pytorch() -> None:
     for joined in (draw(torch.float32, 1, 10, 4, 5), draw(torch.float64, 1, 10, 4, 8)):
         out, _ = results(joined, None)

@@ -99,8 +99,8 @@ EVERY_WIDTH void slopes(const Tile& tile, float* scores, const Slopes<Bf16>& of)
       r[k] = s0 >> 16;
       r[k + kKeys] = s1 >> 16;
     }
-    std::memcpy(of.weights + at, weights, sizeof weights);
-    std::memcpy(of.factors + at, factors, sizeof factors);
+    std::memcpy(of.weights + at, weights, tile.width * sizeof *weights);
+    std::memcpy(of.factors + at, factors, tile.width * sizeof *factors);
   }
 }
 EVERY_WIDTH void slopes(const Tile& tile, float* scores, const Slopes<float>& of) {

@@ -26,6 +26,11 @@ def attention(
     same_dtype = query.dtype == key.dtype == value.dtype
     if query.dtype not in PRODUCTS or not same_dtype or query.shape[-1] % 2:
         return attention_by_pytorch(query, key, value, cu_seqlens, window)
+    *places, heads, size = query.shape
+    if key.shape != value.shape or key.shape != (*places, key.shape[2], size) or heads % key.shape[2]:
+        raise ValueError(
+            f"query, key, value do not fit: {[*map(tuple, (query.shape, key.shape, value.shape))]}"
+        )
     if cu_seqlens is None:
         batch, length = query.shape[:2]
         cu_seqlens = torch.arange(0, (batch + 1) * length, length, dtype=torch.int32)

@@ -34,7 +34,7 @@ def losses_and_slopes(
     The derivative is in the place of the logits, in their dtype.
     """
     losses = torch.empty(len(logits), dtype=torch.float32)
-    targets, logits = targets.contiguous(), logits.contiguous()
+    targets, logits = targets.to(torch.int64).contiguous(), logits.contiguous()
     library().cross_entropy(
         ctypes.c_void_p(logits.data_ptr()),
         ctypes.c_void_p(targets.data_ptr()),
