@@ -25,8 +25,7 @@ class KernelConfig:
     triton: fused kernels, on NVIDIA GPUs of compute capability 8.0 and up. For single operations also
     native: C++ on CPUs, for bf16 and fp32, compiled with the package."""
     attention: str = ""
-    """auto, reference, torch, triton; onednn: tiles on oneDNN's micro-kernels, on CPUs, for bf16 and fp32;
-    flash: flash-attn 2, 3 or 4, for bf16 and fp16."""
+    """auto, reference, torch, native, triton, or flash: flash-attn 2, 3 or 4, for bf16 and fp16."""
     rms_norm: str = ""
     """auto, reference, torch or triton; add_rms_norm goes with it."""
     rope: str = ""

@@ -1,5 +1,9 @@
 """What is compiled for CPUs: what the random cases beside float64 do not reach."""
 
+import subprocess
+import sys
+from importlib import import_module
+
 import pytest
 import torch
 
@@ -9,11 +13,15 @@ from onnuri.kernels.native.library import missing
 from onnuri.kernels.native.linear_cross_entropy import linear_cross_entropy, losses_and_slopes
 from onnuri.kernels.verification.cases import TOLERANCE, attention_case, errors
 
+by_pytorch = import_module("onnuri.kernels.linear_cross_entropy")
 DTYPES = [dtype for dtype in (torch.float32, torch.bfloat16) if not missing(dtype)]
 
 
-def test_it_is_compiled_with_the_package() -> None:
+def test_it_is_compiled_with_the_package_and_runs() -> None:
+    """Or the tests below would test nothing."""
     assert "compiled" not in missing(torch.float32)
+    if sys.platform == "linux" and torch.cpu.get_capabilities().get("avx2"):
+        assert missing(torch.float32) == ""
     assert missing(torch.float64) == "it takes bf16 and fp32, not float64"
 
 
@@ -69,10 +77,11 @@ def test_what_is_not_finite_stays_so_and_stays_in_its_document(dtype: torch.dtyp
 
 def test_scores_of_any_size() -> None:
     """Weights of 0 and 1, where an exponential without its largest score would overflow."""
-    joined = draw(torch.float32, 1, 300, 4, 32) * 100
-    out, grad = results(joined, None)
-    assert out.isfinite().all() and grad.isfinite().all()
-    torch.testing.assert_close(out[0, 0], joined[0, 0, [3, 3]], rtol=1e-6, atol=0)
+    for size in (100, 1e10):
+        joined = draw(torch.float32, 1, 300, 4, 6) * size
+        out, grad = results(joined, None)
+        assert out.isfinite().all() and grad.isfinite().all()
+        assert torch.equal(out[0, 0], joined[0, 0, [3, 3]])
 
 
 @pytest.mark.parametrize("borders", [[0, 5], [1, 10], [0, 7, 3, 10], [0, 11]])
@@ -120,3 +129,35 @@ def test_a_loss_that_is_not_finite_stays_so() -> None:
     losses.sum().backward()
     assert losses.isfinite().tolist() == [True] * 5 + [False] + [True] * 2
     assert hidden.grad is not None and not hidden.grad[5].isfinite().any()
+
+
+def test_targets_that_are_none_are_refused() -> None:
+    for target in (100, -1):
+        with pytest.raises(IndexError, match=r"1 target.* not in 0 to 99"):
+            linear_cross_entropy(torch.ones(2, 4), torch.ones(100, 4), torch.tensor([5, target]))
+
+
+def test_other_dtypes_of_logits_are_left_to_pytorch() -> None:
+    """Autocast decides about logits, not the inputs."""
+    hidden, weight, targets = draw(torch.float32, 8, 16), draw(torch.float32, 100, 16), torch.arange(8)
+    expected = linear_cross_entropy(hidden, weight, targets)
+    with torch.autocast("cpu", torch.float16):
+        found = linear_cross_entropy(hidden, weight, targets)
+    torch.testing.assert_close(found, expected, rtol=1e-2, atol=1e-2)
+
+
+def test_without_gradients_none_is_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(by_pytorch, "_with_gradients", lambda *_: pytest.fail("gradients were computed"))
+    hidden, weight = draw(torch.float32, 8, 16), draw(torch.float32, 100, 16).requires_grad_()
+    with torch.no_grad():
+        assert linear_cross_entropy(hidden, weight, torch.arange(8)).gt(0).all()
+
+
+def test_a_product_that_fails_is_an_error_of_python() -> None:
+    """Not the end of the process."""
+    program = (
+        "import torch; from onnuri.kernels.native.attention import attention; "
+        "torch.backends.mkldnn.set_flags(False); attention(*torch.ones(3, 1, 9, 1, 8).bfloat16())"
+    )
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert result.returncode == 1 and "RuntimeError: attention in C++ failed" in result.stderr

@@ -32,12 +32,17 @@ def attention_operator(name: str, forward: Forward, backward: Backward) -> Calla
     """
     define = torch.library.custom_op
     operator = define(
-        f"onnuri::{name}", forward, mutates_args=(), schema=f"({HEADS}, {BORDERS}) -> (Tensor, Tensor)"
+        f"onnuri::{name}",
+        forward,
+        mutates_args=(),
+        device_types="cpu",
+        schema=f"({HEADS}, {BORDERS}) -> (Tensor, Tensor)",
     )
     gradient = define(
         f"onnuri::{name}_backward",
         backward,
         mutates_args=(),
+        device_types="cpu",
         schema=f"(Tensor grad, {HEADS}, Tensor out, Tensor log_sum, {BORDERS}) -> (Tensor, Tensor, Tensor)",
     )
 

@@ -16,7 +16,7 @@ def document_borders(rows: torch.Tensor, cu_seqlens: torch.Tensor | None) -> tor
     if cu_seqlens is not None:
         return cu_seqlens
     batch, length = rows.shape[:2]
-    return torch.arange(0, batch * length + 1, length, dtype=torch.int32)
+    return torch.arange(batch + 1, dtype=torch.int32) * length
 
 
 def attention_bounds(rows: torch.Tensor, cu_seqlens: torch.Tensor | None, window: int) -> Bounds:

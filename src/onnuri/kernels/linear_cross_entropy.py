@@ -61,6 +61,9 @@ def in_chunks(
 ) -> torch.Tensor:
     """See `onnuri.kernels.linear_cross_entropy`; `rows` is what is done with a chunk's logits."""
     size = chunk_size or max(LEAST_ROWS, CHUNK_LOGITS // weight.shape[0])
+    if not (torch.is_grad_enabled() and (hidden.requires_grad or weight.requires_grad)):
+        parts = zip(hidden.split(size), targets.split(size), strict=True)
+        return torch.cat([rows(h @ weight.mT, t, z_loss)[0] for h, t in parts])
     losses: torch.Tensor = _LinearCrossEntropy.apply(rows, hidden, weight, targets, size, z_loss)
     return losses
 
@@ -77,9 +80,6 @@ class _LinearCrossEntropy(torch.autograd.Function):
         z_loss: float,
     ) -> torch.Tensor:
         context.rows, context.chunk_size, context.z_loss = rows, chunk_size, z_loss
-        if not any(context.needs_input_grad[1:3]):
-            parts = zip(hidden.split(chunk_size), targets.split(chunk_size), strict=True)
-            return torch.cat([rows(h @ weight.mT, t, z_loss)[0] for h, t in parts])
         losses, *gradients = _with_gradients(rows, hidden, weight, targets, chunk_size, z_loss, None)
         context.save_for_backward(hidden, weight, targets, *gradients)
         return losses

@@ -4,6 +4,7 @@
 // the tiles and the softmax. Tiles that no query of a block looks at are not computed. A thread takes one document and one
 // key/value head at a time, always in the same order, so results do not depend on the number of threads.
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
@@ -56,15 +57,15 @@ INLINE void softmax_tile(const Tile& tile, float* scores, T* weights, Seen& seen
     float top = -INFINITY;
 #pragma omp simd reduction(max : top)
     for (int64_t k = 0; k < tile.width; ++k) top = s[k] > top ? s[k] : top;  // as std::max it is not vectorised
-    top = std::max(seen.most[row], top * tile.scale);
+    top = std::max(seen.most[row], top);
     float total = 0;
 #pragma omp simd reduction(+ : total)
     for (int64_t k = 0; k < tile.width; ++k) {
-      const float weight = exponential(s[k] * tile.scale - top);
+      const float weight = exponential((s[k] - top) * tile.scale);
       total += weight;
       store(weight, w + k);
     }
-    const float shrink = exponential(seen.most[row] - top);
+    const float shrink = exponential((seen.most[row] - top) * tile.scale);
     seen.sum[row] = seen.sum[row] * shrink + total;
     seen.most[row] = top;
     float* const sums = seen.sums + row * seen.size;
@@ -77,9 +78,10 @@ EVERY_WIDTH void softmax(const Tile& tile, float* scores, float* weights, Seen& 
 // Scores and gradients by weights of a tile become weights and gradients by scores, in two layouts: right factors, and rows.
 template <class T>
 struct Slopes {
-  const float *scores, *grads, *log_sum, *delta;
+  const float *grads, *log_sum, *delta;
   T *weights, *factors, *rows;
 };
+INLINE float weight_of(float score, float scale, float log_sum) { return exponential(std::min(score * scale - log_sum, 0.0f)); }
 INLINE float slope(float weight, float grad, float delta, float scale) { return weight * (grad - delta) * scale; }
 EVERY_WIDTH void slopes(const Tile& tile, float* scores, const Slopes<Bf16>& of) {
   for (int64_t row = 0; row < kQueries; row += 2) {
@@ -92,7 +94,7 @@ EVERY_WIDTH void slopes(const Tile& tile, float* scores, const Slopes<Bf16>& of)
     const float l0 = of.log_sum[row], l1 = of.log_sum[row + 1], d0 = of.delta[row], d1 = of.delta[row + 1];
 #pragma omp simd
     for (int64_t k = 0; k < tile.width; ++k) {
-      const float w0 = exponential(s[k] * tile.scale - l0), w1 = exponential(s[k + kKeys] * tile.scale - l1);
+      const float w0 = weight_of(s[k], tile.scale, l0), w1 = weight_of(s[k + kKeys], tile.scale, l1);
       const uint32_t s0 = rounded(slope(w0, g[k], d0, tile.scale)), s1 = rounded(slope(w1, g[k + kKeys], d1, tile.scale));
       weights[k] = rounded(w0) >> 16 | (rounded(w1) & 0xffff0000);
       factors[k] = s0 >> 16 | (s1 & 0xffff0000);
@@ -109,7 +111,7 @@ EVERY_WIDTH void slopes(const Tile& tile, float* scores, const Slopes<float>& of
     tile.hide(scores + at, row);
 #pragma omp simd
     for (int64_t k = at; k < at + tile.width; ++k) {
-      of.weights[k] = exponential(scores[k] * tile.scale - of.log_sum[row]);
+      of.weights[k] = weight_of(scores[k], tile.scale, of.log_sum[row]);
       of.rows[k] = of.factors[k] = slope(of.weights[k], of.grads[k], of.delta[row], tile.scale);
     }
   }
@@ -219,7 +221,7 @@ class Forward {
       T* const to = out.at(start + at + row, h);
       const float whole = 1 / seen.sum[row];
       for (int64_t d = 0; d < size; ++d) store(sums[row * size + d] * whole, to + d);
-      *problem.log_sum_at(start + at + row, h) = seen.most[row] + std::log(seen.sum[row]);
+      *problem.log_sum_at(start + at + row, h) = seen.most[row] * problem.scale + std::log(seen.sum[row]);
     }
   }
 
@@ -271,7 +273,7 @@ class Backward {
       for (int64_t d = 0; d < size; ++d) delta[row] += load(o[d]) * load(out_grads[row * size + d]);
       log_sum[row] = *problem.log_sum_at(start + at + row, h);
     }
-    const Slopes<T> of{scores.data(), weight_grads.data(), log_sum, delta, weights.data(), slope_factors.data(), slope_rows.data()};
+    const Slopes<T> of{weight_grads.data(), log_sum, delta, weights.data(), slope_factors.data(), slope_rows.data()};
     std::fill(query_sums.begin(), query_sums.end(), 0.0f);
     problem.each_tile(at, [&](const Tile& tile) {
       const int64_t width = tile.width, sums = tile.key / kKeys * kKeys * size + tile.key % kKeys;
@@ -302,27 +304,46 @@ class Backward {
   std::vector<float> query_sums = std::vector<float>(kQueries * size);
 };
 
+// False where a product or memory failed: no exception may leave a thread.
 template <class Work>
-void run(const Problem& problem, void* const* tensors, const int64_t* strides) {
+bool run(const Problem& problem, void* const* tensors, const int64_t* strides) {
+  std::atomic<int64_t> next{0};
+  std::atomic<bool> failed{false};
 #pragma omp parallel num_threads(problem.threads)
   {
-    Work work(problem, tensors, strides);
-#pragma omp for schedule(dynamic)
-    for (int64_t unit = 0; unit < problem.documents * problem.groups; ++unit) {
-      const int32_t* const border = problem.borders + unit / problem.groups;
-      work.run(border[0], border[1] - border[0], unit % problem.groups);
+    try {
+      Work work(problem, tensors, strides);
+      for (int64_t unit; (unit = next++) < problem.documents * problem.groups;) {
+        const int32_t* const border = problem.borders + unit / problem.groups;
+        work.run(border[0], border[1] - border[0], unit % problem.groups);
+      }
+      reinterpret_cast<void (*)(bool)>(problem.release)(true);
+    } catch (const std::exception&) {
+      failed = true;
     }
-    reinterpret_cast<void (*)(bool)>(problem.release)(true);
   }
+  return !failed;
 }
 
 template <class T>
 bool works(void* product) {
-  constexpr int64_t n = 32;
-  const std::vector<T> ones(n * n, kPaired<T> ? T(0x3f80) : T(1));
-  std::vector<float> sums(n * n, 1.0f);
-  reinterpret_cast<Product<T>>(product)(n, n, n, n, n, n, true, ones.data(), ones.data(), sums.data(), kPaired<T>);
-  return std::all_of(sums.begin(), sums.end(), [](float x) { return x == n + 1; });
+  constexpr int64_t m = 32, n = 48, k = 64, pair = kPair<T>;
+  const auto left = [](int64_t i, int64_t j) { return static_cast<float>((3 * i + 5 * j) % 7 - 3); };
+  const auto right = [](int64_t i, int64_t j) { return static_cast<float>((i * j + 2 * j) % 5 - 2); };
+  std::vector<T> a(m * k), b(k * n);
+  std::vector<float> sums(m * n, 1.0f);
+  for (int64_t i = 0; i < m; ++i)
+    for (int64_t j = 0; j < k; ++j) store(left(i, j), &a[i * k + j]);
+  for (int64_t i = 0; i < k; ++i)
+    for (int64_t j = 0; j < n; ++j) store(right(i, j), &b[(i / pair * n + j) * pair + i % pair]);
+  reinterpret_cast<Product<T>>(product)(m, n, k, k, n, n, true, a.data(), b.data(), sums.data(), kPaired<T>);
+  for (int64_t i = 0; i < m; ++i)
+    for (int64_t j = 0; j < n; ++j) {
+      float exact = 1;
+      for (int64_t l = 0; l < k; ++l) exact += left(i, l) * right(l, j);
+      if (sums[i * n + j] != exact) return false;
+    }
+  return true;
 }
 
 }  // namespace
@@ -342,8 +363,8 @@ int64_t product_works(void* product, void (*release)(bool), int64_t bytes) {
 
 // sizes: of a head, key/value heads, query heads to each, documents, window, threads, bytes of a number.
 // forward: tensors query, key, value, out; writes out and log_sum. backward: grad of out, query, key, value, out, and the
-// gradients of query, key and value, which it writes. Strides: of tokens and of heads, tensor by tensor.
-void attention(const int64_t* sizes, const int32_t* borders, float scale, void* product, void* release, void** tensors,
+// gradients of query, key and value, which it writes. Strides: of tokens and of heads, tensor by tensor. Returns 0 on failure.
+int64_t attention(const int64_t* sizes, const int32_t* borders, float scale, void* product, void* release, void** tensors,
                const int64_t* strides, float* log_sum, int64_t backward) {
   const Problem problem{sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5], borders, scale, product, release, log_sum};
   if (sizes[6] == 2) return backward ? run<Backward<Bf16>>(problem, tensors, strides) : run<Forward<Bf16>>(problem, tensors, strides);

@@ -12,6 +12,7 @@ import torch
 
 from onnuri.kernels.attention import attention as attention_by_pytorch
 from onnuri.kernels.attention_operator import attention_operator, empty_log_sum
+from onnuri.kernels.documents import document_borders
 from onnuri.kernels.native.library import PRODUCTS, RELEASE, library, of_pytorch
 
 
@@ -31,10 +32,8 @@ def attention(
         raise ValueError(
             f"query, key, value do not fit: {[*map(tuple, (query.shape, key.shape, value.shape))]}"
         )
-    if cu_seqlens is None:
-        batch, length = query.shape[:2]
-        cu_seqlens = torch.arange(0, (batch + 1) * length, length, dtype=torch.int32)
-    out: torch.Tensor = _native_attention(query, key, value, cu_seqlens, window)[0]
+    borders = document_borders(query, cu_seqlens)
+    out: torch.Tensor = _native_attention(query, key, value, borders, max(window, 0))[0]
     return out
 
 
@@ -55,7 +54,7 @@ def _call(
     borders = cu_seqlens.to(torch.int32).contiguous()
     if borders[0] != 0 or borders[-1] != len(flat[0]) or bool((borders.diff() < 0).any()):
         raise ValueError(f"cu_seqlens must rise from 0 to {len(flat[0])}, is {borders.tolist()}")
-    library().attention(
+    done = library().attention(
         (ctypes.c_int64 * len(sizes))(*sizes),
         ctypes.c_void_p(borders.data_ptr()),
         ctypes.c_float(size**-0.5),
@@ -66,6 +65,10 @@ def _call(
         ctypes.c_void_p(log_sum.data_ptr()),
         ctypes.c_int64(backward),
     )
+    if not done:
+        raise RuntimeError(
+            "attention in C++ failed for want of memory or of a product; kernels.attention=torch"
+        )
 
 
 def _packed(tensor: torch.Tensor) -> torch.Tensor:

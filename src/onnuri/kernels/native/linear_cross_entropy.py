@@ -21,9 +21,8 @@ def linear_cross_entropy(
     chunk_size: int = 0,
     z_loss: float = 0.0,
 ) -> torch.Tensor:
-    """See `onnuri.kernels.linear_cross_entropy`. Other dtypes than bf16 and fp32 are left to PyTorch."""
-    rows = losses_and_slopes if hidden.dtype in PRODUCTS else losses_and_slopes_by_pytorch
-    return in_chunks(rows, hidden, weight, targets, chunk_size, z_loss)
+    """See `onnuri.kernels.linear_cross_entropy`."""
+    return in_chunks(losses_and_slopes, hidden, weight, targets, chunk_size, z_loss)
 
 
 def losses_and_slopes(
@@ -31,11 +30,14 @@ def losses_and_slopes(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Loss of each row of logits [N, V], and its derivative by them, both zero for IGNORE_INDEX.
 
-    The derivative is in the place of the logits, in their dtype.
+    The derivative is in the place of the logits, in their dtype. Other dtypes than bf16 and fp32, and other
+    devices than CPUs, are left to PyTorch. Raises IndexError for a target that is none.
     """
+    if logits.dtype not in PRODUCTS or logits.device.type != "cpu":
+        return losses_and_slopes_by_pytorch(logits, targets, z_loss)
     losses = torch.empty(len(logits), dtype=torch.float32)
     targets, logits = targets.to(torch.int64).contiguous(), logits.contiguous()
-    library().cross_entropy(
+    wrong = library().cross_entropy(
         ctypes.c_void_p(logits.data_ptr()),
         ctypes.c_void_p(targets.data_ptr()),
         ctypes.c_void_p(losses.data_ptr()),
@@ -44,4 +46,10 @@ def losses_and_slopes(
         ctypes.c_int64(torch.get_num_threads()),
         ctypes.c_int64(logits.itemsize),
     )
+    if wrong:
+        raise (
+            IndexError(f"{wrong} target(s) are not in 0 to {logits.shape[1] - 1}")
+            if wrong > 0
+            else MemoryError
+        )
     return losses, logits
