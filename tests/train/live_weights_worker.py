@@ -4,6 +4,7 @@ Run by torchrun as: live_weights_worker.py OUTPUT_FOLDER OVERRIDE...
 """
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -51,3 +52,5 @@ for _ in range(STEPS):  # DeepSpeed learns in the first how the modules follow e
 Path(sys.argv[1], f"rank-{plan.rank}.json").write_text(json.dumps(alive))
 torch.distributed.barrier()
 torch.distributed.destroy_process_group()
+sys.stdout.flush()
+os._exit(0)  # as scripts/pretrain.py ends: threads of gloo sometimes abort an orderly exit

@@ -5,6 +5,7 @@ Run by torchrun as: optimizer_worker.py OUTPUT_FOLDER OVERRIDE...
 
 import itertools
 import json
+import os
 import sys
 from collections import Counter
 from pathlib import Path
@@ -137,6 +138,8 @@ def main() -> None:
     Path(sys.argv[1], f"rank-{plan.rank}.json").write_text(json.dumps(facts))
     dist.barrier()
     dist.destroy_process_group()
+    sys.stdout.flush()
+    os._exit(0)  # as scripts/pretrain.py ends: threads of gloo sometimes abort an orderly exit
 
 
 main()

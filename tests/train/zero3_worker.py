@@ -5,6 +5,7 @@ Run by torchrun as: zero3_worker.py OUTPUT_FOLDER OVERRIDE...
 
 import itertools
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -82,6 +83,8 @@ def main() -> None:
     Path(sys.argv[1], f"rank-{plan.rank}.json").write_text(json.dumps(facts))
     torch.distributed.barrier()
     torch.distributed.destroy_process_group()
+    sys.stdout.flush()
+    os._exit(0)  # as scripts/pretrain.py ends: threads of gloo sometimes abort an orderly exit
 
 
 main()
