@@ -30,7 +30,8 @@ def test_a_cpu_takes_what_is_compiled_and_never_loads_triton() -> None:
         assert select(KernelConfig(), "cpu", dtype) == dict.fromkeys(BACKENDS, "torch") | there
     program = (
         "import sys, onnuri.model.decoder; from onnuri import kernels; "
-        "print(kernels.use(kernels.KernelConfig('torch'), 'cpu')); assert 'triton' not in sys.modules"
+        "kernels.use(kernels.KernelConfig(), 'cpu'); assert 'triton' not in sys.modules; "
+        "print(kernels.use(kernels.KernelConfig('torch'), 'cpu'))"
     )
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     line = "kernels: attention torch, rms_norm torch, rope torch, swiglu torch, linear_cross_entropy torch"

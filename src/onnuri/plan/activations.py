@@ -78,9 +78,8 @@ def loss(model: PlanModelConfig, tokens: int, width: int, backend: str) -> Loss:
     """The loss (onnuri.kernels.linear_cross_entropy), or its reference, which holds all logits.
 
     Of one chunk of rows: logits, exponentials, slopes, places of the targets (twice); native: logits, in
-    whose place the slopes are written. Of all rows: the
-    logarithm of the softmax is kept; going back, it, the gradient by it and the gradient by the logits live
-    at once, in float32.
+    whose place the slopes are written. Of all rows: the logarithm of the softmax is kept; going back, it,
+    the gradient by it and the gradient by the logits live at once, in float32.
     """
     matrix, stream = model.vocab_size * model.hidden_size * width, tokens * model.hidden_size * width
     if backend == "reference":

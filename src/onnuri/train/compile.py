@@ -21,6 +21,9 @@ from onnuri.train.run_plan import RunPlan
 
 WORTH_IT = 1e15
 """FLOPs of one rank's share of a run on CPUs: about half an hour on two cores."""
+KEPT_ON_CPUS = 0.8
+"""Of what the backward pass would read, what is kept. The rest is elementwise and computed again: 8 % less
+memory of a whole step for no time that could be measured (LAB.md)."""
 
 
 def worth_compiling(plan: RunPlan) -> bool:
@@ -31,11 +34,6 @@ def worth_compiling(plan: RunPlan) -> bool:
     flops = config.model.flops_per_token(config.data.sequence_length) * plan.tokens_per_step
     has_compiler = bool(shutil.which("g++") or shutil.which("clang++"))
     return has_compiler and flops * config.train.steps / plan.world_size > WORTH_IT
-
-
-KEPT_ON_CPUS = 0.8
-"""Of what the backward pass would read, what is kept. The rest is elementwise and computed again: 8 % less
-memory of a whole step for no time that could be measured (LAB.md)."""
 
 
 def compile_model(model: Decoder) -> None:
