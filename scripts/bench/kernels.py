@@ -12,7 +12,7 @@ import argparse
 import torch
 
 from onnuri.kernel_config import BACKENDS
-from onnuri.kernels.backends import DEFINITIONS, FUNCTIONS, load
+from onnuri.kernels.backends import FUNCTIONS, REFERENCES, load
 from onnuri.kernels.verification.speed import (
     TABLE_HEAD,
     attention_workload,
@@ -44,7 +44,7 @@ def main() -> None:
         functions = {"torch": load(operation, "torch", "cpu")[workload.operation]}
         functions["torch, compiled"] = torch.compile(functions["torch"])
         for backend in ("native", "reference"):
-            if backend in BACKENDS[operation] and operation in DEFINITIONS:
+            if backend in BACKENDS[operation] and operation in REFERENCES:
                 functions[backend] = load(operation, backend, "cpu")[workload.operation]
         for backend, function in functions.items():
             torch._dynamo.reset()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from onnuri.errors import UserError, check_choice
 
 BACKENDS = {
-    "attention": ("reference", "torch", "native", "triton", "flash"),
+    "attention": ("reference", "torch", "native", "triton", "varlen", "cudnn", "flash"),
     "rms_norm": ("reference", "torch", "triton"),
     "rope": ("reference", "torch", "triton"),
     "swiglu": ("reference", "torch", "triton"),
@@ -21,11 +21,12 @@ class KernelConfig:
     """Operations left empty follow `backend`."""
 
     backend: str = "auto"
-    """auto: the fastest that is there for the device; reference: as the formula says; torch: PyTorch's own;
-    triton: fused kernels, on NVIDIA GPUs of compute capability 8.0 and up. For single operations also
-    native: C++ on CPUs, for bf16 and fp32, compiled with the package."""
+    """auto: the fastest measured on such a device, of those that can run; reference: as the formula says;
+    torch: PyTorch's own; triton: fused kernels, on NVIDIA GPUs of compute capability 8.0 and up.
+    For single operations also native: C++ on CPUs, for bf16 and fp32, compiled with the package."""
     attention: str = ""
-    """auto, reference, torch, native, triton, or flash: flash-attn 2, 3 or 4, for bf16 and fp16."""
+    """auto, reference, torch, native, triton; for bf16 and fp16 on GPUs also varlen: the FlashAttention 2
+    inside PyTorch; cudnn: whole rows only; flash: the package flash-attn 2, 3 or 4."""
     rms_norm: str = ""
     """auto, reference, torch or triton; add_rms_norm goes with it."""
     rope: str = ""

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from onnuri import kernels
 from onnuri.errors import UserError
 from onnuri.kernel_config import BACKENDS
-from onnuri.kernels import KernelConfig, operations
+from onnuri.kernels import KernelConfig, choice, operations
 from onnuri.kernels.backends import FUNCTIONS, load, select
 from onnuri.kernels.native.library import missing
 from onnuri.kernels.verification.cases import DRAW, TOLERANCE, errors
@@ -27,7 +27,8 @@ def test_a_cpu_takes_what_is_compiled_and_never_loads_triton() -> None:
         there = dict.fromkeys(
             ("attention", "linear_cross_entropy"), "torch" if missing(dtype) else "native"
         )
-        assert select(KernelConfig(), "cpu", dtype) == dict.fromkeys(BACKENDS, "torch") | there
+        found = {name: choice.backend for name, choice in select(KernelConfig(), "cpu", dtype).items()}
+        assert found == dict.fromkeys(BACKENDS, "torch") | there
     program = (
         "import sys, onnuri.model.decoder; from onnuri import kernels; "
         "kernels.use(kernels.KernelConfig(), 'cpu'); assert 'triton' not in sys.modules; "
@@ -44,6 +45,11 @@ def test_a_cpu_takes_what_is_compiled_and_never_loads_triton() -> None:
         ({"backend": "triton"}, "kernels.backend=triton: it needs an NVIDIA GPU, the device is cpu; "),
         ({"attention": "native"}, "kernels.attention=native: it takes bf16 and fp32, not float16; set"),
         ({"attention": "flash"}, "kernels.attention=flash: .*; set kernels.attention=auto"),
+        (
+            {"attention": "varlen"},
+            "kernels.attention=varlen: it needs an NVIDIA GPU, the device is cpu; set",
+        ),
+        ({"attention": "cudnn"}, "kernels.attention=cudnn: it needs an NVIDIA GPU, the device is cpu; set"),
         ({"linear_cross_entropy": "liger"}, "kernels.linear_cross_entropy=liger: .*; set kernels"),
     ],
 )
@@ -76,6 +82,38 @@ def test_every_implementation_has_the_public_signature() -> None:
         for backend in set(backends) - {"flash"}:  # its signature is written in the test below
             for name, function in load(operation, backend, "cpu").items():
                 assert inspect.signature(function) == inspect.signature(getattr(operations, name))
+
+
+def test_auto_takes_the_fastest_that_was_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And says so; without figures a rule decides, by whether blocks are compiled."""
+    there = ["reference", "torch", "triton", "varlen", "cudnn"]
+    monkeypatch.setattr(choice, "measured", dict)
+    assert choice.choose("attention", there, 90, True)[0] == "triton"
+    assert choice.choose("attention", [*there, "flash"], 90, True)[0] == "flash"
+    assert choice.choose("attention", ["reference", "torch"], 90, True)[0] == "torch"
+    assert choice.choose("swiglu", there, 90, compiled=True)[0] == "torch"
+    assert choice.choose("swiglu", there, 90, compiled=False)[0] == "triton"
+    times = {
+        "attention": {"flash": 1.0, "varlen": 2.5, "triton": 3.0},
+        "swiglu": {"triton": 1.0, "torch": 2.0},
+    }
+    table = {"90": {"source": "an H100, torch 2.11", "compiled": times, "eager": {}}}
+    monkeypatch.setattr(choice, "measured", lambda: table)
+    found = choice.choose("attention", there, 90, True)
+    assert found == ("varlen", "fastest of varlen 2.5 ms, triton 3 ms on an H100, torch 2.11")
+    assert choice.choose("swiglu", there, 90, compiled=True)[0] == "triton"
+    assert choice.choose("attention", there, 90, compiled=False)[0] == "triton"
+    assert choice.choose("attention", there, 100, True)[0] == "triton"
+
+
+def test_cudnn_refuses_documents_and_windows() -> None:
+    heads = torch.zeros(2, 8, 2, 64)
+    for mask in (
+        kernels.attention_mask(2, 8, torch.tensor([0, 3, 8, 16])),
+        kernels.attention_mask(2, 8, window=4),
+    ):
+        with pytest.raises(UserError, match="attention=cudnn takes whole rows"):
+            load("attention", "cudnn", "cpu")["attention"](heads, heads, heads, mask)
 
 
 def test_flash_attention_that_is_missing_is_said() -> None:

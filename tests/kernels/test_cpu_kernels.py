@@ -7,10 +7,11 @@ from importlib import import_module
 import pytest
 import torch
 
+from onnuri.kernels.attention_mask import attention_mask
 from onnuri.kernels.linear_cross_entropy import IGNORE_INDEX
 from onnuri.kernels.native.attention import attention
 from onnuri.kernels.native.library import missing
-from onnuri.kernels.native.linear_cross_entropy import linear_cross_entropy, losses_and_slopes
+from onnuri.kernels.native.linear_cross_entropy import linear_cross_entropy, loss_and_dlogits
 from onnuri.kernels.verification.cases import TOLERANCE, attention_case, errors
 
 by_pytorch = import_module("onnuri.kernels.linear_cross_entropy")
@@ -45,7 +46,8 @@ def results(
     leaf = joined.clone().requires_grad_()
     parts = leaf.split((2, 1, 1), dim=2)
     parts = tuple(part.transpose(1, 2).contiguous().transpose(1, 2) for part in parts) if copied else parts
-    out = attention(*parts, None if borders is None else torch.tensor(borders))
+    mask = None if borders is None else attention_mask(*joined.shape[:2], torch.tensor(borders))
+    out = attention(*parts, mask)
     out.backward(torch.ones_like(out) * out.detach())
     assert leaf.grad is not None
     return out.detach(), leaf.grad
@@ -84,10 +86,10 @@ def test_scores_of_any_size() -> None:
         assert torch.equal(out[0, 0], joined[0, 0, [3, 3]])
 
 
-@pytest.mark.parametrize("borders", [[0, 5], [1, 10], [0, 7, 3, 10], [0, 11]])
-def test_borders_that_are_none_are_refused(borders: list[int]) -> None:
-    with pytest.raises(ValueError, match=r"cu_seqlens must rise from 0 to 10, is \["):
-        results(draw(torch.float32, 1, 10, 4, 32), borders)
+def test_a_mask_of_another_batch_is_refused() -> None:
+    heads = draw(torch.float32, 1, 10, 4, 32)
+    with pytest.raises(ValueError, match=r"cu_seqlens must rise from 0 to 10, is \[0, 5\]"):
+        attention(heads, heads, heads, attention_mask(1, 5))
 
 
 @pytest.mark.parametrize(
@@ -110,13 +112,13 @@ def test_bits_of_the_loss_do_not_depend_on_threads(dtype: torch.dtype) -> None:
     """Nor on the rows beside one; a target of -100 counts for nothing."""
     logits, targets, threads = draw(dtype, 70, 3001) * 9, torch.arange(70) - 3, torch.get_num_threads()
     targets[targets < 0] = IGNORE_INDEX
-    expected = losses_and_slopes(logits[40:].clone(), targets[40:], 1e-4)
+    expected = loss_and_dlogits(logits[40:].clone(), targets[40:], 1e-4)
     try:
         for number in (1, 2, 5):
             torch.set_num_threads(number)
-            losses, slopes = losses_and_slopes(logits.clone(), targets, 1e-4)
-            assert torch.equal(losses[40:], expected[0]) and torch.equal(slopes[40:], expected[1])
-            assert not losses[:3].any() and not slopes[:3].any() and losses[3:].gt(0).all()
+            losses, dlogits = loss_and_dlogits(logits.clone(), targets, 1e-4)
+            assert torch.equal(losses[40:], expected[0]) and torch.equal(dlogits[40:], expected[1])
+            assert not losses[:3].any() and not dlogits[:3].any() and losses[3:].gt(0).all()
     finally:
         torch.set_num_threads(threads)
 

@@ -10,13 +10,13 @@ from onnuri.kernels import (
     add_rms_norm,
     apply_rope,
     attention,
+    attention_mask,
     linear_cross_entropy,
     rms_norm,
     rope_tables,
     swiglu,
 )
-from onnuri.kernels.attention import attention_by_definition
-from onnuri.kernels.documents import attention_bounds
+from onnuri.kernels.attention import reference_attention
 from onnuri.kernels.linear_cross_entropy import IGNORE_INDEX
 
 
@@ -43,7 +43,7 @@ def test_attention_within_documents(cuts: list[int]) -> None:
     """Two rows of 9: every document comes out as if it were alone, forward and backward."""
     query, key, value = (random(2, 9, 4, 8, seed=seed).requires_grad_() for seed in range(3))
     borders = sorted({0, 9, 18, *cuts})
-    out = attention(query, key, value, torch.tensor(borders, dtype=torch.int32))
+    out = attention(query, key, value, attention_mask(2, 9, torch.tensor(borders)))
     pieces = []
     for start, stop in itertools.pairwise(borders):
         alone = (x.flatten(0, 1)[None, start:stop] for x in (query, key, value))
@@ -59,15 +59,15 @@ def test_attention_within_documents(cuts: list[int]) -> None:
 @pytest.mark.parametrize("window", [1, 3, 8, 100])
 @pytest.mark.parametrize("cuts", [[], [4, 5]])
 def test_attention_within_a_window(window: int, cuts: list[int]) -> None:
-    """PyTorch's own gives what the definition gives, and places before the window count for nothing."""
+    """PyTorch's own gives what the reference gives, and positions before the window count for nothing."""
     query, key, value = (random(2, 9, 4, 8, seed=seed) for seed in range(3))
-    borders = torch.tensor(sorted({0, 9, 18, *cuts}), dtype=torch.int32)
-    out = attention(query, key, value, borders, window)
-    expected = attention_by_definition(query, key, value, borders, window)
+    mask = attention_mask(2, 9, torch.tensor(sorted({0, 9, 18, *cuts})), window)
+    out = attention(query, key, value, mask)
+    expected = reference_attention(query, key, value, mask)
     torch.testing.assert_close(out, expected, rtol=0, atol=1e-12)
     value[0, :3] = 1e9
     hidden_from_last = window <= 6 or bool(cuts)
-    same = torch.equal(attention(query, key, value, borders, window)[0, 8], out[0, 8])
+    same = torch.equal(attention(query, key, value, mask)[0, 8], out[0, 8])
     assert same == hidden_from_last
 
 
@@ -133,18 +133,40 @@ def test_linear_cross_entropy_and_its_gradients(chunk_size: int) -> None:
     torch.testing.assert_close(found, (hidden.grad, weight.grad), rtol=0, atol=1e-10)
 
 
-def test_bounds_of_attention_follow_their_arguments() -> None:
-    """Also when the array of borders is changed in place."""
-    rows, borders = torch.empty(2, 4, 1), torch.tensor([0, 4, 8], dtype=torch.int32)
-    first_key, end_query = attention_bounds(rows, borders, 0)
-    assert first_key.tolist() == [0, 0, 0, 0, 4, 4, 4, 4]
-    assert end_query.tolist() == [4, 4, 4, 4, 8, 8, 8, 8]
-    assert attention_bounds(rows, borders, 0)[0] is first_key
-    assert torch.equal(attention_bounds(rows, None, 0)[0], first_key)
-    first_key, end_query = attention_bounds(rows, borders, 2)
-    assert first_key.tolist() == [0, 0, 1, 2, 4, 4, 5, 6]
-    assert end_query.tolist() == [2, 3, 4, 4, 6, 7, 8, 8]
-    borders = torch.tensor([0, 1, 4, 8], dtype=torch.int32)
-    assert attention_bounds(rows, borders, 0)[0].tolist() == [0, 1, 1, 1, 4, 4, 4, 4]
-    borders[1] = 3
-    assert attention_bounds(rows, borders, 0)[0].tolist() == [0, 0, 0, 3, 4, 4, 4, 4]
+def test_a_mask_of_attention() -> None:
+    mask = attention_mask(2, 4)
+    assert mask.cu_seqlens.tolist() == [0, 4, 8] and mask.longest == 4
+    assert mask.first_key.tolist() == [0, 0, 0, 0, 4, 4, 4, 4]
+    assert mask.end_query.tolist() == [4, 4, 4, 4, 8, 8, 8, 8]
+    mask = attention_mask(2, 4, window=2)
+    assert mask.first_key.tolist() == [0, 0, 1, 2, 4, 4, 5, 6]
+    assert mask.end_query.tolist() == [2, 3, 4, 4, 6, 7, 8, 8]
+    mask = attention_mask(2, 4, torch.tensor([0, 1, 4, 8]))
+    assert mask.first_key.tolist() == [0, 1, 1, 1, 4, 4, 4, 4] and mask.longest == 4
+    assert {each.dtype for each in mask[:-1]} == {torch.int32}
+
+
+@pytest.mark.parametrize("boundaries", [[0, 5], [1, 10], [0, 7, 3, 10], [0, 11]])
+def test_boundaries_that_are_none_are_refused(boundaries: list[int]) -> None:
+    with pytest.raises(ValueError, match=r"cu_seqlens must rise from 0 to 10, is \["):
+        attention_mask(1, 10, torch.tensor(boundaries))
+
+
+@pytest.mark.parametrize("chunk_size", [0, 7])
+def test_sum_of_the_loss(chunk_size: int) -> None:
+    """The same value and gradients as the sum over rows, whatever factor comes back; also none of both."""
+    hidden, weight = random(20, 8).requires_grad_(), random(50, 8, seed=1).requires_grad_()
+    targets = torch.arange(20)
+    targets[3] = IGNORE_INDEX
+    by_row = 3 * linear_cross_entropy(hidden, weight, targets, chunk_size, 0.1).sum()
+    summed = 3 * linear_cross_entropy(hidden, weight, targets, chunk_size, 0.1, "sum")
+    torch.testing.assert_close(summed, by_row, rtol=0, atol=1e-10)
+    expected = torch.autograd.grad(by_row, (hidden, weight))
+    for _ in range(2):  # what is kept is not changed by a backward pass
+        found = torch.autograd.grad(summed, (hidden, weight), retain_graph=True)
+        torch.testing.assert_close(found, expected, rtol=0, atol=1e-10)
+    with torch.no_grad():
+        found_value = linear_cross_entropy(hidden, weight, targets, chunk_size, 0.1, "sum")
+    torch.testing.assert_close(3 * found_value, by_row, rtol=0, atol=1e-10)
+    with pytest.raises(ValueError, match="reduction='mean' is not known"):
+        linear_cross_entropy(hidden, weight, targets, reduction="mean")  # type: ignore[arg-type]

@@ -8,6 +8,7 @@ import torch
 import transformers
 
 from onnuri.errors import UserError
+from onnuri.kernels import attention_mask
 from onnuri.model.config import ModelConfig
 from onnuri.model.decoder import Decoder, initialise
 from onnuri.model.huggingface import hf_config, hf_weights
@@ -107,11 +108,11 @@ def test_a_document_in_a_row_is_as_if_alone() -> None:
     row[0, [0, 11, 12]] = 0
     batch = make_batch(torch.cat([row, row[:, :1]], dim=1).numpy(), np.array([31]), separator=0)
     assert batch.cu_seqlens.tolist() == [0, 11, 12, 30]
-    cu_seqlens = torch.from_numpy(batch.cu_seqlens)
+    mask = attention_mask(1, 30, torch.from_numpy(batch.cu_seqlens))
     with torch.no_grad():
         alone = torch.cat([model(row[:, a:b]) for a, b in ((0, 11), (11, 12), (12, 30))], dim=1)
-        masked = model(row, cu_seqlens=cu_seqlens)
-        reset = model(row, cu_seqlens=cu_seqlens, positions=torch.from_numpy(batch.positions))
+        masked = model(row, mask=mask)
+        reset = model(row, mask=mask, positions=torch.from_numpy(batch.positions))
         unmasked = model(row)
     torch.testing.assert_close(reset, alone, rtol=0, atol=1e-5)
     torch.testing.assert_close(masked, alone, rtol=0, atol=1e-4)

@@ -4,6 +4,7 @@ PyTorch's own is always there: any device, any dtype, float64 too. `use(config, 
 """
 
 from onnuri.kernel_config import KernelConfig
+from onnuri.kernels.attention_mask import AttentionMask, attention_mask
 from onnuri.kernels.backends import describe, use
 from onnuri.kernels.operations import (
     add_rms_norm,
@@ -16,10 +17,12 @@ from onnuri.kernels.operations import (
 from onnuri.kernels.rope import rope_tables
 
 __all__ = [
+    "AttentionMask",
     "KernelConfig",
     "add_rms_norm",
     "apply_rope",
     "attention",
+    "attention_mask",
     "describe",
     "linear_cross_entropy",
     "rms_norm",

@@ -7,31 +7,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import pairwise
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 
+from onnuri.kernels.attention_mask import AttentionMask, whole_rows
 from onnuri.kernels.attention_operator import attention_operator, empty_log_sum
-from onnuri.kernels.documents import attention_bounds
 
 _forward = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
 _backward = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward
 
 
-def attention_by_definition(
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    cu_seqlens: torch.Tensor | None = None,
-    window: int = 0,
+def reference_attention(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: AttentionMask | None = None
 ) -> torch.Tensor:
-    """See `onnuri.kernels.attention`. With all (B S) x (B S) scores: what the others are held to.
+    """See `onnuri.kernels.attention`. The reference implementation: all (B S) x (B S) scores.
 
     fp16 and bf16 are computed in float32 and rounded at the end.
     """
-    (first_key, _), tokens = attention_bounds(query, cu_seqlens, window), query.shape[:2].numel()
-    places = torch.arange(tokens, device=query.device)
-    seen = (places[None, :] <= places[:, None]) & (places[None, :] >= first_key[:, None])
+    mask = mask or whole_rows(query)
+    positions = torch.arange(len(mask.first_key), device=query.device)
+    seen = (positions[None, :] <= positions[:, None]) & (positions[None, :] >= mask.first_key[:, None])
     group = query.shape[2] // key.shape[2]
     queries, keys, values = (
         heads.flatten(0, 1).to(torch.promote_types(heads.dtype, torch.float32))
@@ -43,23 +40,19 @@ def attention_by_definition(
 
 
 def attention(
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    cu_seqlens: torch.Tensor | None = None,
-    window: int = 0,
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: AttentionMask | None = None
 ) -> torch.Tensor:
     """See `onnuri.kernels.attention`: a call of PyTorch's own a document, on a CPU one operator for all."""
-    if cu_seqlens is None:
-        return _causal(query, key, value, window)
-    if query.device.type == "cpu" and window == 0:
-        out: torch.Tensor = _document_attention(query, key, value, cu_seqlens, 0)[0]
+    if mask is None:
+        return _causal(query, key, value, 0)
+    if query.device.type == "cpu" and mask.window == 0:
+        out: torch.Tensor = _document_attention(query, key, value, *mask)[0]
         return out
-    if len(cu_seqlens) == query.shape[0] + 1:
-        return _causal(query, key, value, window)
-    sizes = cu_seqlens.diff().tolist()
+    if len(mask.cu_seqlens) == query.shape[0] + 1:
+        return _causal(query, key, value, mask.window)
+    sizes = mask.cu_seqlens.diff().tolist()
     documents = zip(*(heads.flatten(0, 1).split(sizes) for heads in (query, key, value)), strict=True)
-    outs = [_causal(q[None], k[None], v[None], window)[0] for q, k, v in documents]
+    outs = [_causal(q[None], k[None], v[None], mask.window)[0] for q, k, v in documents]
     return torch.cat(outs).view(query.shape)
 
 
@@ -79,7 +72,7 @@ def _causal(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, window:
 
 
 def _by_document(
-    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, cu_seqlens: torch.Tensor, _: int
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, cu_seqlens: torch.Tensor, *_: Any
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """PyTorch's flash kernel for CPUs, document by document: nothing is padded, nothing masked computed."""
     out, log_sum = torch.empty(query.shape, dtype=query.dtype), empty_log_sum(query)
@@ -99,7 +92,7 @@ def _by_document_backward(
     out: torch.Tensor,
     log_sum: torch.Tensor,
     cu_seqlens: torch.Tensor,
-    _: int,
+    *_: Any,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     gradients = [torch.empty(x.shape, dtype=x.dtype) for x in (query, key, value)]
     for start, stop in _documents(cu_seqlens):
@@ -115,8 +108,10 @@ def _documents(cu_seqlens: torch.Tensor) -> Iterator[tuple[int, int]]:
 
 
 def _part(heads: torch.Tensor, start: int, stop: int) -> torch.Tensor:
-    """Of [B, S, H, D] the places from `start` to `stop`, as [1, H, places, D]."""
+    """Positions `start` to `stop` of [B, S, H, D], as [1, H, positions, D]."""
     return heads.flatten(0, 1)[None, start:stop].transpose(1, 2)
 
 
-_document_attention = attention_operator("document_attention", _by_document, _by_document_backward)
+_document_attention = attention_operator(
+    "document_attention", _by_document, _by_document_backward, ("cpu",)
+)

@@ -1,7 +1,7 @@
-"""Attention and its gradient as one operator.
+"""Attention as one operator: what `torch.compile` takes as it is, whatever documents a batch has.
 
-`torch.compile` takes it as it is, whatever number and lengths of documents a batch has; a loop over them in
-Python would be compiled again for each.
+A call of a kernel, or a loop over documents, in plain Python would break the graph of a block or be
+compiled again for each batch.
 """
 
 from __future__ import annotations
@@ -11,47 +11,56 @@ from typing import Any
 
 import torch
 
+from onnuri.kernels.attention_mask import AttentionMask
+
 Forward = Callable[..., tuple[torch.Tensor, torch.Tensor]]
 Backward = Callable[..., tuple[torch.Tensor, torch.Tensor, torch.Tensor]]
 HEADS = "Tensor query, Tensor key, Tensor value"
-BORDERS = "Tensor cu_seqlens, int window"
+MASK = ", ".join(f"{'int' if name == 'window' else 'Tensor'} {name}" for name in AttentionMask._fields)
 NAMES: list[str] = []
 """Of all of them, within torch.ops.onnuri."""
 
 
-def attention_operator(name: str, forward: Forward, backward: Backward) -> Callable[..., Any]:
-    """Make one of a forward and a backward pass, both on a CPU.
+def attention_operator(
+    name: str, forward: Forward, backward: Backward, devices: tuple[str, ...]
+) -> Callable[..., Any]:
+    """Make one of a forward and a backward pass.
 
     Args:
         name: of the operator, within `torch.ops.onnuri`.
-        forward: (query [B, S, H, D], key and value [B, S, K, D], cu_seqlens, window) -> attention, as
+        forward: (query [B, S, H, D], key and value [B, S, K, D], fields of the mask) -> attention, as
             `query` and contiguous, and the logarithm of each row's sum of exponentials, [H, B S] in
             float32 (float64 of float64).
-        backward: (gradient of the attention, query, key, value, attention, log_sum, cu_seqlens, window) ->
+        backward: (gradient of the attention, query, key, value, attention, log_sum, fields of the mask) ->
             gradients of query, key and value, contiguous.
+        devices: types of device that both run on.
+
+    Returns:
+        The operator: (query, key, value, fields of the mask) -> (attention, log_sum).
     """
     define = torch.library.custom_op
     operator = define(
         f"onnuri::{name}",
         forward,
         mutates_args=(),
-        device_types="cpu",
-        schema=f"({HEADS}, {BORDERS}) -> (Tensor, Tensor)",
+        device_types=devices,
+        schema=f"({HEADS}, {MASK}) -> (Tensor, Tensor)",
     )
     gradient = define(
         f"onnuri::{name}_backward",
         backward,
         mutates_args=(),
-        device_types="cpu",
-        schema=f"(Tensor grad, {HEADS}, Tensor out, Tensor log_sum, {BORDERS}) -> (Tensor, Tensor, Tensor)",
+        device_types=devices,
+        schema=f"(Tensor grad, {HEADS}, Tensor out, Tensor log_sum, {MASK}) -> (Tensor, Tensor, Tensor)",
     )
 
     def keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[torch.Tensor, ...]) -> None:
-        *heads, cu_seqlens, ctx.window = inputs
-        ctx.save_for_backward(*heads, *output, cu_seqlens)
+        *heads_and_mask, ctx.window = inputs
+        ctx.save_for_backward(*heads_and_mask[:3], *output, *heads_and_mask[3:])
 
     def differentiate(context: Any, grad: torch.Tensor, _: Any) -> tuple[torch.Tensor | None, ...]:
-        return (*gradient(grad, *context.saved_tensors, context.window), None, None)
+        gradients = gradient(grad, *context.saved_tensors, context.window)
+        return (*gradients, *[None] * len(AttentionMask._fields))
 
     operator.register_fake(_empty_outputs)
     gradient.register_fake(lambda grad, query, key, value, *rest: tuple(map(_empty, (query, key, value))))
@@ -69,6 +78,6 @@ def _empty_outputs(query: torch.Tensor, *_: Any) -> tuple[torch.Tensor, torch.Te
 
 
 def empty_log_sum(query: torch.Tensor) -> torch.Tensor:
-    """Room for a number for each row of `query` [B, S, H, D]: [H, B S]."""
+    """Room for one element for each row of `query` [B, S, H, D]: [H, B S]."""
     wide = torch.promote_types(query.dtype, torch.float32)
     return query.new_empty(query.shape[2], query.shape[0] * query.shape[1], dtype=wide)

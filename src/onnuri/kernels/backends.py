@@ -13,8 +13,9 @@ import torch
 from onnuri.errors import UserError
 from onnuri.kernel_config import BACKENDS, KernelConfig
 from onnuri.kernels import flash
-from onnuri.kernels.attention import attention_by_definition
-from onnuri.kernels.linear_cross_entropy import linear_cross_entropy_by_definition
+from onnuri.kernels.attention import reference_attention
+from onnuri.kernels.choice import Choice, choose
+from onnuri.kernels.linear_cross_entropy import reference_linear_cross_entropy
 
 FUNCTIONS = {
     "attention": ("attention",),
@@ -24,11 +25,17 @@ FUNCTIONS = {
     "linear_cross_entropy": ("linear_cross_entropy",),
 }
 """The functions of each operation, by the same names in every module that implements it."""
-DEFINITIONS: dict[str, Callable[..., Any]] = {
-    "attention": attention_by_definition,
-    "linear_cross_entropy": linear_cross_entropy_by_definition,
+REFERENCES: dict[str, Callable[..., Any]] = {
+    "attention": reference_attention,
+    "linear_cross_entropy": reference_linear_cross_entropy,
 }
-"""References that are not PyTorch's own way to do it."""
+"""Reference implementations that are not PyTorch's own way to do it."""
+MODULES = {
+    "varlen": "onnuri.kernels.varlen",
+    "cudnn": "onnuri.kernels.cudnn",
+    "liger": "onnuri.kernels.liger",
+}
+"""Backends of one operation, in a module of their own."""
 LOWEST_CAPABILITY = 80
 HALF_PRECISION = (torch.bfloat16, torch.float16)
 
@@ -59,79 +66,93 @@ def _missing(backend: str, device: torch.device, dtype: torch.dtype) -> str:
     capability = _capability(device)
     if capability < LOWEST_CAPABILITY:
         return f"it needs compute capability 8.0, this GPU has {capability / 10}"
-    if backend == "flash" and dtype not in HALF_PRECISION:
-        return f"flash-attn takes bf16 and fp16, not {str(dtype).removeprefix('torch.')}"
+    if backend in ("flash", "varlen", "cudnn") and dtype not in HALF_PRECISION:
+        return f"it takes bf16 and fp16, not {str(dtype).removeprefix('torch.')}"
     if backend == "flash" and flash.installed_version(capability) is None:
         return "no flash-attn for this GPU is installed"
     return ""
 
 
 def select(
-    config: KernelConfig, device: torch.device | str, dtype: torch.dtype = torch.bfloat16
-) -> dict[str, str]:
-    """The backend of each operation.
+    config: KernelConfig,
+    device: torch.device | str,
+    dtype: torch.dtype = torch.bfloat16,
+    compiled: bool = False,
+) -> dict[str, Choice]:
+    """The backend of each operation, and why.
 
-    auto takes Triton on NVIDIA GPUs, for attention flash-attn where it is installed; on CPUs what is there
-    in C++; elsewhere PyTorch.
+    auto takes the fastest that was measured on NVIDIA GPUs (`onnuri.kernels.choice`), on CPUs what is there
+    in C++, elsewhere PyTorch's own.
+
+    Args:
+        compiled: blocks go through torch.compile.
 
     Raises:
         UserError: one that was asked for by name cannot run here.
     """
-    device, chosen = torch.device(device), {}
+    device = torch.device(device)
+    selected: dict[str, Choice] = {}
     for operation, backends in BACKENDS.items():
         asked = config.of(operation)
-        if asked == "auto":
-            order = [backend for backend in ("flash", "triton", "native") if backend in backends]
-            chosen[operation] = next((each for each in order if not _missing(each, device, dtype)), "torch")
-        elif reason := _missing(asked, device, dtype):
-            option = operation if getattr(config, operation) else "backend"
-            raise UserError(f"kernels.{option}={asked}: {reason}; set kernels.{option}=auto")
+        if asked != "auto":
+            if reason := _missing(asked, device, dtype):
+                option = operation if getattr(config, operation) else "backend"
+                raise UserError(f"kernels.{option}={asked}: {reason}; set kernels.{option}=auto")
+            selected[operation] = Choice(asked, "")
+        elif device.type == "cuda":
+            there = [backend for backend in backends if not _missing(backend, device, dtype)]
+            selected[operation] = choose(operation, there, _capability(device), compiled)
         else:
-            chosen[operation] = asked
-    return chosen
+            native = "native" in backends and not _missing("native", device, dtype)
+            selected[operation] = Choice("native" if native else "torch", "")
+    return selected
 
 
 def load(operation: str, backend: str, device: torch.device | str) -> dict[str, Callable[..., Any]]:
     """The functions of an operation by one backend, imported here and not before."""
     if backend == "flash":
         return {"attention": flash.load(_capability(torch.device(device)))}
-    if backend == "liger":
-        from onnuri.kernels import liger
-
-        return {"linear_cross_entropy": liger.linear_cross_entropy}
-    if backend == "reference" and operation in DEFINITIONS:
-        return {operation: DEFINITIONS[operation]}
+    if backend == "reference" and operation in REFERENCES:
+        return {operation: REFERENCES[operation]}
     package = f".{backend}" if backend in ("triton", "native") else ""
-    module = import_module(f"onnuri.kernels{package}.{operation}")
+    module = import_module(MODULES.get(backend, f"onnuri.kernels{package}.{operation}"))
     return {name: getattr(module, name) for name in FUNCTIONS[operation]}
 
 
-_names = dict.fromkeys(BACKENDS, "torch")
+_selected = dict.fromkeys(BACKENDS, Choice("torch", ""))
 chosen: dict[str, Callable[..., Any]] = {}
 """The function behind each public one."""
 
 
-def _take(names: dict[str, str], device: torch.device | str) -> None:
+def _take(selected: dict[str, Choice], device: torch.device | str) -> None:
     functions: dict[str, Callable[..., Any]] = {}
-    for operation, backend in names.items():
-        functions |= load(operation, backend, device)
+    for operation, choice in selected.items():
+        functions |= load(operation, choice.backend, device)
     chosen.update(functions)
-    _names.update(names)
+    _selected.update(selected)
 
 
-_take(_names, "cpu")
+_take(_selected, "cpu")
 
 
-def use(config: KernelConfig, device: torch.device | str, dtype: torch.dtype = torch.bfloat16) -> str:
+def use(
+    config: KernelConfig,
+    device: torch.device | str,
+    dtype: torch.dtype = torch.bfloat16,
+    compiled: bool = False,
+) -> str:
     """Put the selected implementations behind the public functions, for this whole process.
 
     Returns:
         What `describe` says.
     """
-    _take(select(config, device, dtype), device)
+    _take(select(config, device, dtype, compiled), device)
     return describe()
 
 
 def describe() -> str:
-    """One line for the start of a run: "kernels: attention triton, rms_norm triton, ..."."""
-    return "kernels: " + ", ".join(f"{operation} {backend}" for operation, backend in _names.items())
+    """One line for the start of a run: "kernels: attention triton (why), rms_norm torch, ..."."""
+    parts = []
+    for operation, (backend, reason) in _selected.items():
+        parts.append(f"{operation} {backend}" + (f" ({reason})" if reason else ""))
+    return "kernels: " + ", ".join(parts)

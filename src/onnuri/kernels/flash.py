@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from onnuri.errors import UserError
-from onnuri.kernels.documents import document_borders
+from onnuri.kernels.attention_mask import AttentionMask, whole_rows
 
 MODULES = {4: "flash_attn.cute", 3: "flash_attn_interface", 2: "flash_attn"}
 """Where each version has its functions."""
@@ -48,25 +48,20 @@ def load(capability: int) -> Callable[..., torch.Tensor]:
     no_window = (None, None) if version == 4 else (-1, -1)
 
     def attention(
-        query: torch.Tensor,
-        key: torch.Tensor,
-        value: torch.Tensor,
-        cu_seqlens: torch.Tensor | None = None,
-        window: int = 0,
+        query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: AttentionMask | None = None
     ) -> torch.Tensor:
-        borders = document_borders(query, cu_seqlens)
-        longest = int(borders.diff().max())
-        borders = borders.to(query.device, non_blocking=True)
+        mask = mask or whole_rows(query)
+        longest = int(mask.longest)
         result = call(
             query.flatten(0, 1),
             key.flatten(0, 1),
             value.flatten(0, 1),
-            cu_seqlens_q=borders,
-            cu_seqlens_k=borders,
+            cu_seqlens_q=mask.device_cu_seqlens,
+            cu_seqlens_k=mask.device_cu_seqlens,
             max_seqlen_q=longest,
             max_seqlen_k=longest,
             causal=True,
-            window_size=(window - 1, 0) if window > 0 else no_window,
+            window_size=(mask.window - 1, 0) if mask.window > 0 else no_window,
             deterministic=True,
         )
         return (result[0] if isinstance(result, tuple) else result).view(query.shape)

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch.utils.checkpoint import checkpoint
 
-from onnuri.kernels.linear_cross_entropy import IGNORE_INDEX
+from onnuri.kernels.linear_cross_entropy import IGNORE_INDEX, Reduction
 
 
 def linear_cross_entropy(
@@ -20,6 +20,7 @@ def linear_cross_entropy(
     targets: torch.Tensor,
     chunk_size: int = 0,
     z_loss: float = 0.0,
+    reduction: Reduction = "none",
 ) -> torch.Tensor:
     """See `onnuri.kernels.linear_cross_entropy`."""
     from liger_kernel.ops.cross_entropy import LigerCrossEntropyFunction
@@ -29,7 +30,9 @@ def linear_cross_entropy(
         return LigerCrossEntropyFunction.apply(logits, labels, None, IGNORE_INDEX, z_loss, 0.0, "none")[0]
 
     size = chunk_size or len(hidden)
-    pieces = zip(hidden.split(size), targets.split(size), strict=True)
-    if size >= len(hidden) or not torch.is_grad_enabled():
-        return torch.cat([losses(*piece) for piece in pieces])
-    return torch.cat([checkpoint(losses, *piece, use_reentrant=False) for piece in pieces])
+    recompute = size < len(hidden) and torch.is_grad_enabled()
+    parts = [
+        checkpoint(losses, *part, use_reentrant=False) if recompute else losses(*part)
+        for part in zip(hidden.split(size), targets.split(size), strict=True)
+    ]
+    return torch.cat(parts).sum() if reduction == "sum" else torch.cat(parts)

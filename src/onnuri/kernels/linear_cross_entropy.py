@@ -1,43 +1,47 @@
 """Output projection and cross-entropy in one function, so that logits of a batch never live at once.
 
-Gradients are computed on the way forward, a chunk of rows at a time. The loss of a batch is a sum, so the
-gradient that comes back is one and the same number for every row: it is applied to finished gradients at
-the end. Logits of one chunk live at a time and none is computed twice; the price is a gradient of the
-weight, [V, E], kept from the forward to the backward pass. Where the numbers are not the same, the work is
-done again, row by row exact.
+A loss that is summed has its gradients computed on the way forward, a chunk of rows at a time: the
+gradient that comes back is one factor for all rows, which finished gradients are multiplied by. Logits of
+one chunk live at a time and none is computed twice; the price is a gradient of the weight, [V, E], kept
+from the forward to the backward pass. A loss for each row computes its logits again on the way back, where
+every row has a factor of its own. Neither reads a value back from the device.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 
 IGNORE_INDEX = -100
 """The target that does not count; the value of torch and of `onnuri.tokens.batch`."""
+Reduction = Literal["none", "sum"]
 Rows = Callable[[torch.Tensor, torch.Tensor, float], tuple[torch.Tensor, torch.Tensor]]
-"""What `losses_and_slopes` does, or another that does it; the slopes may be in the place of the logits."""
+"""What `loss_and_dlogits` does, or another that does it; dlogits may be in the place of the logits."""
 CHUNK_LOGITS, LEAST_ROWS = 1 << 24, 256
 """Logits at a time where nothing else is asked for (64 MiB in float32), and rows at least: the gradient of
 the weight is gone through once a chunk."""
+GPU_CHUNK_LOGITS = 1 << 29
+"""On GPUs, 1 GiB in bf16: products of 4,096 rows at a vocabulary of 131,072 keep the matrix units busy."""
 
 
-def linear_cross_entropy_by_definition(
+def reference_linear_cross_entropy(
     hidden: torch.Tensor,
     weight: torch.Tensor,
     targets: torch.Tensor,
     chunk_size: int = 0,
     z_loss: float = 0.0,
+    reduction: Reduction = "none",
 ) -> torch.Tensor:
-    """See `onnuri.kernels.linear_cross_entropy`. With all logits at once: what the others are held to."""
+    """See `onnuri.kernels.linear_cross_entropy`. The reference implementation: all logits at once."""
     logits = F.linear(hidden, weight)
     logits = logits if logits.dtype == torch.float64 else logits.float()
     losses = F.cross_entropy(logits, targets, ignore_index=IGNORE_INDEX, reduction="none")
-    if z_loss == 0:
-        return losses
-    return losses + z_loss * logits.logsumexp(-1).square() * (targets != IGNORE_INDEX)
+    if z_loss != 0:
+        losses = losses + z_loss * logits.logsumexp(-1).square() * (targets != IGNORE_INDEX)
+    return losses.sum() if reduction == "sum" else losses
 
 
 def linear_cross_entropy(
@@ -46,9 +50,10 @@ def linear_cross_entropy(
     targets: torch.Tensor,
     chunk_size: int = 0,
     z_loss: float = 0.0,
+    reduction: Reduction = "none",
 ) -> torch.Tensor:
     """See `onnuri.kernels.linear_cross_entropy`."""
-    return in_chunks(_in_use[0], hidden, weight, targets, chunk_size, z_loss)
+    return in_chunks(_in_use[0], hidden, weight, targets, chunk_size, z_loss, reduction)
 
 
 def in_chunks(
@@ -58,17 +63,25 @@ def in_chunks(
     targets: torch.Tensor,
     chunk_size: int,
     z_loss: float,
+    reduction: Reduction,
 ) -> torch.Tensor:
     """See `onnuri.kernels.linear_cross_entropy`; `rows` is what is done with a chunk's logits."""
-    size = chunk_size or max(LEAST_ROWS, CHUNK_LOGITS // weight.shape[0])
-    if not (torch.is_grad_enabled() and (hidden.requires_grad or weight.requires_grad)):
-        parts = zip(hidden.split(size), targets.split(size), strict=True)
-        return torch.cat([rows(h @ weight.mT, t, z_loss)[0] for h, t in parts])
-    losses: torch.Tensor = _LinearCrossEntropy.apply(rows, hidden, weight, targets, size, z_loss)
-    return losses
+    if reduction not in ("none", "sum"):
+        raise ValueError(f"reduction={reduction!r} is not known; allowed: none, sum")
+    at_once = GPU_CHUNK_LOGITS if hidden.device.type == "cuda" else CHUNK_LOGITS
+    size = chunk_size or max(LEAST_ROWS, at_once // weight.shape[0])
+    if torch.is_grad_enabled() and (hidden.requires_grad or weight.requires_grad):
+        function = _Sum if reduction == "sum" else _EachRow
+        loss: torch.Tensor = function.apply(rows, hidden, weight, targets, size, z_loss)
+        return loss
+    parts = zip(hidden.split(size), targets.split(size), strict=True)
+    losses = torch.cat([rows(h @ weight.mT, t, z_loss)[0] for h, t in parts])
+    return losses.sum() if reduction == "sum" else losses
 
 
-class _LinearCrossEntropy(torch.autograd.Function):
+class _Sum(torch.autograd.Function):
+    """Sum of the losses, with gradients computed on the way forward."""
+
     @staticmethod
     def forward(
         context: Any,
@@ -79,23 +92,40 @@ class _LinearCrossEntropy(torch.autograd.Function):
         chunk_size: int,
         z_loss: float,
     ) -> torch.Tensor:
-        context.rows, context.chunk_size, context.z_loss = rows, chunk_size, z_loss
         losses, *gradients = _with_gradients(rows, hidden, weight, targets, chunk_size, z_loss, None)
-        context.save_for_backward(hidden, weight, targets, *gradients)
-        return losses
+        context.save_for_backward(*gradients)
+        return losses.sum()
 
     @staticmethod
     def backward(context: Any, *grads: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        (grad,) = grads
-        hidden, weight, targets, grad_hidden, grad_weight = context.saved_tensors
-        counted = grad[targets != IGNORE_INDEX]
-        if len(counted) == 0:
-            return None, torch.zeros_like(grad_hidden), torch.zeros_like(grad_weight), None, None, None
-        if bool((counted == counted[0]).all()):
-            return None, grad_hidden * counted[0], grad_weight * counted[0], None, None, None
-        chunk_size, z_loss = context.chunk_size, context.z_loss
-        _, *exact = _with_gradients(context.rows, hidden, weight, targets, chunk_size, z_loss, grad)
-        return (None, *exact, None, None, None)
+        grad_hidden, grad_weight = context.saved_tensors
+        return None, grad_hidden * grads[0], grad_weight * grads[0], None, None, None
+
+
+class _EachRow(torch.autograd.Function):
+    """A loss for each row; logits are computed again on the way back."""
+
+    @staticmethod
+    def forward(
+        context: Any,
+        rows: Rows,
+        hidden: torch.Tensor,
+        weight: torch.Tensor,
+        targets: torch.Tensor,
+        chunk_size: int,
+        z_loss: float,
+    ) -> torch.Tensor:
+        context.save_for_backward(hidden, weight, targets)
+        context.rows, context.chunk_size, context.z_loss = rows, chunk_size, z_loss
+        return in_chunks(rows, hidden, weight, targets, chunk_size, z_loss, "none")
+
+    @staticmethod
+    def backward(context: Any, *grads: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        hidden, weight, targets = context.saved_tensors
+        _, grad_hidden, grad_weight = _with_gradients(
+            context.rows, hidden, weight, targets, context.chunk_size, context.z_loss, grads[0]
+        )
+        return None, grad_hidden, grad_weight, None, None, None
 
 
 def _with_gradients(
@@ -110,38 +140,47 @@ def _with_gradients(
     """Losses; gradients, by `hidden` and by `weight`, of their sum, each loss times its factor, if any."""
     wide = torch.promote_types(hidden.dtype, torch.float32)
     losses = torch.empty(len(hidden), dtype=wide, device=hidden.device)
-    grad_hidden, grad_weight = torch.empty_like(hidden), torch.zeros_like(weight, dtype=wide)
+    grad_hidden = torch.empty_like(hidden)
+    several = len(hidden) > chunk_size
+    grad_weight = torch.zeros_like(weight, dtype=wide if several else weight.dtype)
     for start in range(0, len(hidden), chunk_size):
         part = slice(start, start + chunk_size)
-        losses[part], slopes = rows(hidden[part] @ weight.mT, targets[part], z_loss)
+        losses[part], dlogits = rows(hidden[part] @ weight.mT, targets[part], z_loss)
         if factors is not None:
-            slopes = slopes * factors[part, None]
-        slopes = slopes.to(hidden.dtype)
-        grad_hidden[part] = slopes @ weight
-        if grad_weight.dtype == slopes.dtype:
-            grad_weight.addmm_(slopes.mT, hidden[part])
-        else:
-            grad_weight += slopes.mT @ hidden[part]
+            dlogits = dlogits * factors[part, None]
+        dlogits = dlogits.to(hidden.dtype)
+        torch.mm(dlogits, weight, out=grad_hidden[part])
+        _add_product(grad_weight, dlogits.mT, hidden[part])
     return losses, grad_hidden, grad_weight.to(weight.dtype)
 
 
-def losses_and_slopes(
+def _add_product(total: torch.Tensor, left: torch.Tensor, right: torch.Tensor) -> None:
+    """total += left @ right, in the dtype of `total` within the product where there is one that does."""
+    if total.dtype == left.dtype:
+        total.addmm_(left, right)
+    elif total.device.type == "cpu":
+        total += left @ right
+    else:
+        torch.addmm(total, left, right, out_dtype=total.dtype, out=total)
+
+
+def loss_and_dlogits(
     logits: torch.Tensor, targets: torch.Tensor, z_loss: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Loss of each row of logits [N, V], and its derivative by them, both zero for IGNORE_INDEX."""
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     counts = targets != IGNORE_INDEX
-    places = targets.clamp(min=0)[:, None]
+    indices = targets.clamp(min=0)[:, None]
     log_sum = logits.logsumexp(-1, keepdim=True)
-    losses = log_sum - logits.gather(1, places) + z_loss * log_sum.square()
-    slopes = (logits - log_sum).exp() * (1 + 2 * z_loss * log_sum)
+    losses = log_sum - logits.gather(1, indices) + z_loss * log_sum.square()
+    dlogits = (logits - log_sum).exp() * (1 + 2 * z_loss * log_sum)
     classes = torch.arange(logits.shape[1], device=logits.device)
-    return losses[:, 0] * counts, (slopes - (classes == places).to(slopes)) * counts[:, None]
+    return losses[:, 0] * counts, (dlogits - (classes == indices).to(dlogits)) * counts[:, None]
 
 
-_in_use: list[Rows] = [losses_and_slopes]
+_in_use: list[Rows] = [loss_and_dlogits]
 
 
 def compile_loss() -> None:
     """Compile what is computed of a chunk's logits, for this whole process: fewer passes over them."""
-    _in_use[0] = torch.compile(losses_and_slopes)
+    _in_use[0] = torch.compile(loss_and_dlogits)

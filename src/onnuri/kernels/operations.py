@@ -9,29 +9,25 @@ from __future__ import annotations
 
 import torch
 
+from onnuri.kernels.attention_mask import AttentionMask
 from onnuri.kernels.backends import chosen
+from onnuri.kernels.linear_cross_entropy import Reduction
 
 
 def attention(
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    cu_seqlens: torch.Tensor | None = None,
-    window: int = 0,
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: AttentionMask | None = None
 ) -> torch.Tensor:
     """Causal scaled dot-product attention.
 
     Args:
         query: [B, S, H, D].
         key, value: [B, S, K, D], with H a multiple of K; each key/value head serves H/K query heads.
-        cu_seqlens: int32 [documents + 1], on the CPU: where each document begins in the B x S places, and
-            B x S. Every row begins one. A place then sees its own document only.
-        window: a place sees itself and the `window` - 1 places before it; 0: all of its document.
+        mask: documents and window, of `attention_mask`. None: each row is one document.
 
     Returns:
         [B, S, H, D], the dtype of `query`. Scores are scaled by D ** -0.5.
     """
-    return chosen["attention"](query, key, value, cu_seqlens, window)
+    return chosen["attention"](query, key, value, mask)
 
 
 def rms_norm(hidden: torch.Tensor, weight: torch.Tensor, eps: float) -> torch.Tensor:
@@ -71,16 +67,18 @@ def linear_cross_entropy(
     targets: torch.Tensor,
     chunk_size: int = 0,
     z_loss: float = 0.0,
+    reduction: Reduction = "none",
 ) -> torch.Tensor:
-    """Negative log-likelihood of `targets` under softmax(hidden @ weight.T), one value a row.
+    """Negative log-likelihood of `targets` under softmax(hidden @ weight.T).
 
     Args:
         hidden: [N, E]. weight: [V, E]. targets: [N] int64; IGNORE_INDEX rows give 0.
-        chunk_size: rows at a time; 0: 64 MiB of logits, or 256 rows (torch); 256 MiB (triton).
+        chunk_size: rows at a time; 0: 64 MiB of logits, or 256 rows (CPUs); 1 GiB (GPUs).
         z_loss: weight of log(sum(exp(logits))) ** 2, which is added to each row that counts and keeps
             logits from drifting (PaLM, arXiv 2204.02311); PaLM took 1e-4.
+        reduction: sum: one value, the cheaper one to differentiate; none: one value a row.
 
     Returns:
-        [N] float32 (float64 for float64 input), in nats.
+        [] or [N] float32 (float64 for float64 input), in nats.
     """
-    return chosen["linear_cross_entropy"](hidden, weight, targets, chunk_size, z_loss)
+    return chosen["linear_cross_entropy"](hidden, weight, targets, chunk_size, z_loss, reduction)

@@ -15,6 +15,7 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from onnuri.kernels import (
+    AttentionMask,
     add_rms_norm,
     apply_rope,
     attention,
@@ -23,6 +24,8 @@ from onnuri.kernels import (
     rope_tables,
     swiglu,
 )
+from onnuri.kernels.attention_mask import whole_rows
+from onnuri.kernels.linear_cross_entropy import Reduction
 from onnuri.model.config import ModelConfig
 
 
@@ -64,14 +67,14 @@ class Attention(nn.Module):
         hidden: torch.Tensor,
         cosine: torch.Tensor,
         sine: torch.Tensor,
-        cu_seqlens: torch.Tensor | None,
+        mask: AttentionMask,
     ) -> torch.Tensor:
         batch, length, _ = hidden.shape
         heads = self.qkv(hidden).view(batch, length, sum(self.heads), self.head_size)
         query, key, value = heads.split(self.heads, dim=2)
         query = apply_rope(self.query_norm(query), cosine, sine)
         key = apply_rope(self.key_norm(key), cosine, sine)
-        return self.output(attention(query, key, value, cu_seqlens).reshape(batch, length, -1))
+        return self.output(attention(query, key, value, mask).reshape(batch, length, -1))
 
 
 class FeedForward(nn.Module):
@@ -101,9 +104,9 @@ class Block(nn.Module):
         hidden: torch.Tensor,
         cosine: torch.Tensor,
         sine: torch.Tensor,
-        cu_seqlens: torch.Tensor | None,
+        mask: AttentionMask,
     ) -> torch.Tensor:
-        attended = self.attention(self.attention_norm(hidden), cosine, sine, cu_seqlens)
+        attended = self.attention(self.attention_norm(hidden), cosine, sine, mask)
         normed, hidden = self.ffn_norm(attended, hidden)
         return hidden + self.ffn(normed)
 
@@ -126,21 +129,24 @@ class Decoder(nn.Module):
         self,
         tokens: torch.Tensor,
         targets: torch.Tensor | None = None,
-        cu_seqlens: torch.Tensor | None = None,
+        mask: AttentionMask | None = None,
         positions: torch.Tensor | None = None,
+        reduction: Reduction = "none",
     ) -> torch.Tensor:
         """Run the model.
 
         Args:
             tokens: [B, S] int64.
-            targets: [B, S] int64, the next token at each place, IGNORE_INDEX where none counts.
-            cu_seqlens: int32 [documents + 1] on the CPU: where documents begin in the B x S places, and
-                B x S; attention stays within each. None: each row is one document.
+            targets: [B, S] int64, the next token at each position, IGNORE_INDEX where none counts.
+            mask: which positions attend to which, of `attention_mask`. None: each row is one document.
             positions: [B, S] int64, below S. None: each row counts from 0.
+            reduction: of the losses: none, or sum, which is cheaper to differentiate.
 
         Returns:
-            [B, S] negative log-likelihoods in nats (float32), or logits [B, S, V] without `targets`.
+            [B, S] negative log-likelihoods in nats (float32), or [] their sum; logits [B, S, V] without
+            `targets`.
         """
+        mask = mask or whole_rows(tokens)
         hidden = self.embedding(tokens)
         cosine, sine = rope_tables(
             tokens.shape[1], self.config.head_size, self.config.rope_theta, tokens.device
@@ -149,17 +155,21 @@ class Decoder(nn.Module):
             cosine, sine = cosine[positions], sine[positions]
         for number, block in enumerate(self.blocks):
             if self.recompute_every and number % self.recompute_every == 0 and torch.is_grad_enabled():
-                hidden = checkpoint(block, hidden, cosine, sine, cu_seqlens, use_reentrant=False)
+                hidden = checkpoint(block, hidden, cosine, sine, mask, use_reentrant=False)
             else:
-                hidden = block(hidden, cosine, sine, cu_seqlens)
+                hidden = block(hidden, cosine, sine, mask)
         hidden = self.norm(hidden)
         weight = self.embedding.weight if self.config.tie_embeddings else self.head.weight
         if targets is None:
             return F.linear(hidden, weight)
         losses = linear_cross_entropy(
-            hidden.flatten(0, 1), weight, targets.flatten(), self.config.loss_chunk_size
+            hidden.flatten(0, 1),
+            weight,
+            targets.flatten(),
+            self.config.loss_chunk_size,
+            reduction=reduction,
         )
-        return losses.view(targets.shape)
+        return losses if reduction == "sum" else losses.view(targets.shape)
 
 
 def hidden_matrices(config: ModelConfig) -> dict[str, list[tuple[int, int]]]:

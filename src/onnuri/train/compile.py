@@ -2,7 +2,7 @@
 
 All blocks share one compiled graph. Under ZeRO-3 a block is one module to DeepSpeed: its parameters are
 gathered before the graph and released after it, so nothing of that is inside. The number and the lengths of
-documents stay out too: attention is one operator, and its list of borders has a size of its own.
+documents stay out too: attention is one operator, and the boundaries of documents are a tensor of any size.
 """
 
 from __future__ import annotations
@@ -42,17 +42,17 @@ def compile_model(model: Decoder) -> None:
         functorch.activation_memory_budget = KEPT_ON_CPUS
         _tell_that_attention_is_dear()
     for block in model.blocks:
-        block.forward = _for_any_borders(torch.compile(block.forward))
+        block.forward = _for_any_documents(torch.compile(block.forward))
     compile_loss()
 
 
-def _for_any_borders(forward: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
+def _for_any_documents(forward: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
     """A block's compiled `forward`, told that every batch has another number of documents."""
 
-    def marked(*inputs: torch.Tensor | None) -> torch.Tensor:
-        *_, cu_seqlens = inputs
-        if cu_seqlens is not None:
-            torch._dynamo.maybe_mark_dynamic(cu_seqlens, 0)
+    def marked(*inputs: Any) -> torch.Tensor:
+        *_, mask = inputs
+        for boundaries in (mask.cu_seqlens, mask.device_cu_seqlens):
+            torch._dynamo.maybe_mark_dynamic(boundaries, 0)
         return forward(*inputs)
 
     return marked

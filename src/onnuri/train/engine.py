@@ -142,7 +142,8 @@ def build_engine(plan: RunPlan) -> Any:
     config, settings = plan.config, deepspeed_config(plan)
     check_hardware(plan)
     dtype = torch.bfloat16 if config.engine.precision == "bf16" else torch.float32
-    use(config.kernels, "cuda" if torch.cuda.is_available() else "cpu", dtype)
+    compiled = config.engine.compile == "on"
+    use(config.kernels, "cuda" if torch.cuda.is_available() else "cpu", dtype, compiled)
     sharded = config.engine.stage == 3
     with deepspeed.zero.Init(config_dict_or_path=settings) if sharded else nullcontext():
         model = Decoder(config.model)
@@ -156,7 +157,7 @@ def build_engine(plan: RunPlan) -> Any:
     initial_weights = initialise(model, config.train.seed, gather)
     if sharded:
         deepspeed.utils.set_z3_leaf_modules(model, [Block])
-    if config.engine.compile == "on":
+    if compiled:
         compile_model(model)
     optimizer = build_optimizer(model, config)
     engine, *_ = deepspeed.initialize(model=model, optimizer=optimizer, config=settings)

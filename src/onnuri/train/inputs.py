@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import torch
 
+from onnuri.kernels.attention_mask import AttentionMask, attention_mask
 from onnuri.ordered_map import ordered_map
 from onnuri.tokens.batch import Batch
 from onnuri.tokens.config import DataConfig
@@ -21,8 +22,8 @@ class Inputs(NamedTuple):
     """int64 [B, S]."""
     targets: torch.Tensor
     """int64 [B, S]; IGNORE_INDEX where there is nothing to predict."""
-    cu_seqlens: torch.Tensor | None
-    """int32 [documents + 1], on the CPU; None: attention sees the whole row."""
+    mask: AttentionMask
+    """Documents, or with `data.document_mask=false` whole rows."""
     positions: torch.Tensor | None
     """int64 [B, S]; None: each row counts from 0."""
 
@@ -30,6 +31,7 @@ class Inputs(NamedTuple):
 def to_inputs(batch: Batch, config: DataConfig, device: torch.device) -> Inputs:
     """A batch on the device, copied without waiting where the device is a GPU."""
     tokens, targets, cu_seqlens = (torch.from_numpy(values) for values in batch)
+    documents = cu_seqlens if config.document_mask else None
 
     def move(values: torch.Tensor) -> torch.Tensor:
         return values.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else values
@@ -37,7 +39,7 @@ def to_inputs(batch: Batch, config: DataConfig, device: torch.device) -> Inputs:
     return Inputs(
         move(tokens),
         move(targets),
-        cu_seqlens if config.document_mask else None,
+        attention_mask(tokens.shape[0], tokens.shape[1], documents, device=device),
         move(torch.from_numpy(batch.positions)) if config.reset_positions else None,
     )
 

@@ -140,7 +140,7 @@ def train(plan: RunPlan) -> int:
             for inputs in itertools.islice(batches, plan.accumulation):
                 if guard.verdict == LEFT_OUT:
                     continue
-                loss = engine(*inputs).sum() / num_targets
+                loss = engine(*inputs, reduction="sum") / num_targets
                 # DeepSpeed averages gradients over ranks; the loss is already a share of the global mean.
                 engine.backward(loss * plan.world_size, scale_wrt_gas=False)
                 loss_sum += loss.detach().double()

@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from onnuri.kernels.attention_mask import AttentionMask, attention_mask
 from onnuri.kernels.backends import load
 from onnuri.kernels.triton import tiles as all_tiles
 from onnuri.kernels.triton.attention import attention_in_tiles
@@ -43,10 +44,10 @@ def in_tiles_for(capability: int, dtype: torch.dtype) -> Callable[..., torch.Ten
     """Attention in the very blocks that a GPU would use."""
 
     def attention(
-        query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, cu_seqlens: torch.Tensor, window: int
+        query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: AttentionMask
     ) -> torch.Tensor:
         tiles = all_tiles.attention_tiles(capability, query.shape[-1], dtype)
-        return attention_in_tiles(query, key, value, cu_seqlens, window, tiles)
+        return attention_in_tiles(query, key, value, mask, tiles)
 
     return attention
 
@@ -84,7 +85,7 @@ def test_gradients_are_the_same_bits_each_time() -> None:
     results = []
     for _ in range(2):
         tensors = [t.bfloat16().requires_grad_() for t in case.differentiable.values()]
-        out = in_tiles_for(90, torch.bfloat16)(*tensors, case.others["cu_seqlens"], 0)
+        out = in_tiles_for(90, torch.bfloat16)(*tensors, case.others["mask"])
         results.append(torch.autograd.grad(out.float().square().sum(), tensors))
     for first, second in zip(*results, strict=True):
         assert torch.equal(first, second)
@@ -113,14 +114,14 @@ def test_a_whole_model() -> None:
     generator = torch.Generator().manual_seed(0)
     tokens = torch.randint(96, (2, 33), generator=generator)
     targets = torch.randint(96, (2, 33), generator=generator)
-    borders = torch.tensor([0, 7, 33, 34, 66], dtype=torch.int32)
+    mask = attention_mask(2, 33, torch.tensor([0, 7, 33, 34, 66]))
     results = []
     try:
         for backend in ("torch", "triton"):
             assert f"attention {backend}" in kernels.use(kernels.KernelConfig(backend), "cpu")
             model = decoder.Decoder(config)
             decoder.initialise(model, seed=0)
-            loss = model(tokens, targets, borders).mean()
+            loss = model(tokens, targets, mask, reduction="sum") / 66
             loss.backward()
             results.append([loss.detach(), *(p.grad for p in model.parameters())])
     finally:

@@ -23,6 +23,7 @@ def mutated(folder: Path, *changes: tuple[str, str]) -> ModuleType:
     for old, new in changes:
         assert old in source, f"the kernels no longer have {old!r}: seed this bug another way"
         source = source.replace(old, new)
+    source = source.replace('"triton_attention"', f'"mutated_attention_{next(NUMBER)}"')
     name = f"mutated_{next(NUMBER)}"
     path = folder / f"{name}.py"
     path.write_text(source)
@@ -33,8 +34,8 @@ def mutated(folder: Path, *changes: tuple[str, str]) -> ModuleType:
 
 
 def worst(module: ModuleType) -> float:
-    def attention(query, key, value, cu_seqlens, window):
-        return module.attention_in_tiles(query, key, value, cu_seqlens, window, TILES)
+    def attention(query, key, value, mask):
+        return module.attention_in_tiles(query, key, value, mask, TILES)
 
     return max(errors(CASE, attention, torch.float32).values())
 
@@ -52,7 +53,10 @@ def test_the_unchanged_text_passes(tmp_path: Path) -> None:
         ),
         ("last = tl.minimum(start + M, num_tokens) - 1", "last = tl.minimum(start + M, num_tokens)"),
         ("mask=inside, other=0.0)", "mask=rows <= num_tokens, other=0.0)"),
-        ("(triton.cdiv(tokens, tile.keys), kv_heads)", "(triton.cdiv(tokens, tile.keys), kv_heads + 1)"),
+        (
+            "(triton.cdiv(tokens, tile.keys), keys.shape[1])",
+            "(triton.cdiv(tokens, tile.keys), 1 + keys.shape[1])",
+        ),
     ],
 )
 def test_a_bound_that_is_off_by_one(tmp_path: Path, old: str, new: str) -> None:
@@ -78,6 +82,9 @@ def test_programs_that_overlap(tmp_path: Path, old: str, new: str) -> None:
         ("(keys[None, :] >= first[:, None])", "(keys[None, :] > first[:, None])"),
         ("(rows[None, :] < end[:, None])", "(rows[None, :] <= end[:, None])"),
         ("begin = start // M * M", "begin = start // M * M + M"),
+        ("edge = tl.maximum(start // N * N, whole)", "edge = tl.maximum(start // N * N + N, whole)"),
+        ("(start + N + M - 1) // M * M, stop)", "(start + M - 1) // M * M, stop)"),
+        ("tl.load(end_query + start) // M * M", "(tl.load(end_query + start) + M - 1) // M * M"),
         ("key += (head // GROUP) * key_head_stride", "key += (head % 2) * key_head_stride"),
         ("weighted * shrink[:, None]", "weighted"),
     ],

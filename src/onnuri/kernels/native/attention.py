@@ -7,41 +7,37 @@ micro-kernels for the processor that it finds: AMX, AVX-512 BF16 or AVX2.
 from __future__ import annotations
 
 import ctypes
+from typing import Any
 
 import torch
 
 from onnuri.kernels.attention import attention as attention_by_pytorch
+from onnuri.kernels.attention_mask import AttentionMask, check_boundaries, whole_rows
 from onnuri.kernels.attention_operator import attention_operator, empty_log_sum
-from onnuri.kernels.documents import document_borders
 from onnuri.kernels.native.library import PRODUCTS, RELEASE, library, of_pytorch
 
 
 def attention(
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    cu_seqlens: torch.Tensor | None = None,
-    window: int = 0,
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: AttentionMask | None = None
 ) -> torch.Tensor:
     """See `onnuri.kernels.attention`. Other dtypes, and odd head sizes, are left to PyTorch's own."""
     same_dtype = query.dtype == key.dtype == value.dtype
     if query.dtype not in PRODUCTS or not same_dtype or query.shape[-1] % 2:
-        return attention_by_pytorch(query, key, value, cu_seqlens, window)
+        return attention_by_pytorch(query, key, value, mask)
     *places, heads, size = query.shape
     if key.shape != value.shape or key.shape != (*places, key.shape[2], size) or heads % key.shape[2]:
         raise ValueError(
             f"query, key, value do not fit: {[*map(tuple, (query.shape, key.shape, value.shape))]}"
         )
-    borders = document_borders(query, cu_seqlens)
-    out: torch.Tensor = _native_attention(query, key, value, borders, max(window, 0))[0]
+    mask = mask or whole_rows(query)
+    out: torch.Tensor = _native_attention(query, key, value, *mask)[0]
     return out
 
 
 def _call(
     tensors: list[torch.Tensor],
     log_sum: torch.Tensor,
-    cu_seqlens: torch.Tensor,
-    window: int,
+    mask: AttentionMask,
     backward: bool,
 ) -> None:
     """Run the library on tensors [B, S, heads, D], in its order."""
@@ -49,14 +45,12 @@ def _call(
     flat = [tensor.flatten(0, 1) for tensor in tensors]
     strides = [stride for tensor in flat for stride in tensor.stride()[:2]]
     kv_heads, size = key.shape[2:]
-    documents, threads = len(cu_seqlens) - 1, torch.get_num_threads()
-    sizes = [size, kv_heads, query.shape[2] // kv_heads, documents, window, threads, query.itemsize]
-    borders = cu_seqlens.to(torch.int32).contiguous()
-    if borders[0] != 0 or borders[-1] != len(flat[0]) or bool((borders.diff() < 0).any()):
-        raise ValueError(f"cu_seqlens must rise from 0 to {len(flat[0])}, is {borders.tolist()}")
+    documents, threads = len(mask.cu_seqlens) - 1, torch.get_num_threads()
+    sizes = [size, kv_heads, query.shape[2] // kv_heads, documents, mask.window, threads, query.itemsize]
+    check_boundaries(mask.cu_seqlens, len(flat[0]))
     done = library().attention(
         (ctypes.c_int64 * len(sizes))(*sizes),
-        ctypes.c_void_p(borders.data_ptr()),
+        ctypes.c_void_p(mask.cu_seqlens.data_ptr()),
         ctypes.c_float(size**-0.5),
         of_pytorch(PRODUCTS[query.dtype]),
         of_pytorch(RELEASE),
@@ -72,16 +66,16 @@ def _call(
 
 
 def _packed(tensor: torch.Tensor) -> torch.Tensor:
-    """The tensor, with the numbers of a head side by side and rows that follow one another."""
+    """The tensor, with the elements of a head side by side and rows that follow one another."""
     side_by_side = tensor.stride(3) == 1 and tensor.stride(0) == tensor.stride(1) * tensor.shape[1]
     return tensor if side_by_side else tensor.contiguous()
 
 
 def _forward(
-    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, cu_seqlens: torch.Tensor, window: int
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, *mask: Any
 ) -> tuple[torch.Tensor, torch.Tensor]:
     out, log_sum = torch.empty(query.shape, dtype=query.dtype), empty_log_sum(query)
-    _call([*map(_packed, (query, key, value)), out], log_sum, cu_seqlens, window, backward=False)
+    _call([*map(_packed, (query, key, value)), out], log_sum, AttentionMask(*mask), backward=False)
     return out, log_sum
 
 
@@ -92,13 +86,12 @@ def _backward(
     value: torch.Tensor,
     out: torch.Tensor,
     log_sum: torch.Tensor,
-    cu_seqlens: torch.Tensor,
-    window: int,
+    *mask: Any,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     gradients = [torch.empty(x.shape, dtype=x.dtype) for x in (query, key, value)]
     inputs = map(_packed, (grad, query, key, value, out))
-    _call([*inputs, *gradients], log_sum, cu_seqlens, window, backward=True)
+    _call([*inputs, *gradients], log_sum, AttentionMask(*mask), backward=True)
     return gradients[0], gradients[1], gradients[2]
 
 
-_native_attention = attention_operator("native_attention", _forward, _backward)
+_native_attention = attention_operator("native_attention", _forward, _backward, ("cpu",))

@@ -9,8 +9,8 @@ import ctypes
 
 import torch
 
-from onnuri.kernels.linear_cross_entropy import in_chunks
-from onnuri.kernels.linear_cross_entropy import losses_and_slopes as losses_and_slopes_by_pytorch
+from onnuri.kernels.linear_cross_entropy import Reduction, in_chunks
+from onnuri.kernels.linear_cross_entropy import loss_and_dlogits as loss_and_dlogits_by_pytorch
 from onnuri.kernels.native.library import PRODUCTS, library
 
 
@@ -20,12 +20,13 @@ def linear_cross_entropy(
     targets: torch.Tensor,
     chunk_size: int = 0,
     z_loss: float = 0.0,
+    reduction: Reduction = "none",
 ) -> torch.Tensor:
     """See `onnuri.kernels.linear_cross_entropy`."""
-    return in_chunks(losses_and_slopes, hidden, weight, targets, chunk_size, z_loss)
+    return in_chunks(loss_and_dlogits, hidden, weight, targets, chunk_size, z_loss, reduction)
 
 
-def losses_and_slopes(
+def loss_and_dlogits(
     logits: torch.Tensor, targets: torch.Tensor, z_loss: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Loss of each row of logits [N, V], and its derivative by them, both zero for IGNORE_INDEX.
@@ -34,7 +35,7 @@ def losses_and_slopes(
     devices than CPUs, are left to PyTorch. Raises IndexError for a target that is none.
     """
     if logits.dtype not in PRODUCTS or logits.device.type != "cpu":
-        return losses_and_slopes_by_pytorch(logits, targets, z_loss)
+        return loss_and_dlogits_by_pytorch(logits, targets, z_loss)
     losses = torch.empty(len(logits), dtype=torch.float32)
     targets, logits = targets.to(torch.int64).contiguous(), logits.contiguous()
     wrong = library().cross_entropy(

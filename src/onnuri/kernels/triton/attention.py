@@ -1,9 +1,10 @@
 """Causal attention with packed documents, grouped queries and sliding windows: one scheme, three kernels.
 
-Two int32 arrays say all there is to know about the mask: query q sees the keys first_key[q] to q, and key
-k is seen by the queries k to end_query[k] - 1. Documents and windows are folded into them, both never
-decrease, so the first and last entry of a block bound its loops exactly: no block mask, no work outside a
-document.
+Two int32 arrays of the `AttentionMask` say all there is to know: query q attends to the keys first_key[q]
+to q, and key k is attended to by the queries k to end_query[k] - 1. Documents and windows are folded into
+them and neither ever decreases, so the first and last entry of a block bound its loops exactly: no block
+mask, no work outside a document. In all three kernels the blocks in the middle of that range, which every
+row attends to in full, are walked without a mask; those at its two ends with one.
 
 The softmax is online and in base 2 (Dao, arXiv 2307.08691). The backward pass has no atomics: one kernel
 owns blocks of queries (dQ), another blocks of keys (dK, dV) and walks over all query heads of its group,
@@ -20,7 +21,8 @@ import torch
 import triton
 import triton.language as tl
 
-from onnuri.kernels.documents import attention_bounds
+from onnuri.kernels.attention_mask import AttentionMask, whole_rows
+from onnuri.kernels.attention_operator import attention_operator, empty_log_sum
 from onnuri.kernels.triton.tiles import (
     AttentionTiles,
     attention_tiles,
@@ -144,6 +146,26 @@ def forward_kernel(
 
 
 @triton.jit
+def _query_gradient_step(
+    gradient, query_block, grad_block, normaliser, shift, key, value, start, rows, first,
+    key_stride, value_stride, num_tokens, scale, N: tl.constexpr, HEAD_SIZE: tl.constexpr,
+    D: tl.constexpr, MASKED: tl.constexpr,
+):  # fmt: skip
+    """What one block of keys adds to dQ."""
+    key_block = _load_block(key, start, key_stride, num_tokens, N, HEAD_SIZE, D, MASKED)
+    value_block = _load_block(value, start, value_stride, num_tokens, N, HEAD_SIZE, D, MASKED)
+    scores = tl.dot(query_block, tl.trans(key_block), input_precision="ieee")
+    weights = tl.math.exp2(scores * (scale * LOG2_E) - normaliser[:, None])
+    if MASKED:
+        keys = start + tl.arange(0, N)
+        seen = (keys[None, :] <= rows[:, None]) & (keys[None, :] >= first[:, None])
+        weights = tl.where(seen, weights, 0.0)
+    grad_weights = tl.dot(grad_block, tl.trans(value_block), input_precision="ieee")
+    grad_scores = weights * (grad_weights - shift[:, None])
+    return tl.dot(grad_scores.to(key_block.dtype), key_block, gradient, input_precision="ieee")
+
+
+@triton.jit
 def query_gradient_kernel(
     query, key, value, out, grad_out, grad_query, log_sum, delta, first_key, scale, num_tokens,
     query_stride, query_head_stride, key_stride, key_head_stride, value_stride, value_head_stride,
@@ -170,19 +192,23 @@ def query_gradient_kernel(
     first = tl.load(first_key + rows, mask=inside, other=0)
     key += (head // GROUP) * key_head_stride
     value += (head // GROUP) * value_head_stride
+
     begin = tl.load(first_key + start) // N * N
+    whole = tl.minimum((tl.load(first_key + last) + N - 1) // N * N, last + 1)
+    edge = tl.maximum(start // N * N, whole)
     gradient = tl.zeros([M, D], tl.float32)
-    for offset in tl.range(0, last + 1 - begin, N):
-        keys = begin + offset + tl.arange(0, N)
-        key_block = _load_block(key, begin + offset, key_stride, num_tokens, N, HEAD_SIZE, D, True)
-        value_block = _load_block(value, begin + offset, value_stride, num_tokens, N, HEAD_SIZE, D, True)
-        scores = tl.dot(query_block, tl.trans(key_block), input_precision="ieee")
-        weights = tl.math.exp2(scores * (scale * LOG2_E) - normaliser[:, None])
-        seen = (keys[None, :] <= rows[:, None]) & (keys[None, :] >= first[:, None])
-        weights = tl.where(seen, weights, 0.0)
-        grad_weights = tl.dot(grad_block, tl.trans(value_block), input_precision="ieee")
-        grad_scores = weights * (grad_weights - shift[:, None])
-        gradient = tl.dot(grad_scores.to(key_block.dtype), key_block, gradient, input_precision="ieee")
+    for offset in tl.range(0, edge - whole, N):
+        gradient = _query_gradient_step(
+            gradient, query_block, grad_block, normaliser, shift, key, value, whole + offset, rows, first,
+            key_stride, value_stride, num_tokens, scale, N, HEAD_SIZE, D, False,
+        )  # fmt: skip
+    left = whole - begin
+    for offset in tl.range(0, left + last + 1 - edge, N):
+        block_start = tl.where(offset < left, begin + offset, edge + offset - left)
+        gradient = _query_gradient_step(
+            gradient, query_block, grad_block, normaliser, shift, key, value, block_start, rows, first,
+            key_stride, value_stride, num_tokens, scale, N, HEAD_SIZE, D, True,
+        )  # fmt: skip
     _store_block(
         grad_query + head * out_head_stride,
         start,
@@ -196,6 +222,40 @@ def query_gradient_kernel(
 
 
 @triton.jit
+def _key_value_gradient_step(
+    key_gradient, value_gradient, key_block, value_block, query, grad_out, log_sum, delta, start, key_start,
+    end_query, query_stride, out_stride, num_tokens, scale, M: tl.constexpr, N: tl.constexpr,
+    HEAD_SIZE: tl.constexpr, D: tl.constexpr, MASKED: tl.constexpr,
+):  # fmt: skip
+    """What one block of queries of one head adds to dK and dV."""
+    rows = start + tl.arange(0, M)
+    query_block = _load_block(query, start, query_stride, num_tokens, M, HEAD_SIZE, D, MASKED)
+    grad_block = _load_block(grad_out, start, out_stride, num_tokens, M, HEAD_SIZE, D, MASKED)
+    if MASKED:
+        normaliser = tl.load(log_sum + rows, mask=rows < num_tokens, other=0.0)
+        shift = tl.load(delta + rows, mask=rows < num_tokens, other=0.0)
+    else:
+        normaliser = tl.load(log_sum + rows)
+        shift = tl.load(delta + rows)
+    scores = tl.dot(key_block, tl.trans(query_block), input_precision="ieee")
+    if MASKED:  # read again each time: kept, they would cost the loop without a mask its registers
+        keys = key_start + tl.arange(0, N)
+        end = tl.load(end_query + keys, mask=keys < num_tokens, other=0)
+        seen = (rows[None, :] >= keys[:, None]) & (rows[None, :] < end[:, None])
+        scores = tl.where(seen, scores, -float("inf"))
+    weights = tl.math.exp2(scores * (scale * LOG2_E) - normaliser[None, :])
+    value_gradient = tl.dot(
+        weights.to(grad_block.dtype), grad_block, value_gradient, input_precision="ieee"
+    )
+    grad_weights = tl.dot(value_block, tl.trans(grad_block), input_precision="ieee")
+    grad_scores = weights * (grad_weights - shift[None, :])
+    key_gradient = tl.dot(
+        grad_scores.to(query_block.dtype), query_block, key_gradient, input_precision="ieee"
+    )
+    return key_gradient, value_gradient
+
+
+@triton.jit
 def key_value_gradient_kernel(
     query, key, value, grad_out, grad_key, grad_value, log_sum, delta, end_query, scale, num_tokens,
     query_stride, query_head_stride, key_stride, key_head_stride, value_stride, value_head_stride,
@@ -205,43 +265,43 @@ def key_value_gradient_kernel(
     """dK and dV of one block of keys of one key/value head, over all query heads that it serves."""
     kv_head = tl.program_id(1).to(tl.int64)
     start = tl.program_id(0) * N
-    keys = start + tl.arange(0, N)
     key_block = _load_block(
         key + kv_head * key_head_stride, start, key_stride, num_tokens, N, HEAD_SIZE, D, True
     )
     value_block = _load_block(
         value + kv_head * value_head_stride, start, value_stride, num_tokens, N, HEAD_SIZE, D, True
     )
-    end = tl.load(end_query + keys, mask=keys < num_tokens, other=0)
+
+    # Rows from `begin` to `whole` and from `edge` to `stop` need a mask; those in between do not.
     begin = start // M * M
-    num_blocks = tl.cdiv(tl.load(end_query + tl.minimum(start + N, num_tokens) - 1) - begin, M)
+    stop = tl.load(end_query + tl.minimum(start + N, num_tokens) - 1)
+    whole = tl.minimum((start + N + M - 1) // M * M, stop)
+    edge = tl.maximum(tl.load(end_query + start) // M * M, whole)
+    left = whole - begin
     key_gradient = tl.zeros([N, D], tl.float32)
     value_gradient = tl.zeros([N, D], tl.float32)
-    for step in tl.range(0, GROUP * num_blocks):
-        head = kv_head * GROUP + step // num_blocks
-        row = begin + step % num_blocks * M
-        rows = row + tl.arange(0, M)
-        inside = rows < num_tokens
-        query_block = _load_block(
-            query + head * query_head_stride, row, query_stride, num_tokens, M, HEAD_SIZE, D, True
-        )
-        normaliser = tl.load(log_sum + head * num_tokens + rows, mask=inside, other=0.0)
-        scores = tl.dot(key_block, tl.trans(query_block), input_precision="ieee")
-        weights = tl.math.exp2(scores * (scale * LOG2_E) - normaliser[None, :])
-        seen = (rows[None, :] >= keys[:, None]) & (rows[None, :] < end[:, None])
-        weights = tl.where(seen, weights, 0.0)
-        grad_block = _load_block(
-            grad_out + head * out_head_stride, row, out_stride, num_tokens, M, HEAD_SIZE, D, True
-        )
-        value_gradient = tl.dot(
-            weights.to(grad_block.dtype), grad_block, value_gradient, input_precision="ieee"
-        )
-        shift = tl.load(delta + head * num_tokens + rows, mask=inside, other=0.0)
-        grad_weights = tl.dot(value_block, tl.trans(grad_block), input_precision="ieee")
-        grad_scores = weights * (grad_weights - shift[None, :])
-        key_gradient = tl.dot(
-            grad_scores.to(query_block.dtype), query_block, key_gradient, input_precision="ieee"
-        )
+    # Two loops over the heads of the group and half as many rows at a time under the mask: in one loop, or
+    # with all rows, the mask takes the registers that larger blocks need.
+    for member in range(GROUP):
+        head = kv_head * GROUP + member
+        for row in tl.range(whole, edge, M):
+            key_gradient, value_gradient = _key_value_gradient_step(
+                key_gradient, value_gradient, key_block, value_block, query + head * query_head_stride,
+                grad_out + head * out_head_stride, log_sum + head * num_tokens, delta + head * num_tokens,
+                row, start, end_query, query_stride, out_stride, num_tokens, scale, M, N, HEAD_SIZE, D,
+                False,
+            )  # fmt: skip
+    FEWER: tl.constexpr = M // 2 if M > 16 else M
+    for member in range(GROUP):
+        head = kv_head * GROUP + member
+        for offset in tl.range(0, left + stop - edge, FEWER):
+            row = tl.where(offset < left, begin + offset, edge + offset - left)
+            key_gradient, value_gradient = _key_value_gradient_step(
+                key_gradient, value_gradient, key_block, value_block, query + head * query_head_stride,
+                grad_out + head * out_head_stride, log_sum + head * num_tokens, delta + head * num_tokens,
+                row, start, end_query, query_stride, out_stride, num_tokens, scale, FEWER, N, HEAD_SIZE, D,
+                True,
+            )  # fmt: skip
     grad_key += kv_head * grad_head_stride
     grad_value += kv_head * grad_head_stride
     _store_block(grad_key, start, grad_stride, num_tokens, key_gradient * scale, N, HEAD_SIZE, D)
@@ -253,82 +313,115 @@ def _strides(*tensors: torch.Tensor) -> list[int]:
     return [step for tensor in tensors for step in tensor.stride()[:2]]
 
 
-class _Attention(torch.autograd.Function):
+def _packed(heads: torch.Tensor) -> torch.Tensor:
+    """[B, S, heads, D] as [T, heads, D], the elements of a head side by side."""
+    return (heads if heads.stride(-1) == 1 else heads.contiguous()).flatten(0, 1)
+
+
+def forward_in_tiles(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: AttentionMask, tiles: AttentionTiles
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Attention as `query` [B, S, H, D] and contiguous, and log2 of each row's denominator [H, T]."""
+    out, log_sum = torch.empty(query.shape, dtype=query.dtype, device=query.device), empty_log_sum(query)
+    flat = [*map(_packed, (query, key, value)), out.flatten(0, 1)]
+    tokens, heads, size = flat[0].shape
+    tile = tiles.forward
+    forward_kernel[(triton.cdiv(tokens, tile.queries), heads)](
+        *flat, log_sum, mask.first_key, size**-0.5, tokens, *_strides(*flat),
+        GROUP=heads // key.shape[2], HEAD_SIZE=size, D=padded_head_size(size), **tile.launch(),
+    )  # fmt: skip
+    return out, log_sum
+
+
+def backward_in_tiles(
+    grad: torch.Tensor,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    out: torch.Tensor,
+    log_sum: torch.Tensor,
+    mask: AttentionMask,
+    tiles: AttentionTiles,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Gradients of query, key and value, each of its own shape and contiguous."""
+    gradients = [torch.empty(x.shape, dtype=x.dtype, device=x.device) for x in (query, key, value)]
+    grad_out, out = grad.contiguous().flatten(0, 1), out.flatten(0, 1)
+    queries, keys, values = map(_packed, (query, key, value))
+    grad_query, grad_key, grad_value = (each.flatten(0, 1) for each in gradients)
+    tokens, heads, size = queries.shape
+    shape = {"GROUP": heads // keys.shape[1], "HEAD_SIZE": size, "D": padded_head_size(size)}
+    delta, tile = torch.empty_like(log_sum), tiles.query_gradient
+    query_gradient_kernel[(triton.cdiv(tokens, tile.queries), heads)](
+        queries, keys, values, out, grad_out, grad_query, log_sum, delta, mask.first_key, size**-0.5,
+        tokens, *_strides(queries, keys, values, out), **shape, **tile.launch(),
+    )  # fmt: skip
+    tile = tiles.key_value_gradient
+    key_value_gradient_kernel[(triton.cdiv(tokens, tile.keys), keys.shape[1])](
+        queries, keys, values, grad_out, grad_key, grad_value, log_sum, delta, mask.end_query, size**-0.5,
+        tokens, *_strides(queries, keys, values, grad_out, grad_key), **shape, **tile.launch(),
+    )  # fmt: skip
+    return gradients[0], gradients[1], gradients[2]
+
+
+def _tiles(query: torch.Tensor) -> AttentionTiles:
+    return attention_tiles(device_capability(query.device), query.shape[-1], query.dtype)
+
+
+def _forward(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, *mask: Any
+) -> tuple[torch.Tensor, torch.Tensor]:
+    return forward_in_tiles(query, key, value, AttentionMask(*mask), _tiles(query))
+
+
+def _backward(
+    grad: torch.Tensor,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    out: torch.Tensor,
+    log_sum: torch.Tensor,
+    *mask: Any,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    of_batch = AttentionMask(*mask)
+    return backward_in_tiles(grad, query, key, value, out, log_sum, of_batch, _tiles(query))
+
+
+_operator = attention_operator("triton_attention", _forward, _backward, ("cuda", "cpu"))
+"""On CPU tensors for Triton's interpreter."""
+
+
+def attention(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: AttentionMask | None = None
+) -> torch.Tensor:
+    """See `onnuri.kernels.attention`. Head sizes up to 128, fp32, fp16 and bf16; sums are in fp32."""
+    mask = mask or whole_rows(query)
+    out: torch.Tensor = _operator(query, key, value, *mask)[0]
+    return out
+
+
+class _InTiles(torch.autograd.Function):
     @staticmethod
-    def forward(
-        ctx: Any,
-        query: torch.Tensor,
-        key: torch.Tensor,
-        value: torch.Tensor,
-        first_key: torch.Tensor,
-        end_query: torch.Tensor,
-        tiles: AttentionTiles,
-    ) -> torch.Tensor:
-        tokens, heads, size = query.shape
-        out = torch.empty((tokens, heads, size), dtype=query.dtype, device=query.device)
-        log_sum = torch.empty((heads, tokens), dtype=torch.float32, device=query.device)
-        tile = tiles.forward
-        forward_kernel[(triton.cdiv(tokens, tile.queries), heads)](
-            query, key, value, out, log_sum, first_key, size**-0.5, tokens,
-            *_strides(query, key, value, out),
-            GROUP=heads // key.shape[1], HEAD_SIZE=size, D=padded_head_size(size), **tile.launch(),
-        )  # fmt: skip
-        ctx.save_for_backward(query, key, value, out, log_sum, first_key, end_query)
-        ctx.tiles = tiles
+    def forward(ctx: Any, tiles: AttentionTiles, mask: AttentionMask, *heads: torch.Tensor) -> torch.Tensor:
+        query, key, value = heads
+        out, log_sum = forward_in_tiles(query, key, value, mask, tiles)
+        ctx.save_for_backward(*heads, out, log_sum)
+        ctx.tiles, ctx.mask = tiles, mask
         return out
 
     @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        query, key, value, out, log_sum, first_key, end_query = ctx.saved_tensors
-        grad_out = grads[0].contiguous()
-        tokens, heads, size = query.shape
-        kv_heads = key.shape[1]
-        shape: dict[str, int] = {
-            "GROUP": heads // kv_heads,
-            "HEAD_SIZE": size,
-            "D": padded_head_size(size),
-        }
-        delta = torch.empty_like(log_sum)
-        grad_query = torch.empty_like(out)
-        grad_key = torch.empty((tokens, kv_heads, size), dtype=key.dtype, device=key.device)
-        grad_value = torch.empty_like(grad_key)
-        tile = ctx.tiles.query_gradient
-        query_gradient_kernel[(triton.cdiv(tokens, tile.queries), heads)](
-            query, key, value, out, grad_out, grad_query, log_sum, delta, first_key, size**-0.5, tokens,
-            *_strides(query, key, value, out), **shape, **tile.launch(),
-        )  # fmt: skip
-        tile = ctx.tiles.key_value_gradient
-        key_value_gradient_kernel[(triton.cdiv(tokens, tile.keys), kv_heads)](
-            query, key, value, grad_out, grad_key, grad_value, log_sum, delta, end_query, size**-0.5,
-            tokens, *_strides(query, key, value, grad_out, grad_key), **shape, **tile.launch(),
-        )  # fmt: skip
-        return grad_query, grad_key, grad_value, None, None, None
+        query, key, value, out, log_sum = ctx.saved_tensors
+        saved = (query, key, value, out, log_sum, ctx.mask, ctx.tiles)
+        return None, None, *backward_in_tiles(grads[0], *saved)
 
 
 def attention_in_tiles(
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,
-    cu_seqlens: torch.Tensor | None,
-    window: int,
+    mask: AttentionMask | None,
     tiles: AttentionTiles,
 ) -> torch.Tensor:
-    """`attention` with blocks of a given size."""
-    first_key, end_query = attention_bounds(query, cu_seqlens, window)
-    packed = [
-        heads.flatten(0, 1) if heads.stride(-1) == 1 else heads.contiguous().flatten(0, 1)
-        for heads in (query, key, value)
-    ]
-    return _Attention.apply(*packed, first_key, end_query, tiles).view(query.shape)
-
-
-def attention(
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    cu_seqlens: torch.Tensor | None = None,
-    window: int = 0,
-) -> torch.Tensor:
-    """See `onnuri.kernels.attention`. Head sizes up to 128, fp32, fp16 and bf16; sums are in fp32."""
-    tiles = attention_tiles(device_capability(query.device), query.shape[-1], query.dtype)
-    return attention_in_tiles(query, key, value, cu_seqlens, window, tiles)
+    """`attention` in blocks of a given size: for sweeps and tests."""
+    mask = mask or whole_rows(query)
+    return _InTiles.apply(tiles, mask, query, key, value)

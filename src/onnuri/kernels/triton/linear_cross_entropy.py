@@ -1,38 +1,31 @@
-"""Output projection and cross-entropy over chunks of rows; one chunk of logits lives at a time.
+"""The loss of a chunk of logits and its derivative, in one kernel, the derivative in the logits' place.
 
-The forward pass keeps one number a row, the logarithm of the softmax's denominator. The backward pass
-computes a chunk's logits again and turns them into their gradient in place. Against keeping the logits
-this costs one more matrix product in four; against PyTorch's it saves the float32 copies of the logits,
-of their softmax and of their gradient. Matrix products are PyTorch's; the chunks' parts of the weight's
-gradient are summed in float32.
+Matrix products and chunks are those of `onnuri.kernels.linear_cross_entropy`. A program goes over its row
+twice, once for log(sum(exp(logits))) and once to write the derivative; the second time much of the row is
+still in the cache. Against PyTorch's own this saves the float32 copies of logits, softmax and derivative.
 
-N rows, E hidden size, V vocabulary.
+N rows, V vocabulary.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
-import torch.nn.functional as F
 import triton
 import triton.language as tl
 
-from onnuri.kernels.linear_cross_entropy import IGNORE_INDEX
+from onnuri.kernels.linear_cross_entropy import IGNORE_INDEX, Reduction, in_chunks
 
 BLOCK = 4096
-CHUNK_BYTES = 256 * 2**20
-"""Logits of a chunk whose size is left to us."""
 
 
 @triton.jit
 def loss_kernel(
-    logits, targets, losses, log_sums, vocabulary, z_loss, IGNORE: tl.constexpr, BLOCK: tl.constexpr
+    logits, targets, losses, vocabulary, row_stride, z_loss, IGNORE: tl.constexpr, BLOCK: tl.constexpr
 ):
-    """One row: its loss, and log(sum(exp(logits))) in float32, which one pass over the row gives."""
+    """One row of logits [N, V]: its loss, and the derivative in the place of the row."""
     row = tl.program_id(0).to(tl.int64)
     target = tl.load(targets + row)
-    logits += row * vocabulary
+    logits += row * row_stride
     columns = tl.arange(0, BLOCK)
     largest = tl.full([BLOCK], -1.0e30, tl.float32)
     sums = tl.zeros([BLOCK], tl.float32)
@@ -44,86 +37,28 @@ def loss_kernel(
         largest = new_largest
     top = tl.max(largest, 0)
     log_sum = top + tl.log(tl.sum(sums * tl.exp(largest - top), 0))
-    tl.store(log_sums + row, log_sum)
     counts = target != IGNORE
     wanted = tl.load(logits + target, mask=counts, other=0.0).to(tl.float32)
     tl.store(losses + row, tl.where(counts, log_sum - wanted + z_loss * log_sum * log_sum, 0.0))
+    factor = 1.0 + 2.0 * z_loss * log_sum
+    for start in range(0, vocabulary, BLOCK):
+        inside = start + columns < vocabulary
+        block = tl.load(logits + start + columns, mask=inside, other=0.0).to(tl.float32)
+        hit = tl.where(start + columns == target, 1.0, 0.0)
+        derivative = tl.where(counts, tl.exp(block - log_sum) * factor - hit, 0.0)
+        tl.store(logits + start + columns, derivative.to(logits.dtype.element_ty), mask=inside)
 
 
-@triton.jit
-def logits_gradient_kernel(
-    logits, targets, log_sums, grad_losses, vocabulary, z_loss, IGNORE: tl.constexpr, BLOCK: tl.constexpr
-):
-    """A stretch of one row of logits into its gradient, in place."""
-    row = tl.program_id(0).to(tl.int64)
-    columns = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
-    inside = columns < vocabulary
-    target = tl.load(targets + row)
-    log_sum = tl.load(log_sums + row)
-    grad = tl.where(target != IGNORE, tl.load(grad_losses + row), 0.0)
-    addresses = logits + row * vocabulary + columns
-    block = tl.load(addresses, mask=inside, other=0.0).to(tl.float32)
-    share = tl.exp(block - log_sum)
-    hit = tl.where(columns == target, 1.0, 0.0)
-    gradient = grad * (share * (1.0 + 2.0 * z_loss * log_sum) - hit)
-    tl.store(addresses, gradient.to(logits.dtype.element_ty), mask=inside)
-
-
-def _chunk_rows(chunk_size: int, vocabulary: int, element_size: int) -> int:
-    return chunk_size or max(1, CHUNK_BYTES // (vocabulary * element_size))
-
-
-class _LinearCrossEntropy(torch.autograd.Function):
-    @staticmethod
-    def forward(
-        ctx: Any,
-        hidden: torch.Tensor,
-        weight: torch.Tensor,
-        targets: torch.Tensor,
-        chunk_size: int,
-        z_loss: float,
-    ) -> torch.Tensor:
-        rows, vocabulary = hidden.shape[0], weight.shape[0]
-        chunk = _chunk_rows(chunk_size, vocabulary, hidden.element_size())
-        losses = torch.empty(rows, dtype=torch.float32, device=hidden.device)
-        log_sums = torch.empty_like(losses)
-        for start in range(0, rows, chunk):
-            part = slice(start, start + chunk)
-            logits = F.linear(hidden[part], weight)
-            loss_kernel[(len(logits),)](
-                logits, targets[part], losses[part], log_sums[part], vocabulary, z_loss,
-                IGNORE=IGNORE_INDEX, BLOCK=min(BLOCK, triton.next_power_of_2(vocabulary)), num_warps=8,
-            )  # fmt: skip
-            del logits  # before the next chunk's are computed
-        ctx.save_for_backward(hidden, weight, targets, log_sums)
-        ctx.chunk, ctx.z_loss = chunk, z_loss
-        return losses
-
-    @staticmethod
-    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        hidden, weight, targets, log_sums = ctx.saved_tensors
-        grad_losses = grads[0].contiguous()
-        vocabulary = weight.shape[0]
-        block = min(BLOCK, triton.next_power_of_2(vocabulary))
-        grad_hidden = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
-        grad_weight: torch.Tensor | None = None
-        for start in range(0, len(hidden), ctx.chunk):
-            part = slice(start, start + ctx.chunk)
-            logits = F.linear(hidden[part], weight)
-            logits_gradient_kernel[(len(logits), triton.cdiv(vocabulary, block))](
-                logits, targets[part], log_sums[part], grad_losses[part], vocabulary, ctx.z_loss,
-                IGNORE=IGNORE_INDEX, BLOCK=block, num_warps=8,
-            )  # fmt: skip
-            if grad_hidden is not None:
-                torch.mm(logits, weight, out=grad_hidden[part])
-            if ctx.needs_input_grad[1]:
-                of_chunk = logits.t() @ hidden[part]
-                if len(hidden) > ctx.chunk:
-                    of_chunk = of_chunk.float()
-                grad_weight = of_chunk if grad_weight is None else grad_weight.add_(of_chunk)
-                del of_chunk
-            del logits
-        return grad_hidden, None if grad_weight is None else grad_weight.to(weight.dtype), None, None, None
+def loss_and_dlogits(
+    logits: torch.Tensor, targets: torch.Tensor, z_loss: float
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """See `onnuri.kernels.linear_cross_entropy.loss_and_dlogits`; dlogits are in the logits' place."""
+    losses = torch.empty(len(logits), dtype=torch.float32, device=logits.device)
+    loss_kernel[(len(logits),)](
+        logits, targets, losses, logits.shape[1], logits.stride(0), z_loss,
+        IGNORE=IGNORE_INDEX, BLOCK=min(BLOCK, triton.next_power_of_2(logits.shape[1])), num_warps=8,
+    )  # fmt: skip
+    return losses, logits
 
 
 def linear_cross_entropy(
@@ -132,8 +67,7 @@ def linear_cross_entropy(
     targets: torch.Tensor,
     chunk_size: int = 0,
     z_loss: float = 0.0,
+    reduction: Reduction = "none",
 ) -> torch.Tensor:
-    """See `onnuri.kernels.linear_cross_entropy`; `chunk_size` 0 takes chunks of 256 MiB of logits."""
-    return _LinearCrossEntropy.apply(
-        hidden.contiguous(), weight.contiguous(), targets.contiguous(), chunk_size, z_loss
-    )
+    """See `onnuri.kernels.linear_cross_entropy`."""
+    return in_chunks(loss_and_dlogits, hidden, weight, targets.contiguous(), chunk_size, z_loss, reduction)

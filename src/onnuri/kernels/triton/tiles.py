@@ -1,17 +1,22 @@
-"""Block sizes of attention by compute capability and head size, chosen by what the compiler reports.
+"""Block sizes of attention by compute capability and head size: the table in tiles.json.
 
-Every entry compiles without a register spilled to memory; `scripts/bench/kernel_budgets.py` holds them to
-it. Among those without spills the largest blocks were taken; none was timed on a GPU.
+`scripts/gpu_check.py` times candidates on a GPU, and `scripts/bench/gpu_report.py` writes the fastest into
+the table; an entry whose source is "compiler" was never timed: of the tiles that compile without a spilled
+register, the largest. `scripts/bench/kernel_budgets.py` holds every entry to that.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import torch
 
 from onnuri.errors import UserError
 
+TABLE = Path(__file__).with_name("tiles.json")
 HEAD_SIZES = (64, 128)
 """Sizes that have an entry; another one takes the next larger."""
 
@@ -37,23 +42,16 @@ class AttentionTiles(NamedTuple):
     key_value_gradient: Tile
 
 
-_HALF_PRECISION = {
-    (80, 64): AttentionTiles(Tile(128, 64, 8, 2), Tile(128, 64, 8, 2), Tile(64, 128, 8, 2)),
-    (80, 128): AttentionTiles(Tile(64, 64, 4, 2), Tile(64, 64, 8, 2), Tile(64, 64, 8, 2)),
-    (90, 64): AttentionTiles(Tile(128, 64, 8, 2), Tile(128, 64, 8, 2), Tile(64, 128, 8, 2)),
-    (90, 128): AttentionTiles(Tile(128, 64, 8, 3), Tile(128, 64, 8, 2), Tile(32, 128, 8, 2)),
-    (100, 64): AttentionTiles(Tile(128, 64, 4, 2), Tile(128, 64, 8, 2), Tile(64, 128, 8, 2)),
-    (100, 128): AttentionTiles(Tile(128, 128, 8, 2), Tile(128, 64, 8, 2), Tile(64, 128, 8, 2)),
-    (120, 64): AttentionTiles(Tile(128, 64, 8, 2), Tile(128, 64, 8, 2), Tile(64, 128, 8, 2)),
-    (120, 128): AttentionTiles(Tile(128, 64, 8, 2), Tile(64, 64, 8, 2), Tile(32, 64, 8, 2)),
-}
 _SMALL_SHARED_MEMORY = {86: 120, 87: 80, 89: 120}
 """Between 8.0 and 9.0 some have 163 KiB of shared memory a block and some have 99, like 12.0."""
-_FLOAT32 = {
-    64: AttentionTiles(Tile(32, 32, 8, 1), Tile(32, 32, 8, 1), Tile(32, 32, 8, 1)),
-    128: AttentionTiles(Tile(32, 32, 8, 1), Tile(16, 16, 8, 1), Tile(32, 32, 8, 1)),
-}
-"""On every GPU: products in full float32 have no matrix units and cost registers."""
+
+
+@cache
+def table() -> dict[str, Any]:
+    """tiles.json: "half" by compute capability and head size, "float32" by head size (products in full
+    float32 have no matrix units and cost registers, on every GPU)."""
+    found: dict[str, Any] = json.loads(TABLE.read_text(encoding="utf-8"))
+    return found
 
 
 def padded_head_size(head_size: int) -> int:
@@ -61,8 +59,15 @@ def padded_head_size(head_size: int) -> int:
     return max(16, 1 << (head_size - 1).bit_length())
 
 
+def table_capability(capability: int) -> int:
+    """The entry for a compute capability (90 for 9.0): its own, or the nearest below."""
+    capability = _SMALL_SHARED_MEMORY.get(capability, capability)
+    known = [int(each) for each in table()["half"]]
+    return max((each for each in known if each <= capability), default=min(known))
+
+
 def attention_tiles(capability: int, head_size: int, dtype: torch.dtype) -> AttentionTiles:
-    """The tiles for a compute capability (90 for 9.0); an unknown one takes those of the nearest below.
+    """The tiles for a compute capability (90 for 9.0).
 
     Raises:
         UserError: heads larger than 128.
@@ -72,12 +77,11 @@ def attention_tiles(capability: int, head_size: int, dtype: torch.dtype) -> Atte
             f"attention=triton takes head sizes up to {HEAD_SIZES[-1]}, found {head_size}; "
             "set kernels.attention=torch"
         )
-    size = next(size for size in HEAD_SIZES if head_size <= size)
-    if dtype == torch.float32:
-        return _FLOAT32[size]
-    capability = _SMALL_SHARED_MEMORY.get(capability, capability)
-    known = [each for each, of_size in _HALF_PRECISION if of_size == size]
-    return _HALF_PRECISION[max((each for each in known if each <= capability), default=known[0]), size]
+    size = str(next(size for size in HEAD_SIZES if head_size <= size))
+    of_dtype = (
+        table()["float32"] if dtype == torch.float32 else table()["half"][str(table_capability(capability))]
+    )
+    return AttentionTiles(*(Tile(*of_dtype[size][kernel]) for kernel in AttentionTiles._fields))
 
 
 def device_capability(device: torch.device) -> int:

@@ -14,7 +14,8 @@ from typing import Any
 
 import torch
 
-from onnuri.kernels.attention import attention_by_definition
+from onnuri.kernels.attention import reference_attention
+from onnuri.kernels.attention_mask import AttentionMask, attention_mask
 from onnuri.kernels.linear_cross_entropy import IGNORE_INDEX, linear_cross_entropy
 from onnuri.kernels.rms_norm import add_rms_norm, rms_norm
 from onnuri.kernels.rope import apply_rope, rope_tables
@@ -23,7 +24,7 @@ from onnuri.kernels.swiglu import swiglu
 TOLERANCE = {torch.float32: 1e-6, torch.float16: 1e-3, torch.bfloat16: 1e-2}
 """Largest error allowed, relative to the largest magnitude of the float64 result."""
 REFERENCE: dict[str, Callable[..., Any]] = {
-    "attention": attention_by_definition,
+    "attention": reference_attention,
     "rms_norm": rms_norm,
     "add_rms_norm": add_rms_norm,
     "rope": apply_rope,
@@ -71,7 +72,7 @@ def attention_case(
     return Case(
         "attention",
         {"query": query, "key": key, "value": value},
-        {"cu_seqlens": torch.tensor(borders, dtype=torch.int32), "window": window},
+        {"mask": attention_mask(batch, length, torch.tensor(borders), window)},
         f"batch {batch}, length {length}, heads {heads}, size {size}, documents at {borders}, "
         f"window {window}, seed {seed}",
         dict.fromkeys(
@@ -191,7 +192,7 @@ def _run(
         for name, tensor in case.differentiable.items()
     }
     others = {
-        name: value.to(device) if isinstance(value, torch.Tensor) and name != "cu_seqlens" else value
+        name: value.to(device) if isinstance(value, torch.Tensor | AttentionMask) else value
         for name, value in case.others.items()
     }
     outputs = function(**leaves, **others)

@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from onnuri.kernels.documents import attention_bounds
+from onnuri.kernels.attention_mask import attention_mask
 from onnuri.kernels.rope import rope_tables
 
 PEAK = {
@@ -64,14 +64,13 @@ def attention_workload(
     """`documents` of unequal length in one row."""
     weights = torch.linspace(1, 3, documents)
     borders = [0, *(weights.cumsum(0) / weights.sum() * tokens).round().int().tolist()]
-    cu_seqlens = torch.tensor(borders, dtype=torch.int32)
+    mask = attention_mask(1, tokens, torch.tensor(borders))
     query = _normal(device, dtype, 1, tokens, heads[0], size)
     key, value = (_normal(device, dtype, 1, tokens, heads[1], size) for _ in range(2))
-    first_key, _ = attention_bounds(query, cu_seqlens, 0)
-    pairs = (torch.arange(tokens) + 1 - first_key.cpu()).sum().item()
+    pairs = (torch.arange(tokens) + 1 - mask.first_key).sum().item()
     flops = 4.0 * pairs * size * heads[0]
     moved = 2.0 * tokens * size * (heads[0] + heads[1]) * query.element_size()
-    arguments = {"query": query, "key": key, "value": value, "cu_seqlens": cu_seqlens}
+    arguments = {"query": query, "key": key, "value": value, "mask": mask.to(device)}
     name = f"{tokens} tokens, {documents} documents, heads {heads[0]}/{heads[1]} x {size}"
     return Workload("attention", name, arguments, flops, 2.5 * flops, moved)
 
