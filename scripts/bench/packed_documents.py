@@ -18,6 +18,7 @@ from statistics import median
 import torch
 import torch.nn.functional as F
 
+from onnuri.kernels import AttentionMask, attention_mask
 from onnuri.kernels.backends import chosen, load
 from onnuri.model.config import ModelConfig
 from onnuri.model.decoder import Decoder, initialise
@@ -26,7 +27,7 @@ from onnuri.train.engine import keep_freed_memory
 
 
 def draw_borders(random: Random, rows: int, length: int, mean: int) -> list[int]:
-    """Where documents begin in rows x length places, and the number of places."""
+    """Where documents begin in rows x length positions, and the number of positions."""
     borders, place = set(range(0, rows * length + 1, length)), 0
     while place < rows * length:
         borders.add(place)
@@ -35,13 +36,9 @@ def draw_borders(random: Random, rows: int, length: int, mean: int) -> list[int]
 
 
 def dense_mask(
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    cu_seqlens: torch.Tensor | None = None,
-    window: int = 0,
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, _: AttentionMask | None = None
 ) -> torch.Tensor:
-    """Attention with all pairs of places computed; `mask` is made once a batch."""
+    """Attention with all pairs of positions computed; `mask` is made once a batch."""
     query, key, value = query.transpose(1, 2), key.transpose(1, 2), value.transpose(1, 2)
     out = F.scaled_dot_product_attention(query, key, value, attn_mask=mask[0], enable_gqa=True)
     return out.transpose(1, 2)
@@ -51,7 +48,7 @@ mask: list[torch.Tensor] = []
 
 
 def make_mask(borders: list[int], rows: int, length: int) -> None:
-    """True where a place looks."""
+    """True where a position attends."""
     document = torch.bucketize(torch.arange(rows * length), torch.tensor(borders), right=True)
     document = document.view(rows, length)
     same = document[:, :, None] == document[:, None, :]
@@ -96,10 +93,11 @@ def main() -> None:
         borders = draw_borders(random, options.rows, options.length, options.mean)
         tokens = torch.randint(config.vocab_size, (options.rows, options.length))
         make_mask(borders, options.rows, options.length)
+        documents = attention_mask(options.rows, options.length, torch.tensor(borders))
         for name, model in models.items():
             chosen["attention"] = attentions[name]
             start = time.perf_counter()
-            loss = model(tokens, tokens.roll(-1, 1), torch.tensor(borders, dtype=torch.int32)).mean()
+            loss = model(tokens, tokens.roll(-1, 1), documents, reduction="sum") / tokens.numel()
             loss.backward()
             times[name] += [time.perf_counter() - start] if number >= 2 else []
             losses[name] = loss.item()
