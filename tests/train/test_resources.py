@@ -56,7 +56,7 @@ def test_peaks_are_those_of_the_step_alone(monkeypatch: pytest.MonkeyPatch) -> N
     assert "host_memory_gib" not in lines[0]
 
 
-def test_a_flushed_cache_is_warned_of_once_and_only_when_it_happens(
+def test_a_flushed_cache_is_warned_of_once_and_only_then(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     allocator = Allocator(monkeypatch)
