@@ -117,7 +117,7 @@ def run_ours(words: list[str], turn: int) -> None:
         start(self)
 
     patched.build_engine, patched.read_ahead = build_engine, read_ahead
-    patched.add_up = clock.timed("reduce loss", loop.add_up)
+    patched.StepTotals = clock.timed("reduce loss", loop.StepTotals)
     patched.ledger_line = clock.timed("ledger", loop.ledger_line)
     for owner, name, part in (
         (StepGuard, "accept", "guard"),

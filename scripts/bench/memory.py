@@ -2,6 +2,7 @@
 
     python scripts/bench/memory.py                                  # the settings below, on two ranks
     python scripts/bench/memory.py engine.stage=2 optim=muon        # one of your own
+    python scripts/bench/memory.py --gpu-settings engine.stage=1    # with DeepSpeed set as on GPUs
 
 Each setting builds the engine and takes three steps on random tokens. Counted are the live bytes of all
 tensors on all threads, by standing between torch and the C library (count_allocations.c): resident memory
@@ -54,10 +55,14 @@ MORE = (
 STEPS = 3
 
 
-def worker(folder: Path, settings: list[str]) -> None:
+def worker(folder: Path, gpu_settings: bool, settings: list[str]) -> None:
     """One rank: write down the peak of each setting."""
     import torch.distributed as dist
 
+    from onnuri.train import engine
+    from onnuri.train.zero_config import deepspeed_config
+
+    engine.deepspeed_config = lambda plan, _: deepspeed_config(plan, gpu_settings)
     from onnuri.train.engine import start_process_group
 
     shim: Any = ctypes.CDLL(os.environ["LD_PRELOAD"])
@@ -108,13 +113,14 @@ def words_of(setting: str) -> list[str]:
     return ["cluster=cpu", *COMMON.split(), *setting.split()]
 
 
-def measure(settings: list[str], ranks: int) -> list[dict[str, Any]]:
+def measure(settings: list[str], ranks: int, gpu_settings: bool) -> list[dict[str, Any]]:
     """Peaks of the rank that holds most, and the plan's, in bytes."""
     with tempfile.TemporaryDirectory() as scratch:
         shim = Path(scratch) / "count_allocations.so"
         subprocess.run(["cc", "-O2", "-shared", "-fPIC", "-o", shim, SHIM, "-ldl"], check=True)
         command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
         command += ["--nproc_per_node", str(ranks), __file__, "--worker", scratch, *settings]
+        command += ["--gpu-settings"] * gpu_settings
         done = subprocess.run(
             command, env=os.environ | {"LD_PRELOAD": str(shim)}, capture_output=True, text=True, check=False
         )
@@ -125,9 +131,9 @@ def measure(settings: list[str], ranks: int) -> list[dict[str, Any]]:
     for setting in settings:
         peak = max(of_rank[setting] for of_rank in found)
         words = [*words_of(setting), f"cluster.gpus={ranks}"]
-        planned = max(
-            moments(settle(compose(PlanConfig, words, CONFIG_ROOT, "plan"))), key=lambda m: m.total
-        )
+        plan = settle(compose(PlanConfig, words, CONFIG_ROOT, "plan"))
+        plan.cluster.gpu |= gpu_settings
+        planned = max(moments(plan), key=lambda m: m.total)
         rows.append(
             {"setting": setting, "measured": peak, "planned": planned.total, "moment": planned.name}
         )
@@ -140,13 +146,14 @@ def main() -> None:
     parser.add_argument("words", nargs="*", help="options of scripts/plan.py, all of one setting")
     parser.add_argument("--ranks", type=int, default=2)
     parser.add_argument("--more", action="store_true", help="further settings")
+    parser.add_argument("--gpu-settings", action="store_true", help="DeepSpeed set as on GPUs, on CPUs")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--worker", nargs="+", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.worker:
-        worker(Path(options.worker[0]), options.worker[1:])
+        worker(Path(options.worker[0]), options.gpu_settings, options.worker[1:])
     settings = [" ".join(options.words)] if options.words else list(MORE if options.more else SETTINGS)
-    rows = measure(settings, options.ranks)
+    rows = measure(settings, options.ranks, options.gpu_settings)
     if options.json:
         print(json.dumps(rows))
         return

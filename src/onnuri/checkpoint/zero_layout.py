@@ -74,6 +74,7 @@ def refresh_copies(engine: Any) -> None:
     elif stage < 3:
         engine.optimizer.update_lp_params()
     else:
+        engine.empty_partition_cache()  # parameters that were gathered whole before would stay as they were
         for parameter, _, numel, master, start, _ in _by_parameter(engine):
             parameter.ds_tensor.data.view(-1)[:numel].copy_(master.data[start : start + numel])  # type: ignore[attr-defined]
         engine.optimizer.invalidate_secondary_tensor()  # hpZ's copies within a node

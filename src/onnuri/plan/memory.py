@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from onnuri.plan import activations
-from onnuri.plan.gathering import gathered, largest_message
+from onnuri.plan.gathering import block_parameters, gathered, largest_message
 from onnuri.plan.machine import Setting
 
 GIB = 2**30
@@ -98,8 +98,9 @@ def _resident(setting: Setting) -> dict[str, int]:
         held["gradients"] = FP32 * share if on_device else 0
         held["communication buckets"] = width * setting.bucket_size
         held["second copy in a node"] = width * numbers // setting.hpz if setting.hpz > 1 else 0
-    elif stage == 1 and width < FP32 and on_device:  # BF16_Optimizer: all sums in fp32, and in bf16 again
-        held["gradients"] = (FP32 + width) * numbers
+    elif stage == 1 and width < FP32 and on_device:
+        # BF16_Optimizer: all sums in fp32; on CPUs in bf16 again (onnuri.train.zero_config).
+        held["gradients"] = (FP32 + (0 if setting.cluster.gpu else width)) * numbers
     return held
 
 
@@ -111,7 +112,8 @@ def _step(setting: Setting) -> Iterator[Moment]:
     of_loss = activations.loss(model, tokens, width, setting.loss)
     matrix = width * model.vocab_size * model.hidden_size
     before, buckets = _between_micro_batches(setting), _bucket(setting)
-    whole = gathered(model, setting.bucket_size) if setting.stage == 3 else None
+    whole = gathered(model, setting.bucket_size) if setting.stage == 3 and _gathers(setting) else None
+    arriving = _block_gradients(setting)
 
     if whole:
         yield Moment(
@@ -140,10 +142,23 @@ def _step(setting: Setting) -> Iterator[Moment]:
             "activations": kept + again + activations.block_workspace(model, tokens, width),
             "logits and loss": matrix * (setting.loss != "reference" or model.tie_embeddings),
             "gathered parameters": width * whole.turn if whole else 0,
+            "gradients": before.get("gradients", 0) + arriving,
             "communication buckets": buckets,
         },
     )
     yield from _after_backward(setting, before, buckets, width * whole.end if whole else 0)
+
+
+def _gathers(setting: Setting) -> bool:
+    """On one device a parameter is its own partition, unless it lives on the host."""
+    return setting.ranks > 1 or setting.offload == "all"
+
+
+def _block_gradients(setting: Setting) -> int:
+    """Stage 1 in bf16 on GPUs: gradients of one block, until they are added to the sums in fp32."""
+    if setting.stage == 1 and setting.width < FP32 and setting.cluster.gpu:
+        return setting.width * sum(block_parameters(setting.model))
+    return 0
 
 
 def _between_micro_batches(setting: Setting) -> dict[str, int]:
@@ -158,9 +173,10 @@ def _between_micro_batches(setting: Setting) -> dict[str, int]:
 
 
 def _bucket(setting: Setting) -> int:
-    """ZeRO-1 and 2 make their bucket with the first gradient of a backward pass, two where they overlap."""
+    """ZeRO-1 and 2 make their bucket with the first gradient of a backward pass, two where they overlap
+    messages with it: on several GPUs."""
     if setting.stage == 2 or (setting.stage == 1 and setting.width == FP32):
-        return setting.width * setting.bucket_size * (2 if setting.cluster.gpu else 1)
+        return setting.width * setting.bucket_size * (2 if setting.cluster.gpu and setting.ranks > 1 else 1)
     return 0
 
 
@@ -213,7 +229,7 @@ def _after_backward(setting: Setting, before: dict[str, int], buckets: int, whol
         yield Moment(
             "gradients summed",
             {
-                "communication buckets": copies * max(message, lone) if ranks > 1 else 0,
+                "communication buckets": copies * max(message, lone) if ranks > 1 else _alone(setting),
                 "gathered parameters": whole,
             },
         )
@@ -234,6 +250,15 @@ def _after_backward(setting: Setting, before: dict[str, int], buckets: int, whol
             "optimizer",
             {"gradients": own, "work of the optimizer": max(norm, own) + _muon_work(setting)},
         )
+
+
+def _alone(setting: Setting) -> int:
+    """ZeRO-3 on one device: a bucket of gradients in fp32, on CPUs beside a copy of it."""
+    width, embedding = setting.width, setting.model.vocab_size * setting.model.hidden_size
+    message = largest_message(setting.model, setting.bucket_size)
+    copy = 0 if setting.cluster.gpu else width * message
+    lone = embedding if embedding > setting.bucket_size else 0
+    return max(copy + FP32 * message, FP32 * lone) if width < FP32 else copy
 
 
 def _muon_work(setting: Setting) -> int:

@@ -22,8 +22,10 @@ from onnuri.kernels import use
 from onnuri.model.decoder import Block, Decoder, hidden_matrices, initialise
 from onnuri.train.compile import compile_model
 from onnuri.train.config import PretrainConfig
+from onnuri.train.cuda_setup import set_up_cuda
 from onnuri.train.muon import Muon
 from onnuri.train.run_plan import RunPlan
+from onnuri.train.zero_config import deepspeed_config
 
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
 
@@ -56,6 +58,7 @@ def start_process_group(config: PretrainConfig, local_world_size: int) -> torch.
         os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
     use_gpu = torch.cuda.is_available()
     if use_gpu:
+        set_up_cuda()
         device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
         torch.cuda.set_device(device)
     else:
@@ -71,8 +74,9 @@ def start_process_group(config: PretrainConfig, local_world_size: int) -> torch.
 
     logging.getLogger("DeepSpeed").setLevel(logging.ERROR)
     # An inference-only collective that DeepSpeed would compile at start-up: it is never used here, and
-    # a process killed during that build leaves a lock on which the next start waits for ever.
-    deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+    # a process killed during that build leaves a lock on which the next start waits for ever. No table of
+    # operators is set rather than an entry of it: its first reading probes all of them with compilers.
+    vars(deepspeed.ops)["__compatible_ops__"] = {}
     deepspeed.init_distributed(
         "nccl" if use_gpu else "gloo",
         timeout=timedelta(minutes=config.engine.timeout_minutes),
@@ -92,54 +96,11 @@ def hardware_precision() -> str:
     return "bf16" if capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") else "fp32"
 
 
-def deepspeed_config(plan: RunPlan) -> dict[str, Any]:
-    """DeepSpeed's own configuration of this run."""
-    engine, bucket = plan.config.engine, plan.config.engine.bucket_size
-    zero: dict[str, Any] = {
-        "stage": engine.stage,
-        "reduce_bucket_size": bucket,
-        "allgather_bucket_size": bucket,
-        "overlap_comm": torch.cuda.is_available(),
-        "contiguous_gradients": True,
-    }
-    if engine.stage == 3:
-        zero |= {
-            "stage3_prefetch_bucket_size": bucket,
-            "stage3_max_live_parameters": 20 * bucket,
-            "stage3_max_reuse_distance": 20 * bucket,
-            "stage3_param_persistence_threshold": 0 if not torch.cuda.is_available() else 100_000,
-            "memory_efficient_linear": engine.compile != "on",  # a Python function that cannot be compiled
-            "zero_hpz_partition_size": engine.hpz_partition_size,
-            "zero_quantized_weights": engine.quantized_weights,
-            "zero_quantized_gradients": engine.quantized_gradients,
-        }
-    pinned = {"device": "cpu", "pin_memory": torch.cuda.is_available()}
-    if engine.offload != "none":
-        zero["offload_optimizer"] = pinned
-    if engine.offload == "all":
-        zero["offload_param"] = pinned
-    # Sums of micro-batch gradients are kept in fp32. The one case where DeepSpeed cannot: bf16, stage 0.
-    sharded_or_bf16 = engine.stage > 0 or engine.precision == "bf16"
-    accumulate_in_fp32 = engine.stage > 0 or engine.precision == "fp32"
-    return {
-        "train_micro_batch_size_per_gpu": plan.micro_batch_size,
-        "gradient_accumulation_steps": plan.accumulation,
-        # Plain torch (stage 0, fp32) is clipped behind the step gate, which sees the norm before.
-        "gradient_clipping": plan.config.optim.gradient_clipping if sharded_or_bf16 else 0.0,
-        "bf16": {"enabled": engine.precision == "bf16"},
-        "data_types": {"grad_accum_dtype": "fp32" if accumulate_in_fp32 else "bf16"},
-        "zero_optimization": zero,
-        "zero_allow_untested_optimizer": True,
-        "zero_force_ds_cpu_optimizer": False,  # torch's fused AdamW is as good, and nothing is compiled
-        "steps_per_print": 2**31,
-    }
-
-
 def build_engine(plan: RunPlan) -> Any:
     """Model under zero.Init, explicit initial weights, optimizer, and the DeepSpeed engine around them."""
     import deepspeed
 
-    config, settings = plan.config, deepspeed_config(plan)
+    config, settings = plan.config, deepspeed_config(plan, torch.cuda.is_available())
     check_hardware(plan)
     dtype = torch.bfloat16 if config.engine.precision == "bf16" else torch.float32
     compiled = config.engine.compile == "on"
@@ -161,6 +122,10 @@ def build_engine(plan: RunPlan) -> Any:
         compile_model(model)
     optimizer = build_optimizer(model, config)
     engine, *_ = deepspeed.initialize(model=model, optimizer=optimizer, config=settings)
+    if sharded:
+        # After every step DeepSpeed would gather the parameters that it keeps whole, a message for each,
+        # and wait for the device. The next forward pass gathers them with the rest of their block.
+        engine.optimizer.persistent_parameters = []
     prime_optimizer(engine)
     if isinstance(optimizer, Muon):
         optimizer.bind(fragments(engine), hidden_matrices(config.model), engine.device, dtype)

@@ -13,6 +13,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import SupportsFloat
 
 from onnuri.train.config import GuardConfig
 
@@ -57,6 +58,16 @@ class StepGuard:
         self.loss, self.grad_norm, self.score = math.nan, math.inf, math.inf
         self.verdict = LEFT_OUT if progress.step + 1 in progress.left_out else NOT_FINITE
         self.recent = progress.recent
+
+    @property
+    def loss(self) -> float:
+        """Loss of the global batch; whatever it is set to becomes a number when it is first read."""
+        self._loss: SupportsFloat = float(self._loss)
+        return self._loss
+
+    @loss.setter
+    def loss(self, value: SupportsFloat) -> None:
+        self._loss = value
 
     def accept(self, grad_norm: float) -> bool:
         """Judge the step. False: it must not be taken."""

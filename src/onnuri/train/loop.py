@@ -43,9 +43,11 @@ from onnuri.train.inputs import read_ahead
 from onnuri.train.metrics import Metrics
 from onnuri.train.ownership import lock_run_dir
 from onnuri.train.profile import Profiler
+from onnuri.train.resources import Resources
 from onnuri.train.run_ledger import ledger_line, open_ledger, record_checkpoints
 from onnuri.train.run_plan import DATA_FOLDER, RUN_FILE, RunPlan, check_same_run, run_record
 from onnuri.train.schedule import lr_multiplier
+from onnuri.train.step_totals import StepTotals
 from onnuri.train.stragglers import Stragglers
 from onnuri.train.utilisation import peak_flops
 from onnuri.train.validate import Validation
@@ -110,6 +112,7 @@ def train(plan: RunPlan) -> int:
         cleanup.callback(watchdog.close)
         stragglers = Stragglers(config.guard.straggler_every, config.guard.straggler_factor, device)
         cleanup.callback(stragglers.close)
+        resources = Resources(device)
         peak = peak_flops(device, config.engine.precision)
         flops_per_token = config.model.flops_per_token(config.data.sequence_length)
         profiler = Profiler(config.profile, run_dir, plan.rank)
@@ -128,6 +131,7 @@ def train(plan: RunPlan) -> int:
             started = time.perf_counter()
             watchdog.start_step()
             stragglers.start_step()
+            resources.start_step()
             step = progress.step + 1
             lr = config.optim.lr * lr_multiplier(config.schedule, step, config.train.steps)
             for group in engine.optimizer.param_groups:
@@ -136,8 +140,8 @@ def train(plan: RunPlan) -> int:
             num_targets = loader.num_targets(step - 1)
             loss_sum = torch.zeros((), dtype=torch.float64, device=device)
             guard.start_step(progress)
-            long_ago = broken = False
-            for inputs in itertools.islice(batches, plan.accumulation):
+            totals = None
+            for inputs in resources.timed(itertools.islice(batches, plan.accumulation)):
                 if guard.verdict == LEFT_OUT:
                     continue
                 loss = engine(*inputs, reduction="sum") / num_targets
@@ -146,9 +150,9 @@ def train(plan: RunPlan) -> int:
                 loss_sum += loss.detach().double()
                 if engine.is_gradient_accumulation_boundary():
                     waited = time.monotonic() - saved > 60 * config.train.ephemeral_minutes > 0
-                    flags = (stop.received, waited, bool(trouble.problem))
-                    guard.loss, stop.agreed, long_ago, broken = add_up(loss_sum, *flags)
-                engine.step()  # asks guard.accept
+                    guard.loss = totals = StepTotals(loss_sum, stop.received, waited, bool(trouble.problem))
+                engine.step()  # asks guard.accept, which waits for the device
+            stop.agreed, long_ago, broken = totals.flags if totals else (False, False, False)
             watchdog.end_step()
             if broken:
                 trouble.problem = broadcast_from_rank_zero(trouble.problem)
@@ -157,6 +161,7 @@ def train(plan: RunPlan) -> int:
             progress.tokens += num_targets
 
             seconds = time.perf_counter() - started
+            used, warnings = resources.end_step(seconds)
             with trouble:
                 if ledger:
                     ledger.add("step", ledger_line(plan, guard, progress))
@@ -172,12 +177,15 @@ def train(plan: RunPlan) -> int:
                             "mfu": num_targets / seconds * flops_per_token / peak if peak else None,
                             "seconds": seconds,
                             "skipped": progress.skipped,
+                            **used,
                         }
                     )
+                    for warning in warnings:
+                        metrics.say(f"warning: step {step}: {warning}")
                     if guard.verdict:
                         metrics.say(guard.describe(step, progress))
                         record_odd_step(run_dir, step, guard, loader.document_ids(step - 1))
-            stragglers.end_step()
+            stragglers.end_step(resources.waited)
             profiler.end_step()
             report = stragglers.report(step)
             with trouble:
@@ -343,15 +351,6 @@ def save(
         "world_size": dist.get_world_size(),
     }
     saver.save(progress.step, zero_state.own_pieces(engine), state, ephemeral)
-
-
-def add_up(loss: torch.Tensor, *flags: bool) -> tuple[Any, ...]:
-    """The loss of all ranks, and for each flag whether it is set on any of them. A collective call."""
-    totals = torch.tensor([0.0, *map(float, flags)], dtype=torch.float64, device=loss.device)
-    totals[0] = loss
-    dist.all_reduce(totals)
-    loss_sum, *counts = totals.tolist()
-    return (loss_sum, *(count > 0 for count in counts))
 
 
 def due(step: int, every: int, always: bool = False) -> bool:

@@ -40,6 +40,8 @@ class Metrics:
         loss = "none" if line["loss"] is None else f"{line['loss']:.3f}"
         if line["mfu"] is not None:
             speed += f", MFU {line['mfu']:.0%}"
+        if "memory_reserved_gib" in line:
+            speed += f", {line['memory_reserved_gib']:.1f} GiB"
         self.bar.set_postfix_str(f"loss {loss}, {speed}", refresh=False)
         self.bar.update(1)
         if self.bar.disable and (line["step"] % max(1, self.steps // 20) == 0 or line["step"] == 1):

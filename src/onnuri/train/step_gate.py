@@ -1,8 +1,11 @@
 """A look at the global gradient norm between its computing and its use.
 
 DeepSpeed computes the norm inside `engine.step()` and drops a step whose norm is invalid, cleaning up after
-itself. Under ZeRO-2 and 3 the gate gives it an invalid norm for every step that is refused: no second pass
-over the gradients. The other optimizer classes have no place for that; the norm is computed before them.
+itself. The gate gives it an invalid norm for every step that is refused: no second pass over the gradients.
+Stage 0 has no place for that; there the norm is computed before the step.
+
+Reading the norm is where the host waits for the device, once a step. DeepSpeed then gets a copy in host
+memory, so that its own checks and the scale for clipping wait for nothing.
 """
 
 from __future__ import annotations
@@ -11,6 +14,9 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+
+CLIP_EPS = 1e-6
+"""Added to a norm before it divides, as in DeepSpeed."""
 
 
 def install(engine: Any, accept: Callable[[float], bool], gradient_clipping: float) -> None:
@@ -23,7 +29,7 @@ def install(engine: Any, accept: Callable[[float], bool], gradient_clipping: flo
     if hasattr(optimizer, "_get_norm_groups"):  # ZeRO-3
         optimizer._get_norm_groups = _gate_norm_groups(optimizer._get_norm_groups, accept)
     elif hasattr(optimizer, "get_grads_for_norm"):  # ZeRO-1, bf16
-        optimizer.step = _gate_bf16_step(optimizer, accept)
+        optimizer.step = _gate_bf16_step(optimizer, accept, gradient_clipping)
     elif hasattr(optimizer, "scaled_global_norm"):  # ZeRO-2, and 1 in fp32
         optimizer.scaled_global_norm = _gate_norm(optimizer.scaled_global_norm, accept)
         if optimizer.cpu_offload:
@@ -41,7 +47,7 @@ def _gate_norm_groups(
     from deepspeed.runtime.utils import combine_grad_norm_groups
 
     def gated() -> list[torch.Tensor]:
-        groups = original()
+        groups = list(torch.stack(original()).cpu())
         if accept(float(combine_grad_norm_groups(groups))):
             return groups
         return [torch.full_like(group, float("nan")) for group in groups]
@@ -53,7 +59,7 @@ def _gate_norm(
     original: Callable[[], torch.Tensor], accept: Callable[[float], bool]
 ) -> Callable[[], torch.Tensor]:
     def gated() -> torch.Tensor:
-        norm = original()
+        norm = original().cpu()
         return norm if accept(float(norm)) else torch.full_like(norm, float("nan"))
 
     return gated
@@ -72,21 +78,36 @@ def _forget_gradients(optimizer: Any) -> Callable[[], None]:
     return forgetful
 
 
-def _gate_bf16_step(optimizer: Any, accept: Callable[[float], bool]) -> Callable[[], None]:
-    from deepspeed.runtime.utils import get_global_norm_of_tensors
+def _gate_bf16_step(
+    optimizer: Any, accept: Callable[[float], bool], gradient_clipping: float
+) -> Callable[[], None]:
+    """DeepSpeed looks its norm function up in its module, so it is exchanged there while it steps.
 
-    step = optimizer.step
+    Clipping is done here too, on the rank's own flat part of the gradients: DeepSpeed would read the norm
+    back once more and scale all parameters one by one.
+    """
+    from deepspeed.runtime import bf16_optimizer
 
-    def gated() -> None:
-        gradients, _ = optimizer.get_grads_for_norm()
-        norm = get_global_norm_of_tensors(gradients, mpu=optimizer.mpu, norm_type=optimizer.norm_type)
-        if accept(float(norm)):
+    step, optimizer.clip_grad = optimizer.step, 0.0
+
+    def step_with(norm_function: Callable[..., torch.Tensor]) -> None:
+        def gated_norm(*arguments: Any, **options: Any) -> torch.Tensor:
+            norm = norm_function(*arguments, **options).cpu()
+            if not accept(float(norm)):
+                return torch.full_like(norm, float("nan"))
+            scale = gradient_clipping / (norm + CLIP_EPS)
+            if gradient_clipping and scale < 1:
+                for part in optimizer.fp32_groups_gradient_flat_partition:
+                    part.mul_(scale)
+            return norm
+
+        bf16_optimizer.get_global_norm_of_tensors = gated_norm
+        try:
             step()
-        else:
-            optimizer.clear_hp_grads()
-            optimizer.clear_lp_grads()
+        finally:
+            bf16_optimizer.get_global_norm_of_tensors = norm_function
 
-    return gated
+    return lambda: step_with(bf16_optimizer.get_global_norm_of_tensors)
 
 
 def _gate_overflow(

@@ -58,7 +58,8 @@ class Stragglers:
     def __init__(self, every: int, factor: float, device: torch.device) -> None:
         self.every, self.factor, self.device = every, factor, device
         self._clock = WaitClock() if every and device.type == "cpu" else None
-        self._steps, self._own, self._mark = 0, 0.0, 0.0
+        self._mark, self._began = 0.0, 0.0
+        self._clear()
 
     def close(self) -> None:
         """Stop measuring."""
@@ -67,26 +68,35 @@ class Stragglers:
 
     def start_step(self) -> None:
         """A step begins."""
-        self._mark = self._now()
+        self._mark, self._began = self._now(), time.perf_counter()
 
-    def end_step(self) -> None:
-        """A step, with what is written down of it, is over."""
+    def end_step(self, waited_for_data: float) -> None:
+        """A step, with what is written down of it, is over; it waited so many seconds for its batches."""
         self._own += self._now() - self._mark
+        self._seconds += time.perf_counter() - self._began
+        self._waited += waited_for_data
         self._steps += 1
 
     def report(self, step: int) -> tuple[dict[str, Any], str] | None:
-        """Every `every` steps: own seconds of the slowest ranks, and a warning or "". A collective call."""
+        """Every `every` steps: own seconds of the slowest ranks, the largest share of a step that a rank
+        waited for data, and a warning or "". A collective call."""
         if not self.every or step % self.every:
             return None
         own = self._own / max(1, self._steps) if self._clock else probe(self.device)
-        self._steps, self._own = 0, 0.0
-        mine = torch.tensor([own], dtype=torch.float64, device=self.device)
-        everyone = mine.new_empty(dist.get_world_size())
+        share = self._waited / self._seconds if self._seconds else 0.0
+        self._clear()
+        mine = torch.tensor([own, share], dtype=torch.float64, device=self.device)
+        everyone = mine.new_empty(2 * dist.get_world_size())
         dist.all_gather_into_tensor(everyone, mine)
-        seconds = everyone.tolist()
+        seconds, shares = everyone.view(-1, 2).t().tolist()
         order, middle = compare(seconds)
         shown = {str(rank): seconds[rank] for rank in order[:SHOWN]}
-        facts = {"median_rank_seconds": middle, "rank_seconds": shown}
+        slowest_data = max(range(len(shares)), key=lambda rank: shares[rank])
+        facts = {
+            "median_rank_seconds": middle,
+            "rank_seconds": shown,
+            "rank_data_wait": {str(slowest_data): shares[slowest_data]},
+        }
         slowest, longest = order[0], seconds[order[0]]
         if longest <= self.factor * middle:
             return facts, ""
@@ -96,6 +106,9 @@ class Stragglers:
             f"step {step}: rank {slowest} on {host[0]} is slow: {longest:.3g} s of its own work a step, "
             f"{longest / middle:.1f} times the median: the others wait for it"
         )
+
+    def _clear(self) -> None:
+        self._steps, self._own, self._waited, self._seconds = 0, 0.0, 0.0, 0.0
 
     def _now(self) -> float:
         """A clock that stands still while this rank waits for others."""
