@@ -1,4 +1,4 @@
-"""Every module can be imported: a name that some version of Python or of a package does not have is found here."""
+"""Every module can be imported: names that a version of Python or a package lacks are found here."""
 
 import subprocess
 import sys
