@@ -76,11 +76,13 @@ class Nodes:
         ]
         launcher += ["--nnodes", f"1:{self.count}", "--nproc_per_node", "1", "--max-restarts", "3"]
         launcher += ["--rdzv_backend", "c10d", "--rdzv_endpoint", f"10.77.0.{self.count}:29500"]
-        launcher += ["--rdzv_id", "elastic", "--local-addr", f"10.77.0.{number}", "--shutdown-timeout", "5"]
+        launcher += ["--rdzv_id", "elastic", "--local-addr", f"10.77.0.{number}"]
         launcher += ["--rdzv_conf", ",".join(f"{name}={value}" for name, value in settings.items())]
         environment = os.environ | {"GLOO_SOCKET_IFNAME": "eth0", "OMP_NUM_THREADS": "1"}
         # Without it the ranks of later rounds look for their meeting point on the node that is gone.
         environment |= {"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
+        # torch 2.11 does not know it, and gives ranks that do not end 30 seconds.
+        environment |= {"TORCH_ELASTIC_SHUTDOWN_TIMEOUT": "5"}
         with self.log(number).open("wb") as stream:
             self.agents[number] = subprocess.Popen(
                 [*launcher, str(script), *words],
