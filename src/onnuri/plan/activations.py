@@ -12,7 +12,7 @@ from onnuri.plan.config import PlanModelConfig
 
 WIDE = 4
 """Bytes of float32, in which norms, softmax and losses are computed."""
-CHUNK_LOGITS, LEAST_ROWS = 1 << 24, 256
+CHUNK_LOGITS, GPU_CHUNK_LOGITS, LEAST_ROWS = 1 << 24, 1 << 29, 256
 """Logits at a time where nothing else is asked for, and rows (onnuri/kernels/linear_cross_entropy.py)."""
 
 
@@ -74,20 +74,24 @@ def all_blocks(model: PlanModelConfig, tokens: int, width: int, kept: Kept, reco
     )
 
 
-def loss(model: PlanModelConfig, tokens: int, width: int, backend: str) -> Loss:
+def loss(model: PlanModelConfig, tokens: int, width: int, backend: str, gpu: bool = False) -> Loss:
     """The loss (onnuri.kernels.linear_cross_entropy), or its reference, which holds all logits.
 
-    Of one chunk of rows: logits, exponentials, slopes, places of the targets (twice); native: logits, in
-    whose place the slopes are written. Of all rows: the logarithm of the softmax is kept; going back, it,
-    the gradient by it and the gradient by the logits live at once, in float32.
+    Of one chunk of rows: logits, exponentials, their derivative, indices of the targets (twice); native and
+    triton: logits, in whose place the derivative is written. Of all rows (reference): the logarithm of the
+    softmax is kept; going back, it, the gradient by it and the gradient by the logits live at once, in
+    float32. Several chunks sum the gradient of the output matrix in float32; on CPUs each chunk's part is
+    computed in `width` and widened before it is added, on GPUs it is added within the product.
     """
     matrix, stream = model.vocab_size * model.hidden_size * width, tokens * model.hidden_size * width
     if backend == "reference":
         rows = tokens * model.vocab_size
         return Loss(WIDE * rows, max(3 * WIDE * rows, width * rows + matrix + stream), 1)
-    chunk = model.loss_chunk_size or max(LEAST_ROWS, CHUNK_LOGITS // model.vocab_size)
+    at_once = GPU_CHUNK_LOGITS if gpu else CHUNK_LOGITS
+    chunk = model.loss_chunk_size or max(LEAST_ROWS, at_once // model.vocab_size)
     rows = min(tokens, chunk) * model.vocab_size
-    sizes = width if backend == "native" else (width if width < WIDE else 0) + 4 * WIDE + 1
-    total = matrix * WIDE // width
-    product = matrix + total if width < WIDE else 0  # widened before it is added to the sum
+    in_place = backend in ("native", "triton")
+    sizes = width if in_place else (width if width < WIDE else 0) + 4 * WIDE + 1
+    total = matrix * WIDE // width if tokens > chunk else matrix
+    product = matrix + total if width < WIDE and tokens > chunk and not gpu else 0
     return Loss(stream, stream + total + max(rows * sizes, product + rows * width), 2)
