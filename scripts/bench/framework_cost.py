@@ -191,7 +191,7 @@ def run_bare(words: list[str], turn: int) -> None:
     forward, update = clock.timed("forward", model), clock.timed("optimizer", update)
     for inputs, num_targets in batches:
         clock.start_step()
-        loss = forward(*inputs).sum() / num_targets
+        loss = forward(*inputs, reduction="sum") / num_targets
         clock.timed("backward", loss.backward)()
         update()
         losses.append(loss.item())

@@ -89,6 +89,7 @@ def run(config: PlanConfig, ranks: int) -> None:
     """Build and step as onnuri.train.loop does."""
     import torch
 
+    from onnuri.kernels import attention_mask
     from onnuri.train import step_gate
     from onnuri.train.engine import build_engine
     from onnuri.train.run_plan import RunPlan, choose_micro_batch_size
@@ -99,10 +100,9 @@ def run(config: PlanConfig, ranks: int) -> None:
     step_gate.install(engine, lambda norm: True, config.optim.gradient_clipping)
     for _ in range(STEPS * plan.accumulation):
         tokens = torch.randint(0, config.model.vocab_size, (size, length))
-        borders = torch.tensor(
-            [0, length // 2, *range(length, size * length + 1, length)], dtype=torch.int32
-        )
-        loss = engine(tokens, tokens.roll(-1, 1), borders).sum() / (size * length * ranks)
+        boundaries = [0, length // 2, *range(length, size * length + 1, length)]
+        mask = attention_mask(size, length, torch.tensor(boundaries))
+        loss = engine(tokens, tokens.roll(-1, 1), mask, reduction="sum") / (size * length * ranks)
         engine.backward(loss * ranks, scale_wrt_gas=False)
         engine.step()
     engine.destroy()

@@ -45,7 +45,7 @@ for place, each in enumerate(engine.module.blocks):
 batches = read_ahead(Loader(config.data, plan.data, 8, None), plan, 0, device)
 alive: list[int] = []
 for _ in range(STEPS):  # DeepSpeed learns in the first how the modules follow each other
-    loss = engine(*next(batches)).sum() / 100
+    loss = engine(*next(batches), reduction="sum") / 100
     alive = [n for n, weak in storages.items() if not all(torch.UntypedStorage._expired(w) for w in weak)]
     engine.backward(loss, scale_wrt_gas=False)
     engine.step()

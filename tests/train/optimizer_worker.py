@@ -67,7 +67,8 @@ def plain_muon_losses(config: PretrainConfig, loader: Loader) -> list[float]:
     losses = []
     for step in range(STEPS):
         batch = loader.rows(step, 0, config.train.global_batch_size)
-        loss = model(*to_inputs(batch, config.data, torch.device("cpu"))).sum() / loader.num_targets(step)
+        inputs = to_inputs(batch, config.data, torch.device("cpu"))
+        loss = model(*inputs, reduction="sum") / loader.num_targets(step)
         model.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), optim.gradient_clipping)
@@ -113,7 +114,7 @@ def main() -> None:
             group["lr"] = config.optim.lr
         total = torch.zeros(())
         for inputs in itertools.islice(batches, plan.accumulation):
-            loss = engine(*inputs).sum() / loader.num_targets(step)
+            loss = engine(*inputs, reduction="sum") / loader.num_targets(step)
             seen["secondary"] += getattr(weight, "ds_secondary_tensor", None) is not None
             engine.backward(loss * plan.world_size, scale_wrt_gas=False)
             engine.step()

@@ -45,7 +45,7 @@ def run(steps: int) -> list[float]:
             group["lr"] = config.optim.lr
         total = torch.zeros(())
         for inputs in itertools.islice(batches, plan.accumulation):
-            loss = engine(*inputs).sum() / loader.num_targets(step)
+            loss = engine(*inputs, reduction="sum") / loader.num_targets(step)
             engine.backward(loss * plan.world_size, scale_wrt_gas=False)
             whole.append(sum(parameter.numel() for parameter in engine.module.parameters()))
             engine.step()

@@ -109,7 +109,9 @@ def _step(setting: Setting) -> Iterator[Moment]:
     model, width = setting.model, setting.width
     tokens = setting.tokens
     kept = activations.all_blocks(model, tokens, width, setting.kept, setting.recompute_every)
-    of_loss = activations.loss(model, tokens, width, setting.loss, setting.cluster.gpu)
+    of_loss = activations.loss(
+        model, tokens, width, setting.loss, setting.cluster.gpu and setting.loss != "native"
+    )
     matrix = width * model.vocab_size * model.hidden_size
     before, buckets = _between_micro_batches(setting), _bucket(setting)
     whole = gathered(model, setting.bucket_size) if setting.stage == 3 and _gathers(setting) else None
