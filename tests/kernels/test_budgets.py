@@ -12,6 +12,7 @@ import torch
 from triton.runtime.jit import JITFunction
 
 from onnuri.errors import UserError
+from onnuri.kernels.linear_cross_entropy import Reduction
 from onnuri.kernels.triton.linear_cross_entropy import linear_cross_entropy
 from onnuri.kernels.triton.tiles import AttentionTiles, Tile, attention_tiles
 from onnuri.kernels.verification.budgets import attention_launches, launches, violations
@@ -86,7 +87,8 @@ def test_the_budget_holds_what_the_code_chooses() -> None:
         attention_tiles(90, 256, torch.bfloat16)
 
 
-def test_logits_of_one_chunk_live_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("reduction", ["sum", "none"])
+def test_logits_of_one_chunk_live_at_once(reduction: Reduction, monkeypatch: pytest.MonkeyPatch) -> None:
     """What PyTorch's allocator sees around the launches, which compute nothing here."""
     monkeypatch.setattr(JITFunction, "run", lambda *_, **__: None)
     rows, vocabulary, chunk = 64, 16384, 8
@@ -94,9 +96,9 @@ def test_logits_of_one_chunk_live_at_once(monkeypatch: pytest.MonkeyPatch) -> No
     targets = torch.zeros(rows, dtype=torch.int64)
 
     def step(chunk_size: int) -> None:
-        losses = linear_cross_entropy(hidden, weight, targets, chunk_size)
+        losses = linear_cross_entropy(hidden, weight, targets, chunk_size, reduction=reduction)
         torch.autograd.grad(losses.sum(), (hidden, weight))
 
-    logits, gradient = 4 * rows * vocabulary, 4 * weight.numel()
+    logits, gradient = 4 * rows * vocabulary, 4 * (weight.numel() + hidden.numel())
     assert peak_bytes(lambda: step(rows), "cpu") >= logits
     assert peak_bytes(lambda: step(chunk), "cpu") <= logits * chunk // rows + 3 * gradient

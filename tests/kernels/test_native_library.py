@@ -29,7 +29,7 @@ def probed_again() -> Iterator[None]:
 def refused(dtype: torch.dtype) -> str:
     """What asking for the native kernels by name says; auto must have taken PyTorch's."""
     chosen = backends.select(KernelConfig(), "cpu", dtype)
-    assert [chosen[operation] for operation in NATIVE_OPERATIONS] == ["torch", "torch"]
+    assert [chosen[operation].backend for operation in NATIVE_OPERATIONS] == ["torch", "torch"]
     with pytest.raises(UserError) as found:
         backends.select(KernelConfig(attention="native"), "cpu", dtype)
     return str(found.value)

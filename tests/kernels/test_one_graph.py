@@ -64,11 +64,16 @@ def test_the_loss_reads_nothing_back_from_the_device(backend: str, monkeypatch: 
         targets = torch.empty(96, dtype=torch.int64)
         with pytest.raises(RuntimeError):
             bool((targets == 0).all())
-        with Count() as summed:
-            (loss(hidden, weight, targets, 40, reduction="sum") / 96).backward()
-        with Count() as by_row:
-            loss(hidden, weight, targets, 40).backward(torch.empty(96))
-    for count, products in ((summed, 3), (by_row, 4)):
-        found = {name: number for name, number in count.calls.items() if "mm" in name}
-        assert sum(found.values()) == 3 * products, found
-        assert found["aten.addmm.dtype_out"] == 3, "the gradient by the weight is summed within the product"
+        for chunks in (1, 3):
+            if chunks > 1 and torch.__version__ < "2.12":
+                pytest.skip("torch 2.11 cannot tell the shape of a product with a dtype of its own")
+            size = -(-96 // chunks)
+            with Count() as summed:
+                (loss(hidden, weight, targets, size, reduction="sum") / 96).backward()
+            with Count() as by_row:
+                loss(hidden, weight, targets, size).backward(torch.empty(96))
+            for count, products in ((summed, 3), (by_row, 4)):
+                found = {name: number for name, number in count.calls.items() if "mm" in name}
+                assert sum(found.values()) == chunks * products, found
+                # Of several chunks, the gradient by the weight is summed within the product.
+                assert found.get("aten.addmm.dtype_out", 0) == (chunks if chunks > 1 else 0)

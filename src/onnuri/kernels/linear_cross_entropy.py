@@ -141,8 +141,8 @@ def _with_gradients(
     wide = torch.promote_types(hidden.dtype, torch.float32)
     losses = torch.empty(len(hidden), dtype=wide, device=hidden.device)
     grad_hidden = torch.empty_like(hidden)
-    several = len(hidden) > chunk_size
-    grad_weight = torch.zeros_like(weight, dtype=wide if several else weight.dtype)
+    one_chunk = len(hidden) <= chunk_size
+    grad_weight = torch.empty_like(weight) if one_chunk else torch.zeros_like(weight, dtype=wide)
     for start in range(0, len(hidden), chunk_size):
         part = slice(start, start + chunk_size)
         losses[part], dlogits = rows(hidden[part] @ weight.mT, targets[part], z_loss)
@@ -150,7 +150,10 @@ def _with_gradients(
             dlogits = dlogits * factors[part, None]
         dlogits = dlogits.to(hidden.dtype)
         torch.mm(dlogits, weight, out=grad_hidden[part])
-        _add_product(grad_weight, dlogits.mT, hidden[part])
+        if one_chunk:
+            torch.mm(dlogits.mT, hidden, out=grad_weight)
+        else:
+            _add_product(grad_weight, dlogits.mT, hidden[part])
     return losses, grad_hidden, grad_weight.to(weight.dtype)
 
 

@@ -81,7 +81,8 @@ def loss(model: PlanModelConfig, tokens: int, width: int, backend: str, gpu: boo
     triton: logits, in whose place the derivative is written. Of all rows (reference): the logarithm of the
     softmax is kept; going back, it, the gradient by it and the gradient by the logits live at once, in
     float32. Several chunks sum the gradient of the output matrix in float32; on CPUs each chunk's part is
-    computed in `width` and widened before it is added, on GPUs it is added within the product.
+    computed in bf16 and widened before it is added, on GPUs it is added within the product. On CPUs oneDNN
+    packs both sides of a product in bf16.
     """
     matrix, stream = model.vocab_size * model.hidden_size * width, tokens * model.hidden_size * width
     if backend == "reference":
@@ -93,5 +94,7 @@ def loss(model: PlanModelConfig, tokens: int, width: int, backend: str, gpu: boo
     in_place = backend in ("native", "triton")
     sizes = width if in_place else (width if width < WIDE else 0) + 4 * WIDE + 1
     total = matrix * WIDE // width if tokens > chunk else matrix
-    product = matrix + total if width < WIDE and tokens > chunk and not gpu else 0
+    product = 0
+    if width < WIDE and not gpu:
+        product = matrix + (total if tokens > chunk else rows * width)
     return Loss(stream, stream + total + max(rows * sizes, product + rows * width), 2)
