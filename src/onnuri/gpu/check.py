@@ -41,7 +41,7 @@ def check(config: GpuCheckConfig) -> int:
         given = {
             "device": "cpu" if config.rehearse else "cuda",
             "rehearse": config.rehearse,
-            "cases": 2 if config.rehearse else config.cases,
+            "cases": min(2, config.cases) if config.rehearse else config.cases,
             "data": config.data or make_shards(Path(scratch), config.rehearse),
         }
         prepare_environment(Path(scratch), config.rehearse)

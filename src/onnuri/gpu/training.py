@@ -44,9 +44,9 @@ REHEARSED = {
     "model.num_kv_heads": 1,
     "model.head_size": 32,
     "model.ffn_size": 128,
-    "data.sequence_length": 64,
-    "train.global_batch_size": 4,
-    "engine.micro_batch_size": 2,
+    "data.sequence_length": 32,
+    "train.global_batch_size": 2,
+    "engine.micro_batch_size": 1,
     "engine.precision": "fp32",
     "engine.threads_per_rank": 1,
 }
