@@ -64,9 +64,9 @@ seal() {  # check the size, then write the hashes; without them nothing runs
 }
 
 run() {
-  local call=$1 kit=$2 site seconds left
+  local call=$1 kit=$2 site seconds left words=()
   case $call in
-    A) seconds=${SECONDS_IN_ALL:-560} ;;
+    A) seconds=${SECONDS_IN_ALL:-560} words=(cases="${CASES:-20}") ;;  # each case compiles kernels
     B) seconds=${SECONDS_IN_ALL:-230} ;;
     *) fail "run takes A or B, not '$call'" ;;
   esac
@@ -83,7 +83,7 @@ run() {
   export HF_HUB_OFFLINE=1 DO_NOT_TRACK=1
   mkdir -p "$OUT"
   left=$(awk -v all="$seconds" -v spent="$SECONDS" 'BEGIN {printf "%.2f", (all - spent - 10) / 60}')
-  python3 scripts/gpu_check.py call="$call" minutes="$left" data="$kit/tokens" output="$OUT/gpu-$call.jsonl"
+  python3 scripts/gpu_check.py call="$call" minutes="$left" data="$kit/tokens" output="$OUT/gpu-$call.jsonl" "${words[@]}"
 }
 
 rehearse() {

@@ -7,6 +7,7 @@ FLOPs are those of the pairs of positions that see each other: 4 a pair, head an
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from inspect import signature
 from itertools import pairwise
 from typing import Any
 
@@ -101,14 +102,19 @@ def varlen_attn(longest: int) -> Attention:
     """`torch.nn.attention.varlen.varlen_attn` on one row, causal."""
     from torch.nn.attention import varlen
 
+    known = signature(varlen.varlen_attn).parameters  # torch 2.11 knows no groups
+
     def attention(
         query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: AttentionMask
     ) -> torch.Tensor:
         borders = mask.device_cu_seqlens
-        group = query.shape[2] // key.shape[2]
-        keys, values = (each[0].repeat_interleave(group, 1) for each in (key, value))
+        grouped: dict[str, Any] = {"enable_gqa": True} if "enable_gqa" in known else {}
+        group = 1 if grouped else query.shape[2] // key.shape[2]
+        keys, values = (
+            each[0].repeat_interleave(group, 1) if group > 1 else each[0] for each in (key, value)
+        )
         out: Any = varlen.varlen_attn(
-            query[0], keys, values, borders, borders, longest, longest, window_size=(-1, 0)
+            query[0], keys, values, borders, borders, longest, longest, window_size=(-1, 0), **grouped
         )
         attended: torch.Tensor = out[None]
         return attended

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -33,6 +33,8 @@ CHECKED = {
 }
 """Backends of each operation. Only ours decide; a peer's error on the same cases says how hard they are."""
 DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
+PARTS = 4
+"""Slices of the cases of one function in one dtype."""
 SPARE_PROCESSES = 5
 """Beyond the cores: some always wait for the device."""
 RUNS = 5
@@ -57,16 +59,16 @@ def run(settings: Settings) -> Results:
         for backend in backends:
             if why := missing(operation, backend, settings.device):
                 yield not_run(f"numbers of {operation} {backend}", why)
-    slices = list(all_slices(settings))
+    slices = all_slices(settings)
     cores = len(os.sched_getaffinity(0))
     processes = min(len(slices), cores if settings.rehearse else cores + SPARE_PROCESSES)
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=_prepare) as pool:
-        futures = [pool.submit(check_slice, each, settings) for each in slices]
-        futures += [
+        futures = [
             pool.submit(same_bits, backend, settings)
             for backend in (OURS, "varlen")
             if not missing("attention", backend, settings.device)
         ]
+        futures += [pool.submit(check_slice, each, settings) for each in slices]
         for future in as_completed(futures):
             yield future.result()
 
@@ -89,14 +91,16 @@ def missing(operation: str, backend: str, device: str, dtype: torch.dtype = torc
     return ""
 
 
-def all_slices(settings: Settings) -> Iterator[Slice]:
-    """Slices, attention's in bf16 first: they take longest and matter most."""
-    for operation, (dtype, torch_dtype) in itertools.product(CHECKED, DTYPES.items()):
-        parts = 1 if settings.rehearse else (4 if operation == "attention" else 1)
+def all_slices(settings: Settings) -> list[Slice]:
+    """Ours before the peers, bf16 before the others: what matters most is done first."""
+    slices = []
+    for (dtype, torch_dtype), operation in itertools.product(DTYPES.items(), CHECKED):
+        parts = 1 if settings.rehearse else PARTS
         for backend in CHECKED[operation]:
             if not missing(operation, backend, settings.device, torch_dtype):
                 for function, part in itertools.product(FUNCTIONS[operation], range(parts)):
-                    yield Slice(operation, function, backend, dtype, part, parts)
+                    slices.append(Slice(operation, function, backend, dtype, part, parts))
+    return sorted(slices, key=lambda each: each.backend != OURS)
 
 
 def draw(function: str, settings: Settings) -> list[Case]:

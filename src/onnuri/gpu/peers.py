@@ -24,7 +24,7 @@ from onnuri.plan.config import PlanConfig
 
 FIRST_STEPS = 2
 """Not counted: they compile."""
-ENOUGH_STEPS = 20
+ENOUGH_STEPS = 8
 ROWS = 64
 """Random sequences that batches are cut from."""
 

@@ -44,7 +44,7 @@ def run(settings: Settings) -> Results:
             yield not_run(f"resume with attention={backend}", why)
         else:
             there.append(backend)
-    with ThreadPoolExecutor(len(there)) as pool:
+    with ThreadPoolExecutor(len(BACKENDS)) as pool:
         yield from pool.map(lambda backend: compare(backend, settings), there)
 
 

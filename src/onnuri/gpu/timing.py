@@ -17,12 +17,12 @@ WARM_UP_MS, MEASURED_MS = 20, 80
 CPU_ROUNDS = 1
 
 
-def milliseconds(work: Callable[[], object], device: str) -> float:
-    """The median of some calls."""
+def milliseconds(work: Callable[[], object], device: str, measured_ms: int = MEASURED_MS) -> float:
+    """The median of the calls that fit into `measured_ms`."""
     if device == "cuda":
         from triton.testing import do_bench
 
-        return float(do_bench(work, warmup=WARM_UP_MS, rep=MEASURED_MS, return_mode="median"))
+        return float(do_bench(work, warmup=WARM_UP_MS, rep=measured_ms, return_mode="median"))
     times = []
     for _ in range(CPU_ROUNDS):
         started = time.perf_counter()

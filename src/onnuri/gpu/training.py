@@ -52,7 +52,7 @@ REHEARSED = {
 }
 FIRST_STEPS = 5
 """Not counted."""
-ENOUGH_STEPS = 25
+ENOUGH_STEPS = 15
 """Counted steps after which the run is ended early."""
 LAST_SECONDS = 3.0
 """Left for the result."""
@@ -76,7 +76,7 @@ def run(settings: Settings, model: str, words: dict[str, Any]) -> Results:
     run_dir, log = Path(settings.work) / "run", Path(settings.work) / "train.log"
     listed = [f"{name}={value}" for name, value in options.items()]
     cluster = cluster_here(settings.device)
-    result: Result = {"measured": "training", "model": model, "words": listed, "cluster": cluster}
+    result: Result = {"measured": "training", "model": model, "cluster": cluster}
     if cluster:
         planned = plan(listed, cluster)
         result["planned_tokens_per_second"] = planned.tokens_per_second
@@ -93,7 +93,7 @@ def run(settings: Settings, model: str, words: dict[str, Any]) -> Results:
         process.wait()
     text = log.read_text(encoding="utf-8", errors="replace")
     print(text, flush=True)
-    yield result | measured(steps(run_dir), text) | memory_used(samples)
+    yield result | measured(steps(run_dir), text) | memory_used(samples) | {"words": listed}
 
 
 def _cannot_run(words: dict[str, Any], device: str) -> str:
