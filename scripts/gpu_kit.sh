@@ -11,12 +11,13 @@ cd "$(dirname "$0")/.."
 
 LIMIT_MIB=${LIMIT_MIB:-25}                  # all that is carried
 NODE_PYTHON=${NODE_PYTHON:-3.12}            # of the node, which has torch, Triton and transformers
+NODE_PACKAGES=${NODE_PACKAGES:-torch triton transformers numpy einops msgpack ninja packaging psutil py-cpuinfo pyyaml tqdm typing-extensions}
 NODE_PLATFORMS=${NODE_PLATFORMS:-manylinux_2_28_x86_64 manylinux_2_17_x86_64 manylinux2014_x86_64}
 TOKENS=${TOKENS:-2e6}
 LIGER_VERSION=${LIGER_VERSION:-0.8.5}
 OUT=${OUT:-gpu-results}
 SOURCES=(deepspeed antlr4-python3-runtime)  # have no wheel: built here, for any Python
-WHEELS=(hydra-core omegaconf hjson pydantic pydantic_core annotated-types)
+WHEELS=(hydra-core omegaconf hjson pydantic pydantic_core annotated-types typing-inspection)
 
 fail() { echo "error: $*" >&2; exit 1; }
 
@@ -43,8 +44,9 @@ prepare() {
   python -m pip download -q --disable-pip-version-check --no-deps --only-binary=:all: --implementation cp \
     --python-version "$NODE_PYTHON" "${platforms[@]}" --dest "$kit/wheels" \
     "${requirements[@]}" "liger-kernel==$LIGER_VERSION"
-  python -m onnuri.gpu.shards "$kit/tokens" "$TOKENS" > "$kit/prepare.log"
-  rm "$kit/prepare.log"
+  # shellcheck disable=SC2086
+  python -m onnuri.gpu.wheels "$kit/wheels" "$NODE_PYTHON" $NODE_PACKAGES || fail "add these to NODE_PACKAGES or to WHEELS"
+  python -m onnuri.gpu.shards "$kit/tokens" "$TOKENS" > /dev/null
   git diff --quiet HEAD || echo "warning: onnuri.tar.gz has the commit $(git rev-parse --short HEAD), without your changes"
   git archive --prefix=onnuri/ HEAD | gzip -9n > "$kit/onnuri.tar.gz"
   seal "$kit"

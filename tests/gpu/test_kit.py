@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 from onnuri.gpu.shards import write_shards
+from onnuri.gpu.wheels import missing_requirements
 from tests.conftest import REPOSITORY, SCRIPTS, TINY_MODEL, run_door
 
 
@@ -81,3 +83,20 @@ def test_the_command_line_of_the_shards(tmp_path: Path) -> None:
     assert done.returncode == 0 and done.stdout == f"{tmp_path / 'tokens'}\n"
     sizes = sum(path.stat().st_size for path in (tmp_path / "tokens").rglob("*.npy"))
     assert 2 * 20_000 < sizes < 1 << 20
+
+
+def wheel(folder: Path, name: str, *requirements: str) -> None:
+    """Only what is read of one."""
+    lines = [f"Name: {name}", "Version: 1", *(f"Requires-Dist: {each}" for each in requirements)]
+    with zipfile.ZipFile(folder / f"{name}-1-py3-none-any.whl", "w") as archive:
+        archive.writestr(f"{name}-1.dist-info/METADATA", "\n".join(lines) + "\n")
+
+
+def test_a_requirement_that_is_nowhere_is_named(tmp_path: Path) -> None:
+    marked = ["old; python_version < '3.11'", "windows; sys_platform == 'win32'", "more; extra == 'all'"]
+    wheel(tmp_path, "first", "Second_Part>=1", "torch", "third[x]>=2", *marked)
+    wheel(tmp_path, "second_part")
+    found = missing_requirements(tmp_path, "3.12", ["torch"])
+    assert found == ["first-1-py3-none-any.whl needs third, which is neither carried nor on the node"]
+    assert missing_requirements(tmp_path, "3.12", ["torch", "Third"]) == []
+    assert len(missing_requirements(tmp_path, "3.10", ["torch", "third"])) == 1

@@ -69,7 +69,8 @@ def header(config: GpuCheckConfig) -> Result:
 def failed(result: Result) -> bool:
     """A wrong result or a crash: not a bar that is missed."""
     wrong = result.get("ours", True) and (result.get("over") is True or result.get("same_bits") is False)
-    return wrong or result.get("event") == "crash"
+    unknown = result.get("check") == "resume" and "same_bits" not in result
+    return wrong or unknown or result.get("event") == "crash"
 
 
 def make_shards(scratch: Path, rehearse: bool) -> str:

@@ -93,7 +93,10 @@ def run(settings: Settings, model: str, words: dict[str, Any]) -> Results:
         process.wait()
     text = log.read_text(encoding="utf-8", errors="replace")
     print(text, flush=True)
-    yield result | measured(steps(run_dir), text) | memory_used(samples) | {"words": listed}
+    facts = measured(steps(run_dir), text)
+    yield result | facts | memory_used(samples) | {"words": listed}
+    if not facts["steps"]:
+        raise RuntimeError(facts["error"])
 
 
 def _cannot_run(words: dict[str, Any], device: str) -> str:
