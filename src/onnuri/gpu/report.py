@@ -7,7 +7,7 @@ from pathlib import Path
 
 from onnuri.errors import UserError
 from onnuri.gpu import bars
-from onnuri.gpu.results import Call, find, split
+from onnuri.gpu.results import Call, find, spilled, split
 from onnuri.gpu.stage import Result
 
 BEGIN, END = "<!-- gpu-report: begin -->", "<!-- gpu-report: end -->"
@@ -179,9 +179,7 @@ def _number(value: float | None, shape: str) -> str:
 
 def sweep(calls: list[Call]) -> str:
     """Tiles by time, the three fastest of each kernel."""
-    found = [
-        each for each in find(calls, measured="sweep") if each.get("ms") and not each.get("driver_spills")
-    ]
+    found = [each for each in find(calls, measured="sweep") if each.get("ms") and not spilled(each)]
     kernels: dict[tuple[str, int], list[Result]] = {}
     for each in sorted(found, key=lambda result: result["ms"]):
         kernels.setdefault((each["kernel"], each["head_size"]), []).append(each)

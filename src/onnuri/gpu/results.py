@@ -97,3 +97,8 @@ def training(calls: list[Call], variant: str) -> Result:
         each for each in find(calls, stage=f"train-{variant}", measured="training") if "seconds" in each
     ]
     return found[-1] if found else {}
+
+
+def spilled(result: Result) -> bool:
+    """Whether a swept tile spills registers, by the machine code or by the driver."""
+    return bool(result.get("spills") or result.get("driver_spills"))

@@ -29,6 +29,7 @@ WORDS = {
     "train.checkpoint_every": SAVED,
     "train.keep_checkpoints": 0,
     "train.validate_every": 0,
+    "train.validation_tokens": 64,
     "schedule": "constant",
     "engine.stage": 3,
     "engine.compile": "off",

@@ -14,7 +14,7 @@ from typing import Any
 
 from onnuri.gpu.attention import DOCUMENTS, LENGTHS
 from onnuri.gpu.planned import plan
-from onnuri.gpu.results import Call, find, training
+from onnuri.gpu.results import Call, find, spilled, training
 from onnuri.gpu.stage import Result
 from onnuri.kernels.choice import ROW_OPERATIONS
 from onnuri.kernels.triton.tiles import HEAD_SIZES, AttentionTiles
@@ -68,7 +68,7 @@ def update_tiles(calls: list[Call], path: Path) -> list[str]:
             found = [
                 each
                 for each in find(calls, measured="sweep", kernel=kernel, head_size=size)
-                if "ms" in each and not each.get("driver_spills")
+                if "ms" in each and not spilled(each)
             ]
             if not found:
                 continue
