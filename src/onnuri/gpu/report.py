@@ -89,8 +89,14 @@ def environment(calls: list[Call]) -> str:
 
 
 def goals(calls: list[Call]) -> str:
-    """The bars."""
-    return table(("goal", "bar", "measured", "verdict"), bars.rows(calls))
+    """The bars; a rehearsal meets none."""
+    rows = bars.rows(calls)
+    if rehearsed(calls):
+        rows = [
+            row._replace(verdict=row.verdict if row.measured == row.verdict else "rehearsed")
+            for row in rows
+        ]
+    return table(("goal", "bar", "measured", "verdict"), rows)
 
 
 def attention(calls: list[Call]) -> str:

@@ -61,7 +61,7 @@ LAST_SECONDS = 3.0
 def run(settings: Settings, model: str, words: dict[str, Any]) -> Results:
     """One run: its planned figures, and its measured ones."""
     if why := _cannot_run(words, settings.device):
-        yield not_run(f"training with {words}", why)
+        yield not_run(f"training with {' '.join(f'{name}={value}' for name, value in words.items())}", why)
         return
     if settings.rehearse and words.get("engine.compile") != "off":
         yield not_run("training with compiled blocks", "a rehearsal does not wait for the compiler")
