@@ -49,6 +49,7 @@ prepare() {
   python -m onnuri.gpu.shards "$kit/tokens" "$TOKENS" > /dev/null
   git diff --quiet HEAD || echo "warning: onnuri.tar.gz has the commit $(git rev-parse --short HEAD), without your changes"
   git archive --prefix=onnuri/ HEAD | gzip -9n > "$kit/onnuri.tar.gz"
+  git rev-parse HEAD > "$kit/COMMIT"
   seal "$kit"
 }
 
@@ -83,6 +84,8 @@ run() {
   export PYTHONPATH="$site:$PWD/src" OMP_NUM_THREADS=${OMP_NUM_THREADS:-8}
   export TRITON_CACHE_DIR="$site/triton-cache" TORCHINDUCTOR_CACHE_DIR="$site/inductor-cache"
   export HF_HUB_OFFLINE=1 DO_NOT_TRACK=1
+  ONNURI_KIT_COMMIT=$(cat "$kit/COMMIT")
+  export ONNURI_KIT_COMMIT
   mkdir -p "$OUT"
   left=$(awk -v all="$seconds" -v spent="$SECONDS" 'BEGIN {printf "%.2f", (all - spent - 10) / 60}')
   python3 scripts/gpu_check.py call="$call" minutes="$left" data="$kit/tokens" output="$OUT/gpu-$call.jsonl" "${words[@]}"

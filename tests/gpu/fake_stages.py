@@ -27,6 +27,15 @@ def endless(settings: Settings, pid_file: str = "") -> Results:
     yield {"value": 2}
 
 
+def leaves_a_child(settings: Settings) -> Results:
+    """A forked child keeps all that is open."""
+    yield {"value": 1}
+    if os.fork() == 0:
+        time.sleep(600)
+        os._exit(0)
+    yield {"value": 2}
+
+
 def raises(settings: Settings) -> Results:
     """One result, then an error of two lines."""
     yield {"value": 1}

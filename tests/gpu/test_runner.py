@@ -66,6 +66,12 @@ def test_a_stage_is_killed_at_its_limit_with_its_children_and_keeps_its_results(
     assert not running(int(pid_file.read_text()))
 
 
+def test_a_stage_is_over_when_its_process_is(tmp_path: Path) -> None:
+    found = run(tmp_path, fake("leaves_a_child", 60))
+    assert [each.get("value") for each in found] == [1, 2, None]
+    assert found[-1]["event"] == "done" and found[-1]["seconds"] < 30
+
+
 def test_after_a_crash_the_next_stage_goes_on(tmp_path: Path) -> None:
     found = run(tmp_path, fake("raises"), fake("dies"), fake("good"))
     assert found[:4] == [

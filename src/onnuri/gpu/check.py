@@ -62,7 +62,7 @@ def header(config: GpuCheckConfig) -> Result:
         "call": config.call or "all",
         "rehearsal": config.rehearse,
         "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "code": code_version(),
+        "code": code_version() | {"kit": os.environ.get("ONNURI_KIT_COMMIT", "")},
     }
 
 

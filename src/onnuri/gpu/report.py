@@ -81,8 +81,9 @@ def environment(calls: list[Call]) -> str:
             for each in call.find(stage="environment")
             if "ceiling" in each
         ]
-        commit = call.header["code"]["commit"][:10] or "?"
-        changed = " and changes" if call.header["code"]["modified"] else ""
+        code = call.header["code"]
+        commit = code["commit"][:10] or f"{code.get('kit', '')[:10] or 'unknown'} by the kit"
+        changed = " and changes" if code["modified"] else ""
         name = f"{call.header['call']}, {call.header['time'][:10]}, commit {commit}{changed}"
         lines.append((name, f"{facts['device']}, {facts['cores']} cores", versions, "; ".join(ceilings)))
     return table(("call", "device", "versions", "measured ceilings"), lines)

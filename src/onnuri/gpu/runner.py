@@ -25,6 +25,7 @@ from typing import Any
 
 from onnuri.gpu.stage import Result, Settings, Stage
 
+POLL_SECONDS = 0.5
 SHOWN = 220
 """Characters of a result that are printed; the file has all of it."""
 
@@ -113,7 +114,7 @@ def run_stage(
     os.close(writing)
     try:
         _tell(process, {"stage": asdict(stage), "settings": asdict(settings)})
-        crashed, in_time = _collect(stage, reading, results, settings.deadline)
+        crashed, in_time = _collect(stage, process, reading, results, settings.deadline)
         with suppress(subprocess.TimeoutExpired):
             process.wait(timeout=max(1.0, settings.seconds_left()) if in_time else 0.0)
     finally:
@@ -138,12 +139,20 @@ def _tell(process: subprocess.Popen[bytes], facts: dict[str, Any]) -> None:
         process.stdin.write(json.dumps(facts).encode())
 
 
-def _collect(stage: Stage, reading: int, results: ResultsFile, deadline: float) -> tuple[bool, bool]:
-    """Pass results on until the stage closes its end: (it reported a crash, it ended in time)."""
+def _collect(
+    stage: Stage, process: subprocess.Popen[bytes], reading: int, results: ResultsFile, deadline: float
+) -> tuple[bool, bool]:
+    """Pass results on until the stage has ended: (it reported a crash, it ended in time).
+
+    A child that it forked may hold its end of the pipe open, so the end of the process counts too.
+    """
     crashed, rest = False, b""
     while (left := deadline - time.monotonic()) > 0:
-        if not select.select([reading], [], [], left)[0]:
-            break
+        ended = process.poll() is not None
+        if not select.select([reading], [], [], 0 if ended else min(left, POLL_SECONDS))[0]:
+            if ended:
+                return crashed, True
+            continue
         got = os.read(reading, 1 << 16)
         if not got:
             return crashed, True
