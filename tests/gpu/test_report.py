@@ -6,9 +6,11 @@ recorded.jsonl was made by hand and says so: no figure in it was measured.
 from __future__ import annotations
 
 import json
+import runpy
 import shutil
-import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -42,9 +44,25 @@ def checkout(tmp_path: Path) -> Path:
     return tmp_path / "checkout"
 
 
-def gpu_report(*words: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(REPOSITORY / "scripts/bench/gpu_report.py"), *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+@dataclass
+class Done:
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def gpu_report(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Done]:
+    """The command, in this process: what it imports is here already."""
+    script = str(REPOSITORY / "scripts/bench/gpu_report.py")
+
+    def run(*words: str | Path) -> Done:
+        monkeypatch.setattr(sys, "argv", [script, *map(str, words)])
+        with pytest.raises(SystemExit) as end:
+            runpy.run_path(script, run_name="__main__")
+        return Done(int(end.value.code or 0), *capsys.readouterr())
+
+    return run
 
 
 def verdicts(calls: list[Call]) -> dict[str, tuple[str, str]]:
@@ -144,7 +162,9 @@ def test_all_tables_and_incidents_are_in_the_block(calls: list[Call]) -> None:
         assert line in text
 
 
-def test_the_command_writes_the_docs_and_the_updates_of_a_checkout(checkout: Path) -> None:
+def test_the_command_writes_the_docs_and_the_updates_of_a_checkout(
+    checkout: Path, gpu_report: Callable[..., Done]
+) -> None:
     done = gpu_report(RECORDED, "--update", "--root", checkout)
     assert done.returncode == 0, done.stderr
     docs = (checkout / "docs" / "gpu.md").read_text(encoding="utf-8")
@@ -225,7 +245,9 @@ def test_a_line_that_is_no_longer_there_is_said(calls: list[Call], checkout: Pat
     assert any("put 0.8 there by hand" in change for change in update.update_constants(calls, checkout))
 
 
-def test_a_rehearsal_is_no_measurement(tmp_path: Path, checkout: Path) -> None:
+def test_a_rehearsal_is_no_measurement(
+    tmp_path: Path, checkout: Path, gpu_report: Callable[..., Done]
+) -> None:
     lines = RECORDED.read_text().replace('"rehearsal": false', '"rehearsal": true')
     path = tmp_path / "rehearsed.jsonl"
     path.write_text(lines.replace('"capability": 90', '"capability": 0'))
