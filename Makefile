@@ -60,7 +60,7 @@ $(BUILD)/sample.txt: $(BUILD)/model/manifest.json
 	@mv $@.partial $@
 
 # Tests that start no ranks run two at a time; the others have the machine to themselves.
-ONE_PROCESS := $(addprefix tests/,corpus generate kernels model tokenizer tokens)
+ONE_PROCESS := $(addprefix tests/,corpus generate gpu kernels model tokenizer tokens)
 
 test: $(INSTALLED) ## The whole test suite
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(ONE_PROCESS)
@@ -91,6 +91,10 @@ types: $(INSTALLED)
 	$(BIN)/mypy
 
 check: lint types test ## Lint, types and tests: what continuous integration runs
+
+.PHONY: gpu-rehearsal
+gpu-rehearsal: $(INSTALLED) ## Every stage of the GPU check on the CPU, at tiny sizes
+	scripts/gpu_kit.sh rehearse
 
 format: $(INSTALLED) ## Format the code
 	$(BIN)/ruff check --fix .

@@ -1,18 +1,22 @@
-"""Check the kernels on this machine's GPU, and measure them beside PyTorch, flash-attn and Liger.
+"""Check and measure this machine's GPU: kernels against float64 and beside their peers, training, resume.
 
-    python scripts/gpu_check.py
+    python scripts/gpu_check.py                          # everything, half an hour at most
+    python scripts/gpu_check.py stages=[numbers]         # correctness alone
+    python scripts/gpu_check.py call=A minutes=9         # what is wanted most, in nine minutes
+    python scripts/gpu_check.py rehearse=true            # every stage on a CPU, at tiny sizes
 
-One of ours over its tolerance against float64, or gradients that differ from run to run: exit status 1.
-Without a GPU: status 2.
+Each stage has a process and a limit of its own; results are in `output` as they come.
+Exit status 1: a kernel over its tolerance, gradients or a resumed run with other bits, or a stage that
+crashed. 2: no GPU.
 """
 
 from onnuri.config import run_door
-from onnuri.kernel_config import GpuCheckConfig
+from onnuri.gpu.config import GpuCheckConfig
 
 
 def main(config: GpuCheckConfig) -> int:
-    """Two tables: numbers, then speed."""
-    from onnuri.kernels.verification.gpu import check
+    """Run the stages, print the goals."""
+    from onnuri.gpu.check import check
 
     return check(config)
 

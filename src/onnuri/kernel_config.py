@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from onnuri.errors import UserError, check_choice
+from onnuri.errors import check_choice
 
 BACKENDS = {
     "attention": ("reference", "torch", "native", "triton", "varlen", "cudnn", "flash"),
@@ -44,17 +44,3 @@ class KernelConfig:
     def of(self, operation: str) -> str:
         """What is asked for an operation."""
         return getattr(self, operation) or self.backend
-
-
-@dataclass
-class GpuCheckConfig:
-    """How much of it."""
-
-    cases: int = 50
-    """Random cases for each operation and dtype."""
-    rounds: int = 20
-    """Timed calls of each."""
-
-    def __post_init__(self) -> None:
-        if self.cases < 1 or self.rounds < 1:
-            raise UserError("cases and rounds must be at least 1")

@@ -1,5 +1,6 @@
 """The check for machines with a GPU: what it says without one; its numeric part under the interpreter."""
 
+import json
 import os
 import subprocess
 import sys
@@ -26,18 +27,19 @@ def test_without_a_gpu() -> None:
     assert result.stderr.count("\n") == 1
 
 
-def test_the_numeric_part() -> None:
+def test_the_numeric_part(tmp_path: Path) -> None:
     """On CPU tensors: the cases, backends and dtypes are those that a GPU would see."""
-    program = (
-        "from onnuri.kernels.verification import interpreter; interpreter.install(); "
-        "from onnuri.kernels.verification import gpu; "
-        "small = lambda size, window: gpu.DRAW['attention'](gpu.Random(size), 60); "
-        "gpu.several_blocks = small; "
-        "print(gpu.check_numbers(2, 'cpu') + gpu.differ_from_run_to_run('cpu'))"
-    )
-    result = run("-c", program, TRITON_INTERPRET="1", OPENBLAS_NUM_THREADS="1")
-    assert result.returncode == 0, result.stderr[-2000:]
-    lines = result.stdout.splitlines()
-    assert lines[-1] == "0"
-    assert "| attention | triton | bfloat16 | 8 |" in result.stdout
-    assert "| linear_cross_entropy | triton | float16 | 2 |" in result.stdout
+    output = tmp_path / "gpu.jsonl"
+    words = ["stages=[environment,numbers]", "cases=1", f"output={output}", f"data={tmp_path}"]
+    result = run("gpu_check.py", "rehearse=true", *words)
+    assert result.returncode == 0, result.stdout + result.stderr
+    first, *found = [json.loads(line) for line in output.read_text().splitlines()]
+    assert first["event"] == "call" and first["rehearsal"] is True
+    assert [each["stage"] for each in found if each.get("event") == "done"] == ["environment", "numbers"]
+    ours = [each for each in found if each.get("check") == "numbers" and each["ours"]]
+    checked = {(each["function"], each["dtype"]) for each in ours}
+    functions = ("attention", "rms_norm", "add_rms_norm", "apply_rope", "swiglu", "linear_cross_entropy")
+    assert checked == {(name, kind) for name in functions for kind in ("bfloat16", "float16", "float32")}
+    assert [each["same_bits"] for each in found if each.get("check") == "bits"] == [True]
+    assert any("varlen" in each.get("what", "") for each in found if each.get("event") == "not run")
+    assert "A rehearsal on a CPU: no figure below is a measurement." in result.stdout

@@ -1,0 +1,95 @@
+"""The whole check: settings, stages, and what to make of the results."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from onnuri.errors import UserError
+from onnuri.gpu.config import GpuCheckConfig
+from onnuri.gpu.runner import ResultsFile, run_stages
+from onnuri.gpu.stage import Result
+from onnuri.gpu.stages import selected
+from onnuri.provenance import code_version
+
+REHEARSAL_FACTOR = 8
+"""Of the limits in a rehearsal: it wants every line of code run, and CPUs are slow."""
+
+
+def check(config: GpuCheckConfig) -> int:
+    """Run the stages and print a summary. Returns the exit status: 1 for wrong numbers or a crash.
+
+    Raises UserError without a GPU.
+    """
+    if not config.rehearse and (not torch.cuda.is_available() or torch.version.cuda is None):
+        raise UserError(
+            f"gpu_check needs an NVIDIA GPU: torch {torch.__version__} finds none; "
+            "rehearse=true runs the stages on the CPU"
+        )
+    started = time.monotonic()
+    output = Path(config.output)
+    results = ResultsFile(output)
+    results.add(header(config))
+    stages = selected(config.stages, config.call)
+    with tempfile.TemporaryDirectory(prefix="onnuri-gpu-") as scratch:
+        given = {
+            "device": "cpu" if config.rehearse else "cuda",
+            "rehearse": config.rehearse,
+            "cases": min(2, config.cases) if config.rehearse else config.cases,
+            "data": config.data or make_shards(Path(scratch), config.rehearse),
+        }
+        prepare_environment(Path(scratch), config.rehearse)
+        if config.rehearse:
+            stages = [replace(stage, seconds=REHEARSAL_FACTOR * stage.seconds) for stage in stages]
+        budget = 60 * config.minutes - (time.monotonic() - started)
+        run_stages(stages, results, output.with_suffix(".log"), budget, given)
+    from onnuri.gpu.report import summary
+
+    print(summary(results.results))
+    return 1 if any(map(failed, results.results)) else 0
+
+
+def header(config: GpuCheckConfig) -> Result:
+    """The first line of a call. Results of one call were measured on one device in one go."""
+    return {
+        "event": "call",
+        "call": config.call or "all",
+        "rehearsal": config.rehearse,
+        "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "code": code_version() | {"kit": os.environ.get("ONNURI_KIT_COMMIT", "")},
+    }
+
+
+def failed(result: Result) -> bool:
+    """A wrong result or a crash: not a bar that is missed."""
+    wrong = result.get("ours", True) and (result.get("over") is True or result.get("same_bits") is False)
+    unknown = result.get("check") == "resume" and "same_bits" not in result
+    return wrong or unknown or result.get("event") == "crash"
+
+
+def make_shards(scratch: Path, rehearse: bool) -> str:
+    """Synthetic token shards."""
+    from onnuri.gpu.shards import write_shards
+
+    return str(write_shards(scratch / "tokens", 50_000 if rehearse else 2_000_000))
+
+
+def prepare_environment(scratch: Path, rehearse: bool) -> None:
+    """What all stages inherit: nothing goes out to the network; caches of compilers are shared by them."""
+    defaults: dict[str, Any] = {
+        "HF_HUB_OFFLINE": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+        "TRITON_CACHE_DIR": str(scratch / "triton"),
+        "TORCHINDUCTOR_CACHE_DIR": str(scratch / "inductor"),
+    }
+    if rehearse:
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+        defaults |= {"TRITON_INTERPRET": "1", "OPENBLAS_NUM_THREADS": "1"}
+    for name, value in defaults.items():
+        os.environ.setdefault(name, value)

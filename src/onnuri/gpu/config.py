@@ -1,0 +1,38 @@
+"""Options of scripts/gpu_check.py."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from onnuri.errors import UserError, check_choice
+
+
+@dataclass
+class GpuCheckConfig:
+    """Which stages, for how long, and where the results go."""
+
+    stages: list[str] = field(default_factory=list)
+    """Stages, or kinds of stages, to run ([numbers,training]); empty: all of `call`."""
+    call: str = ""
+    """A: correctness, rates, and the training runs that have a bar (about 9 minutes on an H100); B: tile
+    sweep and variants (about 4). Empty: both."""
+    minutes: float = 30.0
+    """Budget of the whole command. Stages run in order of value; those that no longer fit are skipped, and
+    the results name them."""
+    output: str = "gpu.jsonl"
+    """File that every result is appended to as it comes; what the stages print goes to the same name with
+    .log."""
+    data: str = ""
+    """Token shards to train on; empty: synthetic ones are made (2 million tokens)."""
+    cases: int = 50
+    """Random cases of each operation and dtype in the numbers stage."""
+    rehearse: bool = False
+    """Run every stage on the CPU at tiny sizes, Triton in its interpreter: it tests the code and measures
+    nothing."""
+
+    def __post_init__(self) -> None:
+        check_choice("call", self.call, ("", "A", "B"))
+        if self.cases < 1:
+            raise UserError(f"cases={self.cases} must be at least 1")
+        if not self.minutes > 0:
+            raise UserError(f"minutes={self.minutes} must be above 0")

@@ -1,0 +1,52 @@
+"""Is everything that the carried wheels need carried too, or on the node already?
+
+    python -m onnuri.gpu.wheels FOLDER PYTHON_VERSION NAME...
+
+NAME: packages of the node. Exit status 1 and a line for each requirement that is in neither: without it the
+kit would fail where nothing can be downloaded.
+"""
+
+from __future__ import annotations
+
+import sys
+import zipfile
+from email.message import Message
+from email.parser import HeaderParser
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+
+def missing_requirements(folder: Path, python_version: str, on_node: list[str]) -> list[str]:
+    """A line for each requirement of a wheel in the folder that is not met, extras aside."""
+    metadata = {wheel.name: _metadata(wheel) for wheel in sorted(folder.glob("*.whl"))}
+    there = {canonicalize_name(name) for name in on_node}
+    there |= {canonicalize_name(text["Name"]) for text in metadata.values()}
+    node = {
+        "python_version": python_version,
+        "sys_platform": "linux",
+        "platform_system": "Linux",
+        "extra": "",
+    }
+    lines = []
+    for name, text in metadata.items():
+        for word in text.get_all("Requires-Dist") or []:
+            requirement = Requirement(word)
+            if requirement.marker and not requirement.marker.evaluate(node):
+                continue
+            if canonicalize_name(requirement.name) not in there:
+                lines.append(f"{name} needs {requirement.name}, which is neither carried nor on the node")
+    return lines
+
+
+def _metadata(wheel: Path) -> Message:
+    with zipfile.ZipFile(wheel) as archive:
+        name = next(name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        return HeaderParser().parsestr(archive.read(name).decode())
+
+
+if __name__ == "__main__":
+    found = missing_requirements(Path(sys.argv[1]), sys.argv[2], sys.argv[3:])
+    print(*found, sep="\n", end="\n" if found else "")
+    sys.exit(1 if found else 0)
