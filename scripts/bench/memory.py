@@ -62,7 +62,7 @@ def worker(folder: Path, gpu_settings: bool, settings: list[str]) -> None:
     from onnuri.train import engine
     from onnuri.train.zero_config import deepspeed_config
 
-    engine.deepspeed_config = lambda plan, _: deepspeed_config(plan, gpu_settings)
+    engine.deepspeed_config = lambda plan, _: deepspeed_config(plan, gpu_settings)  # type: ignore[assignment]
     from onnuri.train.engine import start_process_group
 
     shim: Any = ctypes.CDLL(os.environ["LD_PRELOAD"])

@@ -106,7 +106,7 @@ def pretend_streams() -> None:
     kind.current_stream = lambda self, device_index=None: running[-1]
     kind.default_stream = lambda self, device_index=None: compute
     kind.synchronize = lambda self, device_index=None: waits.update([f"device: {caller(2)}"])
-    torch.Tensor.record_stream = lambda self, stream: None  # type: ignore[method-assign]
+    torch.Tensor.record_stream = lambda self, stream: None  # type: ignore[method-assign, assignment]
 
 
 def worker(folder: Path, words: list[str]) -> None:
@@ -165,11 +165,11 @@ def worker(folder: Path, words: list[str]) -> None:
         if step == SITES:
             waits.clear()
             torch.Tensor.tolist = lambda self: (sites.update([caller(2)]), tolist(self))[1]  # type: ignore[method-assign]
-            torch.Tensor.cpu = lambda self: (sites.update([caller(2) + " (copy)"]), to_cpu(self))[1]  # type: ignore[method-assign, assignment]
+            torch.Tensor.cpu = lambda self: (sites.update([caller(2) + " (copy)"]), to_cpu(self))[1]  # type: ignore[method-assign, assignment, misc]
             reads.__enter__()
         start_step(self)
 
-    engine.deepspeed_config = settings_of_gpus
+    engine.deepspeed_config = settings_of_gpus  # type: ignore[assignment]
     loop.build_engine, Watchdog.start_step = build_with_streams, next_step  # type: ignore[method-assign]
     loop.train(plan)
     for place, name in enumerate(("seconds", "cpu")):
@@ -197,7 +197,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.worker:
         worker(Path(options.worker), options.words)
-    from framework_cost import make_shards
+    from framework_cost import make_shards  # type: ignore[import-not-found]
 
     names = ("s/step", "CPU s", "Python calls", "operators", "copies", "allocations", "messages")
     print("| ranks | stage | " + " | ".join((*names, "waits", "reads")) + " |")

@@ -194,7 +194,7 @@ def sweep(calls: list[Call]) -> str:
         (kernel, str(size), ", ".join(f"{tuple(each['tile'])} {each['ms']:.3f}" for each in best[:3]))
         for (kernel, size), best in sorted(kernels.items())
     ]
-    text = table(("kernel", "head size", "fastest tiles (queries, keys, warps, stages), ms"), lines)
+    text = table(("kernel", "head size", "fastest tiles (queries, keys, warps, stages, TMA), ms"), lines)
     return _titled("Tile sweep:", text)
 
 

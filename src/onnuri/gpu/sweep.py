@@ -24,11 +24,12 @@ from onnuri.kernels.attention_mask import attention_mask
 from onnuri.kernels.triton.tiles import AttentionTiles, Tile, attention_tiles, device_capability
 
 BATCH, LENGTH = 4, 4096
-CANDIDATES: dict[int, dict[str, tuple[tuple[int, int, int, int], ...]]] = {
+CANDIDATES: dict[int, dict[str, tuple[tuple[int, ...], ...]]] = {
     128: {
         "forward": (
             (128, 64, 8, 2), (128, 64, 8, 3), (128, 64, 8, 4), (64, 128, 8, 2), (64, 128, 8, 3),
-            (64, 64, 4, 3), (64, 128, 4, 3), (128, 32, 8, 4), (128, 128, 8, 2),
+            (64, 64, 4, 3), (64, 128, 4, 3), (128, 32, 8, 4), (128, 128, 8, 2), (128, 64, 8, 3, 1),
+            (128, 128, 8, 2, 1), (128, 64, 8, 4, 1),
         ),
         "query_gradient": (
             (128, 64, 8, 2), (128, 64, 8, 3), (64, 64, 8, 3), (64, 64, 4, 3), (128, 32, 8, 3),
@@ -42,7 +43,8 @@ CANDIDATES: dict[int, dict[str, tuple[tuple[int, int, int, int], ...]]] = {
     64: {
         "forward": (
             (128, 64, 8, 2), (128, 64, 8, 3), (128, 64, 4, 3), (128, 128, 8, 2), (128, 128, 8, 3),
-            (64, 128, 4, 3), (64, 64, 4, 3), (256, 64, 8, 3),
+            (64, 128, 4, 3), (64, 64, 4, 3), (256, 64, 8, 3), (128, 64, 8, 3, 1), (128, 128, 8, 2, 1),
+            (128, 128, 8, 3, 1),
         ),
         "query_gradient": (
             (128, 64, 8, 2), (128, 64, 8, 3), (128, 128, 8, 2), (64, 128, 4, 2), (64, 64, 4, 3),
@@ -54,7 +56,7 @@ CANDIDATES: dict[int, dict[str, tuple[tuple[int, int, int, int], ...]]] = {
         ),
     },
 }  # fmt: skip
-"""By head size: queries, keys, warps, stages. Triton 3.6 compiles nearly all for sm_90 without spills."""
+"""By head size: queries, keys, warps, stages, TMA. Triton 3.6 compiles nearly all for sm_90 without spills."""
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from onnuri.kernels.attention_mask import AttentionMask, attention_mask
 from onnuri.kernels.backends import load
+from onnuri.kernels.triton import attention as by_triton
 from onnuri.kernels.triton import tiles as all_tiles
 from onnuri.kernels.triton.attention import attention_in_tiles
 from onnuri.kernels.verification.cases import (
@@ -64,6 +65,30 @@ def test_attention(dtype: torch.dtype, random: Random, capability: int) -> None:
 def test_attention_over_several_blocks(size: int, capability: int) -> None:
     case = several_blocks(size, window=200 if capability == 90 else 0)
     check(case, in_tiles_for(capability, torch.bfloat16), torch.bfloat16)
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("joined", [False, True])
+def test_attention_by_tma(dtype: torch.dtype, joined: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keys and values of their own, or slices of one matrix; documents, windows and the last rows."""
+    described = []
+    real = by_triton._descriptor
+    monkeypatch.setattr(by_triton, "_descriptor", lambda *each: described.append(each) or real(*each))
+
+    def attention(
+        query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: AttentionMask
+    ) -> torch.Tensor:
+        if joined:
+            key, value = torch.cat([key, value, query], 2).split([2, 2, 4], 2)[:2]
+        tiles = all_tiles.attention_tiles(90, query.shape[-1], dtype)
+        forward = all_tiles.Tile(32, 32, 8, 2, tma=1)
+        return attention_in_tiles(query, key, value, mask, tiles._replace(forward=forward))
+
+    for window in (0, 20):
+        check(attention_case(2, 75, (4, 2), 64, [1, 2, 70, 120], window, seed=window), attention, dtype)
+    assert len(described) == 4
+    check(attention_case(1, 75, (4, 2), 96, [1], 0, seed=0), attention, dtype)
+    assert len(described) == 4, "heads of 96 do not fill a block: they are copied without TMA"
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)

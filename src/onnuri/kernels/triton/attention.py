@@ -20,6 +20,7 @@ from typing import Any
 import torch
 import triton
 import triton.language as tl
+from triton.tools.tensor_descriptor import TensorDescriptor
 
 from onnuri.kernels.attention_mask import AttentionMask, whole_rows
 from onnuri.kernels.attention_operator import attention_operator, empty_log_sum
@@ -71,11 +72,15 @@ def _store_block(
 
 @triton.jit
 def _attend(
-    weighted, row_max, row_sum, query_block, key, value, start, rows, first, key_stride, value_stride,
-    num_tokens, scale, N: tl.constexpr, HEAD_SIZE: tl.constexpr, D: tl.constexpr, MASKED: tl.constexpr,
+    weighted, row_max, row_sum, query_block, key, value, column, start, rows, first, key_stride,
+    value_stride, num_tokens, scale, N: tl.constexpr, HEAD_SIZE: tl.constexpr, D: tl.constexpr,
+    MASKED: tl.constexpr, TMA: tl.constexpr,
 ):  # fmt: skip
     """One block of keys into the running softmax."""
-    key_block = _load_block(key, start, key_stride, num_tokens, N, HEAD_SIZE, D, MASKED)
+    if TMA:
+        key_block = key.load([start, column])
+    else:
+        key_block = _load_block(key, start, key_stride, num_tokens, N, HEAD_SIZE, D, MASKED)
     scores = tl.dot(query_block, tl.trans(key_block), input_precision="ieee")
     if MASKED:
         keys = start + tl.arange(0, N)
@@ -85,7 +90,10 @@ def _attend(
     weights = tl.math.exp2(scores * scale - new_max[:, None])
     shrink = tl.math.exp2(row_max - new_max)
     row_sum = row_sum * shrink + tl.sum(weights, 1)
-    value_block = _load_block(value, start, value_stride, num_tokens, N, HEAD_SIZE, D, MASKED)
+    if TMA:
+        value_block = value.load([start, column])
+    else:
+        value_block = _load_block(value, start, value_stride, num_tokens, N, HEAD_SIZE, D, MASKED)
     weighted = tl.dot(
         weights.to(value_block.dtype), value_block, weighted * shrink[:, None], input_precision="ieee"
     )
@@ -98,8 +106,13 @@ def forward_kernel(
     query_stride, query_head_stride, key_stride, key_head_stride, value_stride, value_head_stride,
     out_stride, out_head_stride,
     GROUP: tl.constexpr, HEAD_SIZE: tl.constexpr, D: tl.constexpr, M: tl.constexpr, N: tl.constexpr,
+    TMA: tl.constexpr,
 ):  # fmt: skip
-    """One block of queries of one head; log_sum [H, T]: log2 of the softmax's denominator."""
+    """One block of queries of one head; log_sum [H, T]: log2 of the softmax's denominator.
+
+    With TMA, key and value are descriptors of [T, K x D] in blocks of [N, D]: one instruction copies a
+    block, without addresses in registers, and fills what lies beyond T with zeros.
+    """
     block = tl.num_programs(0) - 1 - tl.program_id(0)  # late blocks see most keys: they start first
     head = tl.program_id(1).to(tl.int64)
     start = block * M
@@ -109,8 +122,10 @@ def forward_kernel(
         query + head * query_head_stride, start, query_stride, num_tokens, M, HEAD_SIZE, D, True
     )
     first = tl.load(first_key + rows, mask=rows < num_tokens, other=0)
-    key += (head // GROUP) * key_head_stride
-    value += (head // GROUP) * value_head_stride
+    column = (tl.program_id(1) // GROUP) * HEAD_SIZE
+    if not TMA:
+        key += (head // GROUP) * key_head_stride
+        value += (head // GROUP) * value_head_stride
 
     # Keys from `begin` to `whole` and from `edge` to `last` need a mask; those in between do not.
     begin = tl.load(first_key + start) // N * N
@@ -122,15 +137,15 @@ def forward_kernel(
     weighted = tl.zeros([M, D], tl.float32)
     for offset in tl.range(0, edge - whole, N):
         weighted, row_max, row_sum = _attend(
-            weighted, row_max, row_sum, query_block, key, value, whole + offset, rows, first, key_stride,
-            value_stride, num_tokens, scale, N, HEAD_SIZE, D, False,
+            weighted, row_max, row_sum, query_block, key, value, column, whole + offset, rows, first,
+            key_stride, value_stride, num_tokens, scale, N, HEAD_SIZE, D, False, TMA,
         )  # fmt: skip
     left = whole - begin
     for offset in tl.range(0, left + last + 1 - edge, N):
         block_start = tl.where(offset < left, begin + offset, edge + offset - left)
         weighted, row_max, row_sum = _attend(
-            weighted, row_max, row_sum, query_block, key, value, block_start, rows, first, key_stride,
-            value_stride, num_tokens, scale, N, HEAD_SIZE, D, True,
+            weighted, row_max, row_sum, query_block, key, value, column, block_start, rows, first,
+            key_stride, value_stride, num_tokens, scale, N, HEAD_SIZE, D, True, TMA,
         )  # fmt: skip
     _store_block(
         out + head * out_head_stride,
@@ -318,6 +333,18 @@ def _packed(heads: torch.Tensor) -> torch.Tensor:
     return (heads if heads.stride(-1) == 1 else heads.contiguous()).flatten(0, 1)
 
 
+def _suits_tma(heads: torch.Tensor) -> bool:
+    """Heads [T, K, D] side by side, of a power of two, in rows that begin at multiples of 16 bytes."""
+    aligned = not (heads.data_ptr() % 16 or heads.stride(0) * heads.element_size() % 16)
+    return aligned and heads.stride(1) == heads.shape[2] == padded_head_size(heads.shape[2])
+
+
+def _descriptor(heads: torch.Tensor, rows: int) -> TensorDescriptor:
+    """For TMA copies of [rows, D] out of [T, K, D]."""
+    tokens, count, size = heads.shape
+    return TensorDescriptor(heads, [tokens, count * size], [heads.stride(0), 1], [rows, size])
+
+
 def forward_in_tiles(
     query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: AttentionMask, tiles: AttentionTiles
 ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -325,10 +352,13 @@ def forward_in_tiles(
     out, log_sum = torch.empty(query.shape, dtype=query.dtype, device=query.device), empty_log_sum(query)
     flat = [*map(_packed, (query, key, value)), out.flatten(0, 1)]
     tokens, heads, size = flat[0].shape
-    tile = tiles.forward
+    tile, strides, sources = tiles.forward, _strides(*flat), [*flat]
+    tma = bool(tile.tma) and all(map(_suits_tma, flat[1:3]))
+    if tma:
+        sources[1:3] = [_descriptor(each, tile.keys) for each in flat[1:3]]
     forward_kernel[(triton.cdiv(tokens, tile.queries), heads)](
-        *flat, log_sum, mask.first_key, size**-0.5, tokens, *_strides(*flat),
-        GROUP=heads // key.shape[2], HEAD_SIZE=size, D=padded_head_size(size), **tile.launch(),
+        *sources, log_sum, mask.first_key, size**-0.5, tokens, *strides,
+        GROUP=heads // key.shape[2], HEAD_SIZE=size, D=padded_head_size(size), TMA=tma, **tile.launch(),
     )  # fmt: skip
     return out, log_sum
 

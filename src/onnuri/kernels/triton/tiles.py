@@ -28,6 +28,8 @@ class Tile(NamedTuple):
     keys: int
     warps: int
     stages: int
+    tma: int = 0
+    """1: the forward pass copies keys and values by the Tensor Memory Accelerator (9.0 and up)."""
 
     def launch(self) -> dict[str, int]:
         """Keyword arguments of a kernel launch."""

@@ -13,7 +13,7 @@ from onnuri.kernels.triton.linear_cross_entropy import linear_cross_entropy
 from onnuri.kernels.triton.rms_norm import add_rms_norm, rms_norm
 from onnuri.kernels.triton.rope import apply_rope
 from onnuri.kernels.triton.swiglu import swiglu
-from onnuri.kernels.triton.tiles import AttentionTiles, attention_tiles
+from onnuri.kernels.triton.tiles import AttentionTiles, Tile, attention_tiles
 from onnuri.kernels.verification.compiled import (
     SHARED_MEMORY_LIMIT,
     Launch,
@@ -24,6 +24,8 @@ from onnuri.kernels.verification.compiled import (
 
 CAPABILITIES = (80, 90, 100, 120)
 """GPUs to compile for, by compute capability."""
+TMA_CAPABILITIES, TMA_TILE = (90, 100), Tile(128, 128, 8, 2, tma=1)
+"""Where the forward pass by TMA is held to a budget, as a candidate of the sweep, and its blocks."""
 FLOAT32 = "fp32"
 RESERVED_SHARED_BYTES = 1024
 """What the driver takes of each block's shared memory."""
@@ -82,6 +84,11 @@ def launches(capability: int) -> dict[str, Launch]:
             names = (f"attention {kernel} {suffix}" for kernel in ("forward", "dQ", "dK dV"))
             tiles = attention_tiles(capability, head_size, dtype)
             named.update(zip(names, attention_launches(head_size, dtype, tiles), strict=True))
+    if capability in TMA_CAPABILITIES:
+        for head_size in (64, 128):
+            tiles = attention_tiles(capability, head_size, torch.bfloat16)
+            forward = attention_launches(head_size, torch.bfloat16, tiles._replace(forward=TMA_TILE))[0]
+            named[f"attention forward {head_size} TMA"] = forward
     return named | _row_launches()
 
 

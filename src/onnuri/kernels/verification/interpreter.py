@@ -211,19 +211,20 @@ def _check_memory() -> None:
     call = interpreter.GridExecutor.__call__
     watches: list[_Watch] = []
 
-    def load(self: Any, pointers: Any, mask: Any, *rest: Any) -> Any:
+    def load(self: Any, pointers: Any, mask: Any, *rest: Any, **options: Any) -> Any:
         watches[-1].check(pointers, mask, "load")
-        return masked_load(self, pointers, mask, *rest)
+        return masked_load(self, pointers, mask, *rest, **options)
 
-    def store(self: Any, pointers: Any, value: Any, mask: Any, *rest: Any) -> Any:
+    def store(self: Any, pointers: Any, value: Any, mask: Any, *rest: Any, **options: Any) -> Any:
         watches[-1].check(pointers, mask, "store")
-        return masked_store(self, pointers, value, mask, *rest)
+        return masked_store(self, pointers, value, mask, *rest, **options)
 
     def refuse(self: Any, *_: Any) -> None:
-        raise KernelFault("an access of a kind that is not checked (atomics, descriptors, block pointers)")
+        raise KernelFault("an access of a kind that is not checked (atomics, block pointers)")
 
     def launch(self: Any, *arguments: Any, **keywords: Any) -> None:
-        watches.append(_Watch([*arguments, *keywords.values()]))
+        described = [getattr(each, "base", each) for each in (*arguments, *keywords.values())]
+        watches.append(_Watch(described))
         try:
             call(self, *arguments, **keywords)
         finally:
@@ -231,7 +232,7 @@ def _check_memory() -> None:
 
     Builder.create_masked_load, Builder.create_masked_store = load, store
     Builder.create_atomic_cas = Builder.create_atomic_rmw = refuse
-    Builder.create_make_block_ptr = Builder.create_make_tensor_descriptor = refuse
+    Builder.create_make_block_ptr = refuse
     interpreter.GridExecutor.__call__ = launch
 
 
