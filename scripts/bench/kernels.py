@@ -49,7 +49,7 @@ def main() -> None:
         for backend, function in functions.items():
             torch._dynamo.reset()
             print(
-                table_row(workload, backend, measure(workload, function, "cpu", options.rounds), None),
+                table_row(workload, backend, measure(workload, function, options.rounds)),
                 flush=True,
             )
 

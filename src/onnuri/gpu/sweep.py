@@ -56,7 +56,7 @@ CANDIDATES: dict[int, dict[str, tuple[tuple[int, ...], ...]]] = {
         ),
     },
 }  # fmt: skip
-"""By head size: queries, keys, warps, stages, TMA. Triton 3.6 compiles nearly all for sm_90 without spills."""
+"""By head size: queries, keys, warps, stages, TMA. For sm_90 nearly all compile without spills."""
 
 
 @dataclass(frozen=True)

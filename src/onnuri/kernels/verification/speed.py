@@ -1,4 +1,4 @@
-"""Time, bandwidth, arithmetic and memory of an operation, forward alone and with its backward pass.
+"""Time, bandwidth, arithmetic and memory of an operation on a CPU, forward alone and with backward.
 
 Bytes are what an implementation has to move once: inputs, outputs and gradients. FLOPs are those of the
 matrix products over the places that see each other; attention's backward pass counts 2.5 times its forward.
@@ -17,14 +17,6 @@ import torch
 
 from onnuri.kernels.attention_mask import attention_mask
 from onnuri.kernels.rope import rope_tables
-
-PEAK = {
-    "A100": (312, 2.04),
-    "B200": (2250, 8.0),
-    "H100": (989, 3.35),
-    "H200": (989, 4.8),
-}
-"""Dense bf16 TFLOP/s and memory TB/s of the largest model, by NVIDIA's data sheets."""
 
 
 @dataclass(frozen=True)
@@ -108,15 +100,9 @@ def loss_workload(
     return Workload("linear_cross_entropy", name, arguments, flops, 2 * flops, moved)
 
 
-def peak_bytes(work: Callable[[], object], device: str) -> int:
+def peak_bytes(work: Callable[[], object]) -> int:
     """Most bytes that PyTorch's allocator holds during a call, above those before it."""
     gc.collect()
-    if device == "cuda":
-        torch.cuda.synchronize()
-        before = torch.cuda.memory_allocated()
-        torch.cuda.reset_peak_memory_stats()
-        work()
-        return torch.cuda.max_memory_allocated() - before
     activities = [torch.profiler.ProfilerActivity.CPU]
     with torch.profiler.profile(activities=activities, profile_memory=True) as profile:
         work()
@@ -127,20 +113,16 @@ def peak_bytes(work: Callable[[], object], device: str) -> int:
     return max(itertools.accumulate(steps), default=0)
 
 
-def _seconds(work: Callable[[], object], device: str, rounds: int) -> float:
+def _seconds(work: Callable[[], object], rounds: int) -> float:
     times = []
     for _ in range(rounds):
-        if device == "cuda":
-            torch.cuda.synchronize()
         started = time.perf_counter()
         work()
-        if device == "cuda":
-            torch.cuda.synchronize()
         times.append(time.perf_counter() - started)
     return min(times)
 
 
-def measure(workload: Workload, function: Callable[..., Any], device: str, rounds: int) -> Timing:
+def measure(workload: Workload, function: Callable[..., Any], rounds: int) -> Timing:
     """The fastest of some calls, after three that compile and warm up."""
     leaves = [v for v in workload.arguments.values() if isinstance(v, torch.Tensor) and v.requires_grad]
 
@@ -155,28 +137,22 @@ def measure(workload: Workload, function: Callable[..., Any], device: str, round
 
     for work in (forward, both, both):
         work()
-    peak = peak_bytes(both, device)
-    return Timing(_seconds(forward, device, rounds), _seconds(both, device, rounds), peak)
+    peak = peak_bytes(both)
+    return Timing(_seconds(forward, rounds), _seconds(both, rounds), peak)
 
 
-def peak_of(name: str) -> tuple[float, float] | None:
-    """(TFLOP/s, TB/s) of a GPU by the name that the driver gives, where it is known."""
-    return next((peak for model, peak in PEAK.items() if model in name), None)
-
-
-def table_row(workload: Workload, backend: str, timing: Timing, peak: tuple[float, float] | None) -> str:
+def table_row(workload: Workload, backend: str, timing: Timing) -> str:
     """One line of the table of `TABLE_HEAD`."""
     flops = (workload.flops + workload.backward_flops) / timing.both / 1e12
     bandwidth = 3 * workload.moved_bytes / timing.both / 1e9
-    share = f"{max(flops / peak[0], bandwidth / 1e3 / peak[1]):.0%}" if peak else ""
     extra = timing.extra_bytes / 2**20
     return (
         f"| {workload.operation} {workload.description} | {backend} | {timing.forward * 1e3:.3f} "
-        f"| {timing.both * 1e3:.3f} | {bandwidth:.1f} | {flops:.2f} | {share} | {extra:.0f} |"
+        f"| {timing.both * 1e3:.3f} | {bandwidth:.1f} | {flops:.2f} | {extra:.0f} |"
     )
 
 
 TABLE_HEAD = (
-    "| operation | backend | forward ms | forward + backward ms | GB/s | TFLOP/s | of peak | extra MiB |\n"
-    "| --- | --- | --: | --: | --: | --: | --: | --: |"
+    "| operation | backend | forward ms | forward + backward ms | GB/s | TFLOP/s | extra MiB |\n"
+    "| --- | --- | --: | --: | --: | --: | --: |"
 )
