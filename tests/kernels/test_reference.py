@@ -17,7 +17,8 @@ from onnuri.kernels import (
     swiglu,
 )
 from onnuri.kernels.attention import reference_attention
-from onnuri.kernels.linear_cross_entropy import IGNORE_INDEX
+from onnuri.kernels.backends import load
+from onnuri.kernels.linear_cross_entropy import IGNORE_INDEX, Reduction
 
 
 def random(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -146,10 +147,87 @@ def test_a_mask_of_attention() -> None:
     assert {each.dtype for each in mask[:-1]} == {torch.int32}
 
 
-@pytest.mark.parametrize("boundaries", [[0, 5], [1, 10], [0, 7, 3, 10], [0, 11]])
-def test_boundaries_that_are_none_are_refused(boundaries: list[int]) -> None:
-    with pytest.raises(ValueError, match=r"cu_seqlens must rise from 0 to 10, is \["):
-        attention_mask(1, 10, torch.tensor(boundaries))
+@pytest.mark.parametrize(
+    ("boundaries", "message"),
+    [
+        ([0, 5], "must rise from 0 to 10"),
+        ([1, 10], "must rise from 0 to 10"),
+        ([0, 7, 3, 10], "must rise from 0 to 10"),
+        ([0, 2**32 + 10], "must rise from 0 to 10"),
+        ([0, 4, 10], "every row of 5 tokens must begin a document"),
+        ([], "must be integers"),
+        ([[0, 5, 10]], "must be integers"),
+        ([0.0, 5.0, 10.0], "must be integers"),
+    ],
+)
+def test_boundaries_that_are_none_are_refused(boundaries: list[int], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        attention_mask(2, 5, torch.tensor(boundaries))
+
+
+def test_masks_of_nothing_and_odd_windows_are_refused() -> None:
+    for arguments in ((0, 8), (2, 0)):
+        with pytest.raises(ValueError, match="a mask needs tokens"):
+            attention_mask(*arguments)
+    for window in (-1, 2.5):
+        with pytest.raises(ValueError, match="must be an integer, at least 0"):
+            attention_mask(1, 8, window=window)  # type: ignore[arg-type]
+
+
+BACKENDS_HERE = ["reference", "torch", "native"]
+
+
+@pytest.mark.parametrize("backend", BACKENDS_HERE)
+def test_empty_documents_are_as_if_they_were_not_there(backend: str) -> None:
+    """At the front, in the middle, at the end."""
+    attention_here = load("attention", backend, "cpu")["attention"]
+    heads = [random(1, 8, 2, 16, seed=seed).float().requires_grad_() for seed in range(3)]
+    found = []
+    for boundaries in ([0, 3, 8], [0, 0, 3, 3, 3, 8, 8]):
+        out = attention_here(*heads, attention_mask(1, 8, torch.tensor(boundaries)))
+        found.append((out, *torch.autograd.grad(out.square().sum(), heads)))
+    assert all(map(torch.equal, *found))
+
+
+@pytest.mark.parametrize("backend", BACKENDS_HERE)
+def test_masks_and_heads_that_do_not_fit_are_refused(backend: str) -> None:
+    attention_here = load("attention", backend, "cpu")["attention"]
+    query, key = torch.ones(1, 8, 4, 16), torch.ones(1, 8, 2, 16)
+    for length in (4, 12):
+        with pytest.raises(ValueError, match=f"the mask is of {length} positions, the heads of 8"):
+            attention_here(query, key, key, attention_mask(1, length))
+    for other in (torch.ones(1, 8, 3, 16), torch.ones(1, 7, 2, 16), torch.ones(1, 8, 8, 16)):
+        with pytest.raises(ValueError, match="query, key, value do not fit"):
+            attention_here(query, other, other, attention_mask(1, 8))
+
+
+@pytest.mark.parametrize("backend", ["torch", "native"])
+@pytest.mark.parametrize("reduction", ["none", "sum"])
+def test_a_loss_of_odd_inputs(backend: str, reduction: Reduction) -> None:
+    """No rows, sizes that do not fit, targets that are none, a head that is frozen, a second derivative."""
+    loss = load("linear_cross_entropy", backend, "cpu")["linear_cross_entropy"]
+    hidden, weight = (random(n, 8, seed=n).float().requires_grad_() for n in (6, 50))
+    targets = torch.tensor([0, 1, IGNORE_INDEX, 3, 4, 49])
+    empty = hidden[:0].detach().requires_grad_()
+    loss(empty, weight, targets[:0], reduction=reduction).sum().backward()
+    assert weight.grad is not None and not weight.grad.any()
+    for wrong in ((hidden, weight, targets[:4]), (hidden, weight[:, :4], targets)):
+        with pytest.raises(ValueError, match="do not fit"):
+            loss(*wrong, reduction=reduction)
+    with pytest.raises(ValueError, match="chunk_size=-1 do not fit"):
+        loss(hidden, weight, targets, -1, reduction=reduction)
+    for target in (-1, 50):
+        with pytest.raises((IndexError, RuntimeError)):
+            loss(hidden, weight, torch.where(targets == 3, target, targets), reduction=reduction)
+    frozen = weight.detach()
+    (alone,) = torch.autograd.grad(loss(hidden, frozen, targets, reduction=reduction).sum(), [hidden])
+    total = loss(hidden, weight, targets, reduction=reduction).sum()
+    assert torch.equal(torch.autograd.grad(total, hidden, retain_graph=True)[0], alone)
+    with pytest.raises(RuntimeError, match="cannot be differentiated twice"):
+        torch.autograd.grad(total, hidden, create_graph=True)
+    with torch.no_grad():
+        hidden[2] = float("inf")
+    assert loss(hidden, weight, targets, reduction=reduction).isfinite().all()
 
 
 @pytest.mark.parametrize("chunk_size", [0, 7])

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from onnuri.kernels.attention_mask import AttentionMask, whole_rows
+from onnuri.kernels.attention_mask import AttentionMask, check_heads, whole_rows
 from onnuri.kernels.attention_operator import attention_operator, empty_log_sum
 
 _forward = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
@@ -27,6 +27,7 @@ def reference_attention(
     fp16 and bf16 are computed in float32 and rounded at the end.
     """
     mask = mask or whole_rows(query)
+    check_heads(query, key, value, mask)
     positions = torch.arange(len(mask.first_key), device=query.device)
     seen = (positions[None, :] <= positions[:, None]) & (positions[None, :] >= mask.first_key[:, None])
     group = query.shape[2] // key.shape[2]
@@ -45,12 +46,13 @@ def attention(
     """See `onnuri.kernels.attention`: a call of PyTorch's own a document, on a CPU one operator for all."""
     if mask is None:
         return _causal(query, key, value, 0)
+    check_heads(query, key, value, mask)
     if query.device.type == "cpu" and mask.window == 0:
         out: torch.Tensor = _document_attention(query, key, value, *mask)[0]
         return out
     if len(mask.cu_seqlens) == query.shape[0] + 1:
         return _causal(query, key, value, mask.window)
-    sizes = mask.cu_seqlens.diff().tolist()
+    sizes = [size for size in mask.cu_seqlens.diff().tolist() if size]
     documents = zip(*(heads.flatten(0, 1).split(sizes) for heads in (query, key, value)), strict=True)
     outs = [_causal(q[None], k[None], v[None], mask.window)[0] for q, k, v in documents]
     return torch.cat(outs).view(query.shape)
@@ -104,7 +106,7 @@ def _by_document_backward(
 
 
 def _documents(cu_seqlens: torch.Tensor) -> Iterator[tuple[int, int]]:
-    return pairwise(cu_seqlens.tolist())
+    return ((start, stop) for start, stop in pairwise(cu_seqlens.tolist()) if start < stop)
 
 
 def _part(heads: torch.Tensor, start: int, stop: int) -> torch.Tensor:

@@ -52,19 +52,25 @@ def attention_mask(
     """The mask of `batch` rows of `length` tokens.
 
     Args:
-        cu_seqlens: int [documents + 1] on the CPU, from 0 to batch x length; every row begins a document.
-            None: each row is one document.
+        cu_seqlens: int [documents + 1] on the CPU, from 0 to batch x length; every row begins a document,
+            a document may be empty. None: each row is one document.
         window: see `AttentionMask`.
 
     Raises:
-        ValueError: `cu_seqlens` does not rise from 0 to batch x length.
+        ValueError: there are no tokens, or `cu_seqlens` or `window` is not as described.
     """
+    if batch < 1 or length < 1:
+        raise ValueError(f"a mask needs tokens: found {batch} rows of {length}")
+    if not isinstance(window, int) or window < 0:
+        raise ValueError(f"window={window} must be an integer, at least 0")
     tokens = batch * length
     if cu_seqlens is None:
         cu_seqlens = torch.arange(batch + 1, dtype=torch.int32) * length
     else:
-        cu_seqlens = cu_seqlens.to(torch.int32).contiguous()
         check_boundaries(cu_seqlens, tokens)
+        if not torch.isin(torch.arange(batch) * length, cu_seqlens).all():
+            raise ValueError(f"every row of {length} tokens must begin a document: {cu_seqlens.tolist()}")
+        cu_seqlens = cu_seqlens.to(torch.int32).contiguous()
     sizes = cu_seqlens.diff()
     first_key = torch.repeat_interleave(cu_seqlens[:-1], sizes, output_size=tokens)
     end_query = torch.repeat_interleave(cu_seqlens[1:], sizes, output_size=tokens)
@@ -72,7 +78,7 @@ def attention_mask(
         positions = torch.arange(tokens, dtype=torch.int32)
         first_key = torch.maximum(first_key, positions - (window - 1))
         end_query = torch.minimum(end_query, positions + window)
-    mask = AttentionMask(cu_seqlens, cu_seqlens, first_key, end_query, sizes.max(), max(window, 0))
+    mask = AttentionMask(cu_seqlens, cu_seqlens, first_key, end_query, sizes.max(), window)
     return mask.to(device)
 
 
@@ -81,7 +87,22 @@ def whole_rows(rows: torch.Tensor) -> AttentionMask:
     return attention_mask(rows.shape[0], rows.shape[1], device=rows.device)
 
 
+def check_heads(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: AttentionMask) -> None:
+    """Raise ValueError unless query [B, S, H, D], key, value [B, S, K, D] and mask fit. Reads no value."""
+    batch, length, heads, size = query.shape
+    fits = key.dim() == 4 and key.shape == value.shape == (batch, length, key.shape[2], size)
+    if not fits or heads % key.shape[2]:
+        shapes = [*map(tuple, (query.shape, key.shape, value.shape))]
+        raise ValueError(f"query, key, value do not fit: {shapes}")
+    if len(mask.first_key) != batch * length:
+        raise ValueError(f"the mask is of {len(mask.first_key)} positions, the heads of {batch * length}")
+
+
 def check_boundaries(cu_seqlens: torch.Tensor, tokens: int) -> None:
     """Raise ValueError unless `cu_seqlens`, on the CPU, rises from 0 to `tokens`."""
+    if cu_seqlens.dim() != 1 or len(cu_seqlens) < 2 or cu_seqlens.is_floating_point():
+        raise ValueError(
+            f"cu_seqlens must be integers [documents + 1], is {cu_seqlens.dtype} {[*cu_seqlens.shape]}"
+        )
     if cu_seqlens[0] != 0 or cu_seqlens[-1] != tokens or bool((cu_seqlens.diff() < 0).any()):
         raise ValueError(f"cu_seqlens must rise from 0 to {tokens}, is {cu_seqlens.tolist()}")

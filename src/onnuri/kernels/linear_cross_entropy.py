@@ -68,6 +68,11 @@ def in_chunks(
     """See `onnuri.kernels.linear_cross_entropy`; `rows` is what is done with a chunk's logits."""
     if reduction not in ("none", "sum"):
         raise ValueError(f"reduction={reduction!r} is not known; allowed: none, sum")
+    if targets.shape != hidden.shape[:1] or weight.shape[1:] != hidden.shape[1:] or chunk_size < 0:
+        raise ValueError(
+            f"hidden {[*hidden.shape]}, weight {[*weight.shape]}, targets {[*targets.shape]} and "
+            f"chunk_size={chunk_size} do not fit"
+        )
     at_once = GPU_CHUNK_LOGITS if hidden.device.type == "cuda" else CHUNK_LOGITS
     size = chunk_size or max(LEAST_ROWS, at_once // weight.shape[0])
     if torch.is_grad_enabled() and (hidden.requires_grad or weight.requires_grad):
@@ -92,14 +97,18 @@ class _Sum(torch.autograd.Function):
         chunk_size: int,
         z_loss: float,
     ) -> torch.Tensor:
-        losses, *gradients = _with_gradients(rows, hidden, weight, targets, chunk_size, z_loss, None)
+        needed = context.needs_input_grad[1], context.needs_input_grad[2]
+        losses, *gradients = _with_gradients(
+            rows, hidden, weight, targets, chunk_size, z_loss, None, needed
+        )
         context.save_for_backward(*gradients)
         return losses.sum()
 
     @staticmethod
     def backward(context: Any, *grads: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        grad_hidden, grad_weight = context.saved_tensors
-        return None, grad_hidden * grads[0], grad_weight * grads[0], None, None, None
+        _refuse_a_second_derivative()
+        scaled = (None if each is None else each * grads[0] for each in context.saved_tensors)
+        return None, *scaled, None, None, None
 
 
 class _EachRow(torch.autograd.Function):
@@ -121,11 +130,21 @@ class _EachRow(torch.autograd.Function):
 
     @staticmethod
     def backward(context: Any, *grads: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        _refuse_a_second_derivative()
         hidden, weight, targets = context.saved_tensors
-        _, grad_hidden, grad_weight = _with_gradients(
-            context.rows, hidden, weight, targets, context.chunk_size, context.z_loss, grads[0]
+        needed = context.needs_input_grad[1], context.needs_input_grad[2]
+        _, *gradients = _with_gradients(
+            context.rows, hidden, weight, targets, context.chunk_size, context.z_loss, grads[0], needed
         )
-        return None, grad_hidden, grad_weight, None, None, None
+        return None, *gradients, None, None, None
+
+
+def _refuse_a_second_derivative() -> None:
+    """It would be taken for zero."""
+    if torch.is_grad_enabled():
+        raise RuntimeError(
+            "the loss cannot be differentiated twice; set kernels.linear_cross_entropy=reference"
+        )
 
 
 def _with_gradients(
@@ -136,25 +155,32 @@ def _with_gradients(
     chunk_size: int,
     z_loss: float,
     factors: torch.Tensor | None,
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Losses; gradients, by `hidden` and by `weight`, of their sum, each loss times its factor, if any."""
+    needed: tuple[bool, bool],
+) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
+    """Losses; gradients, by `hidden` and by `weight`, of their sum, each loss times its factor, if any.
+
+    Only gradients that are needed are computed.
+    """
     wide = torch.promote_types(hidden.dtype, torch.float32)
     losses = torch.empty(len(hidden), dtype=wide, device=hidden.device)
-    grad_hidden = torch.empty_like(hidden)
-    one_chunk = len(hidden) <= chunk_size
-    grad_weight = torch.empty_like(weight) if one_chunk else torch.zeros_like(weight, dtype=wide)
+    grad_hidden = torch.empty_like(hidden) if needed[0] else None
+    one_chunk = 0 < len(hidden) <= chunk_size
+    grad_weight = None
+    if needed[1]:
+        grad_weight = torch.empty_like(weight) if one_chunk else torch.zeros_like(weight, dtype=wide)
     for start in range(0, len(hidden), chunk_size):
         part = slice(start, start + chunk_size)
         losses[part], dlogits = rows(hidden[part] @ weight.mT, targets[part], z_loss)
         if factors is not None:
             dlogits = dlogits * factors[part, None]
         dlogits = dlogits.to(hidden.dtype)
-        torch.mm(dlogits, weight, out=grad_hidden[part])
-        if one_chunk:
+        if grad_hidden is not None:
+            torch.mm(dlogits, weight, out=grad_hidden[part])
+        if grad_weight is not None and one_chunk:
             torch.mm(dlogits.mT, hidden, out=grad_weight)
-        else:
+        elif grad_weight is not None:
             _add_product(grad_weight, dlogits.mT, hidden[part])
-    return losses, grad_hidden, grad_weight.to(weight.dtype)
+    return losses, grad_hidden, None if grad_weight is None else grad_weight.to(weight.dtype)
 
 
 def _add_product(total: torch.Tensor, left: torch.Tensor, right: torch.Tensor) -> None:
@@ -170,15 +196,19 @@ def _add_product(total: torch.Tensor, left: torch.Tensor, right: torch.Tensor) -
 def loss_and_dlogits(
     logits: torch.Tensor, targets: torch.Tensor, z_loss: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Loss of each row of logits [N, V], and its derivative by them, both zero for IGNORE_INDEX."""
+    """Loss of each row of logits [N, V], and its derivative by them, both zero for IGNORE_INDEX.
+
+    Any other target outside 0 to V - 1 is an IndexError on CPUs, an assertion of the device on GPUs.
+    """
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     counts = targets != IGNORE_INDEX
-    indices = targets.clamp(min=0)[:, None]
+    indices = torch.where(counts, targets, 0)[:, None]
     log_sum = logits.logsumexp(-1, keepdim=True)
     losses = log_sum - logits.gather(1, indices) + z_loss * log_sum.square()
     dlogits = (logits - log_sum).exp() * (1 + 2 * z_loss * log_sum)
     classes = torch.arange(logits.shape[1], device=logits.device)
-    return losses[:, 0] * counts, (dlogits - (classes == indices).to(dlogits)) * counts[:, None]
+    dlogits = dlogits - (classes == indices).to(dlogits)
+    return torch.where(counts, losses[:, 0], 0), torch.where(counts[:, None], dlogits, 0)
 
 
 _in_use: list[Rows] = [loss_and_dlogits]

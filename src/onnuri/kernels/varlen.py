@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from onnuri.kernels.attention_mask import AttentionMask, whole_rows
+from onnuri.kernels.attention_mask import AttentionMask, check_heads, whole_rows
 from onnuri.kernels.attention_operator import attention_operator
 
 _flash_forward = torch.ops.aten._flash_attention_forward
@@ -81,5 +81,6 @@ def attention(
 ) -> torch.Tensor:
     """See `onnuri.kernels.attention`."""
     mask = mask or whole_rows(query)
+    check_heads(query, key, value, mask)
     out: torch.Tensor = _operator(query, key, value, *mask)[0]
     return out

@@ -116,6 +116,16 @@ def test_gradients_are_the_same_bits_each_time() -> None:
         assert torch.equal(first, second)
 
 
+def test_targets_that_are_none_give_nan_and_read_nothing_else() -> None:
+    """As a GPU cannot raise: the step is skipped, and no other row is touched."""
+    loss = load("linear_cross_entropy", "triton", "cpu")["linear_cross_entropy"]
+    hidden, weight = torch.ones(4, 16).requires_grad_(), torch.ones(100, 16)
+    for target in (-1, 100, 10**6):
+        losses = loss(hidden, weight, torch.tensor([1, target, -100, 99]))
+        assert losses.isnan().tolist() == [False, True, False, False]
+        assert not torch.autograd.grad(losses[1], hidden)[0][1].isfinite().any()
+
+
 def test_views_of_one_matrix_of_heads() -> None:
     """Queries, keys and values as a model has them: slices of one tensor, whose gaps are not theirs."""
     generator = torch.Generator().manual_seed(0)

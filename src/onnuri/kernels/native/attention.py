@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from onnuri.kernels.attention import attention as attention_by_pytorch
-from onnuri.kernels.attention_mask import AttentionMask, check_boundaries, whole_rows
+from onnuri.kernels.attention_mask import AttentionMask, check_boundaries, check_heads, whole_rows
 from onnuri.kernels.attention_operator import attention_operator, empty_log_sum
 from onnuri.kernels.native.library import PRODUCTS, RELEASE, library, of_pytorch
 
@@ -24,12 +24,8 @@ def attention(
     same_dtype = query.dtype == key.dtype == value.dtype
     if query.dtype not in PRODUCTS or not same_dtype or query.shape[-1] % 2:
         return attention_by_pytorch(query, key, value, mask)
-    *places, heads, size = query.shape
-    if key.shape != value.shape or key.shape != (*places, key.shape[2], size) or heads % key.shape[2]:
-        raise ValueError(
-            f"query, key, value do not fit: {[*map(tuple, (query.shape, key.shape, value.shape))]}"
-        )
     mask = mask or whole_rows(query)
+    check_heads(query, key, value, mask)
     out: torch.Tensor = _native_attention(query, key, value, *mask)[0]
     return out
 

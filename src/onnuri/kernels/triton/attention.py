@@ -22,7 +22,7 @@ import triton
 import triton.language as tl
 from triton.tools.tensor_descriptor import TensorDescriptor
 
-from onnuri.kernels.attention_mask import AttentionMask, whole_rows
+from onnuri.kernels.attention_mask import AttentionMask, check_heads, whole_rows
 from onnuri.kernels.attention_operator import attention_operator, empty_log_sum
 from onnuri.kernels.triton.tiles import (
     AttentionTiles,
@@ -425,6 +425,7 @@ def attention(
 ) -> torch.Tensor:
     """See `onnuri.kernels.attention`. Head sizes up to 128, fp32, fp16 and bf16; sums are in fp32."""
     mask = mask or whole_rows(query)
+    check_heads(query, key, value, mask)
     out: torch.Tensor = _operator(query, key, value, *mask)[0]
     return out
 
@@ -454,4 +455,5 @@ def attention_in_tiles(
 ) -> torch.Tensor:
     """`attention` in blocks of a given size: for sweeps and tests."""
     mask = mask or whole_rows(query)
+    check_heads(query, key, value, mask)
     return _InTiles.apply(tiles, mask, query, key, value)

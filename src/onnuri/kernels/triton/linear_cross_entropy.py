@@ -22,7 +22,11 @@ BLOCK = 4096
 def loss_kernel(
     logits, targets, losses, vocabulary, row_stride, z_loss, IGNORE: tl.constexpr, BLOCK: tl.constexpr
 ):
-    """One row of logits [N, V]: its loss, and the derivative in the place of the row."""
+    """One row of logits [N, V]: its loss, and the derivative in the place of the row.
+
+    A target outside 0 to V - 1 that is not IGNORE gives NaN: the step is skipped and shown, and nothing
+    outside the row is read.
+    """
     row = tl.program_id(0).to(tl.int64)
     target = tl.load(targets + row)
     logits += row * row_stride
@@ -38,14 +42,16 @@ def loss_kernel(
     top = tl.max(largest, 0)
     log_sum = top + tl.log(tl.sum(sums * tl.exp(largest - top), 0))
     counts = target != IGNORE
-    wanted = tl.load(logits + target, mask=counts, other=0.0).to(tl.float32)
+    known = (target >= 0) & (target < vocabulary)
+    wanted = tl.load(logits + target, mask=counts & known, other=float("nan")).to(tl.float32)
     tl.store(losses + row, tl.where(counts, log_sum - wanted + z_loss * log_sum * log_sum, 0.0))
     factor = 1.0 + 2.0 * z_loss * log_sum
     for start in range(0, vocabulary, BLOCK):
         inside = start + columns < vocabulary
         block = tl.load(logits + start + columns, mask=inside, other=0.0).to(tl.float32)
         hit = tl.where(start + columns == target, 1.0, 0.0)
-        derivative = tl.where(counts, tl.exp(block - log_sum) * factor - hit, 0.0)
+        derivative = tl.where(known, tl.exp(block - log_sum) * factor - hit, float("nan"))
+        derivative = tl.where(counts, derivative, 0.0)
         tl.store(logits + start + columns, derivative.to(logits.dtype.element_ty), mask=inside)
 
 
