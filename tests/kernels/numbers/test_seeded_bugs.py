@@ -53,6 +53,8 @@ def test_the_unchanged_text_passes(tmp_path: Path) -> None:
         ),
         ("last = tl.minimum(start + M, num_tokens) - 1", "last = tl.minimum(start + M, num_tokens)"),
         ("mask=inside, other=0.0)", "mask=rows <= num_tokens, other=0.0)"),
+        ("edge = tl.maximum(start // N * N, whole)", "edge = tl.maximum(start // N * N + N, whole)"),
+        ("tl.load(end_query + start) // M * M", "(tl.load(end_query + start) + M - 1) // M * M"),
         (
             "(triton.cdiv(tokens, tile.keys), keys.shape[1])",
             "(triton.cdiv(tokens, tile.keys), 1 + keys.shape[1])",
@@ -82,9 +84,7 @@ def test_programs_that_overlap(tmp_path: Path, old: str, new: str) -> None:
         ("(keys[None, :] >= first[:, None])", "(keys[None, :] > first[:, None])"),
         ("(rows[None, :] < end[:, None])", "(rows[None, :] <= end[:, None])"),
         ("begin = start // M * M", "begin = start // M * M + M"),
-        ("edge = tl.maximum(start // N * N, whole)", "edge = tl.maximum(start // N * N + N, whole)"),
         ("(start + N + M - 1) // M * M, stop)", "(start + M - 1) // M * M, stop)"),
-        ("tl.load(end_query + start) // M * M", "(tl.load(end_query + start) + M - 1) // M * M"),
         ("key += (head // GROUP) * key_head_stride", "key += (head % 2) * key_head_stride"),
         ("weighted * shrink[:, None]", "weighted"),
     ],
