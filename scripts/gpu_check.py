@@ -6,8 +6,8 @@
     python scripts/gpu_check.py rehearse=true            # every stage on a CPU, at tiny sizes
 
 Each stage has a process and a limit of its own; results are in `output` as they come.
-Exit status 1: a kernel over its tolerance, gradients or a resumed run with other bits, or a stage that
-crashed. 2: no GPU.
+Exit status 1: a kernel over its tolerance, gradients or a resumed run that are not bit for bit the same, or
+a stage that crashed. 2: no GPU, or options that cannot work.
 """
 
 from onnuri.config import run_door

@@ -3,12 +3,14 @@
 #
 #   scripts/gpu_kit.sh prepare [DIR]    with a network: wheels, token shards and this commit, to carry
 #   scripts/gpu_kit.sh run A|B [DIR]    on the node: install into a scratch folder, check, results in $OUT
+#   scripts/gpu_kit.sh seal DIR         check the size of a changed kit and write its hashes again
 #   scripts/gpu_kit.sh rehearse [DIR]   without a GPU: every stage on the CPU at tiny sizes, and the report
 #
 # DIR is .gpu-kit, or .gpu-rehearsal for a rehearsal; the results are in gpu-results unless OUT says otherwise.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+MARKER=.onnuri-kit                          # in every folder that this script made, and may remove
 LIMIT_MIB=${LIMIT_MIB:-25}                  # all that is carried
 NODE_PYTHON=${NODE_PYTHON:-3.12}            # of the node, which has torch, Triton and transformers
 NODE_PACKAGES=${NODE_PACKAGES:-torch triton transformers numpy einops msgpack ninja packaging psutil py-cpuinfo pyyaml tqdm typing-extensions}
@@ -20,6 +22,17 @@ SOURCES=(deepspeed antlr4-python3-runtime)  # have no wheel: built here, for any
 WHEELS=(hydra-core omegaconf hjson pydantic pydantic_core annotated-types typing-inspection)
 
 fail() { echo "error: $*" >&2; exit 1; }
+
+fresh() {  # an empty folder; only what this script made is removed
+  local kit=$1
+  if [ -L "$kit" ] || { [ -e "$kit" ] && [ ! -d "$kit" ]; }; then fail "$kit is no folder; name another one"; fi
+  if [ -d "$kit" ] && [ ! -f "$kit/$MARKER" ] && [ -n "$(ls -A "$kit")" ]; then
+    fail "$kit has files that are not of this script; name a folder that is new or empty"
+  fi
+  rm -rf "$kit"
+  mkdir -p "$kit"
+  touch "$kit/$MARKER"
+}
 
 python() {  # the project's environment, or the one that is active
   local found=.venv/bin/python
@@ -33,8 +46,8 @@ pinned() {  # NAME==VERSION of constraints.txt
 
 prepare() {
   local kit=$1 platform platforms=() requirements=()
-  rm -rf "$kit"
-  mkdir -p "$kit/wheels"
+  fresh "$kit"
+  mkdir "$kit/wheels"
   for name in "${SOURCES[@]}"; do
     DS_BUILD_OPS=0 python -m pip wheel -q --disable-pip-version-check --no-deps --no-build-isolation \
       --no-binary="$name" --wheel-dir "$kit/wheels" "$(pinned "$name")"
@@ -54,7 +67,9 @@ prepare() {
 }
 
 seal() {  # check the size, then write the hashes; without them nothing runs
-  local kit=$1 bytes limit=$((LIMIT_MIB << 20))
+  local kit=$1 bytes limit
+  [ -d "$kit" ] || fail "$kit is no folder; make a kit with scripts/gpu_kit.sh prepare"
+  limit=$((LIMIT_MIB << 20))
   rm -f "$kit/SHA256SUMS"
   bytes=$(find "$kit" -type f -printf '%s\n' | awk '{sum += $1} END {print sum + 0}')
   if [ "$bytes" -gt "$limit" ]; then
@@ -75,7 +90,7 @@ run() {
   esac
   [ -f "$kit/SHA256SUMS" ] || fail "$kit is not complete: run scripts/gpu_kit.sh prepare where there is a network"
   (cd "$kit" && sha256sum --quiet --check SHA256SUMS) || fail "$kit is damaged: carry it again"
-  site=${TMPDIR:-/tmp}/onnuri-gpu-site
+  site=${TMPDIR:-/tmp}/onnuri-gpu-site-$(sha256sum "$kit/SHA256SUMS" | cut -c1-12)  # one for each kit
   if [ ! -f "$site/.complete" ]; then
     python3 -m pip install -q --disable-pip-version-check --no-index --no-deps --no-compile --no-cache-dir \
       --upgrade --target "$site" "$kit"/wheels/*.whl
@@ -88,32 +103,33 @@ run() {
   export ONNURI_KIT_COMMIT
   mkdir -p "$OUT"
   left=$(awk -v all="$seconds" -v spent="$SECONDS" 'BEGIN {printf "%.2f", (all - spent - 10) / 60}')
-  python3 scripts/gpu_check.py call="$call" minutes="$left" data="$kit/tokens" output="$OUT/gpu-$call.jsonl" "${words[@]}"
+  exec python3 scripts/gpu_check.py call="$call" minutes="$left" data="$kit/tokens" output="$OUT/gpu-$call.jsonl" "${words[@]}"
 }
 
 rehearse() {
   local kit=$1 copy=$1/checkout file
-  rm -rf "$kit"
-  mkdir -p "$kit"
+  fresh "$kit"
   python -m onnuri.gpu.shards "$kit/tokens" 5e4
   local status=0
   python scripts/gpu_check.py rehearse=true minutes="${REHEARSAL_MINUTES:-60}" data="$kit/tokens" \
-    output="$kit/gpu.jsonl" || status=$?
+    output="$kit/gpu-rehearsal.jsonl" || status=$?
   for file in docs/gpu.md src/onnuri/kernels/triton/tiles.json src/onnuri/kernels/measured.json \
     src/onnuri/plan/memory.py src/onnuri/plan/speed.py configs/cluster; do
     mkdir -p "$copy/$(dirname "$file")"
     cp -r "$file" "$copy/$(dirname "$file")/"
   done
-  python scripts/bench/gpu_report.py "$kit/gpu.jsonl" --update --root "$copy" > "$kit/report.md"
+  python scripts/bench/gpu_report.py "$kit/gpu-rehearsal.jsonl" --update --root "$copy" > "$kit/report.md"
   echo
   echo "rehearsed in $SECONDS s, exit status $status; report: $kit/report.md; what could not run is listed above"
   return "$status"
 }
 
+[[ $LIMIT_MIB =~ ^[1-9][0-9]{0,6}$ ]] || fail "LIMIT_MIB=$LIMIT_MIB must be a whole number above 0"
 case ${1:-} in
   prepare) prepare "${2:-.gpu-kit}" ;;
-  seal) seal "${2:?seal takes the folder of a kit}" ;;
+  seal) [ -n "${2:-}" ] || fail "seal takes the folder of a kit"; seal "$2" ;;
   run) run "${2:-}" "${3:-.gpu-kit}" ;;
   rehearse) rehearse "${2:-.gpu-rehearsal}" ;;
-  *) sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 2 ;;
+  '' | help | -h | --help) sed -n '2,10s/^# \{0,1\}//p' "$0"; exit 2 ;;
+  *) echo "error: '$1' is not known; allowed: prepare, seal, run, rehearse" >&2; exit 2 ;;
 esac

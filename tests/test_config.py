@@ -159,3 +159,12 @@ def test_unknown_option_ends_with_status_2(door: str) -> None:
     assert result.returncode == 2
     assert result.stderr.count("\n") == 1
     assert "no_such_option" in result.stderr
+
+
+def test_a_truth_value_that_is_none() -> None:
+    from onnuri.gpu.config import GpuCheckConfig
+
+    with pytest.raises(UserError, match="rehearse=tru must be true or false"):
+        compose(GpuCheckConfig, ["rehearse=tru"])
+    assert compose(GpuCheckConfig, ["rehearse=True"]).rehearse
+    assert compose(GpuCheckConfig, ["rehearse=1"]).rehearse

@@ -19,6 +19,7 @@ from onnuri.gpu.results import read
 from onnuri.gpu.update import update
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+GPU_DOCS = "docs/gpu.md"
 AFTERWARDS = """\
 rerun: scripts/bench/kernel_budgets.py --update and pytest tests/kernels (tiles, choices);
        pytest tests/plan, and the speed table of docs/planning.md (efficiency, planner's constants)"""
@@ -35,15 +36,22 @@ def main() -> int:
     options = parser.parse_args()
     try:
         calls = read(options.results)
+        if options.results and not any(call.find() for call in calls):
+            names = ", ".join(map(str, options.results))
+            raise UserError(f"no result is in {names}; {GPU_DOCS} stays as it is")
         if rehearsed(calls) and options.root.resolve() == REPOSITORY:
             raise UserError(
                 "these results are of a rehearsal and measure nothing; give --root of another checkout"
             )
-        write_block(options.root / "docs" / "gpu.md", calls)
+        write_block(options.root / GPU_DOCS, calls)
         print(block(calls))
         changes = update(calls, options.root) if options.update else []
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
+        return 2
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        names = ", ".join(map(str, options.results))
+        print(f"error: {names}: a result is not as expected ({error!r}); measure again", file=sys.stderr)
         return 2
     if options.update:
         print("\n" + "\n".join(changes or ["nothing to update"]))

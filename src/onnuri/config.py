@@ -27,6 +27,8 @@ from onnuri.errors import UserError, nearest
 Config = TypeVar("Config")
 CONFIG_ROOT = Path(__file__).resolve().parents[2] / "configs"
 SECONDARY_RANK_GRACE_SECONDS = 10.0
+BOOLEANS = ("true", "false", "yes", "no", "on", "off", "y", "n", "1", "0")
+"""What OmegaConf reads as a truth value."""
 ENTRY = re.compile(r"""(?:'[^']*'|"[^"]*"|[^,])+""")
 """An entry of a list or table: up to a comma outside of quotes."""
 
@@ -138,6 +140,8 @@ def _prepare_override(word: str, known: dict[str, Option], config_dir: Path | No
             raise UserError(f"{bare} has parts, set one of them: {', '.join(inner)}")
         candidates = names if "." in bare else [*names, *_groups(config_dir, known)]
         raise UserError(f"unknown option '{bare}'{nearest(bare, candidates)}; --help lists all")
+    if known[bare].type is bool and value.lower() not in BOOLEANS:
+        raise UserError(f"{bare}={value} must be true or false")
     return f"{key}={value}"
 
 

@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+from onnuri.gpu.lifetime import bound
 from onnuri.gpu.stage import Results, Settings
 
 
@@ -25,6 +26,15 @@ def endless(settings: Settings, pid_file: str = "") -> Results:
     yield {"value": 1}
     time.sleep(600)
     yield {"value": 2}
+
+
+def trains(settings: Settings, pid_file: str = "") -> Results:
+    """As training does: waits for a child that is bound to it."""
+    child = subprocess.Popen(bound([sys.executable, "-c", "import time; time.sleep(600)"]))
+    yield {"value": 1}
+    time.sleep(1)
+    Path(pid_file).write_text(f"{os.getpid()} {child.pid}")
+    child.wait()
 
 
 def leaves_a_child(settings: Settings) -> Results:

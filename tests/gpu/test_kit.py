@@ -56,7 +56,31 @@ def test_a_damaged_kit_is_refused(tmp_path: Path) -> None:
     assert refused.returncode == 1 and "is damaged: carry it again" in refused.stderr
 
 
-def test_wrong_words() -> None:
+def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "thesis").write_text("of years")
+    for verb in ("rehearse", "prepare"):
+        refused = kit(verb, tmp_path)
+        assert refused.returncode == 1 and "not of this script" in refused.stderr
+        assert [path.name for path in tmp_path.iterdir()] == ["thesis"]
+
+
+def test_a_folder_of_an_earlier_kit_is_made_anew(tmp_path: Path) -> None:
+    """Up to the first thing that fails, for want of a Python."""
+    for earlier in ((), (".onnuri-kit", "old")):
+        for name in earlier:
+            (tmp_path / name).touch()
+        assert kit("rehearse", tmp_path, PYTHON="false").returncode == 1
+        assert [path.name for path in tmp_path.iterdir()] == [".onnuri-kit"]
+
+
+def test_wrong_words(tmp_path: Path) -> None:
+    for done, said in (
+        (kit("seal"), "seal takes the folder of a kit"),
+        (kit("seal", tmp_path / "none"), "none is no folder"),
+        (kit("seal", tmp_path, LIMIT_MIB="x"), "LIMIT_MIB=x must be a whole number above 0"),
+        (kit("prepair"), "'prepair' is not known; allowed: prepare, seal, run, rehearse"),
+    ):
+        assert done.returncode in (1, 2) and said in done.stderr and done.stderr.count("\n") == 1
     assert "run takes A or B, not 'C'" in kit("run", "C").stderr
     usage = kit()
     assert usage.returncode == 2 and "scripts/gpu_kit.sh prepare [DIR]" in usage.stdout
@@ -83,6 +107,13 @@ def test_the_command_line_of_the_shards(tmp_path: Path) -> None:
     assert done.returncode == 0 and done.stdout == f"{tmp_path / 'tokens'}\n"
     sizes = sum(path.stat().st_size for path in (tmp_path / "tokens").rglob("*.npy"))
     assert 2 * 20_000 < sizes < 1 << 20
+
+
+def test_wrong_words_for_the_shards() -> None:
+    for words in ((), ("dir",), ("dir", "many"), ("dir", "1", "2")):
+        command = [sys.executable, "-m", "onnuri.gpu.shards", *words]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 1 and done.stderr.startswith("usage: ") and done.stderr.count("\n") == 1
 
 
 def wheel(folder: Path, name: str, *requirements: str) -> None:

@@ -274,13 +274,41 @@ def test_files_that_do_not_belong_together(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="different devices"):
         read([RECORDED, other])
     other.write_text('{"stage": "numbers"}\n')
-    with pytest.raises(UserError, match="do not begin with the line of a call"):
+    with pytest.raises(UserError, match="does not begin with the line of a call"):
+        read([other])
+    for text, match in (
+        ("[]\n", "line 1: \\[\\] is no result"),
+        ("null\n", "line 1: null is no result"),
+        ('{"event": "call"}\n', "line 1: format None, this version reads 1"),
+        (RECORDED.read_text() + '{"stage": "loss", "event": "crash"}\n', "line 88: .* lacks error"),
+    ):
+        other.write_text(text)
+        with pytest.raises(UserError, match=rf"other\.jsonl, {match}"):
+            read([other])
+    other.write_bytes(b"\x80\x81\n")
+    with pytest.raises(UserError, match=r"other\.jsonl is binary"):
         read([other])
     other.write_text("not json\nat all\n")
     with pytest.raises(UserError, match="line 1 is no JSON"):
         read([other])
     with pytest.raises(UserError, match="No such file"):
         read([tmp_path / "missing.jsonl"])
+
+
+def test_files_without_a_result_leave_the_docs_alone(
+    tmp_path: Path, checkout: Path, gpu_report: Callable[..., Done]
+) -> None:
+    before = (checkout / "docs" / "gpu.md").read_text(encoding="utf-8")
+    path = tmp_path / "empty.jsonl"
+    for text in ("", RECORDED.read_text().split("\n")[0]):
+        path.write_text(text)
+        refused = gpu_report(path, "--root", checkout)
+        assert refused.returncode == 2 and "no result is in" in refused.stderr
+        assert (checkout / "docs" / "gpu.md").read_text(encoding="utf-8") == before
+
+
+def test_a_bar_in_a_text_does_not_end_its_cell() -> None:
+    assert report.table(("a",), [("x | y\nz",)]).endswith("| x \\| y z |")
 
 
 def test_a_last_line_that_was_cut_is_left_out(tmp_path: Path) -> None:

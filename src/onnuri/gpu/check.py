@@ -11,13 +11,18 @@ from typing import Any
 
 import torch
 
+from onnuri import manifest
 from onnuri.errors import UserError
 from onnuri.gpu.config import GpuCheckConfig
+from onnuri.gpu.environment import device_name
+from onnuri.gpu.results import FORMAT, read
 from onnuri.gpu.runner import ResultsFile, run_stages
 from onnuri.gpu.stage import Result
 from onnuri.gpu.stages import selected
 from onnuri.provenance import code_version
 
+TRAINS = ("training", "peers", "resume")
+"""Kinds of stages that read token shards."""
 REHEARSAL_FACTOR = 8
 """Of the limits in a rehearsal: it wants every line of code run, and CPUs are slow."""
 
@@ -25,7 +30,7 @@ REHEARSAL_FACTOR = 8
 def check(config: GpuCheckConfig) -> int:
     """Run the stages and print a summary. Returns the exit status: 1 for wrong numbers or a crash.
 
-    Raises UserError without a GPU.
+    Raises UserError without a GPU, and for stages, data or an output that cannot be used.
     """
     if not config.rehearse and (not torch.cuda.is_available() or torch.version.cuda is None):
         raise UserError(
@@ -33,10 +38,13 @@ def check(config: GpuCheckConfig) -> int:
             "rehearse=true runs the stages on the CPU"
         )
     started = time.monotonic()
-    output = Path(config.output)
+    stages = selected(config.stages, config.call)
+    if any(stage.kind in TRAINS for stage in stages):
+        check_data(config.data)
+    output = Path(config.output or ("gpu-rehearsal.jsonl" if config.rehearse else "gpu.jsonl"))
+    check_output(output, config.rehearse)
     results = ResultsFile(output)
     results.add(header(config))
-    stages = selected(config.stages, config.call)
     with tempfile.TemporaryDirectory(prefix="onnuri-gpu-") as scratch:
         given = {
             "device": "cpu" if config.rehearse else "cuda",
@@ -55,10 +63,36 @@ def check(config: GpuCheckConfig) -> int:
     return 1 if any(map(failed, results.results)) else 0
 
 
+def check_data(data: str) -> None:
+    """Raises UserError if there are no token shards in the folder; without one, synthetic ones are made."""
+    if data:
+        try:
+            manifest.read(data, "tokens")
+        except UserError as error:
+            raise UserError(f"data={data}: {error}") from None
+
+
+def check_output(output: Path, rehearse: bool) -> None:
+    """Raises UserError if results cannot be added to the file: a folder, other content, another device."""
+    log = output.with_suffix(".log")
+    for path in (output, log):
+        if path.exists() and not path.is_file():
+            raise UserError(f"output={output}: {path} is no file; give the name of one, such as gpu.jsonl")
+    if log.exists() and not os.access(log, os.W_OK):
+        raise UserError(f"output={output}: {log} cannot be written")
+    for call in read([output]) if output.is_file() else []:
+        if call.header["rehearsal"] != rehearse:
+            kind = "of a rehearsal" if call.header["rehearsal"] else "measured"
+            raise UserError(f"output={output} holds results {kind}; name another file")
+        if call.device and not rehearse and call.device != device_name():
+            raise UserError(f"output={output} holds results of {call.device}; name another file")
+
+
 def header(config: GpuCheckConfig) -> Result:
     """The first line of a call. Results of one call were measured on one device in one go."""
     return {
         "event": "call",
+        "format": FORMAT,
         "call": config.call or "all",
         "rehearsal": config.rehearse,
         "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),

@@ -19,9 +19,9 @@ class GpuCheckConfig:
     minutes: float = 30.0
     """Budget of the whole command. Stages run in order of value; those that no longer fit are skipped, and
     the results name them."""
-    output: str = "gpu.jsonl"
+    output: str = ""
     """File that every result is appended to as it comes; what the stages print goes to the same name with
-    .log."""
+    .log. Empty: gpu.jsonl, or gpu-rehearsal.jsonl for a rehearsal."""
     data: str = ""
     """Token shards to train on; empty: synthetic ones are made (2 million tokens)."""
     cases: int = 50
@@ -31,7 +31,10 @@ class GpuCheckConfig:
     nothing."""
 
     def __post_init__(self) -> None:
-        check_choice("call", self.call, ("", "A", "B"))
+        if self.call:
+            check_choice("call", self.call, ("A", "B"))
+        if self.output.endswith(".log"):
+            raise UserError(f"output={self.output}: .log is for what the stages print; use .jsonl")
         if self.cases < 1:
             raise UserError(f"cases={self.cases} must be at least 1")
         if not self.minutes > 0:

@@ -60,7 +60,12 @@ def table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
         return ""
     rule = ["--:" if name.startswith(">") else "---" for name in head]
     every = [[name.removeprefix(">") for name in head], rule, *lines]
-    return "\n".join("| " + " | ".join(line) + " |" for line in every)
+    return "\n".join("| " + " | ".join(_cell(text) for text in line) + " |" for line in every)
+
+
+def _cell(text: str) -> str:
+    """Without what would end a cell or a row."""
+    return " ".join(text.replace("|", "\\|").splitlines())
 
 
 def _titled(title: str, text: str) -> str:
@@ -207,6 +212,7 @@ def _incidents(calls: list[Call]) -> Iterator[str]:
     for event, words in (
         ("crash", "Crashed"),
         ("cut", "Cut at its limit"),
+        ("stopped", "Stopped with the command"),
         ("skipped", "Skipped"),
         ("not run", "Not run"),
     ):
@@ -220,6 +226,7 @@ def _describe(each: Result) -> str:
     detail = {
         "crash": lambda: f"{each['stage']}: {each['error']}",
         "cut": lambda: f"{each['stage']}, at {each['seconds']} s",
+        "stopped": lambda: f"{each['stage']}, at {each['seconds']} s",
         "skipped": lambda: f"{each['stage']}: {each['why']}",
         "not run": lambda: f"{each['what']}: {each['why']}",
     }

@@ -11,6 +11,9 @@ from typing import Any
 from onnuri.errors import UserError
 from onnuri.gpu.stage import Result
 
+FORMAT = 1
+"""Of the results file. A call's line has it."""
+
 
 @dataclass
 class Call:
@@ -61,29 +64,88 @@ def split(results: Iterable[Result]) -> list[Call]:
 
 
 def read(paths: Iterable[Path]) -> list[Call]:
-    """The calls of some files. A last line that was cut is left out.
+    """The calls of some files. A line that a killed call left unfinished is left out.
 
     Raises UserError for a missing file, other content, and files of different kinds of GPU.
     """
-    results: list[Result] = []
-    for path in paths:
-        try:
-            lines = path.read_text(encoding="utf-8").splitlines()
-        except OSError as error:
-            raise UserError(f"{path}: {error.strerror}") from None
-        for number, line in enumerate(lines, 1):
-            try:
-                results.append(json.loads(line))
-            except ValueError:
-                if number < len(lines):
-                    raise UserError(f"{path}, line {number} is no JSON: not a results file") from None
-    calls = split(results)
+    calls = [call for path in paths for call in split(_lines(path))]
     devices = sorted({call.device for call in calls if call.device})
     if len(devices) > 1:
         raise UserError(
             f"the results are of different devices ({', '.join(devices)}); report on one at a time"
         )
     return calls
+
+
+def _lines(path: Path) -> list[Result]:
+    """The results of one file, checked."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path} is binary: not a results file of scripts/gpu_check.py") from None
+    results: list[Result] = []
+    unfinished = 0
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            result = json.loads(line)
+        except (ValueError, RecursionError):
+            if unfinished:
+                break
+            unfinished = number
+            continue
+        if unfinished and not (isinstance(result, dict) and result.get("event") == "call"):
+            break
+        unfinished = 0
+        if fault := _fault(result, first=not results):
+            raise UserError(f"{path}, line {number}: {fault}")
+        results.append(result)
+    else:
+        return results
+    raise UserError(f"{path}, line {unfinished} is no JSON: not a results file of scripts/gpu_check.py")
+
+
+KEYS = {
+    ("event", "call"): ("call", "rehearsal", "time", "code"),
+    ("event", "crash"): ("stage", "error"),
+    ("event", "cut"): ("stage", "seconds"),
+    ("event", "stopped"): ("stage", "seconds"),
+    ("event", "skipped"): ("stage", "why"),
+    ("event", "not run"): ("what", "why"),
+    ("check", "numbers"): ("dtype", "function", "cases", "worst", "where", "over"),
+    ("check", "resume"): ("attention",),
+    ("measured", "attention"): ("implementation", "head_size", "documents", "length"),
+    ("measured", "loss ceiling"): ("vocabulary", "rows", "tflops"),
+    ("measured", "loss"): ("implementation", "vocabulary", "chunk"),
+    ("measured", "rows"): ("function", "shape", "implementation"),
+    ("measured", "training"): ("stage", "steps", "words", "cluster"),
+    ("measured", "peer"): ("stage", "steps"),
+    ("measured", "sweep"): ("kernel", "head_size", "tile"),
+}
+"""What a report needs of each kind of line."""
+
+
+def _fault(result: Any, first: bool) -> str:
+    """What is wrong with a line; empty if nothing is."""
+    if not isinstance(result, dict):
+        return f"{json.dumps(result)[:40]} is no result: not a results file of scripts/gpu_check.py"
+    if result.get("event") == "call":
+        if result.get("format") != FORMAT:
+            return f"format {result.get('format')}, this version reads {FORMAT}; measure again"
+        code = result.get("code")
+        if not isinstance(code, dict) or not {"commit", "modified"} <= code.keys():
+            return "the line of a call names no commit"
+    elif first:
+        return "does not begin with the line of a call: not a results file of scripts/gpu_check.py"
+    for (name, value), keys in KEYS.items():
+        if result.get(name) == value and (absent := [key for key in keys if key not in result]):
+            return f"a result of {name} '{value}' lacks {', '.join(absent)}"
+    if "device" in result and "capability" in result and not isinstance(result.get("versions"), dict):
+        return "the device's line has no versions"
+    return ""
 
 
 def find(calls: list[Call], **wanted: Any) -> list[Result]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from onnuri.checkpoint.listing import list_checkpoints
+from onnuri.gpu.lifetime import bound
 from onnuri.gpu.numbers import missing
 from onnuri.gpu.shards import VOCABULARY
 from onnuri.gpu.stage import Result, Results, Settings, not_run
@@ -93,4 +94,4 @@ def _start(run_dir: Path, words: dict[str, Any], settings: Settings) -> subproce
     listed = [f"{name}={value}" for name, value in words.items()]
     command = [sys.executable, str(PRETRAIN), f"data={settings.data}", f"run_dir={run_dir}", *listed]
     with _log(run_dir).open("ab") as output:
-        return subprocess.Popen(command, stdout=output, stderr=output, stdin=subprocess.DEVNULL)
+        return subprocess.Popen(bound(command), stdout=output, stderr=output, stdin=subprocess.DEVNULL)

@@ -17,12 +17,14 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from itertools import zip_longest
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
+from onnuri.errors import UserError
 from onnuri.gpu.stage import Result, Settings, Stage
 
 POLL_SECONDS = 0.5
@@ -31,12 +33,23 @@ SHOWN = 220
 
 
 class ResultsFile:
-    """The JSON lines file. Every line is on disk when `add` returns."""
+    """The JSON lines file. Every line is on disk when `add` returns.
+
+    Raises UserError if it cannot be written.
+    """
 
     def __init__(self, path: Path) -> None:
         self.results: list[Result] = []
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._stream = path.open("a", encoding="utf-8")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._stream = path.open("a", encoding="utf-8")
+            with path.open("rb") as written:
+                if written.seek(0, os.SEEK_END):
+                    written.seek(-1, os.SEEK_END)
+                if written.read() not in (b"", b"\n"):
+                    self._stream.write("\n")  # a killed call left half a line
+        except OSError as error:
+            raise UserError(f"cannot write output={path}: {error.strerror}") from None
         self._lock = threading.Lock()
         self._started = time.monotonic()
 
@@ -56,16 +69,76 @@ def _short(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
+class Stopped(Exception):
+    """The command is being ended: no stage may start."""
+
+
+class ProcessGroups:
+    """The process groups of the stages that run now. Ctrl-C does not reach them: each is a session."""
+
+    def __init__(self) -> None:
+        self._running: dict[int, subprocess.Popen[bytes]] = {}
+        self._lock = threading.Lock()
+        self.stopped = False
+
+    def start(self, command: list[str], **options: Any) -> subprocess.Popen[bytes]:
+        """Start a command in a group of its own. Raises Stopped after `stop`."""
+        with self._lock:
+            if self.stopped:
+                raise Stopped
+            process = subprocess.Popen(command, start_new_session=True, **options)
+            self._running[process.pid] = process
+            return process
+
+    def end(self, process: subprocess.Popen[bytes]) -> int:
+        """Kill what is left of its group; returns its exit status."""
+        with self._lock:
+            _kill_group(self._running.pop(process.pid))
+        return process.wait()
+
+    def stop(self) -> None:
+        """Kill all of them, and start no more."""
+        with self._lock:
+            self.stopped = True
+            for process in self._running.values():
+                _kill_group(process)
+
+
+def _kill_group(process: subprocess.Popen[bytes]) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+@contextmanager
+def ended_by_signals() -> Iterator[None]:
+    """SIGTERM, and SIGHUP unless it is ignored (nohup), raise SystemExit with status 128 + signal."""
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        print(f"ended by {signal.Signals(number).name}", file=sys.stderr, flush=True)
+        raise SystemExit(128 + number)
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    for number, handler in before.items():
+        if handler == signal.SIG_DFL:
+            signal.signal(number, leave)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@ended_by_signals()
 def run_stages(
     stages: Sequence[Stage], results: ResultsFile, log: Path, budget: float, given: dict[str, Any]
 ) -> None:
-    """Run them all within `budget` seconds, together.
+    """Run them all within `budget` seconds, together. No process of a stage is left if it is interrupted.
 
     Args:
         log: file that the stages' own output is appended to.
         given: fields of `Settings` that are the same for all stages.
     """
-    end = time.monotonic() + budget
+    end, groups = time.monotonic() + budget, ProcessGroups()
     for group in _groups(stages):
         left = end - time.monotonic()
         starting = [stage for stage in group if left >= stage.least_seconds]
@@ -74,9 +147,15 @@ def run_stages(
                 why = f"{max(0, left):.0f} s of the budget left, needs {stage.least_seconds:.0f}"
                 results.add({"stage": stage.name, "event": "skipped", "why": why})
         with ThreadPoolExecutor(len(group)) as pool:
-            running = [pool.submit(run_stage, stage, results, log, left, given) for stage in starting]
-        for each in running:
-            each.result()
+            try:
+                running = [
+                    pool.submit(run_stage, stage, results, log, left, given, groups) for stage in starting
+                ]
+                for each in running:
+                    each.result()
+            except BaseException:
+                groups.stop()
+                raise
 
 
 def _groups(stages: Sequence[Stage]) -> Iterator[list[Stage]]:
@@ -90,9 +169,14 @@ def _groups(stages: Sequence[Stage]) -> Iterator[list[Stage]]:
 
 
 def run_stage(
-    stage: Stage, results: ResultsFile, log: Path, seconds_left: float, given: dict[str, Any]
+    stage: Stage,
+    results: ResultsFile,
+    log: Path,
+    seconds_left: float,
+    given: dict[str, Any],
+    groups: ProcessGroups,
 ) -> None:
-    """Run one; its results, and how it ended: done, crash or cut."""
+    """Run one; its results, and how it ended: done, crash, cut or stopped."""
     started = time.monotonic()
     limit = min(stage.seconds, seconds_left)
     work = tempfile.mkdtemp(prefix=f"onnuri-{stage.name}-")
@@ -102,13 +186,12 @@ def run_stage(
     with log.open("ab") as output:
         output.write(f"\n===== {stage.name}\n".encode())
         output.flush()
-        process = subprocess.Popen(
+        process = groups.start(
             [sys.executable, "-m", "onnuri.gpu.worker", str(writing)],
             stdin=subprocess.PIPE,
             stdout=output,
             stderr=output,
             pass_fds=[writing],
-            start_new_session=True,
             env=environment,
         )
     os.close(writing)
@@ -118,13 +201,13 @@ def run_stage(
         with suppress(subprocess.TimeoutExpired):
             process.wait(timeout=max(1.0, settings.seconds_left()) if in_time else 0.0)
     finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)  # children that it left, too
-        status = process.wait()
+        status = groups.end(process)  # with the children that it left
         os.close(reading)
         shutil.rmtree(work, ignore_errors=True)
     passed = time.monotonic() - started
-    if not in_time:
+    if groups.stopped:
+        results.add({"stage": stage.name, "event": "stopped", "seconds": round(passed, 1)})
+    elif not in_time:
         results.add({"stage": stage.name, "event": "cut", "seconds": round(limit, 1)})
     elif status and not crashed:
         why = f"signal {-status}" if status < 0 else f"exit status {status}"

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from onnuri import manifest
+from onnuri.errors import UserError
 from onnuri.tokens.shards import DOCUMENT, SplitWriter, token_dtype
 
 VOCABULARY = 32000
@@ -91,4 +92,13 @@ def _write_tokenizer(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    print(write_shards(Path(sys.argv[1]), int(float(sys.argv[2]))))
+    try:
+        target, amount = Path(sys.argv[1]), int(float(sys.argv[2]))
+        if len(sys.argv) != 3 or amount < 1:
+            raise ValueError
+    except (IndexError, ValueError, OverflowError):
+        sys.exit("usage: python -m onnuri.gpu.shards DIR TOKENS (such as tokens 2e6)")
+    try:
+        print(write_shards(target, amount))
+    except UserError as error:
+        sys.exit(f"error: {error}")

@@ -18,6 +18,7 @@ from statistics import median
 from typing import Any
 
 from onnuri.config import CONFIG_ROOT
+from onnuri.gpu.lifetime import bound
 from onnuri.gpu.numbers import missing
 from onnuri.gpu.planned import cluster_here, plan
 from onnuri.gpu.shards import VOCABULARY
@@ -84,7 +85,7 @@ def run(settings: Settings, model: str, words: dict[str, Any]) -> Results:
     enough = FIRST_STEPS + (2 if settings.rehearse else ENOUGH_STEPS)
     command = [sys.executable, str(PRETRAIN), f"data={settings.data}", f"run_dir={run_dir}", *listed]
     with gpu_memory(settings) as samples, log.open("wb") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=output, stdin=subprocess.DEVNULL)
+        process = subprocess.Popen(bound(command), stdout=output, stderr=output, stdin=subprocess.DEVNULL)
         while process.poll() is None and settings.seconds_left() > LAST_SECONDS:
             if len(steps(run_dir)) >= enough:
                 break
@@ -157,7 +158,9 @@ def gpu_memory(settings: Settings) -> Iterator[list[int]]:
         yield samples
         return
     with path.open("wb") as output:
-        sampler = subprocess.Popen([*query, "--loop-ms=250"], stdout=output, stderr=subprocess.DEVNULL)
+        sampler = subprocess.Popen(
+            bound([*query, "--loop-ms=250"]), stdout=output, stderr=subprocess.DEVNULL
+        )
     try:
         yield samples
     finally:

@@ -12,11 +12,13 @@ import sys
 import traceback
 from typing import Any
 
+from onnuri.gpu.lifetime import end_with_parent
 from onnuri.gpu.stage import Settings
 
 
 def main() -> int:
     """Run the stage. Status 1 if it raises: its last line is the last result."""
+    end_with_parent()
     told: dict[str, Any] = json.loads(sys.stdin.read())
     stage, settings = told["stage"], Settings(**told["settings"])
     with os.fdopen(int(sys.argv[1]), "w", encoding="utf-8") as results:
