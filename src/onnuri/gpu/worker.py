@@ -19,8 +19,8 @@ from onnuri.gpu.stage import Settings
 def main() -> int:
     """Run the stage. Status 1 if it raises: its last line is the last result."""
     end_with_parent()
-    told: dict[str, Any] = json.loads(sys.stdin.read())
-    stage, settings = told["stage"], Settings(**told["settings"])
+    request: dict[str, Any] = json.loads(sys.stdin.read())
+    stage, settings = request["stage"], Settings(**request["settings"])
     with os.fdopen(int(sys.argv[1]), "w", encoding="utf-8") as results:
         try:
             module, _, function = stage["run"].partition(":")
