@@ -178,7 +178,7 @@ def test_what_cannot_work_is_refused_before_anything_is_written(tmp_path: Path) 
         assert not (tmp_path / "new.jsonl").exists()
 
     refused("did you mean 'sweep'", stages=["swep"])
-    refused("none of stages=.sweep. is in call=A; leave call out", stages=["sweep"], call="A")
+    refused("stages: sweep not in call=A; leave call out", stages=["loss", "sweep"], call="A")
     refused("data=/nope: .* does not exist", data="/nope")
     refused("is no file", output=str(tmp_path))
     refused("cannot write output=/proc/no/gpu.jsonl", output="/proc/no/gpu.jsonl")

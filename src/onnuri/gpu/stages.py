@@ -46,7 +46,7 @@ STAGES = (
 def selected(names: list[str], call: str) -> list[Stage]:
     """The stages of a call, or those asked for by name or kind, in their order.
 
-    Raises UserError for a name that there is not, and if no stage is left.
+    Raises UserError for a name that there is not, or that another call has.
     """
     known = {stage.name for stage in STAGES} | {stage.kind for stage in STAGES}
     for name in names:
@@ -54,11 +54,8 @@ def selected(names: list[str], call: str) -> list[Stage]:
             raise UserError(
                 f"stages: '{name}' is not known; allowed: {', '.join(sorted(known))}{nearest(name, known)}"
             )
-    found = [
-        stage
-        for stage in STAGES
-        if call in ("", stage.call) and (not names or stage.name in names or stage.kind in names)
-    ]
-    if not found:
-        raise UserError(f"none of stages=[{','.join(names)}] is in call={call}; leave call out to run them")
-    return found
+    found = [s for s in STAGES if not names or s.name in names or s.kind in names]
+    elsewhere = [stage.name for stage in found if call not in ("", stage.call)]
+    if names and elsewhere:
+        raise UserError(f"stages: {', '.join(elsewhere)} not in call={call}; leave call out to run them")
+    return [stage for stage in found if stage.name not in elsewhere]

@@ -46,10 +46,9 @@ def attention(
     """See `onnuri.kernels.attention`: a call of PyTorch's own a document, on a CPU one operator for all."""
     if mask is None:
         return _causal(query, key, value, 0)
-    check_heads(query, key, value, mask)
     if query.device.type == "cpu" and mask.window == 0:
-        out: torch.Tensor = _document_attention(query, key, value, *mask)[0]
-        return out
+        return _document_attention(query, key, value, mask)
+    check_heads(query, key, value, mask)
     if len(mask.cu_seqlens) == query.shape[0] + 1:
         return _causal(query, key, value, mask.window)
     sizes = [size for size in mask.cu_seqlens.diff().tolist() if size]

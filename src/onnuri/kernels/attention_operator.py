@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from onnuri.kernels.attention_mask import AttentionMask
+from onnuri.kernels.attention_mask import AttentionMask, check_heads, whole_rows
 
 Forward = Callable[..., tuple[torch.Tensor, torch.Tensor]]
 Backward = Callable[..., tuple[torch.Tensor, torch.Tensor, torch.Tensor]]
@@ -23,7 +23,7 @@ NAMES: list[str] = []
 
 def attention_operator(
     name: str, forward: Forward, backward: Backward, devices: tuple[str, ...]
-) -> Callable[..., Any]:
+) -> Callable[..., torch.Tensor]:
     """Make one of a forward and a backward pass.
 
     Args:
@@ -36,7 +36,7 @@ def attention_operator(
         devices: types of device that both run on.
 
     Returns:
-        The operator: (query, key, value, fields of the mask) -> (attention, log_sum).
+        The function: see `onnuri.kernels.attention`.
     """
     define = torch.library.custom_op
     operator = define(
@@ -66,7 +66,16 @@ def attention_operator(
     gradient.register_fake(lambda grad, query, key, value, *rest: tuple(map(_empty, (query, key, value))))
     operator.register_autograd(differentiate, setup_context=keep)
     NAMES.append(name)
-    return operator
+
+    def attention(
+        query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: AttentionMask | None = None
+    ) -> torch.Tensor:
+        mask = mask or whole_rows(query)
+        check_heads(query, key, value, mask)
+        out: torch.Tensor = operator(query, key, value, *mask)[0]
+        return out
+
+    return attention
 
 
 def _empty(tensor: torch.Tensor) -> torch.Tensor:

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from onnuri.kernels.attention_mask import AttentionMask, check_heads, whole_rows
+from onnuri.kernels.attention_mask import AttentionMask
 from onnuri.kernels.attention_operator import attention_operator
 
 _flash_forward = torch.ops.aten._flash_attention_forward
@@ -73,14 +73,5 @@ def _backward(
     return grad_query, grad_key, grad_value
 
 
-_operator = attention_operator("varlen_attention", _forward, _backward, ("cuda",))
-
-
-def attention(
-    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: AttentionMask | None = None
-) -> torch.Tensor:
-    """See `onnuri.kernels.attention`."""
-    mask = mask or whole_rows(query)
-    check_heads(query, key, value, mask)
-    out: torch.Tensor = _operator(query, key, value, *mask)[0]
-    return out
+attention = attention_operator("varlen_attention", _forward, _backward, ("cuda",))
+"""See `onnuri.kernels.attention`."""

@@ -2,13 +2,15 @@
 
 import importlib.util
 import itertools
+import sys
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 import torch
 
-from onnuri.kernels.triton import attention as kernels
+from onnuri.kernels.triton import attention as launches
+from onnuri.kernels.triton import attention_kernels as kernels
 from onnuri.kernels.triton.tiles import AttentionTiles, Tile
 from onnuri.kernels.verification.cases import TOLERANCE, attention_case, errors
 
@@ -18,18 +20,20 @@ CASE = attention_case(1, 50, (4, 2), 16, [20], 0, seed=0)
 
 
 def mutated(folder: Path, *changes: tuple[str, str]) -> ModuleType:
-    """The module of the attention kernels with pieces of its source text exchanged."""
-    source = Path(kernels.__file__).read_text()
+    """The modules of the attention kernels and their launches, pieces of their source text exchanged."""
+    number = next(NUMBER)
+    texts = [Path(module.__file__).read_text() for module in (kernels, launches)]
     for old, new in changes:
-        assert old in source, f"the kernels no longer have {old!r}: seed this bug another way"
-        source = source.replace(old, new)
-    source = source.replace('"triton_attention"', f'"mutated_attention_{next(NUMBER)}"')
-    name = f"mutated_{next(NUMBER)}"
-    path = folder / f"{name}.py"
-    path.write_text(source)
-    spec = importlib.util.spec_from_file_location(name, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+        assert old in "".join(texts), f"the kernels no longer have {old!r}: seed this bug another way"
+        texts = [text.replace(old, new) for text in texts]
+    texts[1] = texts[1].replace(kernels.__name__, f"mutated_kernels_{number}")
+    texts[1] = texts[1].replace('"triton_attention"', f'"mutated_attention_{number}"')
+    for name, text in zip((f"mutated_kernels_{number}", f"mutated_{number}"), texts, strict=True):
+        path = folder / f"{name}.py"
+        path.write_text(text)
+        spec = importlib.util.spec_from_file_location(name, path)
+        module = sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
     return module
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from onnuri.kernels.attention import attention as attention_by_pytorch
-from onnuri.kernels.attention_mask import AttentionMask, check_boundaries, check_heads, whole_rows
+from onnuri.kernels.attention_mask import AttentionMask, check_boundaries
 from onnuri.kernels.attention_operator import attention_operator, empty_log_sum
 from onnuri.kernels.native.library import PRODUCTS, RELEASE, library, of_pytorch
 
@@ -24,10 +24,7 @@ def attention(
     same_dtype = query.dtype == key.dtype == value.dtype
     if query.dtype not in PRODUCTS or not same_dtype or query.shape[-1] % 2:
         return attention_by_pytorch(query, key, value, mask)
-    mask = mask or whole_rows(query)
-    check_heads(query, key, value, mask)
-    out: torch.Tensor = _native_attention(query, key, value, *mask)[0]
-    return out
+    return _native_attention(query, key, value, mask)
 
 
 def _call(
