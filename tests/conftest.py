@@ -13,6 +13,8 @@ import pytest
 import torch
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
+from tests import processes
+
 REPOSITORY = Path(__file__).parents[1]
 SCRIPTS = REPOSITORY / "scripts"
 TINY_MODEL = [
@@ -34,10 +36,7 @@ TINY_MODEL = [
 
 def run_door(door: str, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
     """Run scripts/DOOR.py in a process of its own."""
-    command = [sys.executable, str(SCRIPTS / f"{door}.py"), *words]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert not check or result.returncode == 0, result.stdout + result.stderr
-    return result
+    return processes.run([sys.executable, str(SCRIPTS / f"{door}.py"), *words], check)
 
 
 def torchrun_command(ranks: int, script: Path, *words: str) -> list[str]:
@@ -48,11 +47,7 @@ def torchrun_command(ranks: int, script: Path, *words: str) -> list[str]:
 
 def torchrun(ranks: int, script: Path, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
     """Run a script on several ranks and wait for it."""
-    result = subprocess.run(
-        torchrun_command(ranks, script, *words), capture_output=True, text=True, check=False, timeout=240
-    )
-    assert not check or result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
-    return result
+    return processes.run(torchrun_command(ranks, script, *words), check)
 
 
 def untrained_model(vocab_size: int, context: int, tie_embeddings: bool = True) -> Qwen3ForCausalLM:

@@ -11,7 +11,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import psutil
 import pytest
+
+from tests.processes import Process, rank_of
+from tests.warm import CLONE_NEWNET
 
 RENDEZVOUS = {
     "join_timeout": 60,
@@ -33,7 +37,7 @@ class Nodes:
         self.count, self.folder = count, folder
         self.names = [f"onnuri-{os.getpid()}-{number}" for number in range(count + 1)]
         self.switch = self.names[0]
-        self.agents: dict[int, subprocess.Popen[bytes]] = {}
+        self.agents: dict[int, Process] = {}
 
     def build(self) -> None:
         """Make the namespaces and plug them into the bridge."""
@@ -62,18 +66,10 @@ class Nodes:
             ip("-n", name, "address", "add", f"10.77.0.{number}/24", "dev", "eth0")
             ip("-n", name, "link", "set", "eth0", "up")
 
-    def start(self, number: int, script: Path, *words: str) -> subprocess.Popen[bytes]:
+    def start(self, number: int, script: Path, *words: str) -> Process:
         """One torchrun agent with one rank on a node. What it says goes to FOLDER/node-NUMBER.log."""
         settings = RENDEZVOUS | {"is_host": int(number == self.count)}
-        launcher = [
-            "ip",
-            "netns",
-            "exec",
-            self.names[number],
-            sys.executable,
-            "-m",
-            "torch.distributed.run",
-        ]
+        launcher = [sys.executable, "-m", "torch.distributed.run"]
         launcher += ["--nnodes", f"1:{self.count}", "--nproc_per_node", "1", "--max-restarts", "3"]
         launcher += ["--rdzv_backend", "c10d", "--rdzv_endpoint", f"10.77.0.{self.count}:29500"]
         launcher += ["--rdzv_id", "elastic", "--local-addr", f"10.77.0.{number}"]
@@ -83,13 +79,10 @@ class Nodes:
         environment |= {"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
         # torch 2.11 does not know it, and gives ranks that do not end 30 seconds.
         environment |= {"TORCH_ELASTIC_SHUTDOWN_TIMEOUT": "5"}
+        namespace = (f"/run/netns/{self.names[number]}", CLONE_NEWNET)
         with self.log(number).open("wb") as stream:
-            self.agents[number] = subprocess.Popen(
-                [*launcher, str(script), *words],
-                stdout=stream,
-                stderr=subprocess.STDOUT,
-                env=environment,
-                start_new_session=True,
+            self.agents[number] = Process(
+                [*launcher, str(script), *words], stream, stream, True, environment, [namespace]
             )
         return self.agents[number]
 
@@ -101,7 +94,7 @@ class Nodes:
         """Processes of ranks that live on a node."""
         command = ["ip", "netns", "pids", self.names[number]]
         found = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
-        return [int(pid) for pid in found if b"\0RANK=" in _environment(int(pid))]
+        return [int(pid) for pid in found if is_rank(int(pid))]
 
     def log(self, number: int) -> Path:
         """What a node's agent and rank have said."""
@@ -117,12 +110,12 @@ class Nodes:
             subprocess.run(["ip", "netns", "del", name], check=False, capture_output=True)
 
 
-def _environment(pid: int) -> bytes:
-    """Of a process; nothing when it has gone."""
+def is_rank(pid: int) -> bool:
+    """Whether a process is a rank; False when it has gone."""
     try:
-        return b"\0" + Path(f"/proc/{pid}/environ").read_bytes()
-    except OSError:
-        return b""
+        return rank_of(psutil.Process(pid)) is not None
+    except psutil.NoSuchProcess:
+        return False
 
 
 @contextmanager

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import signal
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import pytest
 
 from onnuri.ledger import chain
 from tests.conftest import SCRIPTS, TINY_MODEL, pretrain, torchrun_command
+from tests.processes import Process
 from tests.train.nodes import joined, wait_until
 
 Sample = Callable[[str], str]
@@ -54,14 +54,16 @@ def test_two_ranks_then_one_then_four_then_two(whole: Path, sample: Sample, tmp_
     stopped_after = []
     for ranks, stage, until in [(2, 3, 20), (1, 2, 40), (4, 3, 60)]:
         command = torchrun_command(ranks, SCRIPTS / "pretrain.py", *words, f"engine.stage={stage}")
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        said = tmp_path / "said"
+        with said.open("wb") as stream:
+            process = Process(command, stream, stream)
         try:
             wait_until(lambda until=until: max(losses(run_dir), default=0) >= until, 120, f"step {until}")
             process.send_signal(signal.SIGTERM)
-            output, _ = process.communicate(timeout=120)
+            assert process.wait(timeout=120) != 0
         finally:
             process.kill()
-        assert process.returncode != 0
+        output = said.read_text()
         assert f", {ranks} rank(s) x " in output
         assert f", ZeRO-{stage}, " in output
         if stopped_after:

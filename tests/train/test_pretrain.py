@@ -5,7 +5,6 @@ import math
 import os
 import shutil
 import signal
-import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +16,7 @@ from safetensors.torch import load_file
 from onnuri.checkpoint.listing import list_checkpoints
 from onnuri.train.ownership import lock_run_dir
 from tests.conftest import SCRIPTS, TINY_MODEL, our_traceback_lines, pretrain, torchrun_command
+from tests.processes import Process
 
 PRETRAIN = SCRIPTS / "pretrain.py"
 Sample = Callable[[str], str]
@@ -69,9 +69,7 @@ def test_kill_9_and_resume_is_bit_identical(undisturbed: Path, sample: Sample, t
     words = [f"data={sample('tokens')}", f"run_dir={run_dir}", *TINY_MODEL]
     words += ["train.steps=12", "train.checkpoint_every=5", "engine.precision=fp32"]
     command = torchrun_command(2, PRETRAIN, *words)
-    process = subprocess.Popen(
-        command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+    process = Process(command, new_session=True)
     deadline = time.monotonic() + 120
     while not (run_dir / "metrics.jsonl").is_file() or max(losses(run_dir), default=0) < 7:
         assert time.monotonic() < deadline
@@ -114,18 +112,17 @@ def test_a_signal_saves_and_stops(number: int, sample: Sample, tmp_path: Path) -
     words += ["train.checkpoint_every=0"]
     command = torchrun_command(2, PRETRAIN, *words)
     command.insert(3, "--signals-to-handle=SIGTERM,SIGUSR1")
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
-    )
+    said = tmp_path / "said"
+    with said.open("wb") as stream:
+        process = Process(command, stream, stream, new_session=True)
     deadline = time.monotonic() + 120
     while not (run_dir / "metrics.jsonl").is_file() or max(losses(run_dir), default=0) < 3:
         assert time.monotonic() < deadline
         assert process.poll() is None
         time.sleep(0.02)
     process.send_signal(number)
-    output, _ = process.communicate(timeout=60)
-    assert process.returncode != 0
-    assert "stopped by a signal" in output
+    assert process.wait(timeout=60) != 0
+    assert "stopped by a signal" in said.read_text()
     saved = list_checkpoints(run_dir)
     assert int(saved[0].name.removeprefix("step-")) == max(losses(run_dir))
 

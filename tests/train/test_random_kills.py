@@ -9,7 +9,6 @@ import json
 import os
 import random
 import signal
-import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +18,7 @@ import pytest
 
 from onnuri.checkpoint.listing import list_checkpoints
 from tests.conftest import SCRIPTS, TINY_MODEL, pretrain, torchrun_command
+from tests.processes import Process, rank_of
 
 Sample = Callable[[str], str]
 KILLS = int(os.environ.get("ONNURI_KILLS", "3"))
@@ -46,12 +46,7 @@ def test_losses_and_weights_are_those_of_the_undisturbed_run(
     generator = random.Random(number)
     run_dir, at_step, victim = tmp_path / "run", generator.randint(1, 36), generator.choice(["all", 0, 1])
     words = [f"data={sample('tokens')}", f"run_dir={run_dir}", *TINY_MODEL, *WORDS]
-    process = subprocess.Popen(
-        torchrun_command(2, SCRIPTS / "pretrain.py", *words),
-        start_new_session=True,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    process = Process(torchrun_command(2, SCRIPTS / "pretrain.py", *words), new_session=True)
     deadline = time.monotonic() + 120
     while max(losses(run_dir), default=0) < at_step:
         assert time.monotonic() < deadline
@@ -61,11 +56,7 @@ def test_losses_and_weights_are_those_of_the_undisturbed_run(
     if victim == "all":
         os.killpg(process.pid, signal.SIGKILL)
     else:
-        ranks = [
-            child
-            for child in psutil.Process(process.pid).children()
-            if child.environ().get("RANK") == str(victim)
-        ]
+        ranks = [child for child in psutil.Process(process.pid).children() if rank_of(child) == victim]
         ranks[0].kill()
     process.wait(timeout=60)
     result = pretrain(2, sample, run_dir, *WORDS)

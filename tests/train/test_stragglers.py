@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import socket
-import subprocess
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -16,6 +15,7 @@ import pytest
 
 from onnuri.train.stragglers import SHOWN, compare
 from tests.conftest import SCRIPTS, TINY_MODEL, torchrun_command
+from tests.processes import Process, rank_of
 from tests.train.nodes import wait_until
 
 Sample = Callable[[str], str]
@@ -26,14 +26,14 @@ def reports(run_dir: Path) -> list[dict]:
     return [line for line in lines if "rank_seconds" in line]
 
 
-def slow_down(process: subprocess.Popen[bytes], rank: int) -> None:
+def slow_down(process: Process, rank: int) -> None:
     """Let a rank run for a tenth of the time only, as on a core that others use, until the run is over."""
     victim = None
     while process.poll() is None:
         with suppress(psutil.Error):
             if victim is None:
                 for child in psutil.Process(process.pid).children():
-                    victim = child if child.environ().get("RANK") == str(rank) else victim
+                    victim = child if rank_of(child) == rank else victim
             else:
                 victim.send_signal(signal.SIGSTOP)
                 time.sleep(0.27)
@@ -48,9 +48,7 @@ def test_the_slow_rank_is_named(slow: int | None, sample: Sample, tmp_path: Path
     words += ["train.checkpoint_every=10", "engine.threads_per_rank=1", "guard.straggler_every=8"]
     words += ["tracker=tensorboard"]
     with said.open("wb") as stream:
-        process = subprocess.Popen(
-            torchrun_command(2, SCRIPTS / "pretrain.py", *words), stdout=stream, stderr=subprocess.STDOUT
-        )
+        process = Process(torchrun_command(2, SCRIPTS / "pretrain.py", *words), stream, stream)
         if slow is not None:
             wait_until((run_dir / "metrics.jsonl").is_file, 120, "the first step")
             slow_down(process, slow)

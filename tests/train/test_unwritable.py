@@ -14,8 +14,10 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import SCRIPTS, TINY_MODEL, our_traceback_lines, pretrain, torchrun_command
+from tests.processes import Process, run
 from tests.train.nodes import wait_until
 from tests.train.test_elastic import losses
+from tests.warm import CLONE_NEWNS
 
 Sample = Callable[[str], str]
 WORDS = ["train.steps=60", "train.checkpoint_every=5", "engine.precision=fp32"]
@@ -28,14 +30,12 @@ class Disk:
         self.image, self.path = folder / "image", folder / "disk"
         self.path.mkdir()
         self.namespace = subprocess.Popen(["unshare", "--mount", "sleep", "infinity"])
-
-    def inside(self, *command: str) -> list[str]:
-        """A command line that runs where the disk is mounted."""
-        return ["nsenter", f"--mount=/proc/{self.namespace.pid}/ns/mnt", f"--wd={Path.cwd()}", *command]
+        self.namespaces = [(f"/proc/{self.namespace.pid}/ns/mnt", CLONE_NEWNS)]
 
     def run(self, *command: str) -> None:
-        """Run a command there; CalledProcessError when it fails."""
-        subprocess.run(self.inside(*command), check=True, capture_output=True, text=True)
+        """Run a command where the disk is mounted; CalledProcessError when it fails."""
+        inside = ["nsenter", f"--mount={self.namespaces[0][0]}", f"--wd={Path.cwd()}", *command]
+        subprocess.run(inside, check=True, capture_output=True, text=True)
 
     def make(self) -> None:
         """Format and mount."""
@@ -99,8 +99,8 @@ def test_a_folder_that_cannot_be_written(disk: Disk, sample: Sample) -> None:
     run_dir = disk.path / "run"
     words = [f"data={sample('tokens')}", f"run_dir={run_dir}", *TINY_MODEL, *WORDS]
     disk.mount("-o", "remount,ro")
-    command = disk.inside(*torchrun_command(2, SCRIPTS / "pretrain.py", *words))
-    result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=240)
+    command = torchrun_command(2, SCRIPTS / "pretrain.py", *words)
+    result = run(command, check=False, namespaces=disk.namespaces)
     assert result.returncode != 0
     assert f"cannot write to run_dir={run_dir}: Read-only file system" in the_error(result.stderr)
 
@@ -112,10 +112,10 @@ def test_a_disk_that_fails_in_mid_run(
     run_dir, view = disk.path / "run", Path(f"/proc/{disk.namespace.pid}/root{disk.path / 'run'}")
     words = [f"data={sample('tokens')}", f"run_dir={run_dir}", *TINY_MODEL, *WORDS]
     words += [f"train.checkpoint_every={checkpoint_every}"]
-    command = disk.inside(*torchrun_command(2, SCRIPTS / "pretrain.py", *words))
+    command = torchrun_command(2, SCRIPTS / "pretrain.py", *words)
     said = tmp_path / "said"
     with said.open("wb") as stream:
-        process = subprocess.Popen(command, stdout=stream, stderr=subprocess.STDOUT)
+        process = Process(command, stream, stream, namespaces=disk.namespaces)
         wait_until(lambda: max(losses(view), default=0) >= 22, 120, "step 22")
         disk.mount("-o", "remount,abort")
         assert process.wait(timeout=120) != 0
@@ -128,8 +128,7 @@ def test_a_disk_that_fails_in_mid_run(
     assert bool(steps) == (checkpoint_every == 5)
 
     disk.mend()
-    again = subprocess.run(command, capture_output=True, text=True, check=False, timeout=240)
-    assert again.returncode == 0, again.stderr
+    again = run(command, namespaces=disk.namespaces)
     assert (f"resumes after step {steps[-1]}:" if steps else "starts:") in again.stdout
     whole = tmp_path / "whole"
     pretrain(2, sample, whole, *WORDS, f"train.checkpoint_every={checkpoint_every}")
