@@ -19,7 +19,7 @@ export DO_NOT_TRACK := 1
 export TOKENIZERS_PARALLELISM := true
 
 .DEFAULT_GOAL := help
-.PHONY: help install pretrain test test-oldest test-newest lint types check format clean distclean
+.PHONY: help install pretrain test test-oldest test-newest soak lint types check format clean distclean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 21
@@ -59,12 +59,15 @@ $(BUILD)/sample.txt: $(BUILD)/model/manifest.json
 	$(BIN)/python scripts/generate.py model=$(BUILD)/model prompts=$@.prompts max_tokens=80 temperature=0.5 top_p=0.9 > $@.partial
 	@mv $@.partial $@
 
-# Tests that start no ranks run two at a time; the others have the machine to themselves.
-ONE_PROCESS := $(addprefix tests/,corpus generate gpu kernels model tokenizer tokens)
+# Tests that measure waiting have the machine to themselves; the others run two files at a time.
+ALONE := $(addprefix tests/train/test_,elastic.py stragglers.py watchdog.py)
 
-test: $(INSTALLED) ## The whole test suite
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(ONE_PROCESS)
-	$(BIN)/python -m pytest $(addprefix --ignore=,$(ONE_PROCESS))
+test: $(INSTALLED) ## The whole test suite; what was skipped, and why, is listed at its end
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(addprefix --ignore=,$(ALONE))
+	$(BIN)/python -m pytest $(ALONE)
+
+soak: $(INSTALLED) ## Random inputs, kills and faults in bulk: an hour and more
+	ONNURI_SOAK=1 $(BIN)/python -m pytest -n 2 --dist loadfile --timeout 3600 $(addprefix --ignore=,$(ALONE))
 
 # The ends of what pyproject.toml allows, each in an environment of its own. Triton 3.6, which torch 2.11 takes, has an
 # interpreter that does not work with numpy 2: the tests that need it run on the newest only.

@@ -1,4 +1,4 @@
-"""Processes of the tests: commands of this repository, forked from a server that has imported everything."""
+"""Processes of the tests: commands forked from a server that has imported everything."""
 
 from __future__ import annotations
 
@@ -56,13 +56,13 @@ class Process:
         request = {
             "command": list(command[1:]),
             "environment": dict(os.environ) if environment is None else environment,
-            "folder": os.getcwd(),
+            "folder": str(Path.cwd()),
             "new_session": new_session,
             "namespaces": list(namespaces),
         }
         self.connection = socket.socket(socket.AF_UNIX)
         self.connection.connect(server_address())
-        with open(os.devnull, "wb") as nothing:
+        with Path(os.devnull).open("wb") as nothing:
             files = [(stream or nothing).fileno() for stream in (stdout, stderr)]
             socket.send_fds(self.connection, [json.dumps(request).encode()], files)
             self.reader = self.connection.makefile()
@@ -100,7 +100,7 @@ def run(
     timeout: float = 240.0,
     namespaces: Sequence[tuple[str, int]] = (),
 ) -> subprocess.CompletedProcess[str]:
-    """Run `python COMMAND...` to its end. Raises AssertionError with what it printed unless it ends well."""
+    """Run `python COMMAND...` to its end; unless it ends well, AssertionError with what it printed."""
     with tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
         process = Process(command, stdout, stderr, namespaces=namespaces)
         try:

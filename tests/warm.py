@@ -1,9 +1,9 @@
 """Commands that start at once: a server process imports everything, and each command is a fork of it.
 
-Importing torch and DeepSpeed takes 8 of the 10 seconds of a short run. A fork has them; it is a process of its
-own all the same, with its own environment, arguments, output, session and namespaces, and torchrun's ranks are
-children of torchrun. What differs from a start by `python`: variables that libraries read while they are
-imported have no effect, and /proc/PID/environ is the server's. Tests of those use `subprocess`.
+Importing torch and DeepSpeed takes 8 of the 10 seconds of a short run; a fork has them. It is a process of
+its own all the same, with environment, arguments, output, session and namespaces of its own, and torchrun's
+ranks are children of torchrun. What differs from a start by `python`: variables that libraries read while
+they are imported have no effect, and /proc/PID/environ is the server's. Tests of that use `subprocess`.
 
     python tests/warm.py SOCKET    # the server; ends with its standard input
 """
@@ -200,7 +200,7 @@ class Server:
 
     def child(self, request: dict[str, Any], files: list[int]) -> NoReturn:
         """The start of a command's life."""
-        with open(os.devnull) as nothing:
+        with Path(os.devnull).open() as nothing:
             for number, file in enumerate((nothing.fileno(), *files)):
                 os.dup2(file, number)
         if request["new_session"]:

@@ -1,7 +1,7 @@
 """What does a rank really hold at its peak, and what does the plan say?
 
     python scripts/bench/memory.py                                  # the settings below, on two ranks
-    python scripts/bench/memory.py engine.stage=2 optim=muon        # one of your own
+    python scripts/bench/memory.py 'engine.stage=2 optim=muon'      # of your own, each in quotes
     python scripts/bench/memory.py --gpu-settings engine.stage=1    # with DeepSpeed set as on GPUs
 
 Each setting builds the engine and takes three steps on random tokens. Counted are the live bytes of all
@@ -143,7 +143,7 @@ def measure(settings: list[str], ranks: int, gpu_settings: bool) -> list[dict[st
 def main() -> None:
     """See the top of the file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("words", nargs="*", help="options of scripts/plan.py, all of one setting")
+    parser.add_argument("settings", nargs="*", help="options of scripts/plan.py, a setting in quotes")
     parser.add_argument("--ranks", type=int, default=2)
     parser.add_argument("--more", action="store_true", help="further settings")
     parser.add_argument("--gpu-settings", action="store_true", help="DeepSpeed set as on GPUs, on CPUs")
@@ -152,8 +152,8 @@ def main() -> None:
     options = parser.parse_args()
     if options.worker:
         worker(Path(options.worker[0]), options.gpu_settings, options.worker[1:])
-    settings = [" ".join(options.words)] if options.words else list(MORE if options.more else SETTINGS)
-    rows = measure(settings, options.ranks, options.gpu_settings)
+    settings = options.settings or (MORE if options.more else SETTINGS)
+    rows = measure(list(settings), options.ranks, options.gpu_settings)
     if options.json:
         print(json.dumps(rows))
         return

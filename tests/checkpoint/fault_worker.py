@@ -1,7 +1,7 @@
 """Two ranks that save a checkpoint; one is killed at a chosen call to the system, or both at any time.
 
-Run as: fault_worker.py FOLDER. One process imports everything and forks the ranks of each trial. Prints a
-line a trial: which rank (-1: both), which call, what survived.
+Run as: fault_worker.py FOLDER RANDOM_INSTANTS. One process imports everything and forks the ranks of each
+trial. Prints a line a trial: which rank (-1: both), which call, what survived.
 """
 
 import io
@@ -24,7 +24,6 @@ from onnuri.checkpoint.store import Saver, load
 
 CALLS = ("open", "close", "write", "fsync", "fdatasync", "replace", "mkdir", "unlink", "rmdir")
 SIZE = 30_001
-RANDOM_INSTANTS = 80
 
 
 def values(step: int) -> torch.Tensor:
@@ -111,7 +110,7 @@ def survivor(run_dir: Path) -> int:
 
 def main() -> None:
     """See the top of the file."""
-    folder = Path(sys.argv[1])
+    folder, random_instants = Path(sys.argv[1]), int(sys.argv[2])
     good, run_dir = folder / "good", folder / "run"
     run_dir.mkdir()
     assert min(trial(folder, 5, -1, 0)) > 0
@@ -122,7 +121,7 @@ def main() -> None:
     assert survivor(run_dir) == 10
     generator = random.Random(0)
     trials = [(rank, at, 60.0) for rank in range(2) for at in range(1, calls[rank] + 1)]
-    trials += [(-1, 0, duration * generator.random()) for _ in range(RANDOM_INSTANTS)]
+    trials += [(-1, 0, duration * generator.random()) for _ in range(random_instants)]
     for rank, kill_at, seconds in trials:
         shutil.rmtree(run_dir)
         shutil.copytree(good, run_dir)

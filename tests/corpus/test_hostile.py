@@ -1,4 +1,4 @@
-"""Ten thousand broken and hostile files: no crash, no hang, and each has its place in the account."""
+"""Thousands of broken and hostile files: no crash, no hang, and each has its place in the account."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from onnuri.config import compose
 from onnuri.corpus.build import build
 from onnuri.corpus.config import CorpusConfig
 from tests.corpus import hostile_inputs
+from tests.soak import tries
 
-NUM_FILES = 10_000
+NUM_FILES = tries(2_000, 10_000)
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_every_broken_file_is_accounted_for(tmp_path: Path) -> None:
     count = hostile_inputs.write(tmp_path / "in", NUM_FILES)
     words = ["recipe=local", f"input={tmp_path / 'in'}", f"output={tmp_path / 'out'}"]

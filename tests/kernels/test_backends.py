@@ -18,6 +18,7 @@ from onnuri.kernels import KernelConfig, choice, operations
 from onnuri.kernels.backends import FUNCTIONS, load, select
 from onnuri.kernels.native.library import missing
 from onnuri.kernels.verification.cases import DRAW, TOLERANCE, errors
+from tests.soak import tries
 
 PUBLIC = {name: operation for operation, names in FUNCTIONS.items() for name in names}
 
@@ -123,7 +124,7 @@ def test_flash_attention_that_is_missing_is_said() -> None:
 
 @pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
 @pytest.mark.parametrize("name", DRAW)
-@settings(max_examples=20, deadline=None, derandomize=True)
+@settings(max_examples=tries(5, 60), deadline=None, derandomize=True)
 @given(random=st.randoms(use_true_random=False))
 def test_pytorch_beside_float64(name: str, dtype: torch.dtype, random: Random) -> None:
     case = DRAW[name](random, 700 if name == "attention" else 300)

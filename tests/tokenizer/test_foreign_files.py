@@ -17,6 +17,7 @@ from onnuri.errors import UserError
 from onnuri.tokenizer.encoder import TokenizerFile
 from onnuri.tokenizer.huggingface import byte_of_character, load_tokenizer
 from onnuri.tokenizer.presplit import PHRASES, WORDS
+from tests.soak import tries
 
 CHARACTERS = {byte: character for character, byte in byte_of_character().items()}
 LETTERS = [CHARACTERS[byte] for byte in sorted(set("ab 1\n<|>가각".encode()))]
@@ -100,7 +101,7 @@ def same_ids(folder: Path, texts: list[str]) -> bool:
     return True
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=tries(100, 1600), deadline=None)
 @given(merges=MERGES, added=ADDED, phrases=st.booleans(), texts=st.lists(TEXTS, min_size=1, max_size=4))
 def test_random_byte_level_files(
     tmp_path_factory: pytest.TempPathFactory,
@@ -115,7 +116,7 @@ def test_random_byte_level_files(
     assert compiled or added, "a plain file is compiled"
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=tries(75, 1200), deadline=None)
 @given(
     pieces=st.lists(
         st.tuples(

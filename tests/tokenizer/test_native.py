@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from onnuri.tokenizer.native import Counter, Trainer, Words, lay_out, split
+from tests.soak import tries
 from tests.tokenizer.texts import HANGUL
 
 BYTES = [bytes([byte]) for byte in range(256)]
@@ -80,7 +81,7 @@ def learn_plainly(counts: dict[bytes, int], merges: int) -> list[tuple]:
     return learned
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=tries(75, 1200), deadline=None)
 @given(texts=KOREAN)
 def test_merges_are_those_of_the_plain_algorithm(texts: list[str]) -> None:
     """On pieces without three equal neighbours, where counts by place and by merge are the same."""

@@ -9,6 +9,7 @@ from tokenizers.pre_tokenizers import Split
 
 from onnuri.tokenizer.native import split
 from onnuri.tokenizer.presplit import ASSIGNED, PHRASES, WORDS, character_classes, engine_classes
+from tests.soak import tries
 from tests.tokenizer.texts import MIXED
 
 EXPRESSIONS = {
@@ -22,7 +23,7 @@ def cut(text: str, *, mark_prefix: bool, phrases: bool) -> list[str]:
 
 
 @pytest.mark.parametrize("phrases", [False, True])
-@settings(max_examples=3000, deadline=None)
+@settings(max_examples=tries(750, 12000), deadline=None)
 @example(text="\t (")
 @example(text="\n \t가")
 @example(text="가 1 \n 나")
@@ -32,7 +33,7 @@ def test_compiled_code_and_expression_agree(phrases: bool, text: str) -> None:
     assert cut(text, mark_prefix=True, phrases=phrases) == expected
 
 
-@settings(max_examples=3000, deadline=None)
+@settings(max_examples=tries(750, 12000), deadline=None)
 @given(text=MIXED)
 def test_words_stay_within_phrases(text: str) -> None:
     """The encoder of superwords stands on this."""

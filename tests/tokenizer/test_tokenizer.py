@@ -32,6 +32,7 @@ from onnuri.tokenizer.native import Counter, lay_out
 from onnuri.tokenizer.special import CONTROL_TOKENS, PLACEHOLDERS, SEPARATOR, SPECIAL_TOKENS
 from onnuri.tokenizer.stream import Utf8Stream
 from tests.conftest import run_door
+from tests.soak import tries
 from tests.tokenizer.texts import MIXED
 
 Sample = Callable[[str], str]
@@ -66,7 +67,7 @@ def encode(file: TokenizerFile, texts: list[str], separator: int = -1) -> list[l
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=tries(100, 1600), deadline=None)
 @example(text="<0xEA><0xB0><0x80> \u2581 ▁▁")
 @given(text=MIXED)
 def test_every_string_comes_back(
@@ -79,7 +80,7 @@ def test_every_string_comes_back(
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=tries(250, 4000), deadline=None)
 @example(text="함수 " * 300)
 @example(text="ㅋ" * 1000 + "a" * 1000 + "-" * 1000)
 @given(text=MIXED)
@@ -167,7 +168,7 @@ def test_auto_tokenizer_gives_the_same_ids_and_a_chat(
 
 
 @pytest.mark.parametrize("algorithm", BYTE_LEVEL)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=tries(50, 800), deadline=None)
 @given(text=MIXED)
 def test_tiktoken_reads_its_file_the_same(folders: dict[str, Path], algorithm: str, text: str) -> None:
     lines = (folders[algorithm] / "tokenizer.tiktoken").read_bytes().splitlines()
@@ -310,7 +311,7 @@ def test_weights_shift_the_vocabulary(sample: Sample, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=tries(50, 800), deadline=None)
 @given(text=MIXED, cut=st.integers(0, 40))
 def test_streaming_emits_whole_characters(
     files: dict[str, TokenizerFile], algorithm: str, text: str, cut: int
@@ -330,7 +331,7 @@ def test_streaming_emits_whole_characters(
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=tries(50, 800), deadline=None)
 @given(ids=st.lists(st.integers(0, 2060)))
 def test_streaming_any_ids_equals_decoding_their_bytes(
     files: dict[str, TokenizerFile], pieces: dict[str, list[bytes]], algorithm: str, ids: list[int]

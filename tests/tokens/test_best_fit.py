@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from onnuri.tokens.best_fit import best_fit, lay_out
 from onnuri.tokens.shards import DOCUMENT
+from tests.soak import tries
 
 
 def one_by_one(lengths: list[int], capacity: int) -> list[int]:
@@ -24,7 +25,7 @@ def one_by_one(lengths: list[int], capacity: int) -> list[int]:
     return sorted(rooms)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=tries(75, 1200), deadline=None)
 @given(capacity=st.integers(1, 50), data=st.data())
 def test_as_tight_as_placing_items_one_by_one(capacity: int, data: st.DataObject) -> None:
     lengths = data.draw(st.lists(st.integers(1, capacity), max_size=80))
@@ -33,7 +34,7 @@ def test_as_tight_as_placing_items_one_by_one(capacity: int, data: st.DataObject
     assert sorted((capacity - used).tolist()) == one_by_one(lengths, capacity)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=tries(25, 400), deadline=None)
 @given(lengths=st.lists(st.integers(1, 300), min_size=1, max_size=60), size=st.integers(1, 100))
 def test_a_layout_holds_every_token_once(lengths: list[int], size: int) -> None:
     documents = np.zeros(len(lengths), dtype=DOCUMENT)

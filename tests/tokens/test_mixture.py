@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from onnuri.errors import UserError
 from onnuri.tokens.mixture import Mixture, floor_sum, parse_weights
+from tests.soak import tries
 
 
 @given(
@@ -21,7 +22,7 @@ def test_floor_sum_is_the_sum(n: int, modulus: int, factor: int, offset: int) ->
     assert floor_sum(n, modulus, factor, offset) == expected
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=tries(6, 75), deadline=None)
 @given(
     weights=st.lists(st.floats(0.001, 1), min_size=1, max_size=8),
     seed=st.integers(0, 2**40),
@@ -38,7 +39,7 @@ def test_shares_over_any_ten_thousand_are_within_a_thousandth(
     assert np.abs(shares - np.array(weights) / sum(weights)).max() <= 0.001
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=tries(12, 150), deadline=None)
 @given(
     first=st.lists(st.integers(1, 5), min_size=3, max_size=3),
     second=st.lists(st.integers(0, 5), min_size=3, max_size=3).filter(any),

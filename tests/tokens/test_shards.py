@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from onnuri.tokens.shards import TokenShards
+from tests.soak import tries
 from tests.tokens.shard_files import write
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=tries(10, 120), deadline=None)
 @given(
     lengths=st.lists(st.integers(1, 60), min_size=1, max_size=40),
     shard_tokens=st.integers(1, 300),

@@ -60,7 +60,7 @@ def test_muon_is_muon(number: int, words: list[str], sample: Sample, tmp_path: P
     words = [*words, "optim.name=muon", "engine.precision=fp32"]
     found = ranks(sample, tmp_path, number, *words)
     assert sum(facts["orthogonalised"] for facts in found) == MATRICES * STEPS
-    assert max(facts["orthogonalised"] for facts in found) < MATRICES * STEPS or number == 1
+    assert max(facts["orthogonalised"] for facts in found) < MATRICES * STEPS
     assert f"{MATRICES} matrices orthogonalised a step" in found[0]["optimizer"]
     assert "muon 8 parameters, 73,728 numbers" in found[0]["optimizer"]
     assert found[0]["losses"] == pytest.approx(found[0]["plain_losses"], rel=2e-6)

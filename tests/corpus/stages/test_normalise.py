@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from onnuri.corpus.stages.normalise import normalise
+from tests.soak import tries
 
 SYLLABLES = st.text(st.characters(min_codepoint=0xAC00, max_codepoint=0xD7A3), max_size=4)
 TEXT = st.lists(
@@ -38,7 +39,7 @@ def promised(text: str) -> list[str]:
     return re.findall(r"[가-힣]|\d", text)
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=tries(150, 2400), deadline=None)
 @given(text=TEXT)
 def test_keeps_syllables_and_digits_is_idempotent_and_blind_to_nfd(text: str) -> None:
     composed = unicodedata.normalize("NFC", text)
@@ -49,7 +50,7 @@ def test_keeps_syllables_and_digits_is_idempotent_and_blind_to_nfd(text: str) ->
     assert one(unicodedata.normalize("NFD", text)) == one(composed)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=tries(25, 400), deadline=None)
 @given(texts=st.lists(TEXT))
 def test_a_batch_is_its_documents(texts: list[str]) -> None:
     assert normalise(pa.array(texts, pa.large_string())).to_pylist() == [one(text) for text in texts]

@@ -19,6 +19,7 @@ from labelled_web_text import lines
 
 from onnuri.corpus.stages import joined
 from onnuri.corpus.stages.personal_data import DEFAULT_KINDS, KINDS, PLACEHOLDERS, find, mask
+from tests.soak import tries
 
 PLACEHOLDER = re.compile("|".join(re.escape(token) for token in set(PLACEHOLDERS.values())))
 SETS: dict[str, Callable[[], list[Labelled]]] = {
@@ -184,7 +185,7 @@ PIECES = st.lists(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=tries(75, 1200), deadline=None)
 @given(st.lists(PIECES.map("".join), max_size=4))
 def test_masking_again_changes_nothing_and_text_around_stays(texts: list[str]) -> None:
     masked, counts = mask(pa.array(texts, pa.string()), KINDS)
@@ -202,7 +203,7 @@ def test_masking_again_changes_nothing_and_text_around_stays(texts: list[str]) -
 
 
 @given(st.lists(PIECES.map("".join), max_size=4))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=tries(25, 400), deadline=None)
 def test_a_batch_is_its_texts_one_by_one(texts: list[str]) -> None:
     together, _ = mask(pa.array(texts, pa.string()))
     assert together.to_pylist() == [mask(pa.array([text]))[0][0].as_py() for text in texts]

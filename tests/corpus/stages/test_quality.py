@@ -17,6 +17,7 @@ from onnuri.corpus.quality.model import Model, score
 from onnuri.corpus.quality.train import auc, platt, train
 from onnuri.corpus.stages.quality import quality
 from onnuri.errors import UserError
+from tests.soak import tries
 
 KOREAN_ARTICLE = (
     "정부는 올해 예산을 교육과 연구에 나누어 쓰기로 했다 학교에서는 학생들이 책을 읽고 토론한다 "
@@ -157,7 +158,7 @@ def test_a_long_text_is_judged_by_all_of_it(model: Model) -> None:
     assert found[3] < found[0] < found[2] and found[3] < found[1] < found[2]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=tries(37, 600), deadline=None)
 @given(
     st.lists(st.none() | st.text(max_size=60) | st.text("가나다 ab\u1100\u1161", max_size=9), max_size=6)
 )

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from onnuri.corpus.stages.spam import clean
+from tests.soak import tries
 
 ARTICLE = (
     "서울시는 내년부터 시내버스 노선을 전면 개편한다고 밝혔다.\n"
@@ -199,7 +200,7 @@ LINES = st.sampled_from(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=tries(75, 1200))
 @given(st.lists(LINES, max_size=12), st.sampled_from(["\n", "\n\n", "\r\n"]))
 def test_cleaning_twice_changes_nothing_and_only_whole_lines_go(lines: list[str], feed: str) -> None:
     text = feed.join(lines)

@@ -24,6 +24,7 @@ from onnuri.kernels.verification.cases import (
     errors,
     several_blocks,
 )
+from tests.soak import tries
 
 DTYPES = list(TOLERANCE)
 CAPABILITIES = (80, 90, 100, 120)
@@ -54,7 +55,7 @@ def in_tiles_for(capability: int, dtype: torch.dtype) -> Callable[..., torch.Ten
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
-@settings(max_examples=12)
+@settings(max_examples=tries(4, 40))
 @given(random=st.randoms(use_true_random=False), capability=st.sampled_from(CAPABILITIES))
 def test_attention(dtype: torch.dtype, random: Random, capability: int) -> None:
     check(draw_attention(random), in_tiles_for(capability, dtype), dtype)
@@ -97,7 +98,7 @@ def test_row_operations(operation: str, dtype: torch.dtype) -> None:
     module, name = OPERATIONS[operation]
     function = load(module, "triton", "cpu")[name]
 
-    @settings(max_examples=12)
+    @settings(max_examples=tries(4, 40))
     @given(random=st.randoms(use_true_random=False))
     def holds(random: Random) -> None:
         check(DRAW[operation](random), function, dtype)

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from onnuri.corpus.reading.formats import archive
+from tests.soak import tries
 
 FILES = {
     "라벨/가나다.json": '{"text": "안녕"}'.encode(),
@@ -167,7 +168,7 @@ def test_what_is_no_archive_is_one_error_or_empty(raw: bytes) -> None:
     assert [name for name, _ in members(raw)] in ([], [""])
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=tries(100, 1600), deadline=None)
 @given(
     st.sampled_from([zipped(FILES), tarred(FILES), tarred(FILES, "w:gz")]),
     st.randoms(use_true_random=False),

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from korean_pages import PAGES, Labelled
 
 from onnuri.corpus.reading.formats import html
+from tests.soak import tries
 
 P = "<p>여기에 본문 한 문단이 있습니다.</p>"
 
@@ -143,7 +144,7 @@ PIECES += [
 ]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=tries(75, 1200), deadline=None)
 @given(st.sampled_from(PAGES), st.randoms(use_true_random=False), st.booleans())
 def test_damage_is_a_value_error_or_a_text(page: Labelled, rng: random.Random, in_bytes: bool) -> None:
     source = page.html

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from onnuri.corpus.reading.formats import hwp
+from tests.soak import tries
 
 TABLE = control_unit(11)
 
@@ -135,7 +136,7 @@ def test_what_cannot_be_read_says_why(raw: bytes, cause: str) -> None:
     assert "\n" not in str(caught.value)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=tries(75, 1200), deadline=None)
 @given(st.randoms(use_true_random=False))
 def test_damage_is_a_value_error_or_a_text(rng: random.Random) -> None:
     body = paragraph(0, "앞 ", TABLE) + table(1, [[["이름"], ["나이"]]]) + paragraph(0, "끝")

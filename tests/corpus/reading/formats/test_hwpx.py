@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from onnuri.corpus.reading.formats import hwpx
+from tests.soak import tries
 
 HEAD = '<?xml version="1.0" encoding="UTF-8" standalone="yes"?><hs:sec xmlns:hs="s" xmlns:hp="p">'
 
@@ -131,7 +132,7 @@ def test_what_cannot_be_read_says_why(raw: bytes, cause: str) -> None:
     assert "\n" not in str(caught.value)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=tries(75, 1200), deadline=None)
 @given(st.randoms(use_true_random=False))
 def test_damage_is_a_value_error_or_a_text(rng: random.Random) -> None:
     xml = bytearray(section(p(t("앞") + table([[p(t("이름")), p(t("나이"))]]))).encode())

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from onnuri.corpus.reading.formats import warc
+from tests.soak import tries
 
 PAGE = "<p>안녕하세요, 여기는 온누리입니다.</p>".encode()
 
@@ -187,7 +188,7 @@ def test_a_gzip_bomb_is_read_in_bounded_memory() -> None:
     assert isinstance(item, ValueError) and "over" in str(item)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=tries(75, 1200), deadline=None)
 @given(st.sampled_from([bytes, gzip.compress]), st.randoms(use_true_random=False))
 def test_damage_is_an_item(pack: Callable[[bytes], bytes], rng: random.Random) -> None:
     pages = [
