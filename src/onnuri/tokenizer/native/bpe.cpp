@@ -18,18 +18,23 @@ namespace {
 // Merging walks through whole pieces, so a line of megabytes is counted in parts: bytes in the largest.
 constexpr ptrdiff_t kLongestPiece = 512;
 
-// Where to cut a piece that is too long: after the last word that fits, or within the first one.
+const uint8_t* start_of_character(const uint8_t* p) {
+  while ((*p & 0xC0) == 0x80) --p;
+  return p;
+}
+
+// Where to cut a piece that is too long: after the last word that fits, or within the first one. Looks no
+// further than a character beyond what fits, else a word of megabytes would be walked through once a part.
 const uint8_t* shorter(const Splitter& splitter, const uint8_t* p, const uint8_t* end) {
   const uint8_t* const most = p + kLongestPiece;
+  const uint8_t* const seen = end - most > 8 ? start_of_character(most + 8) : end;
   const uint8_t* cut = p;
-  while (cut < end) {
-    const uint8_t* next = splitter.word(cut, end);
+  while (cut < seen) {
+    const uint8_t* next = splitter.word(cut, seen);
     if (next > most) break;
     cut = next;
   }
-  if (cut > p) return cut;
-  for (cut = most; (*cut & 0xC0) == 0x80;) --cut;
-  return cut;
+  return cut > p ? cut : start_of_character(most);
 }
 
 }  // namespace
@@ -57,10 +62,12 @@ void counter_add_text(Counter* counter, const uint8_t* classes, int64_t mark_pre
     if (weights[i] == 0) continue;
     const auto count = [&](const uint8_t* p, const uint8_t* end) {
       while (p < end) {
-        const uint8_t* next = phrases ? splitter.phrase(p, end) : splitter.word(p, end);
-        if (next - p > kLongestPiece) next = shorter(splitter, p, next);
-        counter->add(p, next - p, weights[i]);
-        p = next;
+        const uint8_t* const stop = phrases ? splitter.phrase(p, end) : splitter.word(p, end);
+        while (p < stop) {
+          const uint8_t* const next = stop - p > kLongestPiece ? shorter(splitter, p, stop) : stop;
+          counter->add(p, next - p, weights[i]);
+          p = next;
+        }
       }
     };
     left_out.walk(text + offsets[i], text + offsets[i + 1], count, [](uint32_t) {});
