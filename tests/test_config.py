@@ -25,7 +25,7 @@ class Inner:
 
 @dataclass
 class Small:
-    """A door's options."""
+    """A command's options."""
 
     output: str = "???"
     """Where to."""
@@ -141,20 +141,20 @@ def test_every_pretrain_option_has_a_meaning() -> None:
         assert f"  {option.name}  <" in text
 
 
-@pytest.mark.parametrize("door", sorted(p.name for p in SCRIPTS.glob("*.py")))
-def test_help_is_quick_and_complete(door: str) -> None:
+@pytest.mark.parametrize("script", sorted(p.name for p in SCRIPTS.glob("*.py")))
+def test_help_is_quick_and_complete(script: str) -> None:
     started = time.monotonic()
     result = subprocess.run(
-        [sys.executable, SCRIPTS / door, "--help"], capture_output=True, text=True, check=True
+        [sys.executable, SCRIPTS / script, "--help"], capture_output=True, text=True, check=True
     )
     assert "Options (key=value" in result.stdout
     assert time.monotonic() - started < 2.0
 
 
-@pytest.mark.parametrize("door", sorted(p.name for p in SCRIPTS.glob("*.py")))
-def test_unknown_option_ends_with_status_2(door: str) -> None:
+@pytest.mark.parametrize("script", sorted(p.name for p in SCRIPTS.glob("*.py")))
+def test_unknown_option_ends_with_status_2(script: str) -> None:
     result = subprocess.run(
-        [sys.executable, SCRIPTS / door, "no_such_option=1"], capture_output=True, text=True, check=False
+        [sys.executable, SCRIPTS / script, "no_such_option=1"], capture_output=True, text=True, check=False
     )
     assert result.returncode == 2
     assert result.stderr.count("\n") == 1
