@@ -135,7 +135,7 @@ def test_every_group_file_composes(group: str) -> None:
 
 
 def test_every_pretrain_option_has_a_meaning() -> None:
-    text = help_text(PretrainConfig, "description", CONFIG_ROOT)
+    text = help_text(PretrainConfig, "description", CONFIG_ROOT, "pretrain")
     for option in options(PretrainConfig):
         assert option.meaning, option.name
         assert f"  {option.name}  <" in text

@@ -39,3 +39,7 @@ def optional_package(extra: str, needed_by: str) -> Iterator[None]:
         raise UserError(
             f"{needed_by} needs the package {error.name}: pip install 'onnuri[{extra}]'"
         ) from None
+
+
+class JobsFailed(Exception):
+    """Jobs of a sweep did not end well; the command reports it in one line and exits with status 1."""

@@ -26,8 +26,13 @@ def main() -> None:
         from onnuri.corpus.explain import ExplainConfig, explain
 
         del sys.argv[1]
-        run_cli(ExplainConfig, explain, "What happened to one document, stage by stage.")
-    run_cli(CorpusConfig, run, __doc__)
+        run_cli(
+            ExplainConfig,
+            explain,
+            "What happened to one document, stage by stage.",
+            command="corpus explain",
+        )
+    run_cli(CorpusConfig, run, __doc__, command="corpus")
 
 
 if __name__ == "__main__":

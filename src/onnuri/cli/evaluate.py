@@ -19,7 +19,7 @@ def run(config: EvaluateConfig) -> int:
 
 def main() -> None:
     """The command."""
-    run_cli(EvaluateConfig, run, __doc__)
+    run_cli(EvaluateConfig, run, __doc__, command="evaluate")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ def run(config: ExportConfig) -> int:
 
 def main() -> None:
     """The command."""
-    run_cli(ExportConfig, run, __doc__)
+    run_cli(ExportConfig, run, __doc__, command="export")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ def run(config: GenerateConfig) -> int:
 
 def main() -> None:
     """The command."""
-    run_cli(GenerateConfig, run, __doc__)
+    run_cli(GenerateConfig, run, __doc__, command="generate")
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ def run(config: GpuCheckConfig) -> int:
 
 def main() -> None:
     """The command."""
-    run_cli(GpuCheckConfig, run, __doc__)
+    run_cli(GpuCheckConfig, run, __doc__, command="gpu_check")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ def run(config: PackConfig) -> int:
 
 def main() -> None:
     """The command."""
-    run_cli(PackConfig, run, __doc__)
+    run_cli(PackConfig, run, __doc__, command="pack")
 
 
 if __name__ == "__main__":

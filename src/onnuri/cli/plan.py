@@ -25,7 +25,7 @@ def run(config: PlanConfig) -> int:
 def main() -> None:
     """The command."""
     sys.argv[1:] = spread(sys.argv[1:])
-    run_cli(PlanConfig, run, __doc__, CONFIG_ROOT, "plan")
+    run_cli(PlanConfig, run, __doc__, CONFIG_ROOT, "plan", "plan")
 
 
 if __name__ == "__main__":

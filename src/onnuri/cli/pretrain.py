@@ -6,7 +6,8 @@ Started again on the same run_dir it resumes from the newest whole checkpoint. S
 """
 
 import os
-import sys
+import statistics
+from pathlib import Path
 
 from onnuri.config import CONFIG_ROOT, run_cli
 from onnuri.train.config import PretrainConfig
@@ -25,15 +26,25 @@ def run(config: PretrainConfig) -> int:
         return 0
     from onnuri.train.loop import train
 
-    status = train(plan)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(status)  # all is closed; on a busy machine threads of gloo sometimes abort an orderly exit
+    return train(plan)
+
+
+def last_score(run_dir: str) -> float | None:
+    """What a sweep makes small: the last bits per byte, mean of the languages, or else the last loss."""
+    from onnuri.train.metrics import read_metrics
+
+    lines = read_metrics(Path(run_dir))
+    validations = [line["bits_per_byte"].values() for line in lines if line.get("bits_per_byte")]
+    losses = [line["loss"] for line in lines if "loss" in line]
+    if validations:
+        return statistics.fmean(validations[-1])
+    return losses[-1] if losses else None
 
 
 def main() -> None:
     """The command."""
-    run_cli(PretrainConfig, run, __doc__, CONFIG_ROOT, "pretrain")
+    # All is closed at the end; on a busy machine threads of gloo sometimes abort an orderly exit.
+    run_cli(PretrainConfig, run, __doc__, CONFIG_ROOT, "pretrain", "pretrain", last_score, os._exit)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ def run(config: QualityConfig) -> int:
 
 def main() -> None:
     """The command."""
-    run_cli(QualityConfig, run, __doc__)
+    run_cli(QualityConfig, run, __doc__, command="quality")
 
 
 if __name__ == "__main__":

@@ -25,13 +25,23 @@ def main() -> None:
         from onnuri.tokenizer.report import ReportConfig, report
 
         del sys.argv[1]
-        run_cli(ReportConfig, report, "How short tokenizers make text, by source and language.")
+        run_cli(
+            ReportConfig,
+            report,
+            "How short tokenizers make text, by source and language.",
+            command="tokenizer report",
+        )
     if sys.argv[1:2] == ["extend"]:
         from onnuri.tokenizer.extend import ExtendConfig, extend
 
         del sys.argv[1]
-        run_cli(ExtendConfig, extend, "Grow an existing Hugging Face tokenizer with tokens for new text.")
-    run_cli(TokenizerConfig, run, __doc__)
+        run_cli(
+            ExtendConfig,
+            extend,
+            "Grow an existing Hugging Face tokenizer with tokens for new text.",
+            command="tokenizer extend",
+        )
+    run_cli(TokenizerConfig, run, __doc__, command="tokenizer")
 
 
 if __name__ == "__main__":

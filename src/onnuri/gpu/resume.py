@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from onnuri.checkpoint.listing import list_checkpoints
-from onnuri.gpu.lifetime import bound
 from onnuri.gpu.numbers import missing
 from onnuri.gpu.shards import VOCABULARY
 from onnuri.gpu.stage import Result, Results, Settings, not_run
 from onnuri.gpu.training import REHEARSED, steps
+from onnuri.lifetime import bound
 
 STEPS, SAVED = 8, 4
 WORDS = {
