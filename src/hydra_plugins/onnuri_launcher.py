@@ -56,7 +56,7 @@ class Job:
     number: int
     config: Any
     words: list[str]
-    """As they are shown."""
+    """Those in which it differs from the other jobs."""
     command: list[str]
     """Arguments of Python."""
     folder: str
@@ -84,6 +84,10 @@ class ProcessLauncher(Launcher):
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Run all jobs and report the failed ones; the sweeper learns of them at the end."""
         jobs = [self._job(words, initial_job_idx + index) for index, words in enumerate(job_overrides)]
+        if len(jobs) > 1:
+            same = set(jobs[0].words).intersection(*(job.words for job in jobs))
+            for job in jobs:
+                job.words = [word for word in job.words if word not in same]
         if "TORCHELASTIC_RUN_ID" in os.environ:
             statuses = run_under_torchrun(jobs)
         else:

@@ -52,20 +52,29 @@ class Command:
         from hydra.types import RunMode
 
         hydra = HydraConfig.get()
-        if hydra.mode == RunMode.MULTIRUN:
-            typed: Any = to_schema(self.schema, config, hydra.runtime.output_dir)
-            if status := self.run(typed):
-                raise UserError(f"exit status {status}")
-            return self.objective(typed.run_dir) if self.objective else None
+        in_sweep = hydra.mode == RunMode.MULTIRUN
         try:
-            self.status = self.run(to_schema(self.schema, config, hydra.run.dir)) or 0
+            names = [option.name for option in options(self.schema)]
+            with one_line_errors(names):
+                typed: Any = to_schema(self.schema, config)
+                if getattr(typed, "run_dir", None) == "":
+                    typed.run_dir = hydra.runtime.output_dir if in_sweep else hydra.run.dir
+            status = self.run(typed) or 0
         except UserError as error:
+            if in_sweep:
+                raise
             self.error = error  # Hydra would add lines of its own to it
-        return None
+            return None
+        if not in_sweep:
+            self.status = status
+            return None
+        if status:
+            raise JobsFailed(f"exit status {status}")
+        return self.objective(typed.run_dir) if self.objective else None
 
 
-def to_schema(schema: type[Config], config: Any, run_dir: str = "") -> Config:
-    """The dataclass of a composed config; `run_dir` is the default of the option of that name."""
+def to_schema(schema: type[Config], config: Any) -> Config:
+    """The dataclass of a composed config. Raises UserError for what is missing or no option can be."""
     from omegaconf import OmegaConf
 
     from onnuri.config.hydra_settings import finite_numbers
@@ -77,10 +86,7 @@ def to_schema(schema: type[Config], config: Any, run_dir: str = "") -> Config:
         needed = "; ".join(f"{key}=... ({meanings.get(key, '')})" for key in missing)
         raise UserError(f"missing option: {needed}")
     finite_numbers(OmegaConf.to_container(config, resolve=True))
-    typed: Any = OmegaConf.to_object(config)
-    if run_dir and getattr(typed, "run_dir", None) == "":
-        typed.run_dir = run_dir
-    return typing.cast(Config, typed)
+    return typing.cast(Config, OmegaConf.to_object(config))
 
 
 def compose(

@@ -109,8 +109,8 @@ def one_line(error: BaseException, names: Iterable[str]) -> str:
     lines = [line.strip() for line in str(error).splitlines()]
     key = next((line.split()[1] for line in lines if line.startswith("full_key: ")), "")
     text = " ".join(line for line in lines if line and not line.startswith(NOISE))
-    file, inner = COMPOSING.fullmatch(text).groups() if COMPOSING.fullmatch(text) else ("", text)
-    where = f"{file}.yaml: " if file else ""
+    composing = COMPOSING.fullmatch(text)
+    where, inner = (f"{composing[1]}.yaml: ", composing[2]) if composing else ("", text)
     if key and re.match(r"Key '.*' (not in|is not in struct)", inner):
         return f"{where}unknown option '{key}'{nearest(key, names)}; --help lists all"
     if "nterpolation" in type(error).__name__ + inner:
