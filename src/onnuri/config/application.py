@@ -217,11 +217,11 @@ def _run_hydra(
         if word.startswith("hydra.searchpath=["):
             own += [Path(each.strip("'\" ").removeprefix("file://")) for each in word[18:-1].split(",")]
     groups = config_groups(None if arguments.config_path else config_dir, known, own)
-    app.words = overrides
+    app.words, sweep = overrides, arguments.multirun or "hydra.mode=MULTIRUN" in overrides
     if not arguments.shell_completion:
-        overrides = [prepare(word, known, groups, arguments.multirun) for word in overrides]
+        overrides = [prepare(word, known, groups, sweep) for word in overrides]
     _store_schema(app.schema, config_dir, config_name)
-    store_defaults(job_name or Path(app.program[0]).stem, "run_dir" in known, arguments.multirun)
+    store_defaults(job_name or Path(app.program[0]).stem, "run_dir" in known, sweep)
     sys.argv[1:] = [*app.flags, *overrides]
     hydra_utils.run_and_report = lambda call: call()  # its own report is many lines and exit status 1
     decorate = hydra.main(str(config_dir) if config_dir else None, config_name, version_base=None)

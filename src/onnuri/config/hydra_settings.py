@@ -101,14 +101,15 @@ def one_line(error: BaseException, names: Iterable[str]) -> str:
     """An error of Hydra or OmegaConf for the person at the keyboard."""
     cause: BaseException | None = error
     while cause:
-        if isinstance(cause, UserError):
-            return str(cause)
         if isinstance(cause, HydraException | OmegaConfBaseException):
             error = cause
         cause = cause.__cause__
     lines = [line.strip() for line in str(error).splitlines()]
     key = next((line.split()[1] for line in lines if line.startswith("full_key: ")), "")
     text = " ".join(line for line in lines if line and not line.startswith(NOISE))
+    ours = text.partition("UserError raised while resolving interpolation: ")[2]
+    if ours:
+        return ours
     composing = COMPOSING.fullmatch(text)
     where, inner = (f"{composing[1]}.yaml: ", composing[2]) if composing else ("", text)
     if key and re.match(r"Key '.*' (not in|is not in struct)", inner):

@@ -54,6 +54,8 @@ def prepare(
     if value is None:
         _check_name(key, known, groups)
         return word
+    if value.startswith("{") and key not in known and any(name.startswith(f"{key}.") for name in known):
+        return f"{sign}{key}{package}={_any(value)}"
     if key in groups:
         chosen = [each.strip() for each in split(value)]
         unknown = [each for each in chosen if not _is_choice(each, groups[key])]
