@@ -7,9 +7,11 @@ Started again on the same run_dir it resumes from the newest whole checkpoint. S
 
 import os
 import statistics
+import sys
 from pathlib import Path
 
 from onnuri.config import CONFIG_ROOT, run_cli
+from onnuri.errors import UserError
 from onnuri.train.config import PretrainConfig
 
 
@@ -24,6 +26,11 @@ def run(config: PretrainConfig) -> int:
         if plan.rank == 0:
             print(f"{config.run_dir} is already trained to step {config.train.steps}: up to date")
         return 0
+    if "deepspeed" in sys.modules:
+        raise UserError(
+            "DeepSpeed starts once in a process: sweep with hydra/launcher=processes, the default, or with "
+            "one that starts a process for each job"
+        )
     from onnuri.train.loop import train
 
     return train(plan)
