@@ -198,7 +198,10 @@ def test_every_group_file_composes(group: str) -> None:
 
 
 def test_defaults_are_stated_once() -> None:
-    """In the dataclass: the default choices of groups change nothing, so --help tells what is composed."""
+    """In the dataclass: the default choices of groups change nothing, so --help tells what is composed.
+
+    The files of clusters are data sheets; h100.yaml says what the dataclass says.
+    """
     assert pretrain("data=x") == PretrainConfig(data=DataConfig(path="x"))
     assert compose(PlanConfig, [], CONFIG_ROOT, "plan") == PlanConfig()
 

@@ -148,10 +148,11 @@ def run(job: Job, command: Sequence[str]) -> int:
 def run_under_torchrun(jobs: Sequence[Job]) -> list[int]:
     """Run jobs with the ranks of this torchrun, on all its nodes. Returns their statuses, on every rank."""
     die_with_launcher()
-    store, key = agent_store(), f"onnuri/jobs/{jobs[0].number}"
     environment = os.environ
+    store, key = agent_store(), f"onnuri/jobs/{environment['TORCHELASTIC_RESTART_COUNT']}/{jobs[0].number}"
     ranks, nodes = environment["LOCAL_WORLD_SIZE"], int(environment["GROUP_WORLD_SIZE"])
     launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", ranks]
+    launcher += ["--max-restarts", environment["TORCHELASTIC_MAX_RESTARTS"]]
     statuses: list[int] = []
     if environment["LOCAL_RANK"] == "0":
         node = int(environment["GROUP_RANK"])
@@ -166,7 +167,7 @@ def run_under_torchrun(jobs: Sequence[Job]) -> list[int]:
             store.set(f"{key}/{index}/{node}", str(status))
             keys = [f"{key}/{index}/{each}" for each in range(nodes)]
             store.wait(keys, FOR_EVER)
-            statuses.append(max(int(store.get(each)) for each in keys))
+            statuses.append(next((status for each in keys if (status := int(store.get(each)))), 0))
         if node == 0:
             store.set(f"{key}/statuses", json.dumps(statuses))
     store.wait([f"{key}/statuses"], FOR_EVER)

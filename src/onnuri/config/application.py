@@ -181,6 +181,8 @@ def run_cli(
         sys.stderr.flush()
         leave(app.status)
     except (UserError, JobsFailed) as error:
+        if rank > 0 and isinstance(error, JobsFailed):
+            sys.exit(1)
         if rank > 0:
             time.sleep(SECONDARY_RANK_GRACE_SECONDS)
         if os.environ.get("HYDRA_FULL_ERROR", "0") not in ("", "0"):
