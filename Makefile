@@ -52,7 +52,7 @@ pretrain: $(INSTALLED) ## Sample corpus, tokenizer, ZeRO-3 training on 2 ranks, 
 	@echo "model        $(BUILD)/model  (Hugging Face format, model card in README.md)"
 	@echo "loss curve   $(BUILD)/run/loss.png"
 	@echo "load it      AutoModelForCausalLM.from_pretrained('$(BUILD)/model')"
-	@echo "talk to it   $(BIN)/python scripts/generate.py model=$(BUILD)/model prompt='연구개발과제의'"
+	@echo "talk to it   $(BIN)/onnuri generate model=$(BUILD)/model prompt='연구개발과제의'"
 
 $(BUILD)/sample.txt: $(BUILD)/model/manifest.json
 	@echo "$(PROMPTS)" | tr '|' '\n' > $@.prompts
