@@ -136,6 +136,7 @@ def test_tables_are_merged_as_hydra_merges_them() -> None:
         (["output=x", "inner.rate=-inf"], "inner.rate=-inf must be a finite number"),
         (["output=x", "inner.rate=half"], "inner.rate=half must be a number"),
         (["output=x", "+extra=1"], "unknown option 'extra'"),
+        (["output=x", "shares.ja=1"], "shares.ja is no entry yet; add it with +shares.ja=..."),
         (["output=x", "~inner.rate"], "inner.rate: Inner (DictConfig) does not support deletion"),
         (["output=x", "shares={en:nan}"], "shares.en=nan must be a finite number"),
         (["output=\udcff"], "not valid UTF-8"),

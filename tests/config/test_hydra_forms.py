@@ -108,6 +108,8 @@ def test_flags_that_show_something(tmp_path: Path) -> None:
         (["~optim.lr"], "optim.lr: OptimConfig (DictConfig) does not support deletion"),
         (["hydra.run.die=x"], "unknown option 'hydra.run.die'"),
         (["-m", "optim.lr=interval(0,1)"], "BasicSweeper does not support sweep type"),
+        (["hydra/launcher=none"], "Available options in 'hydra/launcher': basic processes"),
+        (["hydra.job.chdir=true"], "a run stays in the working directory"),
         (["run_dir=${optim.lrr}"], "run_dir: Interpolation key 'optim.lrr' not found"),
     ],
 )

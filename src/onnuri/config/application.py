@@ -55,6 +55,12 @@ class Command:
         in_sweep = hydra.mode == RunMode.MULTIRUN
         try:
             names = [option.name for option in options(self.schema)]
+            if in_sweep and "TORCHELASTIC_RUN_ID" in os.environ:
+                raise UserError(
+                    "under torchrun a sweep needs hydra/launcher=processes, which is the default"
+                )
+            if hydra.job.chdir and "run_dir" in names:
+                raise UserError("hydra.job.chdir=true: a run stays in the working directory; use run_dir=")
             with one_line_errors(names):
                 typed: Any = to_schema(self.schema, config)
                 if getattr(typed, "run_dir", None) == "":
@@ -77,8 +83,9 @@ def to_schema(schema: type[Config], config: Any) -> Config:
     """The dataclass of a composed config. Raises UserError for what is missing or no option can be."""
     from omegaconf import OmegaConf
 
-    from onnuri.config.hydra_settings import finite_numbers
+    from onnuri.config.hydra_settings import agree_on_now, finite_numbers
 
+    agree_on_now()
     if OmegaConf.get_type(config) is not schema:
         config = OmegaConf.merge(OmegaConf.structured(schema), config)
     if missing := sorted(OmegaConf.missing_keys(config)):
@@ -115,9 +122,6 @@ def compose(
         else initialize_config_dir(version_base=None, config_dir=str(config_dir))
     )
     with one_line_errors(known), start:
-        from onnuri.config.hydra_settings import register_resolvers
-
-        register_resolvers()
         return to_schema(schema, hydra_compose(config_name, prepared))
 
 

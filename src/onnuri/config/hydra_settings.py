@@ -28,7 +28,7 @@ from onnuri.errors import UserError, nearest
 RUNS = "runs/${now:%Y%m%d-%H%M%S}"
 LAUNCHER = "processes"
 COMPOSING = re.compile(r"In '(.+?)': \w+ raised while composing config: (.*)")
-NOISE = ("full_key:", "object_type=", "reference_type=", "See https://", "^", "LexerNoViableAltException:")
+NOISE = ("full_key:", "object_type=", "reference_type=", "See https://", "Config search path:", "provider=")
 
 
 def store_defaults(job_name: str, makes_run_dir: bool, multirun: bool) -> None:
@@ -51,8 +51,8 @@ def store_defaults(job_name: str, makes_run_dir: bool, multirun: bool) -> None:
     ConfigStore.instance().store(group="hydra", name="config", node=node, provider="onnuri")
 
 
-def register_resolvers() -> None:
-    """Have `${now:...}` agreed on by all ranks, and tables with any keys. After Hydra's own resolvers."""
+def agree_on_now() -> None:
+    """Have all ranks resolve `${now:...}` to the same time. To be called after Hydra has set its own."""
     OmegaConf.register_new_resolver("now", now, use_cache=True, replace=True)
 
 
@@ -72,27 +72,26 @@ class OutputDirectory(Callback):
     """
 
     def __init__(self) -> None:
-        self.run_dir = ""
+        self.run_dir, self.subdir = "", None
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Before Hydra makes the output directory."""
-        register_resolvers()
         run_dir = typing.cast(dict[str, str], OmegaConf.to_container(config.hydra.run))["dir"]
         if "run_dir" in config.keys() or run_dir == ".":  # noqa: SIM118 - `in config` resolves interpolations
             with read_write(config.hydra):
+                self.run_dir, self.subdir = run_dir, config.hydra.output_subdir
                 config.hydra.run.dir, config.hydra.output_subdir = ".", None
-            self.run_dir = run_dir
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Before Hydra makes the directory of a sweep."""
-        register_resolvers()
+        agree_on_now()
 
     def on_job_start(self, config: DictConfig, *, task_function: Any, **kwargs: Any) -> None:
         """After Hydra has made it, before the command runs."""
         hydra = HydraConfig.instance().cfg.hydra
         with read_write(hydra):
             if self.run_dir:
-                hydra.run.dir = self.run_dir
+                hydra.run.dir, hydra.output_subdir = self.run_dir, self.subdir
                 hydra.runtime.output_dir = "${onnuri.absolute:${hydra.run.dir}}"
             hydra.overrides.task = list(task_function.words)
 
@@ -113,6 +112,8 @@ def one_line(error: BaseException, names: Iterable[str]) -> str:
     composing = COMPOSING.fullmatch(text)
     where, inner = (f"{composing[1]}.yaml: ", composing[2]) if composing else ("", text)
     if key and re.match(r"Key '.*' (not in|is not in struct)", inner):
+        if key.rpartition(".")[0] in names:  # a table
+            return f"{where}{key} is no entry yet; add it with +{key}=..."
         return f"{where}unknown option '{key}'{nearest(key, names)}; --help lists all"
     if "nterpolation" in type(error).__name__ + inner:
         inner += r"; for a text with ${ in it write \${"

@@ -223,7 +223,8 @@ def _number(text: str, key: str, option: Option) -> str:
 
 def _container(text: str, key: str, whole: str, option: Option) -> str:
     """A list of texts, or a table of numbers by name."""
-    if text == "???" or text.startswith("${") or (text == "null" and option.optional):
+    value = parsed(text)
+    if text == "???" or (text == "null" and option.optional) or (isinstance(value, str) and "${" in value):
         return text
     brackets, example = ("[]", "[one,two]") if option.kind is list else ("{}", "{name:1.5,other:0}")
     if len(text) < 2 or text[0] + text[-1] != brackets:

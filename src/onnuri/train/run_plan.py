@@ -153,9 +153,9 @@ def record_words(run_dir: Path) -> None:
     from hydra.core.hydra_config import HydraConfig
     from omegaconf import OmegaConf
 
-    if not HydraConfig.initialized():
+    if not HydraConfig.initialized() or HydraConfig.get().output_subdir is None:
         return
-    path = run_dir / HYDRA_FOLDER / "overrides.yaml"
+    path = run_dir / HydraConfig.get().output_subdir / "overrides.yaml"
     text = OmegaConf.to_yaml(HydraConfig.get().overrides.task)
     path.parent.mkdir(exist_ok=True)
     if path.is_file() and path.read_text(encoding="utf-8") != text:
