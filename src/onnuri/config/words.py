@@ -36,7 +36,6 @@ ESCAPED = re.compile(r"\\([\\()\[\]{}:=, \t])")
 BOOLEANS = ("true", "false", "yes", "no", "on", "off", "y", "n", "1", "0")
 """What OmegaConf reads as a truth value."""
 TABLE_RESOLVER = "onnuri.table"
-SPECIAL = ("", "null", "???")
 
 
 def prepare(
@@ -187,12 +186,14 @@ def quoted(text: str) -> str:
 def _text(text: str) -> str:
     if text == "~" or text.startswith("~/"):
         text = str(Path.home()) + text[1:]
-    if text in SPECIAL:
+    if text in ("null", "???"):
         return text
-    value = parsed(text)
+    value = parsed(text) if text else Unparsable
     if value is Unparsable:
         return quoted(ESCAPED.sub(r"\1", text))
-    return text if isinstance(value, str) else quoted(text)
+    if isinstance(value, str):
+        return quoted(value) if text.endswith("\\") else text  # it would escape the bracket of a list
+    return quoted(text)
 
 
 def _any(text: str) -> str:
