@@ -122,6 +122,7 @@ def test_lists_and_tables_need_no_quotes() -> None:
     assert config.names == ["가/나 다.json", "쉼표,하나", "1e3", "x(1)", "it's"]
     assert config.shares == {"한겨레": 2.0, "a:b": 0.5, "en": 0.001}
     assert compose(Small, ["output=x", "names=[]"]).names == []
+    assert compose(Small, ["output=x", "names=sort([b,a])"]).names == ["a", "b"]
     assert compose(Small, ["output=x", "names=null"]).names is None
     strange = "shares={'{\"%41}': 1, '\\\\$': 2, 2024: 3}"
     assert compose(Small, ["output=x", strange]).shares == {'{"%41}': 1.0, "\\\\$": 2.0, "2024": 3.0}
