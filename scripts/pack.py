@@ -1,18 +1,6 @@
-"""Encode a corpus into memory-mapped token shards.
+"""The command `onnuri pack`."""
 
-python scripts/pack.py input=CORPUS_DIR tokenizer=TOKENIZER_DIR output=DIR
-"""
-
-from onnuri.config import run_door
-from onnuri.tokens.config import PackConfig
-
-
-def main(config: PackConfig) -> int:
-    """Encode and write."""
-    from onnuri.tokens.pack import pack
-
-    return pack(config)
-
+from onnuri.cli.pack import main
 
 if __name__ == "__main__":
-    run_door(PackConfig, main, __doc__)
+    main()

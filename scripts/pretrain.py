@@ -1,35 +1,6 @@
-"""Pretrain a model on token shards with DeepSpeed ZeRO.
+"""The command `onnuri pretrain`."""
 
-    torchrun --nproc_per_node 2 scripts/pretrain.py experiment=sample data=DIR run_dir=DIR train.steps=200
-
-Started again on the same run_dir it resumes from the newest whole checkpoint. SIGTERM saves and stops.
-"""
-
-import os
-import sys
-
-from onnuri.config import CONFIG_ROOT, run_door
-from onnuri.train.config import PretrainConfig
-
-
-def main(config: PretrainConfig) -> int:
-    """Check what can be checked alone, then train together."""
-    from onnuri.train.ownership import die_with_launcher
-    from onnuri.train.run_plan import finished, make_plan
-
-    die_with_launcher()
-    plan = make_plan(config)
-    if finished(plan):
-        if plan.rank == 0:
-            print(f"{config.run_dir} is already trained to step {config.train.steps}: up to date")
-        return 0
-    from onnuri.train.loop import train
-
-    status = train(plan)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(status)  # all is closed; on a busy machine threads of gloo sometimes abort an orderly exit
-
+from onnuri.cli.pretrain import main
 
 if __name__ == "__main__":
-    run_door(PretrainConfig, main, __doc__, CONFIG_ROOT, "pretrain")
+    main()

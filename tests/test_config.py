@@ -3,13 +3,19 @@
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from onnuri.config import CONFIG_ROOT, compose, help_text, options
+from onnuri.config.words import Unparsable, parsed, prepare, quoted
 from onnuri.errors import UserError
+from onnuri.plan.config import PlanConfig
+from onnuri.tokens.config import DataConfig
 from onnuri.train.config import PretrainConfig
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
@@ -25,7 +31,7 @@ class Inner:
 
 @dataclass
 class Small:
-    """A door's options."""
+    """A command's options."""
 
     output: str = "???"
     """Where to."""
@@ -39,37 +45,93 @@ class Small:
 
 
 def test_values_reach_the_dataclass() -> None:
-    config = compose(Small, ["output=a b/한국어 {x},'y'*.parquet", "count=7", "inner.rate=1e-3"])
-    assert config == Small(output="a b/한국어 {x},'y'*.parquet", count=7, inner=Inner(rate=1e-3))
+    config = compose(Small, ["output=a b/한국어 {x} 'y'*.parquet", "count=7", "inner.rate=1e-3"])
+    assert config == Small(output="a b/한국어 {x} 'y'*.parquet", count=7, inner=Inner(rate=1e-3))
 
 
 @pytest.mark.parametrize(
     "value",
     [
-        '"안녕" 하고 "말했다"',
-        "'hello'",
+        '말 "안녕" 하고',
+        "보고서(최종)",
         r"C:\new",
         r"\n",
-        "cost ${a}",
-        r"\${a}",
-        "a=b,c:[1]{2}",
-        "",
-        " ",
-        "null",
+        "a=b:[1]{2}",
+        "it's",
+        "(x",
+        "f(x)",
+        "1e3",
+        "007",
+        "true",
+        "[a]",
+        "{a:1}",
+        "glob-*.txt",
     ],
 )
-def test_text_stays_as_typed(value: str) -> None:
+def test_text_without_quotes_stays_as_typed(value: str) -> None:
     assert compose(Small, [f"output={value}"]).output == value
 
 
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("'한 줄, 두 줄'", "한 줄, 두 줄"),
+        ('"hello"', "hello"),
+        (r"가\,나", "가,나"),
+        (r"cost \${a}", "cost ${a}"),
+        ("${count}/결과", "3/결과"),
+        ("'null'", "null"),
+        ("", ""),
+        ("~/a", f"{Path.home()}/a"),
+        ("~", str(Path.home())),
+        ("'~/a'", "~/a"),
+        ("a~", "a~"),
+    ],
+)
+def test_text_as_hydra_has_it(value: str, expected: str) -> None:
+    assert compose(Small, [f"output={value}"]).output == expected
+
+
+@given(st.text(st.characters(exclude_characters="\n", exclude_categories=["Cs"])))
+def test_quoted_text_is_any_text(text: str) -> None:
+    assume("${" not in text)  # an interpolation, also in quotes
+    word = prepare(f"output={quoted(text)}", {option.name: option for option in options(Small)}, {})
+    assert parsed(word.removeprefix("output=")) == text
+
+
+TEXT = st.text("가나\\'\"()[]{}:=, ~$.%a1-", max_size=8)
+
+
+@given(
+    st.one_of(
+        TEXT.map("output={}".format), TEXT.map("names=[{}]".format), TEXT.map("shares={{{}:1}}".format)
+    )
+)
+def test_a_prepared_word_is_prepared(word: str) -> None:
+    """The jobs of a sweep get the words that Hydra makes of prepared ones."""
+    known = {option.name: option for option in options(Small)}
+    with suppress(UserError):
+        prepared = prepare(word, known, {}, sweep=True)
+        assert prepare(prepared, known, {}, sweep=True) == prepared
+        assert parsed(prepared.partition("=")[2]) is not Unparsable
+
+
 def test_lists_and_tables_need_no_quotes() -> None:
-    words = ["names=[가/나 다.json, '쉼표,하나', $x${y}, it's]", "shares={한겨레:2, 'a:b':.5,en:1e-3}"]
+    words = ["names=[가/나 다.json, '쉼표,하나', 1e3, x(1), it's]", "shares={한겨레:2, 'a:b':.5,en:1e-3}"]
     config = compose(Small, ["output=x", *words])
-    assert config.names == ["가/나 다.json", "쉼표,하나", "$x${y}", "it's"]
+    assert config.names == ["가/나 다.json", "쉼표,하나", "1e3", "x(1)", "it's"]
     assert config.shares == {"한겨레": 2.0, "a:b": 0.5, "en": 0.001}
-    config = compose(Small, ["output=x", "names=[]", "shares={}"])
-    assert (config.names, config.shares) == ([], {})
+    assert compose(Small, ["output=x", "names=[]"]).names == []
+    assert compose(Small, ["output=x", "names=sort([b,a])"]).names == ["a", "b"]
     assert compose(Small, ["output=x", "names=null"]).names is None
+    strange = "shares={'{\"%41}': 1, '\\\\$': 2, 2024: 3}"
+    assert compose(Small, ["output=x", strange]).shares == {'{"%41}': 1.0, "\\\\$": 2.0, "2024": 3.0}
+
+
+def test_tables_are_merged_as_hydra_merges_them() -> None:
+    assert compose(Small, ["output=x", "shares={ko:1}"]).shares == {"ko": 1.0, "en": 0.5}
+    assert compose(Small, ["output=x", "+shares.ja=2"]).shares == {"ko": 0.5, "en": 0.5, "ja": 2.0}
+    assert compose(Small, ["output=x", "inner={rate:0.25}"]).inner.rate == 0.25
 
 
 @pytest.mark.parametrize(
@@ -78,10 +140,27 @@ def test_lists_and_tables_need_no_quotes() -> None:
         (["output=x", "names=a,b"], "must be written as names=[one,two]"),
         (["output=x", "shares=[a]"], "must be written as shares={name:1.5,other:0}"),
         (["output=x", "shares={ko:many}"], "'ko:many' must be a name, a colon and a number"),
-        (["output=???"], "is a placeholder"),
+        (["output=???"], "missing option: output=..."),
+        (["output=null"], "output is a text; for the text null write output="),
+        (["output=가, 나"], "is a sweep, which needs -m; for one text write 'output="),
+        (["output=choice(a,b)"], "is a sweep, which needs -m"),
+        (
+            ["output=${cuont}"],
+            "output: Interpolation key 'cuont' not found; for a text",
+        ),
+        (["output=x", "count=1.5"], "count=1.5 must be a whole number"),
+        (["output=x", "count=true"], "count=true must be a whole number"),
+        (["output=x", "count=99999999999999999999"], "must fit in 64 bits"),
+        (["output=x", "inner.rate=nan"], "inner.rate=nan must be a finite number"),
+        (["output=x", "inner.rate=-inf"], "inner.rate=-inf must be a finite number"),
+        (["output=x", "inner.rate=half"], "inner.rate=half must be a number"),
+        (["output=x", "+extra=1"], "unknown option 'extra'"),
+        (["output=x", "shares.ja=1"], "shares.ja is no entry yet; add it with +shares.ja=..."),
+        (["output=x", "~inner.rate"], "inner.rate: Inner (DictConfig) does not support deletion"),
+        (["output=x", "shares={en:nan}"], "shares.en=nan must be a finite number"),
         (["output=\udcff"], "not valid UTF-8"),
         (["output=x", "cuont=1"], "unknown option 'cuont' (did you mean 'count'?)"),
-        (["output=x", "count=many"], "could not be converted to Integer"),
+        (["output=x", "count=many"], "count=many must be a whole number"),
         ([], "missing option: output=... (Where to.)"),
         (["output=x", "inner=1"], "inner has parts, set one of them: inner.rate"),
         (["--output"], "options are written key=value"),
@@ -92,6 +171,10 @@ def test_mistakes_are_one_line(words: list[str], expected: str) -> None:
         compose(Small, words)
     assert expected in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_a_whole_number_may_be_written_with_an_exponent() -> None:
+    assert compose(Small, ["output=x", "count=1e3"]).count == 1000
 
 
 def pretrain(*words: str) -> PretrainConfig:
@@ -134,27 +217,36 @@ def test_every_group_file_composes(group: str) -> None:
         assert pretrain(*words).data.path == "x"
 
 
+def test_defaults_are_stated_once() -> None:
+    """In the dataclass: the default choices of groups change nothing, so --help tells what is composed.
+
+    The files of clusters are data sheets; h100.yaml says what the dataclass says.
+    """
+    assert pretrain("data=x") == PretrainConfig(data=DataConfig(path="x"))
+    assert compose(PlanConfig, [], CONFIG_ROOT, "plan") == PlanConfig()
+
+
 def test_every_pretrain_option_has_a_meaning() -> None:
-    text = help_text(PretrainConfig, "description", CONFIG_ROOT)
+    text = help_text(PretrainConfig, "description", CONFIG_ROOT, "pretrain")
     for option in options(PretrainConfig):
         assert option.meaning, option.name
         assert f"  {option.name}  <" in text
 
 
-@pytest.mark.parametrize("door", sorted(p.name for p in SCRIPTS.glob("*.py")))
-def test_help_is_quick_and_complete(door: str) -> None:
+@pytest.mark.parametrize("script", sorted(p.name for p in SCRIPTS.glob("*.py")))
+def test_help_is_quick_and_complete(script: str) -> None:
     started = time.monotonic()
     result = subprocess.run(
-        [sys.executable, SCRIPTS / door, "--help"], capture_output=True, text=True, check=True
+        [sys.executable, SCRIPTS / script, "--help"], capture_output=True, text=True, check=True
     )
     assert "Options (key=value" in result.stdout
     assert time.monotonic() - started < 2.0
 
 
-@pytest.mark.parametrize("door", sorted(p.name for p in SCRIPTS.glob("*.py")))
-def test_unknown_option_ends_with_status_2(door: str) -> None:
+@pytest.mark.parametrize("script", sorted(p.name for p in SCRIPTS.glob("*.py")))
+def test_unknown_option_ends_with_status_2(script: str) -> None:
     result = subprocess.run(
-        [sys.executable, SCRIPTS / door, "no_such_option=1"], capture_output=True, text=True, check=False
+        [sys.executable, SCRIPTS / script, "no_such_option=1"], capture_output=True, text=True, check=False
     )
     assert result.returncode == 2
     assert result.stderr.count("\n") == 1

@@ -235,7 +235,7 @@ def run_litgpt() -> None:
 
 def run_onnuri(words: list[str]) -> None:
     """All of scripts/pretrain.py."""
-    from onnuri.config import CONFIG_ROOT, run_door
+    from onnuri.config import CONFIG_ROOT, run_cli
     from onnuri.train import guard, loop
     from onnuri.train.config import PretrainConfig
     from onnuri.train.run_plan import make_plan
@@ -251,7 +251,7 @@ def run_onnuri(words: list[str]) -> None:
 
     guard.StepGuard.start_step = start_step  # type: ignore[method-assign]
     sys.argv[1:] = words
-    run_door(PretrainConfig, lambda config: loop.train(make_plan(config)), "", CONFIG_ROOT, "pretrain")
+    run_cli(PretrainConfig, lambda config: loop.train(make_plan(config)), "", CONFIG_ROOT, "pretrain")
 
 
 if __name__ == "__main__":

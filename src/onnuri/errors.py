@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 
 class UserError(Exception):
     """A mistake in the input, said in one line: what was wrong, what was found, what to do.
 
-    Doors (`scripts/*.py`) print it without a traceback and exit with status 2.
+    Commands print it without a traceback and exit with status 2.
     """
 
 
@@ -26,3 +27,19 @@ def check_choice(option: str, value: str, allowed: Iterable[str]) -> None:
         raise UserError(
             f"{option}={value} is not known; allowed: {', '.join(allowed)}{nearest(value, allowed)}"
         )
+
+
+@contextmanager
+def optional_package(extra: str, needed_by: str) -> Iterator[None]:
+    """Around the import of a package that only an extra of Onnuri brings: without it, a UserError with the
+    command that installs it."""
+    try:
+        yield
+    except ImportError as error:
+        raise UserError(
+            f"{needed_by} needs the package {error.name}: pip install 'onnuri[{extra}]'"
+        ) from None
+
+
+class JobsFailed(Exception):
+    """Jobs of a sweep did not end well; the command reports it in one line and exits with status 1."""

@@ -3,30 +3,38 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import platform
 import subprocess
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 from onnuri import __version__
+from onnuri.location import PACKAGE, checkout
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+BUILD_FILE = "build.json"
+"""In an installed wheel: the code version of the checkout that it was built from."""
 
 
 def code_version() -> dict[str, Any]:
-    """{"version", "commit", "modified"}; commit is "" outside of a git checkout.
+    """{"version", "commit", "modified"}; commit is "" where the code came without its repository.
 
-    "modified" is the sha256 of what tracked files differ by from the commit, "" where they do not.
+    "modified" is the sha256 of what tracked files differ by from the commit, "" where they do not. A wheel
+    has all three from its build; the repository around a virtual environment is somebody else's.
     """
+    root = checkout()
+    if root is None:
+        return json.loads((PACKAGE / BUILD_FILE).read_text(encoding="utf-8"))
 
     def git(*words: str) -> str:
-        command = ["git", "-C", str(REPOSITORY), *words]
+        command = ["git", "-C", str(root), *words]
         try:
             return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
         except (OSError, subprocess.CalledProcessError):
             return ""
 
+    if git("rev-parse", "--show-toplevel") != str(root):
+        return {"version": __version__, "commit": "", "modified": ""}
     changes = git("diff", "HEAD")
     return {
         "version": __version__,

@@ -74,7 +74,7 @@ def test_a_stage_is_killed_at_its_limit_with_its_children_and_keeps_its_results(
 
 COMMAND = """
 from pathlib import Path
-from onnuri.config import run_door
+from onnuri.config import run_cli
 from onnuri.gpu.config import GpuCheckConfig
 from onnuri.gpu.runner import ResultsFile, run_stages
 from onnuri.gpu.stage import Stage
@@ -85,7 +85,7 @@ def main(config):
     given = {"device": "cpu", "rehearse": True, "cases": 1, "data": ""}
     run_stages([stage], ResultsFile(output), output.with_suffix(".log"), 60, given)
 
-run_door(GpuCheckConfig, main, "")
+run_cli(GpuCheckConfig, main, "")
 """
 
 

@@ -175,5 +175,5 @@ def test_the_door_starts_without_torch() -> None:
         "import sys; import onnuri.plan.report; sys.exit(bool({'torch', 'deepspeed'} & sys.modules.keys()))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-    assert "scripts/pretrain.py" in run_door("plan", "--help").stdout
+    assert "onnuri pretrain" in run_door("plan", "--help").stdout
     assert (SCRIPTS / "plan.py").is_file()

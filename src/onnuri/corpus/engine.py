@@ -106,7 +106,7 @@ def start(name: str, address: str) -> int:
     try:
         import ray
     except ImportError:
-        raise UserError("engine=ray needs Ray: pip install -c constraints.txt 'onnuri[ray]'") from None
+        raise UserError("engine=ray needs Ray: pip install 'onnuri[ray]'") from None
     _check_reachable(address)
     try:
         ray.init(

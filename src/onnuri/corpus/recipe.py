@@ -16,8 +16,9 @@ from typing import Any
 from onnuri.corpus import source
 from onnuri.corpus.source import Source
 from onnuri.errors import UserError, check_choice, nearest
+from onnuri.location import shipped
 
-RECIPE_FOLDER = Path(__file__).resolve().parents[3] / "data_recipes"
+RECIPE_FOLDER = shipped("data_recipes")
 DEFAULT_HELDOUT_SHARE = 0.02
 DEFAULT_MAX_DOCUMENT_BYTES = 4 << 20
 """A document of 4 MiB (1.4 million syllables, some five novels) still takes less than a second."""

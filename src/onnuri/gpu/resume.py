@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from onnuri.checkpoint.listing import list_checkpoints
-from onnuri.gpu.lifetime import bound
 from onnuri.gpu.numbers import missing
 from onnuri.gpu.shards import VOCABULARY
 from onnuri.gpu.stage import Result, Results, Settings, not_run
-from onnuri.gpu.training import PRETRAIN, REHEARSED, steps
+from onnuri.gpu.training import REHEARSED, steps
+from onnuri.lifetime import bound
 
 STEPS, SAVED = 8, 4
 WORDS = {
@@ -92,6 +92,7 @@ def _log(run_dir: Path) -> Path:
 
 def _start(run_dir: Path, words: dict[str, Any], settings: Settings) -> subprocess.Popen[bytes]:
     listed = [f"{name}={value}" for name, value in words.items()]
-    command = [sys.executable, str(PRETRAIN), f"data={settings.data}", f"run_dir={run_dir}", *listed]
+    folders = [f"data={settings.data}", f"run_dir={run_dir}"]
+    command = [sys.executable, "-m", "onnuri.cli.pretrain", *folders, *listed]
     with _log(run_dir).open("ab") as output:
         return subprocess.Popen(bound(command), stdout=output, stderr=output, stdin=subprocess.DEVNULL)

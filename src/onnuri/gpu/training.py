@@ -1,4 +1,4 @@
-"""Training as a user starts it: scripts/pretrain.py on one device, killed when enough steps are measured.
+"""Training as a user starts it: `onnuri pretrain` on one device, killed when enough steps are measured.
 
 It is killed because its last step would save a checkpoint of gigabytes. Figures are medians from step 6 on:
 the first steps compile.
@@ -17,15 +17,13 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from onnuri.config import CONFIG_ROOT
-from onnuri.gpu.lifetime import bound
 from onnuri.gpu.numbers import missing
 from onnuri.gpu.planned import cluster_here, plan
 from onnuri.gpu.shards import VOCABULARY
 from onnuri.gpu.stage import Result, Results, Settings, not_run
 from onnuri.kernel_config import BACKENDS
+from onnuri.lifetime import bound
 
-PRETRAIN = CONFIG_ROOT.parent / "scripts" / "pretrain.py"
 SHAPES = {
     "300m": {"data.sequence_length": 2048, "train.global_batch_size": 64, "engine.micro_batch_size": 8},
     "1b": {"data.sequence_length": 4096, "train.global_batch_size": 32, "engine.micro_batch_size": 4},
@@ -83,7 +81,8 @@ def run(settings: Settings, model: str, words: dict[str, Any]) -> Results:
         result["planned_tokens_per_second"] = planned.tokens_per_second
         result["planned_memory_gib"] = planned.memory_gib
     enough = FIRST_STEPS + (2 if settings.rehearse else ENOUGH_STEPS)
-    command = [sys.executable, str(PRETRAIN), f"data={settings.data}", f"run_dir={run_dir}", *listed]
+    folders = [f"data={settings.data}", f"run_dir={run_dir}"]
+    command = [sys.executable, "-m", "onnuri.cli.pretrain", *folders, *listed]
     with gpu_memory(settings) as samples, log.open("wb") as output:
         process = subprocess.Popen(bound(command), stdout=output, stderr=output, stdin=subprocess.DEVNULL)
         while process.poll() is None and settings.seconds_left() > LAST_SECONDS:

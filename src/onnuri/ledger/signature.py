@@ -20,11 +20,12 @@ from onnuri.ledger.chain import LEDGER_FILE
 from onnuri.train.guard import RECORD_FILE
 from onnuri.train.metrics import METRICS_FILE, PICTURE_FILE
 from onnuri.train.ownership import LOCK_FILE
-from onnuri.train.run_plan import RUN_FILE
+from onnuri.train.run_plan import HYDRA_FOLDER, RUN_FILE
 
 SIGNATURE_FILE = "model.sig"
-NOT_SIGNED = (SIGNATURE_FILE, SIGNATURE_FILE + ".tmp", LOCK_FILE, "tensorboard", "wandb")
-"""Everything else in the folder is signed. Trackers keep copies of the metrics, links among them."""
+NOT_SIGNED = (SIGNATURE_FILE, SIGNATURE_FILE + ".tmp", LOCK_FILE, HYDRA_FOLDER, "tensorboard", "wandb")
+"""Everything else in the folder is signed. Trackers keep copies of the metrics, links among them;
+the words in .hydra say again what run.json says."""
 GROWS = {LEDGER_FILE, METRICS_FILE, RUN_FILE, RECORD_FILE, PICTURE_FILE, f"{FOLDER}/latest"}
 """What a run that goes on writes again; the ledger, which only grows, shows that it is the same run."""
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from onnuri.errors import UserError
+from onnuri.errors import optional_package
 from onnuri.tokenizer.counting import join, select
 from onnuri.tokenizer.native import Counter, Words
 
@@ -29,12 +29,8 @@ def cut_at_morphemes(words: Words, workers: int) -> Words:
 
     Raises UserError if kiwipiepy is not installed.
     """
-    try:
+    with optional_package("morpheme", "algorithm=morpheme"):
         from kiwipiepy import Kiwi
-    except ImportError:
-        raise UserError(
-            "algorithm=morpheme needs the Korean analyser: pip install kiwipiepy (or onnuri[morpheme])"
-        ) from None
     from tqdm import tqdm
 
     kiwi = Kiwi(num_workers=workers)

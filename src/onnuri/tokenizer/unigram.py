@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from onnuri.errors import UserError
+from onnuri.errors import UserError, optional_package
 from onnuri.tokenizer.counting import count_corpus, fit
 from onnuri.tokenizer.huggingface import add_special_tokens
 from onnuri.tokenizer.mixture import UNIT, Kind
@@ -74,7 +74,8 @@ def to_huggingface(pieces: list[tuple[str, float]]) -> Tokenizer:
 
 def _sentencepiece(words: Words, size: int, max_bytes: int) -> list[tuple[str, float]]:
     """`size` pieces, or as many as the words have, with scores."""
-    import sentencepiece
+    with optional_package("unigram", "algorithm=unigram"):
+        import sentencepiece
 
     reserved = 260  # sentencepiece counts its 256 bytes and <unk>, <s>, </s> too
     model = io.BytesIO()

@@ -212,8 +212,8 @@ class PretrainConfig:
     """A pretraining run."""
 
     run_dir: str = ""
-    """Folder of the run: config, metrics, checkpoints; started again on it, the run resumes.
-    Empty: runs/TIME."""
+    """Folder of the run: config, metrics, checkpoints; started again on it, the run resumes. Empty:
+    hydra.run.dir, which is runs/TIME; in a sweep (-m) a folder of hydra.sweep.dir, multirun/DATE/TIME/N."""
     tokenizer: str = ""
     """Tokenizer folder to check against the shards; empty takes the one packed with them."""
     profile: bool = False

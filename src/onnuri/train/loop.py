@@ -45,7 +45,7 @@ from onnuri.train.ownership import lock_run_dir
 from onnuri.train.profile import Profiler
 from onnuri.train.resources import Resources
 from onnuri.train.run_ledger import ledger_line, open_ledger, record_checkpoints
-from onnuri.train.run_plan import DATA_FOLDER, RUN_FILE, RunPlan, check_same_run, run_record
+from onnuri.train.run_plan import DATA_FOLDER, RUN_FILE, RunPlan, check_same_run, record_words, run_record
 from onnuri.train.schedule import lr_multiplier
 from onnuri.train.step_totals import StepTotals
 from onnuri.train.stragglers import Stragglers
@@ -242,20 +242,18 @@ def train(plan: RunPlan) -> int:
 
 
 def open_run(plan: RunPlan, cleanup: contextlib.ExitStack) -> Path:
-    """Settle what rank 0 alone decides (directory, precision, compiling), lock it and write `run.json`.
+    """Settle what rank 0 alone decides (precision, compiling), lock the directory and write `run.json`.
 
     Returns the directory; the lock is given up by `cleanup`.
     """
     config = plan.config
     if plan.rank == 0:
-        if not config.run_dir:
-            config.run_dir = f"runs/{time.strftime('%Y%m%d-%H%M%S')}"
         if config.engine.precision == "auto":
             config.engine.precision = hardware_precision()
         if config.engine.compile == "auto":
             config.engine.compile = "on" if worth_compiling(plan) else "off"
-    config.run_dir, config.engine.precision, config.engine.compile = broadcast_from_rank_zero(
-        (config.run_dir, config.engine.precision, config.engine.compile)
+    config.engine.precision, config.engine.compile = broadcast_from_rank_zero(
+        (config.engine.precision, config.engine.compile)
     )
     run_dir = Path(config.run_dir)
     problem = ""
@@ -266,6 +264,7 @@ def open_run(plan: RunPlan, cleanup: contextlib.ExitStack) -> Path:
             check_same_run(config, plan.data)
             keep_description(plan, run_dir)
             manifest.write_json(run_dir / RUN_FILE, run_record(config, plan.data))
+            record_words(run_dir)
         except OSError as error:
             problem = f"cannot write to run_dir={run_dir}: {error.strerror}"
         except UserError as error:

@@ -10,6 +10,7 @@ from typing import IO, Any
 
 from tqdm import tqdm
 
+from onnuri.errors import optional_package
 from onnuri.manifest import sync
 from onnuri.train.config import TrackerConfig
 
@@ -132,7 +133,8 @@ class TensorBoardTracker(Tracker):
     """Event files in RUN_DIR/tensorboard."""
 
     def __init__(self, run_dir: Path) -> None:
-        from torch.utils.tensorboard import SummaryWriter
+        with optional_package("trackers", "tracker=tensorboard"):
+            from torch.utils.tensorboard import SummaryWriter
 
         self.writer = SummaryWriter(str(run_dir / "tensorboard"))
 
@@ -150,7 +152,8 @@ class WandbTracker(Tracker):
     def __init__(self, run_dir: Path, tracker: TrackerConfig, config: dict[str, Any]) -> None:
         os.environ.setdefault("WANDB_SILENT", "true")
         os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
-        import wandb
+        with optional_package("trackers", "tracker=wandb"):
+            import wandb
 
         self.run = wandb.init(
             project=tracker.project,

@@ -24,8 +24,11 @@ from onnuri.train.ownership import LOCK_FILE
 RUN_FILE = "run.json"
 DATA_FOLDER = "data"
 """In a run directory: manifest and tokenizer of the shards it was trained on."""
-BEGINNINGS = {LOCK_FILE, DATA_FOLDER, RUN_FILE + ".tmp"}
-"""All that a run killed in its first instant can leave in its directory."""
+HYDRA_FOLDER = ".hydra"
+"""In a run directory: the words of its last start, overrides.yaml, and of other starts before it."""
+BEGINNINGS = {LOCK_FILE, DATA_FOLDER, RUN_FILE + ".tmp", HYDRA_FOLDER}
+"""All that a run killed in its first instant can leave in its directory; launchers of Hydra that run a job
+within their process make `.hydra` before it starts."""
 CAN_CHANGE = (
     "run_dir",
     "tokenizer",
@@ -140,6 +143,24 @@ def choose_micro_batch_size(config: PretrainConfig, world_size: int) -> int:
 def run_record(config: PretrainConfig, data: Manifest) -> dict[str, Any]:
     """What `run.json` remembers: the resolved config, the identity of the data, and the code."""
     return {"config": to_dict(config), "data": data.identity, "code": code_version()}
+
+
+def record_words(run_dir: Path) -> None:
+    """Write the overrides of this start, as they were typed, where Hydra users look for them.
+
+    `overrides.yaml` has the last start; other ones before it are kept as overrides-1.yaml and so on.
+    """
+    from hydra.core.hydra_config import HydraConfig
+    from omegaconf import OmegaConf
+
+    if not HydraConfig.initialized() or HydraConfig.get().output_subdir is None:
+        return
+    path = run_dir / HydraConfig.get().output_subdir / "overrides.yaml"
+    text = OmegaConf.to_yaml(HydraConfig.get().overrides.task)
+    path.parent.mkdir(exist_ok=True)
+    if path.is_file() and path.read_text(encoding="utf-8") != text:
+        path.rename(path.with_stem(f"overrides-{len(list(path.parent.glob('overrides*.yaml')))}"))
+    path.write_text(text, encoding="utf-8")
 
 
 def read_run_file(run_dir: Path) -> dict[str, Any] | None:

@@ -13,7 +13,7 @@ from onnuri.corpus.reading.files import one_line
 from onnuri.corpus.reading.piece import Piece, Reading, add_record, stop_if_transient
 from onnuri.corpus.reading.raw_text import Rows
 from onnuri.corpus.source import Source
-from onnuri.errors import UserError, nearest
+from onnuri.errors import UserError, nearest, optional_package
 
 BYTES_ASSUMED = 1 << 27
 """Size of a shard on the hub, for progress."""
@@ -53,7 +53,8 @@ def pieces(number: int, source: Source) -> tuple[list[Piece], dict[str, str]]:
 
 def _commit(source: Source) -> str:
     """The commit that the dataset has now, so that all workers read the same."""
-    from huggingface_hub import HfApi
+    with optional_package("hf", "dataset=NAME"):
+        from huggingface_hub import HfApi
 
     try:
         return str(HfApi().dataset_info(source.dataset).sha)
@@ -65,7 +66,8 @@ def _commit(source: Source) -> str:
 
 
 def _open(source: Source, commit: str) -> Any:
-    from datasets import load_dataset
+    with optional_package("hf", "dataset="):
+        from datasets import load_dataset
 
     folder = Path(source.dataset).expanduser()
     try:

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from onnuri.corpus.reading.files import one_line, open_bytes
-from onnuri.errors import UserError, nearest
+from onnuri.errors import UserError, nearest, optional_package
 from onnuri.tokenizer.encoder import TokenizerFile
 from onnuri.tokenizer.huggingface import spell_bytes
 from onnuri.tokenizer.native import lay_out
@@ -232,7 +232,8 @@ def _tiktoken(
 
 
 def _from_sentencepiece(name: str, path: Path) -> LoadedTokenizer:
-    import sentencepiece
+    with optional_package("unigram", f"{path}"):
+        import sentencepiece
 
     processor = sentencepiece.SentencePieceProcessor(model_file=str(path))
     tokens = processor.id_to_piece(list(range(processor.get_piece_size())))

@@ -1,0 +1,39 @@
+"""Raw text to documents worth training on: read, cleaned, masked, deduplicated, with an account of each.
+
+onnuri corpus recipe=sample output=DIR
+onnuri corpus recipe=local input='texts/**/*.jsonl.gz' output=DIR
+onnuri corpus recipe=hf dataset=NAME_OR_FOLDER output=DIR
+onnuri corpus recipe=my_recipe.yaml output=DIR engine=ray engine.address=auto
+onnuri corpus explain id=ID input=DIR      # what happened to one document, stage by stage
+"""
+
+import sys
+
+from onnuri.config import run_cli
+from onnuri.corpus.config import CorpusConfig
+
+
+def run(config: CorpusConfig) -> int:
+    """Build the corpus folder."""
+    from onnuri.corpus.build import build
+
+    return build(config)
+
+
+def main() -> None:
+    """The command."""
+    if sys.argv[1:2] == ["explain"]:
+        from onnuri.corpus.explain import ExplainConfig, explain
+
+        del sys.argv[1]
+        run_cli(
+            ExplainConfig,
+            explain,
+            "What happened to one document, stage by stage.",
+            command="corpus explain",
+        )
+    run_cli(CorpusConfig, run, __doc__, command="corpus")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,23 @@
+"""Export a trained model as a Hugging Face folder that needs no custom code.
+
+onnuri export checkpoint=RUN_DIR output=DIR
+"""
+
+from onnuri.config import run_cli
+from onnuri.export.config import ExportConfig
+
+
+def run(config: ExportConfig) -> int:
+    """Export the newest whole checkpoint of the run."""
+    from onnuri.export.huggingface import export
+
+    return export(config)
+
+
+def main() -> None:
+    """The command."""
+    run_cli(ExportConfig, run, __doc__, command="export")
+
+
+if __name__ == "__main__":
+    main()

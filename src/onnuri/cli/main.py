@@ -1,0 +1,40 @@
+"""`onnuri COMMAND ...`: which command a name stands for. Imports nothing but the command."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+from onnuri import __version__
+from onnuri.errors import nearest
+
+COMMANDS = {
+    "corpus": "clean, mask and deduplicate raw text",
+    "quality": "train a quality model for the corpus",
+    "tokenizer": "train, compare or extend a tokenizer",
+    "pack": "encode a corpus into token shards",
+    "plan": "memory, time and network of a run before it starts",
+    "pretrain": "pretrain a model (under torchrun: torchrun ... -m onnuri.cli.pretrain)",
+    "export": "write a run as a Hugging Face folder",
+    "evaluate": "bits per byte of a model on held-out text",
+    "generate": "continue a text with a model",
+    "ledger": "verify or sign a run, list the sources of a checkpoint",
+    "gpu_check": "check and measure this machine's GPU",
+}
+
+
+def main() -> None:
+    """Run the command that the first word names."""
+    name, *words = sys.argv[1:] or ["--help"]
+    if name in ("-h", "--help"):
+        print("Raw Korean and English text to a language model.\n\nonnuri COMMAND [key=value ...]\n")
+        print("\n".join(f"  {command:<10} {purpose}" for command, purpose in COMMANDS.items()))
+        print("\nonnuri COMMAND --help lists its options; onnuri --version")
+    elif name == "--version":
+        print(f"onnuri {__version__}")
+    elif name in COMMANDS:
+        sys.argv[1:] = words
+        importlib.import_module(f"onnuri.cli.{name}").main()
+    else:
+        print(f"error: '{name}' is no command{nearest(name, COMMANDS)}; see onnuri --help", file=sys.stderr)
+        sys.exit(2)

@@ -1,0 +1,58 @@
+"""Pretrain a model on token shards with DeepSpeed ZeRO.
+
+    torchrun --nproc_per_node 2 -m onnuri.cli.pretrain experiment=sample data=DIR run_dir=DIR
+
+Started again on the same run_dir it resumes from the newest whole checkpoint. SIGTERM saves and stops.
+"""
+
+import os
+import statistics
+import sys
+from pathlib import Path
+
+from onnuri.config import CONFIG_ROOT, run_cli
+from onnuri.errors import UserError
+from onnuri.train.config import PretrainConfig
+
+
+def run(config: PretrainConfig) -> int:
+    """Check what can be checked alone, then train together."""
+    from onnuri.train.ownership import die_with_launcher
+    from onnuri.train.run_plan import finished, make_plan
+
+    die_with_launcher()
+    plan = make_plan(config)
+    if finished(plan):
+        if plan.rank == 0:
+            print(f"{config.run_dir} is already trained to step {config.train.steps}: up to date")
+        return 0
+    if "deepspeed" in sys.modules:
+        raise UserError(
+            "DeepSpeed starts once in a process: sweep with hydra/launcher=processes, the default, or with "
+            "one that starts a process for each job"
+        )
+    from onnuri.train.loop import train
+
+    return train(plan)
+
+
+def last_score(run_dir: str) -> float | None:
+    """What a sweep makes small: the last bits per byte, mean of the languages, or else the last loss."""
+    from onnuri.train.metrics import read_metrics
+
+    lines = read_metrics(Path(run_dir))
+    validations = [line["bits_per_byte"].values() for line in lines if line.get("bits_per_byte")]
+    losses = [line["loss"] for line in lines if "loss" in line]
+    if validations:
+        return statistics.fmean(validations[-1])
+    return losses[-1] if losses else None
+
+
+def main() -> None:
+    """The command."""
+    # All is closed at the end; on a busy machine threads of gloo sometimes abort an orderly exit.
+    run_cli(PretrainConfig, run, __doc__, CONFIG_ROOT, "pretrain", "pretrain", last_score, os._exit)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,42 @@
+"""The console command `onnuri`."""
+
+import subprocess
+import sys
+
+import pytest
+
+from onnuri.cli.main import COMMANDS
+from onnuri.location import PACKAGE
+from tests.conftest import SCRIPTS
+
+
+def onnuri(*words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "onnuri.cli", *words]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_every_command_is_listed_and_has_a_script() -> None:
+    modules = {path.stem for path in (PACKAGE / "cli").glob("*.py")} - {"__init__", "__main__", "main"}
+    assert set(COMMANDS) == modules == {path.stem for path in SCRIPTS.glob("*.py")}
+    listed = onnuri("--help").stdout
+    assert all(f"  {command}" in listed for command in COMMANDS)
+    assert onnuri().stdout == listed
+
+
+def test_a_command_gets_its_words() -> None:
+    assert "onnuri corpus recipe=sample" in onnuri("corpus", "--help").stdout
+    assert onnuri("--version").stdout == "onnuri 0.1.0\n"
+
+
+def test_a_wrong_command_is_one_line() -> None:
+    done = onnuri("corpsu", "recipe=sample")
+    assert done.returncode == 2
+    assert done.stderr == "error: 'corpsu' is no command (did you mean 'corpus'?); see onnuri --help\n"
+
+
+@pytest.mark.parametrize("words", [["--help"], ["corpus", "--help"], ["pretrain", "--help"]])
+def test_help_imports_nothing_heavy(words: list[str]) -> None:
+    command = [sys.executable, "-X", "importtime", "-m", "onnuri.cli", *words]
+    imported = subprocess.run(command, capture_output=True, text=True, check=True).stderr
+    for package in ("torch", "numpy", "hydra", "omegaconf", "pyarrow", "daft", "transformers"):
+        assert f" {package}\n" not in imported
