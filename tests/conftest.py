@@ -1,4 +1,4 @@
-"""Real inputs for the tests, made once by the doors themselves, and a way to run ranks."""
+"""Real inputs for the tests, made once by the commands themselves, and a way to run ranks."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ TINY_MODEL = [
 ]
 
 
-def run_door(door: str, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+def run_command(name: str, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
     """Run scripts/DOOR.py in a process of its own."""
-    return processes.run([sys.executable, str(SCRIPTS / f"{door}.py"), *words], check)
+    return processes.run([sys.executable, str(SCRIPTS / f"{name}.py"), *words], check)
 
 
 def torchrun_command(ranks: int, script: Path, *words: str) -> list[str]:
@@ -84,7 +84,7 @@ def our_traceback_lines(text: str) -> list[str]:
 def pretrain(
     ranks: int, sample: Callable[[str], str], run_dir: Path, *words: str, check: bool = True
 ) -> subprocess.CompletedProcess[str]:
-    """Train TINY_MODEL on the sample shards through the door."""
+    """Train TINY_MODEL on the sample shards through the command."""
     return torchrun(
         ranks,
         SCRIPTS / "pretrain.py",
@@ -128,7 +128,7 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
     os.environ["HF_HUB_OFFLINE"] = "1"
     root = tmp_path_factory.mktemp("sample")
     corpus, tokenizer, tokens = (str(root / name) for name in ("corpus", "tokenizer", "tokens"))
-    run_door("corpus", "recipe=sample", f"output={corpus}")
-    run_door("tokenizer", f"input={corpus}", f"output={tokenizer}", "algorithm=bpe", "vocab_size=1024")
-    run_door("pack", f"input={corpus}", f"tokenizer={tokenizer}", f"output={tokens}")
+    run_command("corpus", "recipe=sample", f"output={corpus}")
+    run_command("tokenizer", f"input={corpus}", f"output={tokenizer}", "algorithm=bpe", "vocab_size=1024")
+    run_command("pack", f"input={corpus}", f"tokenizer={tokenizer}", f"output={tokens}")
     return lambda name: str(root / name)

@@ -33,7 +33,8 @@ from typing import Any, NoReturn
 IMPORTS = (
     "deepspeed",
     "deepspeed.runtime.zero.muon.muon_optimizer",
-    "hydra.core.config_store",
+    "hydra._internal.hydra",
+    "hydra_plugins.onnuri_launcher",
     "matplotlib.pyplot",
     "onnuri.evaluate.run",
     "onnuri.export.huggingface",

@@ -16,7 +16,7 @@ from transformers import Qwen3ForCausalLM
 from onnuri.evaluate.score import cut_windows, document_nats
 from onnuri.evaluate.texts import read_texts, xz_bits_per_byte
 from onnuri.tokenizer.huggingface import load_tokenizer
-from tests.conftest import run_door, save_model, untrained_model
+from tests.conftest import run_command, save_model, untrained_model
 
 Sample = Callable[[str], str]
 CONTEXT = 16
@@ -68,7 +68,7 @@ def test_xz_bar_is_what_the_tool_would_write() -> None:
     assert xz_bits_per_byte(texts) == 8 * len(packed) / len("\n".join(texts).encode())
 
 
-def test_door_on_corpus_and_files(sample: Sample, tmp_path: Path) -> None:
+def test_command_on_corpus_and_files(sample: Sample, tmp_path: Path) -> None:
     """A model that gives every token the same chance: bits per byte are tokens x log2(V) / bytes."""
     folder = tmp_path / "model"
     size = load_tokenizer(sample("tokenizer")).get_vocab_size()  # type: ignore[attr-defined]
@@ -83,7 +83,7 @@ def test_door_on_corpus_and_files(sample: Sample, tmp_path: Path) -> None:
     data = tmp_path / "texts.jsonl"
     data.write_text("\n".join(json.dumps(row, ensure_ascii=False) for row in rows))
     words = [f"model={folder}", f"data={data}", "text_column=body", f"output={tmp_path / 'a.json'}"]
-    result = run_door("evaluate", *words)
+    result = run_command("evaluate", *words)
     scored = json.loads((tmp_path / "a.json").read_text())
     found = scored["languages"]
     tokenizer = load_tokenizer(sample("tokenizer"))
@@ -96,12 +96,12 @@ def test_door_on_corpus_and_files(sample: Sample, tmp_path: Path) -> None:
     total = sum(row["bits_per_byte"] * row["bytes"] for row in found.values())
     assert scored["total"]["all"]["documents"] == 2
     assert scored["total"]["all"]["bits_per_byte"] == pytest.approx(total / scored["total"]["all"]["bytes"])
-    run_door("evaluate", f"model={folder}", f"data={sample('corpus')}", "max_documents=5")
+    run_command("evaluate", f"model={folder}", f"data={sample('corpus')}", "max_documents=5")
     stored = json.loads((folder / "evaluation.json").read_text())
     assert {name: row["documents"] for name, row in stored["languages"].items()} == {"ko": 5, "en": 5}
     assert stored["languages"]["ko"]["xz_bits_per_byte"] > 1
     stamp = (folder / "evaluation.json").stat().st_mtime_ns
-    run_door("evaluate", f"model={folder}", f"data={sample('corpus')}", "max_documents=5")
+    run_command("evaluate", f"model={folder}", f"data={sample('corpus')}", "max_documents=5")
     assert (folder / "evaluation.json").stat().st_mtime_ns == stamp
 
 
@@ -113,7 +113,7 @@ def test_mistakes_are_one_line(sample: Sample, tmp_path: Path) -> None:
         (f"model={tmp_path / 'empty'}", f"data={sample('corpus')}"): "no config.json",
     }
     for words, message in cases.items():
-        result = run_door("evaluate", *words, check=False)
+        result = run_command("evaluate", *words, check=False)
         assert result.returncode == 2
         assert message in result.stderr
         assert result.stderr.count("\n") == 1

@@ -21,7 +21,7 @@ from onnuri.errors import UserError
 from onnuri.export.huggingface import find_source, plan_files
 from onnuri.model.config import ModelConfig
 from onnuri.model.decoder import Decoder
-from tests.conftest import pretrain, run_door
+from tests.conftest import pretrain, run_command
 
 Sample = Callable[[str], str]
 
@@ -40,7 +40,7 @@ def trained(
         run_dir = root / "run"
         words = ["model.qk_norm=false", "model.tie_embeddings=false", "engine.precision=bf16"]
         pretrain(2, sample, run_dir, *words, "train.steps=12")
-    run_door("export", f"checkpoint={run_dir}", f"output={root / 'model'}")
+    run_command("export", f"checkpoint={run_dir}", f"output={root / 'model'}")
     return run_dir, root / "model"
 
 
@@ -133,14 +133,14 @@ def test_sharded_files_and_dtype(trained: tuple[Path, Path], tmp_path: Path) -> 
     run_dir, whole = trained
     output = tmp_path / "sharded"
     words = [f"checkpoint={run_dir}", f"output={output}", "dtype=bfloat16", "max_shard_gb=0.0001"]
-    run_door("export", *words)
+    run_command("export", *words)
     assert len(list(output.glob("model-*-of-*.safetensors"))) > 1
     sharded = AutoModelForCausalLM.from_pretrained(output)
     assert sharded.dtype == torch.bfloat16
     reference = AutoModelForCausalLM.from_pretrained(whole, dtype=torch.bfloat16).state_dict()
     for name, value in sharded.state_dict().items():
         assert torch.equal(value, reference[name]), name
-    assert "up to date" in run_door("export", *words).stdout
+    assert "up to date" in run_command("export", *words).stdout
 
 
 def test_mistakes_are_one_line(trained: tuple[Path, Path], tmp_path: Path) -> None:
@@ -155,7 +155,7 @@ def test_mistakes_are_one_line(trained: tuple[Path, Path], tmp_path: Path) -> No
         (f"checkpoint={trained[0]}", f"output={tmp_path / 'a'}", "dtype=int3"): "dtype",
     }
     for words, message in cases.items():
-        result = run_door("export", *words, check=False)
+        result = run_command("export", *words, check=False)
         assert result.returncode == 2
         assert message in result.stderr
         assert result.stderr.count("\n") == 1

@@ -14,7 +14,7 @@ from transformers import Qwen3ForCausalLM
 from onnuri.errors import UserError
 from onnuri.generate.config import GenerateConfig
 from onnuri.generate.sample import choose, continuation
-from tests.conftest import SCRIPTS, run_door, save_model, untrained_model
+from tests.conftest import SCRIPTS, run_command, save_model, untrained_model
 
 Sample = Callable[[str], str]
 
@@ -75,7 +75,7 @@ def test_top_p_top_k_and_temperature_follow_their_definitions() -> None:
     assert draws(temperature=0.5, top_p=1.0) == pytest.approx(cold, abs=0.03)
 
 
-def test_door_streams_whole_characters(folder: Path) -> None:
+def test_command_streams_whole_characters(folder: Path) -> None:
     """Bytes as they arrive: after each flush what has been printed is valid UTF-8."""
     words = [f"model={folder}", "prompt=연구개발", "max_tokens=100", "seed=3"]
     command = [sys.executable, "-u", str(SCRIPTS / "generate.py"), *words]
@@ -93,13 +93,13 @@ def test_door_streams_whole_characters(folder: Path) -> None:
 def test_prompts_from_a_file_and_mistakes(folder: Path, tmp_path: Path) -> None:
     prompts = tmp_path / "prompts.txt"
     prompts.write_text("대한민국\nPython\n")
-    shown = run_door("generate", f"model={folder}", f"prompts={prompts}", "max_tokens=5").stdout
+    shown = run_command("generate", f"model={folder}", f"prompts={prompts}", "max_tokens=5").stdout
     assert shown.startswith("대한민국")
     assert "\n\nPython" in shown
     for words, message in (
         ([f"model={folder}", "prompts=/no/such"], "cannot be read"),
         (["model=/no/such"], "does not exist"),
     ):
-        result = run_door("generate", *words, check=False)
+        result = run_command("generate", *words, check=False)
         assert result.returncode == 2
         assert message in result.stderr

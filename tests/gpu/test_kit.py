@@ -10,7 +10,7 @@ from pathlib import Path
 
 from onnuri.gpu.shards import write_shards
 from onnuri.gpu.wheels import missing_requirements
-from tests.conftest import REPOSITORY, SCRIPTS, TINY_MODEL, run_door
+from tests.conftest import REPOSITORY, SCRIPTS, TINY_MODEL, run_command
 
 
 def kit(*words: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -97,7 +97,7 @@ def test_nothing_of_this_machine_is_in_the_script() -> None:
 def test_synthetic_shards_train(tmp_path: Path) -> None:
     tokens = write_shards(tmp_path / "tokens", 20_000)
     words = [word for word in TINY_MODEL if "micro_batch" not in word]
-    done = run_door("pretrain", f"data={tokens}", f"run_dir={tmp_path / 'run'}", *words, "train.steps=1")
+    done = run_command("pretrain", f"data={tokens}", f"run_dir={tmp_path / 'run'}", *words, "train.steps=1")
     assert f"trained to step 1: {tmp_path / 'run'}" in done.stdout
 
 

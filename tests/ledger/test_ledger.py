@@ -13,7 +13,7 @@ from onnuri import manifest
 from onnuri.checkpoint.listing import list_checkpoints
 from onnuri.errors import UserError
 from onnuri.ledger.chain import BEGINNING, Ledger, read
-from tests.conftest import pretrain, run_door
+from tests.conftest import pretrain, run_command
 
 Sample = Callable[[str], str]
 
@@ -24,7 +24,7 @@ def run_dir(undisturbed: Path, tmp_path: Path) -> Path:
 
 
 def verify(run_dir: Path, *words: str) -> tuple[int, str]:
-    result = run_door("ledger", "verify", f"run={run_dir}", *words, check=False)
+    result = run_command("ledger", "verify", f"run={run_dir}", *words, check=False)
     assert "Traceback" not in result.stderr
     return result.returncode, result.stdout + result.stderr
 
@@ -169,7 +169,7 @@ def test_changes_are_named(run_dir: Path, sample: Sample, tmp_path: Path) -> Non
 def test_sources_are_counted_exactly(run_dir: Path) -> None:
     for folder in list_checkpoints(run_dir):
         step = int(folder.name.removeprefix("step-"))
-        output = run_door("ledger", "sources", f"run={folder}").stdout
+        output = run_command("ledger", "sources", f"run={folder}").stdout
         assert output.startswith(f"{folder.name}: {step * 8 * 64:,} tokens in {step} batches")
         rows = [line.split() for line in output.splitlines()[2:]]
         assert sum(int(row[1].replace(",", "")) for row in rows) == step * 8 * 64
@@ -183,7 +183,7 @@ def test_sources_are_counted_exactly(run_dir: Path) -> None:
             ]
         )
         assert all(";" in " ".join(row) for row in rows)
-    newest = run_door("ledger", "sources", f"run={run_dir}").stdout
+    newest = run_command("ledger", "sources", f"run={run_dir}").stdout
     assert newest.startswith("step-0000012")
 
 
@@ -194,7 +194,7 @@ def test_mistakes(tmp_path: Path) -> None:
         (["verfy"], "did you mean 'verify'?"),
         (["verify"], "missing option: run="),
     ):
-        result = run_door("ledger", *words, check=False)
+        result = run_command("ledger", *words, check=False)
         assert result.returncode == 2
         assert message in result.stderr
     (tmp_path / "ledger.jsonl").write_text('{"a": 1}\n')

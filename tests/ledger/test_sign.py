@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from onnuri.checkpoint.listing import list_checkpoints
-from tests.conftest import REPOSITORY, SCRIPTS, pretrain, run_door
+from tests.conftest import REPOSITORY, SCRIPTS, pretrain, run_command
 
 Sample = Callable[[str], str]
 OFFLINE = """
@@ -63,9 +63,9 @@ def run_dir(signed_run: Path, tmp_path: Path) -> Path:
 
 
 def ledger(command: str, folder: Path, *words: str) -> tuple[int, str]:
-    """Run the door in a process that ends when anything asks for the network."""
-    door = [sys.executable, "-c", OFFLINE, str(SCRIPTS / "ledger.py"), command, f"run={folder}", *words]
-    result = subprocess.run(door, capture_output=True, text=True, check=False)
+    """Run the command in a process that ends when anything asks for the network."""
+    line = [sys.executable, "-c", OFFLINE, str(SCRIPTS / "ledger.py"), command, f"run={folder}", *words]
+    result = subprocess.run(line, capture_output=True, text=True, check=False)
     assert "Traceback" not in result.stderr, result.stderr
     return result.returncode, result.stdout + result.stderr
 
@@ -185,7 +185,7 @@ def test_a_run_that_goes_on_after_it_was_signed(run_dir: Path, sample: Sample, k
 
 def test_an_exported_model(undisturbed: Path, tmp_path: Path, keys: Path) -> None:
     model, public = tmp_path / "model", keys / "other.pub.pem"
-    run_door("export", f"checkpoint={undisturbed}", f"output={model}")
+    run_command("export", f"checkpoint={undisturbed}", f"output={model}")
     status, output = ledger("sign", model, f"key={keys / 'other.pem'}")
     assert status == 0, output
     status, output = ledger("verify", model, f"public_key={public}")

@@ -12,7 +12,6 @@ import pytest
 from tests.conftest import SCRIPTS
 from tests.soak import SOAK
 
-
 SETTINGS = 6
 """Of scripts/bench/memory.py."""
 SOME_SETTINGS = (

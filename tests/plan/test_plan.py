@@ -13,7 +13,7 @@ from onnuri.plan.config import PlanConfig, spread
 from onnuri.plan.machine import Setting, settle
 from onnuri.plan.memory import peak
 from onnuri.plan.speed import speed
-from tests.conftest import SCRIPTS, run_door
+from tests.conftest import SCRIPTS, run_command
 
 PRESETS = sorted(path.stem for path in (CONFIG_ROOT / "model").glob("*.yaml"))
 CLUSTERS = sorted(path.stem for path in (CONFIG_ROOT / "cluster").glob("*.yaml"))
@@ -66,7 +66,7 @@ def test_experts_count_in_memory_but_not_all_in_time() -> None:
     assert speed(setting).flops_per_token < 6 * setting.numbers / 4
     assert (
         "not trained"
-        in run_door(
+        in run_command(
             "plan", "model=plan-only-30b-a3b", "cluster=h200x64", "train.global_batch_size=512"
         ).stdout
     )
@@ -82,10 +82,10 @@ def test_experts_count_in_memory_but_not_all_in_time() -> None:
     ],
 )
 def test_the_words_that_are_printed_make_it_fit(words: tuple[str, ...]) -> None:
-    first = run_door("plan", *words, check=False)
+    first = run_command("plan", *words, check=False)
     assert first.returncode == 1, first.stdout + first.stderr
     (line,) = [line for line in first.stdout.splitlines() if line.startswith("It does with: ")]
-    helped = run_door("plan", *words, *line.removeprefix("It does with: ").split(), check=False)
+    helped = run_command("plan", *words, *line.removeprefix("It does with: ").split(), check=False)
     assert helped.returncode == 0, helped.stdout + helped.stderr
     assert "TOO MUCH" in first.stdout
     assert "TOO MUCH" not in helped.stdout
@@ -111,7 +111,7 @@ def test_one_switch_is_taken_where_one_is_enough_and_it_is_the_fastest() -> None
 
 
 def test_what_no_switch_helps_says_how_many_devices_do() -> None:
-    done = run_door(
+    done = run_command(
         "plan",
         "model=70b",
         "cluster=a100-40x2",
@@ -127,7 +127,7 @@ def test_a_pretrain_command_line_can_be_planned() -> None:
     words = (
         "experiment=sample data=DIR run_dir=DIR train.steps=9 optim=muon tracker=wandb guard.max_skipped=3"
     )
-    done = run_door("plan", *words.split(), "cluster=cpu")
+    done = run_command("plan", *words.split(), "cluster=cpu")
     assert "muon" in done.stdout
 
 
@@ -146,14 +146,14 @@ def test_a_pretrain_command_line_can_be_planned() -> None:
     ],
 )
 def test_mistakes_are_one_line(word: str, message: str) -> None:
-    done = run_door("plan", word, check=False)
+    done = run_command("plan", word, check=False)
     assert done.returncode == 2
     assert message in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
 
 def test_pretrain_refuses_a_model_with_experts_in_one_line() -> None:
-    done = run_door("pretrain", "model=plan-only-30b-a3b", "data=DIR", check=False)
+    done = run_command("pretrain", "model=plan-only-30b-a3b", "data=DIR", check=False)
     assert done.returncode == 2
     assert "num_experts" in done.stderr
     assert len(done.stderr.splitlines()) == 1
@@ -170,10 +170,10 @@ def test_sharding_recomputing_and_muon_need_less() -> None:
     assert checkpoint_bytes(setting_of("model=3b", "optim=muon")) < checkpoint_bytes(setting_of("model=3b"))
 
 
-def test_the_door_starts_without_torch() -> None:
+def test_the_command_starts_without_torch() -> None:
     code = (
         "import sys; import onnuri.plan.report; sys.exit(bool({'torch', 'deepspeed'} & sys.modules.keys()))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-    assert "onnuri pretrain" in run_door("plan", "--help").stdout
+    assert "onnuri pretrain" in run_command("plan", "--help").stdout
     assert (SCRIPTS / "plan.py").is_file()

@@ -9,7 +9,7 @@ from pathlib import Path
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from onnuri.corpus.documents import read_documents
-from tests.conftest import run_door
+from tests.conftest import run_command
 
 Sample = Callable[[str], str]
 NEW_TOKENS = 1500
@@ -62,7 +62,7 @@ def open_tokenizer(texts: list[str], folder: Path, ignore_merges: bool) -> None:
 
 def extend(sample: Sample, tokenizer: Path, output: Path, *words: str) -> None:
     inputs = [f"input={sample('corpus')}", f"tokenizer={tokenizer}", f"output={output}"]
-    run_door("tokenizer", "extend", *inputs, f"new_tokens={NEW_TOKENS}", *words)
+    run_command("tokenizer", "extend", *inputs, f"new_tokens={NEW_TOKENS}", *words)
 
 
 def load(path: Path) -> Tokenizer:
@@ -76,7 +76,7 @@ def new_tokens(folder: Path) -> dict[int, list[int]]:
 
 def error(sample: Sample, tokenizer: Path, tmp_path: Path, *words: str) -> str:
     inputs = [f"input={sample('corpus')}", f"tokenizer={tokenizer}", f"output={tmp_path / 'out'}"]
-    result = run_door("tokenizer", "extend", *inputs, "new_tokens=10", *words, check=False)
+    result = run_command("tokenizer", "extend", *inputs, "new_tokens=10", *words, check=False)
     assert result.returncode == 2, result.stdout + result.stderr
     assert result.stderr.startswith("error: ")
     assert result.stderr.count("\n") == 1

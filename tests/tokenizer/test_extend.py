@@ -21,7 +21,7 @@ from onnuri.tokenizer.encoder import TokenizerFile
 from onnuri.tokenizer.extend import ExtendConfig, cut_at_known
 from onnuri.tokenizer.huggingface import byte_of_character, load_tokenizer, token_bytes
 from onnuri.tokens.shards import TokenShards
-from tests.conftest import run_door
+from tests.conftest import run_command
 from tests.soak import tries
 from tests.tokenizer.growing import (
     NEW_TOKENS,
@@ -179,7 +179,7 @@ def test_a_grown_tokenizer_packs_with_its_own_separator(
     sample: Sample, grown: dict[str, Path], tmp_path: Path
 ) -> None:
     words = [f"input={sample('corpus')}", f"tokenizer={grown['plain']}", f"output={tmp_path / 'tokens'}"]
-    run_door("pack", *words)
+    run_command("pack", *words)
     tokenizer, counts = load_tokenizer(grown["plain"]), manifest.read(tmp_path / "tokens", "tokens").counts
     assert counts["separator"] == tokenizer.token_to_id("<|end|>")
     shards = TokenShards.open(tmp_path / "tokens", "heldout")
@@ -198,7 +198,7 @@ def test_same_file_for_any_workers_and_up_to_date(
     extend(sample, old["plain"], tmp_path / "three", "workers=3")
     assert sealed_files(tmp_path / "three") == sealed_files(grown["plain"])
     words = [f"input={sample('corpus')}", f"tokenizer={old['plain']}", f"output={tmp_path / 'three'}"]
-    again = run_door("tokenizer", "extend", *words, f"new_tokens={NEW_TOKENS}")
+    again = run_command("tokenizer", "extend", *words, f"new_tokens={NEW_TOKENS}")
     assert "up to date" in again.stdout
 
 

@@ -1,4 +1,4 @@
-"""The tokenizer report through its door: figures against a plain count, lossy tokenizers, mistakes."""
+"""The tokenizer report through its command: figures against a plain count, lossy tokenizers, mistakes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from onnuri.corpus.documents import read_documents
 from onnuri.errors import UserError
 from onnuri.tokenizer.report import ReportConfig
 from onnuri.tokenizer.report.loading import PACKAGES
-from tests.conftest import SCRIPTS, run_door
+from tests.conftest import SCRIPTS, run_command
 
 Sample = Callable[[str], str]
 SOURCE = "korean-rnd-regs"
@@ -42,7 +42,7 @@ def lossy(sample: Sample, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def superword(sample: Sample, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("superword") / "초단어"
     words = [f"input={sample('corpus')}", f"output={folder}", "algorithm=superword", "vocab_size=2048"]
-    run_door("tokenizer", *words)
+    run_command("tokenizer", *words)
     return folder
 
 
@@ -51,7 +51,7 @@ def written(sample: Sample, lossy: Path, superword: Path, tmp_path_factory: pyte
     """A report on the held-out documents of the sample corpus."""
     output = tmp_path_factory.mktemp("report") / "out"
     given = [sample("tokenizer"), f"{sample('tokenizer')}/tokenizer.tiktoken", lossy, superword]
-    result = run_door(
+    result = run_command(
         "tokenizer",
         "report",
         f"input={sample('corpus')}",
@@ -185,7 +185,7 @@ def test_json_lines_sentencepiece_and_no_torch(tmp_path: Path) -> None:
 )
 def test_installed_peers_bring_every_string_back(tmp_path: Path) -> None:
     (tmp_path / "in.jsonl").write_text('{"text": "국가연구개발사업의 연구개발비 2024년"}')
-    run_door("tokenizer", "report", f"input={tmp_path / 'in.jsonl'}", f"output={tmp_path / 'out'}")
+    run_command("tokenizer", "report", f"input={tmp_path / 'in.jsonl'}", f"output={tmp_path / 'out'}")
     for entry in json.loads((tmp_path / "out" / "report.json").read_text())["tokenizers"]:
         assert entry["hard_strings_lost"] == []
         assert 0 < entry["total"]["tokens"] < 30
@@ -231,7 +231,7 @@ def test_mistakes_in_one_line(sample: Sample, tmp_path: Path, mistake: str) -> N
         "tokenizers": f"tokenizers=[{sample('tokenizer')}]",
     }
     words[word.partition("=")[0]] = word.format(folder=folder, tokenizer=sample("tokenizer"))
-    result = run_door("tokenizer", "report", *words.values(), "installed=false", check=False)
+    result = run_command("tokenizer", "report", *words.values(), "installed=false", check=False)
     assert result.returncode == 2
     assert result.stderr.startswith("error: ")
     assert result.stderr.count("\n") == 1

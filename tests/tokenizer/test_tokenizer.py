@@ -1,4 +1,4 @@
-"""Tokenizers through their door: nothing is lost, nothing forged, and every reader gets the same ids."""
+"""Tokenizers through their command: nothing is lost, nothing forged, and every reader gets the same ids."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from onnuri.tokenizer.huggingface import byte_of_character, load_tokenizer, toke
 from onnuri.tokenizer.native import Counter, lay_out
 from onnuri.tokenizer.special import CONTROL_TOKENS, PLACEHOLDERS, SEPARATOR, SPECIAL_TOKENS
 from onnuri.tokenizer.stream import Utf8Stream
-from tests.conftest import run_door
+from tests.conftest import run_command
 from tests.soak import tries
 from tests.tokenizer.texts import MIXED
 
@@ -47,7 +47,7 @@ def folders(sample: Sample, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     root = tmp_path_factory.mktemp("tokenizers")
     for algorithm in ALGORITHMS:
         words = [f"input={sample('corpus')}", f"output={root / algorithm}", "vocab_size=2048"]
-        run_door("tokenizer", *words, f"algorithm={algorithm}")
+        run_command("tokenizer", *words, f"algorithm={algorithm}")
     return {algorithm: root / algorithm for algorithm in ALGORITHMS}
 
 
@@ -246,8 +246,8 @@ def test_same_text_same_file_for_any_order_workers_and_memory(
 ) -> None:
     shuffled = reordered(Path(sample("corpus")), tmp_path / "shuffled")
     words = ["vocab_size=2048", f"algorithm={algorithm}"]
-    run_door("tokenizer", f"input={shuffled}", f"output={tmp_path / 'a'}", "workers=1", *words)
-    run_door("tokenizer", f"input={shuffled}", f"output={tmp_path / 'b'}", "workers=5", *words)
+    run_command("tokenizer", f"input={shuffled}", f"output={tmp_path / 'a'}", "workers=1", *words)
+    run_command("tokenizer", f"input={shuffled}", f"output={tmp_path / 'b'}", "workers=5", *words)
     expected = (folders[algorithm] / "tokenizer.json").read_bytes()
     assert (tmp_path / "a" / "tokenizer.json").read_bytes() == expected
     assert (tmp_path / "b" / "tokenizer.json").read_bytes() == expected
@@ -256,7 +256,7 @@ def test_same_text_same_file_for_any_order_workers_and_memory(
 def test_little_memory_goes_to_disk_and_stays_deterministic(sample: Sample, tmp_path: Path) -> None:
     """4 MB hold a part of the sample's words and phrases only."""
     for workers in (1, 3):
-        run_door(
+        run_command(
             "tokenizer",
             f"input={sample('corpus')}",
             f"output={tmp_path / str(workers)}",
@@ -287,7 +287,7 @@ def test_the_rarest_words_are_left_out_of_all_parts_alike() -> None:
 def test_longest_token_of_unigram(sample: Sample, tmp_path: Path) -> None:
     for limit in (4, 9):
         words = ["algorithm=unigram", "vocab_size=4000", f"max_token_bytes={limit}"]
-        run_door("tokenizer", f"input={sample('corpus')}", f"output={tmp_path / str(limit)}", *words)
+        run_command("tokenizer", f"input={sample('corpus')}", f"output={tmp_path / str(limit)}", *words)
         pieces = token_bytes(load_tokenizer(tmp_path / str(limit)))[len(SPECIAL_TOKENS) :]
         assert max(map(len, pieces)) <= limit
 
@@ -297,15 +297,15 @@ def test_weights_shift_the_vocabulary(sample: Sample, tmp_path: Path) -> None:
     fertility = {}
     for share in (0.2, 0.9):
         words = [f"input={sample('corpus')}", f"output={tmp_path / str(share)}", "vocab_size=4096"]
-        run_door("tokenizer", *words, f"language_shares={{ko:{share},en:{1 - share:.1f}}}")
+        run_command("tokenizer", *words, f"language_shares={{ko:{share},en:{1 - share:.1f}}}")
         fertility[share] = manifest.read(tmp_path / str(share), "tokenizer").counts["tokens_per_character"]
     assert fertility[0.9]["ko"] < 0.97 * fertility[0.2]["ko"]
     assert fertility[0.9]["en"] > 1.03 * fertility[0.2]["en"]
     words = [f"input={sample('corpus')}", f"output={tmp_path / 'none'}", "vocab_size=1024"]
-    run_door("tokenizer", *words, "source_weights={korean-rnd-regs:0}")
+    run_command("tokenizer", *words, "source_weights={korean-rnd-regs:0}")
     counts = manifest.read(tmp_path / "none", "tokenizer").counts
     assert counts["weights"]["korean-rnd-regs ko"] == 0
-    result = run_door("tokenizer", *words, "source_weights={korean-rnd-reg:0}", check=False)
+    result = run_command("tokenizer", *words, "source_weights={korean-rnd-reg:0}", check=False)
     assert result.returncode == 2
     assert "did you mean 'korean-rnd-regs'" in result.stderr
 
@@ -363,7 +363,7 @@ def corpus_of(tmp_path: Path, texts: list[str]) -> Path:
     lines = "\n".join(json.dumps({"text": text}) for text in texts)
     (tmp_path / "in.jsonl").write_text(lines)
     words = [f"input={tmp_path / 'in.jsonl'}", f"output={tmp_path / 'corpus'}", "heldout_share=0"]
-    run_door("corpus", "recipe=local", *words, "stages=[normalise]")
+    run_command("corpus", "recipe=local", *words, "stages=[normalise]")
     return tmp_path / "corpus"
 
 
@@ -371,7 +371,7 @@ def corpus_of(tmp_path: Path, texts: list[str]) -> Path:
 def test_a_corpus_of_one_character(tmp_path: Path, algorithm: str) -> None:
     corpus = corpus_of(tmp_path, ["가"])
     words = [f"input={corpus}", f"output={tmp_path / 'out'}", f"algorithm={algorithm}"]
-    result = run_door("tokenizer", *words, check=False)
+    result = run_command("tokenizer", *words, check=False)
     if result.returncode:
         assert algorithm == "unigram"
         assert result.stderr.startswith("error: ")

@@ -1,4 +1,4 @@
-"""Packing through its door: every document, its border, its source; damaged input is refused."""
+"""Packing through its command: every document, its border, its source; damaged input is refused."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from onnuri.errors import UserError
 from onnuri.tokenizer.huggingface import load_tokenizer
 from onnuri.tokens.config import PackConfig
 from onnuri.tokens.shards import DOCUMENT, ShardWriter, TokenShards
-from tests.conftest import run_door
+from tests.conftest import run_command
 
 Sample = Callable[[str], str]
 
@@ -56,7 +56,7 @@ def test_counts_by_source_add_up(sample: Sample) -> None:
 
 
 def test_many_small_shards_hold_the_same_stream(sample: Sample, tmp_path: Path) -> None:
-    run_door(
+    run_command(
         "pack",
         f"input={sample('corpus')}",
         f"tokenizer={sample('tokenizer')}",
@@ -75,13 +75,13 @@ def test_many_small_shards_hold_the_same_stream(sample: Sample, tmp_path: Path) 
 def test_separator_in_text_is_no_border(sample: Sample, tmp_path: Path) -> None:
     lines = [{"text": f"문서 {n} <|endoftext|> 아직 같은 문서 <|im_start|>"} for n in range(40)]
     (tmp_path / "in.jsonl").write_text("\n".join(json.dumps(line) for line in lines))
-    run_door("corpus", "recipe=local", f"input={tmp_path / 'in.jsonl'}", f"output={tmp_path / 'corpus'}")
+    run_command("corpus", "recipe=local", f"input={tmp_path / 'in.jsonl'}", f"output={tmp_path / 'corpus'}")
     words = [f"input={tmp_path / 'corpus'}", f"tokenizer={sample('tokenizer')}", f"output={tmp_path / 't'}"]
-    run_door("pack", *words)
+    run_command("pack", *words)
     shards = TokenShards.open(tmp_path / "t", "train")
     tokens = shards.read(0, shards.num_tokens)
     assert (tokens == 0).sum() == len(shards.documents)
-    assert "up to date" in run_door("pack", *words).stdout
+    assert "up to date" in run_command("pack", *words).stdout
 
 
 def test_damaged_or_missing_input_is_one_line(sample: Sample, tmp_path: Path) -> None:
@@ -96,7 +96,7 @@ def test_damaged_or_missing_input_is_one_line(sample: Sample, tmp_path: Path) ->
         (f"input={sample('tokenizer')}", f"tokenizer={sample('tokenizer')}"): "holds a tokenizer",
     }
     for words, message in cases.items():
-        result = run_door("pack", *words, output, check=False)
+        result = run_command("pack", *words, output, check=False)
         assert result.returncode == 2
         assert result.stderr.startswith("error: ")
         assert message in result.stderr
@@ -117,7 +117,7 @@ def test_text_that_is_not_utf_8_is_named(sample: Sample, tmp_path: Path) -> None
     broken = pa.chunked_array([raw.view(pa.string())]).cast(table.schema.field("text").type)
     pq.write_table(table.set_column(table.schema.get_field_index("text"), "text", broken), victim)
     words = [f"input={corpus}", f"tokenizer={sample('tokenizer')}", f"output={tmp_path / 'out'}"]
-    result = run_door("pack", *words, check=False)
+    result = run_command("pack", *words, check=False)
     assert result.returncode == 2
     assert result.stderr.count("\n") == 1
     assert f"error: {victim} is damaged: " in result.stderr
@@ -133,7 +133,7 @@ def test_a_vocabulary_with_holes_in_its_ids(sample: Sample, tmp_path: Path) -> N
     facts = manifest.read(folder, "tokenizer")
     manifest.seal(folder, "tokenizer", facts.settings, facts.inputs, facts.counts)
     words = [f"input={sample('corpus')}", f"tokenizer={folder}", f"output={tmp_path / 'out'}"]
-    run_door("pack", *words)
+    run_command("pack", *words)
     counts = manifest.read(tmp_path / "out", "tokens").counts
     assert counts["vocab_size"] == 70_001
     assert counts["dtype"] == "uint32"

@@ -12,7 +12,7 @@ import torch
 import torch.distributed as dist
 
 from onnuri.checkpoint.zero_layout import inner_optimizer
-from onnuri.config import CONFIG_ROOT, run_door
+from onnuri.config import CONFIG_ROOT, run_cli
 from onnuri.train import guard, loop
 from onnuri.train.config import PretrainConfig
 from onnuri.train.run_plan import make_plan
@@ -64,4 +64,4 @@ def finish_step(self: guard.StepGuard, progress: guard.Progress) -> None:
 
 build, begin, finish = loop.build_engine, guard.StepGuard.start_step, guard.StepGuard.finish_step
 loop.build_engine, guard.StepGuard.start_step, guard.StepGuard.finish_step = spoil, start_step, finish_step
-run_door(PretrainConfig, lambda config: loop.train(make_plan(config)), "", CONFIG_ROOT, "pretrain")
+run_cli(PretrainConfig, lambda config: loop.train(make_plan(config)), "", CONFIG_ROOT, "pretrain")

@@ -7,7 +7,7 @@ import threading
 
 import torch.distributed as dist
 
-from onnuri.config import CONFIG_ROOT, run_door
+from onnuri.config import CONFIG_ROOT, run_cli
 from onnuri.train import guard, loop
 from onnuri.train.config import PretrainConfig
 from onnuri.train.run_plan import make_plan
@@ -21,4 +21,4 @@ def stop_for_ever(self: guard.StepGuard, progress: guard.Progress) -> None:
 
 
 begin, guard.StepGuard.start_step = guard.StepGuard.start_step, stop_for_ever
-run_door(PretrainConfig, lambda config: loop.train(make_plan(config)), "", CONFIG_ROOT, "pretrain")
+run_cli(PretrainConfig, lambda config: loop.train(make_plan(config)), "", CONFIG_ROOT, "pretrain")

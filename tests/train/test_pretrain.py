@@ -1,4 +1,4 @@
-"""Pretraining through its door: two real ranks, real text, real kills."""
+"""Pretraining through its command: two real ranks, real text, real kills."""
 
 import json
 import math

@@ -26,7 +26,7 @@ def run(config: PretrainConfig) -> int:
         if plan.rank == 0:
             print(f"{config.run_dir} is already trained to step {config.train.steps}: up to date")
         return 0
-    if "deepspeed" in sys.modules:
+    if getattr(sys.modules.get("deepspeed.comm.comm"), "cdb", None) is not None:  # it has started before
         raise UserError(
             "DeepSpeed starts once in a process: sweep with hydra/launcher=processes, the default, or with "
             "one that starts a process for each job"

@@ -8,6 +8,4 @@ name a folder; the others are composed from the dataclass alone, so `model=DIR` 
 from onnuri.config.application import CONFIG_ROOT, compose, run_cli, to_dict
 from onnuri.config.schema import Option, help_text, options
 
-run_door = run_cli  # the name under which tests/train call it
-
-__all__ = ["CONFIG_ROOT", "Option", "compose", "help_text", "options", "run_cli", "run_door", "to_dict"]
+__all__ = ["CONFIG_ROOT", "Option", "compose", "help_text", "options", "run_cli", "run_command", "to_dict"]

@@ -18,7 +18,7 @@ from onnuri.corpus.quality.model import load
 from onnuri.corpus.quality.texts import read
 from onnuri.corpus.stages.quality import quality
 from onnuri.errors import UserError
-from tests.conftest import run_door
+from tests.conftest import run_command
 from tests.corpus.stages.test_quality import KOREAN_ARTICLE, KOREAN_CHATTER, heap, prose
 
 
@@ -58,16 +58,16 @@ def heaps(tmp_path: Path) -> tuple[Path, Path]:
 
 
 def refused(*words: str) -> str:
-    """The one line that the door says when it refuses."""
-    done = run_door("quality", *words, check=False)
+    """The one line that the command prints when it refuses."""
+    done = run_command("quality", *words, check=False)
     assert done.returncode == 2, done.stdout + done.stderr
     assert len(done.stderr.splitlines()) == 1
     return done.stderr
 
 
-def test_the_door_trains_a_model_that_the_stage_uses(tmp_path: Path, heaps: tuple[Path, Path]) -> None:
+def test_the_command_trains_a_model_that_the_stage_uses(tmp_path: Path, heaps: tuple[Path, Path]) -> None:
     words = (f"good={heaps[0]}", f"random={heaps[1]}/*.parquet", f"output={tmp_path / 'model'}")
-    done = run_door("quality", *words)
+    done = run_command("quality", *words)
     assert "korean: 80 good and 80 random texts" in done.stdout
     assert "AUC 1.0000" in done.stdout
     counts = manifest.read(tmp_path / "model", "quality").counts
@@ -76,9 +76,9 @@ def test_the_door_trains_a_model_that_the_stage_uses(tmp_path: Path, heaps: tupl
     reasons = quality(fresh, load(tmp_path / "model"), 0.5)[1].to_pylist()
     assert reasons[0] == "" and reasons[1].startswith("low quality: 0.")
 
-    assert "is up to date" in run_door("quality", *words).stdout
+    assert "is up to date" in run_command("quality", *words).stdout
     write_jsonl(heaps[0] / "a.jsonl", heap(KOREAN_ARTICLE, 7000, 20))
-    assert "80 good" in run_door("quality", *words).stdout
+    assert "80 good" in run_command("quality", *words).stdout
 
 
 def test_the_same_texts_make_the_same_weights_wherever_they_lie(tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ def test_the_same_texts_make_the_same_weights_wherever_they_lie(tmp_path: Path) 
         write_jsonl(tmp_path / place / "good.jsonl", heap(KOREAN_ARTICLE, 0, 60))
         write_jsonl(tmp_path / place / "random.jsonl", heap(KOREAN_CHATTER, 500, 60))
         sides = [f"{side}={tmp_path / place / side}.jsonl" for side in ("good", "random")]
-        run_door("quality", *sides, f"output={tmp_path / place / 'model'}")
+        run_command("quality", *sides, f"output={tmp_path / place / 'model'}")
     one, two = (manifest.read(tmp_path / place / "model", "quality") for place in ("one", "two"))
     assert one.files == two.files and one.inputs == two.inputs
 
@@ -120,7 +120,7 @@ def test_a_folder_that_is_no_sound_model_is_refused(tmp_path: Path, heaps: tuple
     with pytest.raises(UserError, match="holds a corpus, but a quality folder is needed"):
         load(write_corpus(tmp_path / "corpus", ["x"], ["y"]))
     model = tmp_path / "model"
-    run_door("quality", f"good={heaps[0]}", f"random={heaps[1]}", f"output={model}")
+    run_command("quality", f"good={heaps[0]}", f"random={heaps[1]}", f"output={model}")
     weights = np.load(model / "weights.npy")
     np.save(model / "weights.npy", weights[::-1])
     with pytest.raises(UserError, match="does not match the hash"):

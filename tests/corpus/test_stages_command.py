@@ -1,4 +1,4 @@
-"""The stages through the door: what they did to every document can be read afterwards."""
+"""The stages through the command: what they did to every document can be read afterwards."""
 
 from __future__ import annotations
 
