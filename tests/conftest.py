@@ -98,11 +98,15 @@ def pretrain(
 
 LONG = (
     "kernels/test_numbers.py",
-    "kernels/test_budgets.py",
-    "corpus/test_hostile.py",
     "tokenizer/test_tokenizer.py",
+    "train/test_pretrain.py",
     "plan/test_memory.py",
     "test_offline.py",
+    "train/test_optimizers.py",
+    "config/test_sweep_ranks.py",
+    "kernels/test_budgets.py",
+    "train/test_guard.py",
+    "cli/test_wheel.py",
 )
 """Files that run first, so that none of two workers ends with one of them."""
 

@@ -130,6 +130,7 @@ def test_lists_and_tables_need_no_quotes() -> None:
 
 def test_tables_are_merged_as_hydra_merges_them() -> None:
     assert compose(Small, ["output=x", "shares={ko:1}"]).shares == {"ko": 1.0, "en": 0.5}
+    assert compose(Small, ["output=x", "shares={ja:2}"]).shares == {"ko": 0.5, "en": 0.5, "ja": 2.0}
     assert compose(Small, ["output=x", "+shares.ja=2"]).shares == {"ko": 0.5, "en": 0.5, "ja": 2.0}
     assert compose(Small, ["output=x", "inner={rate:0.25}"]).inner.rate == 0.25
 

@@ -52,14 +52,14 @@ def presets(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_cfg(tmp_path: Path) -> None:
-    words = ["data=x", "run_dir=${data.path}/${optim.lr}", "data.mixture={한겨레:2}"]
+    words = ["data=x", "run_dir=${data.path}/${optim.lr}", "data.mixture={한겨레:2,a-b:1}"]
     whole = composed(tmp_path, *words)
     assert whole["run_dir"] == "${data.path}/${optim.lr}"
     for flags in (["-c", "job"], ["--cfg"]):
         assert composed(tmp_path, *flags, *words, flags=()) == whole
     resolved = composed(tmp_path, *words, flags=("--cfg", "job", "--resolve"))
     assert resolved["run_dir"] == "x/0.0003"
-    assert resolved["data"]["mixture"] == {"한겨레": 2.0}
+    assert resolved["data"]["mixture"] == {"한겨레": 2.0, "a-b": 1.0}
     assert composed(tmp_path, *words, flags=("-c", "job", "-p", "optim")) == whole["optim"]
     hydra = composed(tmp_path, *words, flags=("--cfg", "hydra"))["hydra"]
     assert hydra["run"]["dir"] == "runs/${now:%Y%m%d-%H%M%S}"

@@ -72,6 +72,8 @@ def prepare(
     prepared = ",".join(_element(each.strip(), key, value, option) for each in split(value))
     if not sweep:
         _refuse_sweep(key, value, prepared)
+    if option is not None and option.kind is dict and not sign and value != "???":
+        sign = "++"  # for Hydra, entries that a table does not have by default are new keys
     return f"{sign}{key}{package}={prepared}"
 
 
