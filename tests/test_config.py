@@ -147,7 +147,7 @@ def test_tables_are_merged_as_hydra_merges_them() -> None:
         (["output=choice(a,b)"], "is a sweep, which needs -m"),
         (
             ["output=${cuont}"],
-            "output: Interpolation key 'cuont' not found; for a text",
+            "output: Interpolation key 'cuont' not found (did you mean 'count'?); for a text",
         ),
         (["output=x", "count=1.5"], "count=1.5 must be a whole number"),
         (["output=x", "count=true"], "count=true must be a whole number"),

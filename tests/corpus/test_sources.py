@@ -19,6 +19,7 @@ from onnuri.config import compose
 from onnuri.corpus.build import build
 from onnuri.corpus.config import CorpusConfig
 from onnuri.corpus.explain import ExplainConfig, explain
+from onnuri.corpus.source import Source
 from onnuri.errors import UserError
 from tests.conftest import SCRIPTS
 
@@ -137,14 +138,13 @@ def test_ai_hub(tmp_path: Path, recipe: str, content: Any, texts: list[str]) -> 
 def test_large_json_is_read_record_by_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from onnuri.corpus.reading import readers
     from onnuri.corpus.reading.piece import Piece
-    from onnuri.corpus.source import Source
 
     content = {
         "head": {"a": 1},
         "documents": [{"id": n, "body": [{"s": f"글 {n}"}, {"s": "끝"}]} for n in range(500)],
     }
     dump(tmp_path / "large.json", content)
-    source = Source("x", input="x", records="documents", columns={"text": "body.s"})
+    source = Source("x", input="x", records="documents", columns={"text": "body.s"}, unverified=True)
     piece = Piece(0, "large.json", str(tmp_path / "large.json"), "json")
 
     def texts() -> list[tuple[str, str, str]]:
@@ -305,33 +305,6 @@ def test_opt_out_addresses(entry: str, url: str, out: bool, tmp_path: Path) -> N
     listed = opt_out.entries(str(tmp_path / "list.txt"))
     found = opt_out.reasons(listed, pa.array(["a" * 32]), pa.array(["key"]), pa.array([url]))
     assert bool(found[0]) is out
-
-
-@pytest.mark.parametrize(
-    ("recipe", "message"),
-    [
-        ("sources: [{name: a, input: '${stages}/x', unverified: true}]", "is no text"),
-        ("sources: [{name: a, input: x, unverified: true, encoding: rot13}]", "is not known"),
-        ("sources: [{name: a, input: x, unverified: true, weight: .nan}]", "weight must be"),
-        (
-            "stages: [{filter: {ko: {word_length: 3}}}]\nsources: [{name: a, input: x, unverified: true}]",
-            "like",
-        ),
-        (
-            "stages: [{filter: {ko: {min_words: .nan}}}]\nsources: [{name: a, input: x, unverified: true}]",
-            "like",
-        ),
-        (
-            "stages: [{decontaminate: {benchmarks: [x], action: cutt}}]\n"
-            "sources: [{name: a, input: x, unverified: true}]",
-            "did you mean 'cut'",
-        ),
-    ],
-)
-def test_values_of_a_recipe_are_checked(recipe: str, message: str, tmp_path: Path) -> None:
-    (tmp_path / "own.yaml").write_text(recipe)
-    with pytest.raises(UserError, match=message):
-        make(tmp_path, f"recipe={tmp_path / 'own.yaml'}", "stages=[filter,decontaminate]", "benchmarks=[x]")
 
 
 def test_encodings(tmp_path: Path) -> None:

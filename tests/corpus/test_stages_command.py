@@ -270,7 +270,7 @@ def workers_of(parent: int) -> list[int]:
 @pytest.mark.parametrize(
     ("recipe", "message"),
     [
-        ("sources: [{name: a, input: x, license: MIT}]", "has no legal_basis"),
+        ("sources: [{name: a, input: x, license: MIT}]", "no legal_basis; state"),
         (
             "sources: [{name: a, input: x, license: MIT, legal_basis: consent}]",
             "needs a consent_id",

@@ -29,7 +29,8 @@ class CorpusConfig:
     """Which recipe to follow, and where to write."""
 
     recipe: str = "???"
-    """sample, local, hf (files in data_recipes/), or the path of a recipe of your own (.yaml)."""
+    """sample, local, hf (files in data_recipes/), or the path of a recipe of your own
+    (.yaml). docs/corpus.md lists the keys of a recipe, under "Keys of a recipe"."""
     output: str = "???"
     """Folder to write: documents/, rejected/, report.json, manifest.json."""
     input: str = ""

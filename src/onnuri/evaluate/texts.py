@@ -72,7 +72,7 @@ def _from_files(data: str, text_column: str) -> list[Text]:
     from onnuri.corpus.stages.describe import describe
     from onnuri.corpus.units import pieces_of
 
-    source = Source(name="file", input=data, text_column=text_column)
+    source = Source(name="file", input=data, text_column=text_column, unverified=True)
     texts, problems = [], Counter[str]()
     for piece in pieces_of(0, source):
         for batch in read(piece, source, DEFAULT_MAX_DOCUMENT_BYTES):
