@@ -59,6 +59,4 @@ class WheelForEveryPython(bdist_wheel):
         return "py3", "none", super().get_tag()[2]
 
 
-setup(
-    cmdclass={"build_py": BuildWithData, "build_ext": BuildForCtypes, "bdist_wheel": WheelForEveryPython}
-)
+setup(cmdclass={"build_py": BuildWithData, "build_ext": BuildForCtypes, "bdist_wheel": WheelForEveryPython})
