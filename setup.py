@@ -1,4 +1,4 @@
-"""Beyond pyproject.toml: what a wheel carries from outside of src/, and compiled code that serves every Python."""
+"""Beyond pyproject.toml: what a wheel carries from outside of src/; compiled code for every Python."""
 
 import json
 import platform

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from packaging.specifiers import SpecifierSet
-from packaging.utils import parse_wheel_filename
 
 from onnuri import __version__
 from onnuri.bundle.config import BundleConfig
@@ -38,8 +37,8 @@ BUILT_FILE = ".built.json"
 def bundle(config: BundleConfig) -> int:
     """Write the folder. Returns the exit status.
 
-    Raises UserError if the folder holds something else, the target is unknown, a package has no wheel for it, or
-    there is no network.
+    Raises UserError if the folder holds something else, the target is unknown, a package has no wheel for
+    it, or there is no network.
     """
     target = choose_target(config.python, config.platform)
     key = Path(config.key) if config.key else None

@@ -1,7 +1,9 @@
-"""Second half of install.sh, which has checked every file: the machine, then .venv in the unpacked source tree.
+"""Second half of install.sh, which has checked every file and the version of Python: from wheels to .venv.
 
-Runs on any Python 3, to say which one is wanted; uses nothing but the standard library.
+It runs where nothing is installed yet, so it imports the standard library alone.
 """
+
+from __future__ import annotations
 
 import ctypes
 import hashlib
@@ -13,169 +15,142 @@ import sys
 import tarfile
 import time
 import zipfile
-from urllib.request import pathname2url
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NoReturn
 
+BUNDLE = Path(__file__).resolve().parent
+WHEELS = BUNDLE / "wheels"
 MARKER = ".onnuri-bundle"
 """In the target: "unfinished" or "installed", and the hash of SHA256SUMS."""
-BUNDLE = os.path.dirname(os.path.abspath(__file__))
-WHEELS = os.path.join(BUNDLE, "wheels")
 
 
-def main():
+def main() -> None:
     """Install into the folder that the first word names."""
-    with open(os.path.join(BUNDLE, "bundle.json"), encoding="utf-8") as stream:
-        facts = json.load(stream)
+    facts = json.loads((BUNDLE / "bundle.json").read_text(encoding="utf-8"))
     check_machine(facts)
     check_compiled_code()
-    target = os.path.abspath(sys.argv[1] or os.path.join(BUNDLE, os.pardir, "onnuri-" + facts["version"]))
-    with open(os.path.join(BUNDLE, "SHA256SUMS"), "rb") as stream:
-        identity = hashlib.sha256(stream.read()).hexdigest()
-    if check_target(target, identity):
-        print("%s is already installed: up to date" % target)
+    target = Path(os.path.abspath(sys.argv[1] or BUNDLE.parent / f"onnuri-{facts['version']}"))  # noqa: PTH100
+    identity = hashlib.sha256((BUNDLE / "SHA256SUMS").read_bytes()).hexdigest()
+    if is_installed(target, identity):
+        print(f"{target} is up to date")
         return
     started = time.monotonic()
-    print("installing into %s" % target, flush=True)
+    print(f"installing into {target}", flush=True)
     try:
         unpack(target, identity, facts["version"])
         install(target)
+        (target / MARKER).write_text(f"installed {identity}")
     except OSError as error:
-        fail("%s: %s" % (error.filename or target, error.strerror))
-    mark(target, "installed " + identity)
-    print("installed %d packages in %.0f s" % (len(wheel_files()) + 1, time.monotonic() - started))
-    print("next: cd '%s' && make pretrain, or '%s' --help" % (target, program(target, "onnuri")))
+        fail(f"{error.filename or target}: {error.strerror}")
+    print(f"{len(wheels()) + 1} packages installed in {time.monotonic() - started:.0f} s")
+    print(f"next: cd '{target}' && make pretrain")
 
 
-def check_machine(facts):
-    """Fail if this is another Python, processor or C library than the bundle is for."""
-    running = "%d.%d" % sys.version_info[:2]
-    if running != facts["python"]:
-        fail(
-            "this bundle is for Python {0}, and {1} is Python {2}; name one with PYTHON=/path/to/python{0}".format(
-                facts["python"], sys.executable, running
-            )
-        )
-    if platform.system() != "Linux" or platform.machine() != facts["machine"]:
-        here = "%s on %s" % (platform.system(), platform.machine())
-        fail("this bundle is for Linux on %s, and this machine is %s" % (facts["machine"], here))
+def check_machine(facts: Mapping[str, Any]) -> None:
+    """Fail if the processor or the C library is another one than the bundle is for."""
+    here = f"{platform.system()} on {platform.machine()}"
+    if here != f"Linux on {facts['machine']}":
+        fail(f"this bundle is for Linux on {facts['machine']}, and this machine is {here}")
     try:
-        libc = os.confstr("CS_GNU_LIBC_VERSION") or ""
+        libc = os.confstr("CS_GNU_LIBC_VERSION") or "no glibc"
     except ValueError:
-        libc = ""
+        libc = "no glibc"
     name, _, version = libc.partition(" ")
     if name != "glibc" or [int(part) for part in version.split(".")[:2]] < [2, facts["glibc"]]:
-        fail(
-            "this bundle needs glibc 2.%d or later, and this machine has %s"
-            % (facts["glibc"], libc or "none")
-        )
+        fail(f"this bundle needs glibc 2.{facts['glibc']} or later, and this machine has {libc}")
     try:
         import ensurepip  # noqa: F401
         import venv  # noqa: F401
     except ImportError as error:
-        fail("%s has no module %s; install it (python3-venv on Debian)" % (sys.executable, error.name))
+        fail(f"{sys.executable} has no module {error.name}; install it (python3-venv on Debian)")
 
 
-def check_compiled_code():
-    """Fail if the compiled tokenizer does not load here: it is loaded from memory, and nothing is written."""
-    for file in os.listdir(WHEELS):
-        if file.startswith("onnuri-"):
-            with zipfile.ZipFile(os.path.join(WHEELS, file)) as archive:
-                for name in archive.namelist():
-                    if name.startswith("onnuri/tokenizer/native/_bpe."):
-                        load(archive.read(name))
+def check_compiled_code() -> None:
+    """Fail if the tokenizer's library does not load here; it is loaded from memory, nothing is written."""
+    for wheel in WHEELS.glob("onnuri-*.whl"):
+        with zipfile.ZipFile(wheel) as archive:
+            for name in archive.namelist():
+                if name.startswith("onnuri/tokenizer/native/_bpe."):
+                    load(archive.read(name))
 
 
-def load(library):
-    """Load a library that is no file."""
+def load(library: bytes) -> None:
+    """Load a shared library that is no file."""
     descriptor = os.memfd_create("onnuri")
     try:
-        with os.fdopen(descriptor, "wb", closefd=False) as stream:
-            stream.write(library)
-        ctypes.CDLL("/proc/self/fd/%d" % descriptor)
+        os.write(descriptor, library)
+        ctypes.CDLL(f"/proc/self/fd/{descriptor}")
     except OSError as error:
-        fail("Onnuri's compiled code does not load here: %s; make the bundle on an older system" % error)
+        fail(f"Onnuri's compiled code does not load here: {error}; make the bundle on an older system")
     finally:
         os.close(descriptor)
 
 
-def check_target(target, identity):
-    """Whether this bundle is installed there. Fails if the folder is of somebody else."""
-    if os.path.realpath(target).startswith(os.path.join(os.path.realpath(BUNDLE), "")) or (
-        os.path.realpath(target) == os.path.realpath(BUNDLE)
-    ):
-        fail("%s lies in the bundle; name a folder outside of it: sh install.sh TARGET" % target)
-    if not os.path.lexists(target):
+def is_installed(target: Path, identity: str) -> bool:
+    """Whether this bundle is installed there. Fails if the folder holds anything else."""
+    if target.resolve().is_relative_to(BUNDLE):
+        fail(f"{target} lies in the bundle; name a folder outside of it: sh install.sh TARGET")
+    if not target.exists() and not target.is_symlink():
         return False
-    if not os.path.isdir(target):
-        fail("%s is no folder; name another one: sh install.sh TARGET" % target)
-    try:
-        with open(os.path.join(target, MARKER), encoding="utf-8") as stream:
-            state, _, of = stream.read().partition(" ")
-    except OSError:
-        state = of = ""
-    if state and of == identity:
+    if not target.is_dir():
+        fail(f"{target} is no folder; name another one: sh install.sh TARGET")
+    marker = target / MARKER
+    state, _, bundle = marker.read_text().partition(" ") if marker.is_file() else ("", "", "")
+    if bundle == identity:
         return state == "installed"
     if state:
-        fail("%s was installed from another bundle; remove it or name another folder" % target)
-    if os.listdir(target):
-        fail("%s has other files; name a folder that is new or empty: sh install.sh TARGET" % target)
+        fail(f"{target} was installed from another bundle; remove it or name another folder")
+    if any(target.iterdir()):
+        fail(f"{target} has other files; name a folder that is new or empty: sh install.sh TARGET")
     return False
 
 
-def unpack(target, identity, version):
+def unpack(target: Path, identity: str, version: str) -> None:
     """The source tree."""
-    os.makedirs(target, exist_ok=True)
-    mark(target, "unfinished " + identity)
-    with tarfile.open(os.path.join(BUNDLE, "onnuri-%s.tar.gz" % version)) as tar:
-        tar.extraction_filter = getattr(tarfile, "data_filter", None)
+    target.mkdir(parents=True, exist_ok=True)
+    (target / MARKER).write_text(f"unfinished {identity}")
+    with tarfile.open(BUNDLE / f"onnuri-{version}.tar.gz") as tar:
+        tar.extraction_filter = getattr(tarfile, "data_filter", None)  # type: ignore[assignment]
         tar.extractall(target)
 
 
-def install(target):
-    """.venv with every wheel, and the tree itself as an editable package; pip there never asks a network."""
-    venv = os.path.join(target, ".venv")
-    run(sys.executable, "-m", "venv", "--clear", venv)
-    with open(os.path.join(venv, "pip.conf"), "w", encoding="utf-8") as stream:
-        stream.write("[global]\nno-index = true\nfind-links = file://%s\n" % pathname2url(WHEELS))
-    pip = (program(target, "python"), "-m", "pip", "install", "-q", "--no-deps", "--no-cache-dir")
-    run(*pip, *("./" + file for file in wheel_files()), cwd=WHEELS)
-    run(*pip, "--no-build-isolation", "-e", target)
-    run(program(target, "onnuri"), "--version")
-    with open(os.path.join(venv, ".installed"), "w"):  # what make looks at
-        pass
+def install(target: Path) -> None:
+    """.venv with every wheel and the tree, editable; pip in it looks in the bundle, never in a network."""
+    environment = target / ".venv"
+    run(sys.executable, "-m", "venv", "--clear", str(environment))
+    config = f"[global]\nno-index = true\nfind-links = {WHEELS.as_uri()}\n"
+    (environment / "pip.conf").write_text(config, encoding="utf-8")
+    pip = [str(environment / "bin" / "python"), "-m", "pip", "install", "-q", "--no-deps", "--no-cache-dir"]
+    run(*pip, *(f"./{name}" for name in wheels()), folder=WHEELS)
+    run(*pip, "--no-build-isolation", "-e", ".", folder=target)
+    run(str(environment / "bin" / "onnuri"), "--version")
+    (environment / ".installed").touch()  # what make looks at
 
 
-def wheel_files():
+def wheels() -> list[str]:
     """Every wheel but Onnuri's own, which is for other environments."""
-    return sorted(file for file in os.listdir(WHEELS) if not file.startswith("onnuri-"))
+    return sorted(path.name for path in WHEELS.glob("*.whl") if not path.name.startswith("onnuri-"))
 
 
-def run(*command, **options):
-    """Run a command; fail with the last line that it prints."""
+def run(*command: str, folder: Path | None = None) -> None:
+    """Run a command with no settings of the user's; fail with the last line that it prints."""
     ours = {name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "PYTHON"))}
-    environment = dict(ours, PIP_DISABLE_PIP_VERSION_CHECK="1", PYTHONNOUSERSITE="1")
-    done = subprocess.run(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **options
-    )
+    ours |= {
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        "PIP_ROOT_USER_ACTION": "ignore",
+        "PYTHONNOUSERSITE": "1",
+    }
+    done = subprocess.run(command, cwd=folder, env=ours, capture_output=True, text=True, check=False)
     if done.returncode:
-        lines = done.stdout.decode(errors="replace").strip().splitlines() or ["no message"]
+        lines = (done.stdout + done.stderr).strip().splitlines() or ["no message"]
         errors = [line for line in lines if line.startswith("ERROR: ")]
-        fail("%s: %s" % (os.path.basename(command[0]), (errors or lines)[-1]))
+        fail(f"{Path(command[0]).name}: {(errors or lines)[-1]}")
 
 
-def program(target, name):
-    """A program of the new environment."""
-    return os.path.join(target, ".venv", "bin", name)
-
-
-def mark(target, text):
-    """Say in the target how far it is."""
-    with open(os.path.join(target, MARKER), "w", encoding="utf-8") as stream:
-        stream.write(text)
-
-
-def fail(text):
+def fail(text: str) -> NoReturn:
     """One line, and exit status 1."""
-    print("error: %s" % text, file=sys.stderr)
+    print(f"error: {text}", file=sys.stderr)
     sys.exit(1)
 
 

@@ -71,4 +71,7 @@ if [ -z "$python" ]; then
   done
 fi
 [ -n "$python" ] || fail "Python $version is not installed; name it with PYTHON=/path/to/python$version"
+found=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2> /dev/null) || fail "$python does not run"
+[ "$found" = "$version" ] ||
+  fail "$name is for Python $version, and $python is Python $found; name one with PYTHON=/path/to/python$version"
 PYTHONDONTWRITEBYTECODE=1 exec "$python" "$folder/install.py" "$target"

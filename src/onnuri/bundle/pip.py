@@ -16,9 +16,13 @@ from urllib.parse import unquote
 from onnuri.errors import UserError
 
 NO_NETWORK = re.compile(
-    r"Retrying \(|NewConnectionError|Failed to establish a new connection|NameResolutionError|ProxyError|ConnectTimeout"
-    r"|ReadTimeoutError|Network is unreachable"
+    r"Retrying \(|NewConnectionError|Failed to establish a new connection|NameResolutionError|ProxyError"
+    r"|ConnectTimeout|ReadTimeoutError|Network is unreachable"
 )
+
+
+class NoWheel(UserError):
+    """No index has the package as a wheel for the target."""
 
 
 @dataclass(frozen=True)
@@ -82,21 +86,23 @@ def run_pip(words: Sequence[str], what: str, variables: Mapping[str, str] | None
     env = {**environ, **(variables or {})}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
     if done.returncode:
-        raise UserError(explain(done.stderr, what))
+        raise explain(done.stderr, what)
 
 
-def explain(output: str, what: str) -> str:
+def explain(output: str, what: str) -> UserError:
     """The cause of a failure of pip, in one line."""
     if "No module named pip" in output:
-        return f"{sys.executable} has no pip; make the environment again with python -m venv"
+        return UserError(f"{sys.executable} has no pip; make the environment again with python -m venv")
     if NO_NETWORK.search(output):
-        return (
-            "the package index cannot be reached; make the bundle on a machine with a network, run the same "
-            "command again to go on, or name another index with PIP_INDEX_URL"
+        return UserError(
+            "the package index cannot be reached; with a network, the same command goes on; PIP_INDEX_URL "
+            "names another index"
         )
     if match := re.search(r"No matching distribution found for (\S+)", output):
-        return f"{match[1]} has no wheel for {what}"
+        return NoWheel(f"{match[1]} has no wheel for {what}")
     if "No space left on device" in output:
-        return "the disk is full: a bundle takes about 1 GB, with CUDA 4 GB, and pip as much for its cache"
+        return UserError(
+            "the disk is full: a bundle takes about 1 GB, with CUDA 4 GB, and pip's cache as much"
+        )
     lines = [line.removeprefix("ERROR: ") for line in output.splitlines() if line.startswith("ERROR: ")]
-    return f"pip: {lines[-1]}" if lines else f"pip failed: {' '.join(output.split())[-300:]}"
+    return UserError(f"pip: {lines[-1] if lines else ' '.join(output.split())[-300:]}")

@@ -2,8 +2,8 @@
 
     openssl dgst -sha256 -verify KEY.pub.pem -signature SHA256SUMS.sig SHA256SUMS && sha256sum -c SHA256SUMS
 
-Whoever installs it can do so before any program of the bundle runs. The OpenSSF format of `onnuri ledger sign`
-would need packages that are in the bundle itself.
+Whoever installs it can do so before any program of the bundle runs. The OpenSSF format of `onnuri ledger
+sign` would need packages that are in the bundle itself.
 """
 
 from __future__ import annotations

@@ -52,8 +52,8 @@ def copy_source(folder: Path) -> Source:
     root = checkout()
     if root is None or not (root / "constraints.txt").is_file():
         raise UserError(
-            "a bundle is made from the source tree: run onnuri bundle, or make bundle, in a checkout or in a "
-            "tree that install.sh has unpacked"
+            "a bundle is made from the source tree: run make bundle in a checkout, or in a tree that "
+            "install.sh has unpacked"
         )
     code = code_version()
     if (root / ".git").exists():
@@ -75,7 +75,7 @@ def copy_source(folder: Path) -> Source:
 
 
 def add_compiled(source: Source, wheel: Path) -> None:
-    """Put the libraries of Onnuri's wheel beside their sources, newer than these: setup.py takes them as they are."""
+    """Put the libraries of Onnuri's wheel beside their sources. Newer than these, they stay as they are."""
     with ZipFile(wheel) as archive:
         for name in archive.namelist():
             if name.endswith(".so"):

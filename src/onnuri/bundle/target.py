@@ -71,7 +71,7 @@ def choose_target(python: str, wanted: str) -> Target:
         )
     if match[2] != here:
         raise UserError(
-            f"platform={wanted}: this machine compiles for {here} only; make the bundle on one with {match[2]}"
+            f"platform={wanted}: this machine compiles for {here}; make the bundle on one with {match[2]}"
         )
     return Target(python, here, int(match[1]))
 

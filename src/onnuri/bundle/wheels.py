@@ -1,7 +1,7 @@
 """The wheels of a bundle: chosen, fetched and checked; those that are there already are not fetched again.
 
-pip first says which files it would take, with their hashes; only then are the missing ones fetched, a few at a
-time, so that a bundle that was interrupted goes on. Packages that are published as source alone are built here.
+pip first says which files it would take, with their hashes; only then are the missing ones fetched, a few
+at a time, so that a bundle that was interrupted goes on. Packages published as source alone are built here.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
-from onnuri.bundle.pip import Wheel, resolve, run_pip
+from onnuri.bundle.pip import NoWheel, Wheel, resolve, run_pip
 from onnuri.bundle.target import Target
 from onnuri.errors import UserError, check_choice
 from onnuri.gpu.wheels import unmet_requirements
@@ -49,6 +49,11 @@ class Request:
         """The pinned versions."""
         return self.tree / "constraints.txt"
 
+    @property
+    def built(self) -> Path:
+        """Copies of the wheels that were built here, for pip to find. Others it must ask the index for."""
+        return self.tree.parent / "built"
+
     def pinned(self, name: str) -> str:
         """NAME==VERSION of constraints.txt. Raises UserError if it has none."""
         for line in self.constraints.read_text(encoding="utf-8").splitlines():
@@ -68,12 +73,16 @@ def collect(request: Request, folder: Path, record: Path) -> Path:
     """Fill a folder with every wheel of the request, and with no other. Returns that of Onnuri.
 
     Args:
-        record: JSON file with the sha256 of wheels by name, for those that were built here: no index knows them.
+        record: JSON file, the sha256 of wheels by name: no index knows those that were built here.
 
     Raises UserError if a package has no wheel for the target, or there is no network.
     """
     folder.mkdir(exist_ok=True)
-    wanted = {path.name for path in build_source_only(request, folder, record)}
+    wanted = set()
+    request.built.mkdir()
+    for path in build_source_only(request, folder, record):
+        wanted.add(path.name)
+        shutil.copy(path, request.built)
     own = build_onnuri(request.tree, folder)
     wanted.add(own.name)
     print(f"choosing wheels for {request.what}", flush=True)
@@ -81,7 +90,7 @@ def collect(request: Request, folder: Path, record: Path) -> Path:
     fetch(chosen, request, folder)
     more = _asked_by_markers(request, folder)
     if more:  # pip reads markers such as python_version < "3.12" for the Python that it runs on
-        added = resolve(more, _options(request, folder), request.what)
+        added = resolve(more, [*_options(request), "--no-deps"], request.what)
         fetch(added, request, folder)
         chosen += added
     wanted |= {wheel.file for wheel in chosen}
@@ -98,7 +107,7 @@ def choose(request: Request, folder: Path, own: Path) -> list[Wheel]:
     for extra in request.extras:
         request.extra_packages(extra)
     extras = ",".join(("dev", *request.extras))
-    options = _options(request, folder)
+    options = _options(request)
     torch = choose_torch(request, options)
     needed = [
         f"{torch.name} @ {torch.url}#sha256={torch.sha256}",
@@ -117,15 +126,11 @@ def choose_torch(request: Request, options: Sequence[str]) -> Wheel:
     options = [*options, "--no-deps"]
     if request.torch == "cuda":
         return resolve([f"torch==={version}"], options, request.what)[0]
+    wanted = [f"torch==={version}+cpu"]
     try:
-        return resolve([f"torch==={version}+cpu"], options, request.what)[0]
-    except UserError:
-        try:
-            return resolve(
-                [f"torch==={version}+cpu"], [*options, f"--index-url={CPU_INDEX}"], request.what
-            )[0]
-        except UserError as error:
-            raise UserError(f"torch=cpu: {error} ({CPU_INDEX})") from None
+        return resolve(wanted, options, request.what)[0]
+    except NoWheel:
+        return resolve(wanted, [*options, f"--index-url={CPU_INDEX}"], request.what)[0]
 
 
 def fetch(wheels: Sequence[Wheel], request: Request, folder: Path) -> None:
@@ -145,7 +150,7 @@ def fetch(wheels: Sequence[Wheel], request: Request, folder: Path) -> None:
 
 
 def build_source_only(request: Request, folder: Path, record: Path) -> list[Path]:
-    """Wheels of packages that are published as source alone; an earlier build with the recorded hash is kept."""
+    """Wheels of packages published as source alone; an earlier build with the recorded hash is kept."""
     built, known = [], json.loads(record.read_text(encoding="utf-8"))
     for name in SOURCE_ONLY:
         pinned = request.pinned(name)
@@ -180,8 +185,8 @@ def build_onnuri(tree: Path, folder: Path) -> Path:
     return next(folder.glob("onnuri-*-py3-none-*.whl"))
 
 
-def _options(request: Request, folder: Path) -> list[str]:
-    return [*request.target.pip_options(), f"--find-links={folder.absolute().as_uri()}"]
+def _options(request: Request) -> list[str]:
+    return [*request.target.pip_options(), f"--find-links={request.built.as_uri()}"]
 
 
 def _asked_by_markers(request: Request, folder: Path) -> list[str]:

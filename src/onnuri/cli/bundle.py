@@ -1,10 +1,10 @@
-"""Everything that an installation without a network needs, in one folder: wheels, source, install.sh, SBOM, hashes.
+"""Everything that an installation without a network needs, in one folder.
 
     onnuri bundle output=DIR
     onnuri bundle output=DIR python=3.12 platform=manylinux_2_34_x86_64 key=PRIVATE_KEY.pem
 
-It takes about 1 GB and needs a package index and a C++ compiler. Interrupted, the same command goes on. Where there
-is no network: `sh DIR/install.sh TARGET`.
+Wheels, source, install.sh, SBOM and hashes: about 1 GB. It needs a package index and a C++ compiler.
+Interrupted, the same command goes on. Where there is no network: sh DIR/install.sh TARGET
 """
 
 from onnuri.bundle.config import BundleConfig

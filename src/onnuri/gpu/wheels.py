@@ -49,14 +49,13 @@ def unmet_requirements(
         "extra": "",
     }
     for name, text in metadata.items():
+        if canonicalize_name(text["Name"]) in skipped:
+            continue
         for word in text.get_all("Requires-Dist") or []:
             requirement = Requirement(word)
             if requirement.marker and not requirement.marker.evaluate(node):
                 continue
-            if (
-                canonicalize_name(requirement.name) not in there
-                and canonicalize_name(text["Name"]) not in skipped
-            ):
+            if canonicalize_name(requirement.name) not in there:
                 yield name, requirement
 
 
