@@ -14,7 +14,10 @@ fail() { printf 'error: %s\n' "$*" >&2; exit 1; }
 target= public_key=
 for word in "$@"; do
   case $word in
-    -h | --help) while IFS= read -r line; do case $line in '#!'*) ;; '#'*) printf '%s\n' "${line#\#}" ;; *) exit 0 ;; esac; done < "$0" ;;
+    -h | --help)
+      while IFS= read -r line; do
+        case $line in '#!'*) ;; '#') echo ;; '# '*) printf '%s\n' "${line#??}" ;; *) exit 0 ;; esac
+      done < "$0" ;;
     public_key=*) public_key=${word#public_key=}; [ -n "$public_key" ] || fail "public_key= names no file" ;;
     -*) fail "$word is not known; allowed: TARGET, public_key=KEY.pub.pem, --help" ;;
     *) [ -z "$target" ] || fail "two targets: $target and $word; quote a path with blanks"

@@ -86,7 +86,7 @@ def run_pip(words: Sequence[str], what: str, variables: Mapping[str, str] | None
     env = {**environ, **(variables or {})}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
     if done.returncode:
-        raise explain(done.stderr, what)
+        raise explain(done.stdout + done.stderr, what)
 
 
 def explain(output: str, what: str) -> UserError:
@@ -100,6 +100,8 @@ def explain(output: str, what: str) -> UserError:
         )
     if match := re.search(r"No matching distribution found for (\S+)", output):
         return NoWheel(f"{match[1]} has no wheel for {what}")
+    if match := re.search(r"The user requested \(constraint\) (\S+)", output):
+        return NoWheel(f"{match[1]} has no wheel for {what}, or another package needs another version of it")
     if "No space left on device" in output:
         return UserError(
             "the disk is full: a bundle takes about 1 GB, with CUDA 4 GB, and pip's cache as much"

@@ -21,8 +21,8 @@ from onnuri.errors import UserError, check_choice
 from onnuri.gpu.wheels import unmet_requirements
 from onnuri.manifest import hash_file
 
-SOURCE_ONLY = ("deepspeed", "antlr4-python3-runtime")
-"""Published without a wheel; both are Python alone once DeepSpeed is told to compile nothing."""
+SOURCE_ONLY = ("deepspeed", "antlr4-python3-runtime", "kiwipiepy-model")
+"""Published without a wheel; all are Python or data alone once DeepSpeed is told to compile nothing."""
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 """Where the CPU build of torch is, if the configured index has none."""
 BATCH = 8
