@@ -73,16 +73,8 @@ def resolve(requirements: Sequence[str], options: Sequence[str], what: str) -> l
 
 def run_pip(words: Sequence[str], what: str, variables: Mapping[str, str] | None = None) -> None:
     """Run pip and wait. Raises UserError, in one line, if it fails."""
-    command = [
-        sys.executable,
-        "-m",
-        "pip",
-        words[0],
-        "-q",
-        "--disable-pip-version-check",
-        "--retries=2",
-        *words[1:],
-    ]
+    flags = ["--progress-bar=off", "--disable-pip-version-check", "--retries=2"]
+    command = [sys.executable, "-m", "pip", words[0], *flags, *words[1:]]
     env = {**environ, **(variables or {})}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
     if done.returncode:
@@ -101,7 +93,9 @@ def explain(output: str, what: str) -> UserError:
     if match := re.search(r"No matching distribution found for (\S+)", output):
         return NoWheel(f"{match[1]} has no wheel for {what}")
     if match := re.search(r"The user requested \(constraint\) (\S+)", output):
-        return NoWheel(f"{match[1]} has no wheel for {what}, or another package needs another version of it")
+        return NoWheel(
+            f"{match[1]} has no wheel for {what}, or another package needs another version of it"
+        )
     if "No space left on device" in output:
         return UserError(
             "the disk is full: a bundle takes about 1 GB, with CUDA 4 GB, and pip's cache as much"

@@ -130,7 +130,13 @@ def choose_torch(request: Request, options: Sequence[str]) -> Wheel:
     try:
         return resolve(wanted, options, request.what)[0]
     except NoWheel:
-        return resolve(wanted, [*options, f"--index-url={CPU_INDEX}"], request.what)[0]
+        try:
+            return resolve(wanted, [*options, f"--index-url={CPU_INDEX}"], request.what)[0]
+        except UserError:
+            raise UserError(
+                f"torch {version}+cpu has no wheel for {request.what} in the package index or in {CPU_INDEX}; "
+                "torch=cuda takes the index's own build"
+            ) from None
 
 
 def fetch(wheels: Sequence[Wheel], request: Request, folder: Path) -> None:
