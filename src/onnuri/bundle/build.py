@@ -74,18 +74,23 @@ def _write(output: Path, request: Request, source: Source, wanted: str, key: Pat
             f"2.{wheel_glibc(own)}; make the bundle on a machine with glibc 2.{request.target.glibc}"
         )
     add_compiled(source, own)
+    finish(output, request, source, wanted, key)
+
+
+def finish(output: Path, request: Request, source: Source, wanted: str, key: Path | None) -> None:
+    """What stands beside the wheels: source, SBOM, installer, facts for it, and the hashes of all."""
     pack_source(source, output)
     write_sbom(output / SBOM_FILE, output / "wheels", source.code, source.time)
-    (output / "PYTHON_VERSION").write_text(f"{request.target.python}\n", encoding="utf-8")
     for name in PROGRAMS:
         text = Path(__file__).with_name(name).read_text(encoding="utf-8")
         (output / name).write_text(text.replace("@PYTHON@", request.target.python), encoding="utf-8")
     (output / "install.sh").chmod(0o755)
+    (output / "PYTHON_VERSION").write_text(f"{request.target.python}\n", encoding="utf-8")
     facts: dict[str, Any] = {
         "kind": "bundle",
         **source.code,
         **asdict(request.target),
-        "glibc": needed,
+        "glibc": needed_glibc(output / "wheels"),
         "torch": request.torch,
         "extras": list(request.extras),
         "wanted": wanted,

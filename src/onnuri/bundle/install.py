@@ -111,7 +111,7 @@ def unpack(target: Path, identity: str, version: str) -> None:
     target.mkdir(parents=True, exist_ok=True)
     (target / MARKER).write_text(f"unfinished {identity}")
     with tarfile.open(BUNDLE / f"onnuri-{version}.tar.gz") as tar:
-        tar.extraction_filter = getattr(tarfile, "data_filter", None)  # type: ignore[assignment]
+        tar.extraction_filter = getattr(tarfile, "data_filter", None)
         tar.extractall(target)
 
 

@@ -41,7 +41,7 @@ fi
 command -v sha256sum > /dev/null || fail "sha256sum is not installed"
 listed='
 '
-while read -r digest file; do
+while read -r digest file || [ -n "$digest" ]; do
   [ ${#digest} -eq 64 ] || fail "SHA256SUMS is damaged: '$digest $file' is no hash and file"
   [ -f "$folder/$file" ] || fail "$file is missing from $name"
   listed="$listed$file

@@ -93,9 +93,7 @@ def explain(output: str, what: str) -> UserError:
     if match := re.search(r"No matching distribution found for (\S+)", output):
         return NoWheel(f"{match[1]} has no wheel for {what}")
     if match := re.search(r"The user requested \(constraint\) (\S+)", output):
-        return NoWheel(
-            f"{match[1]} has no wheel for {what}, or another package needs another version of it"
-        )
+        return NoWheel(f"{match[1]} has no wheel for {what}, or a package needs another version of it")
     if "No space left on device" in output:
         return UserError(
             "the disk is full: a bundle takes about 1 GB, with CUDA 4 GB, and pip's cache as much"

@@ -19,17 +19,9 @@ from onnuri.location import checkout
 from onnuri.provenance import BUILD_FILE, code_version, hash_source
 
 GENERATED = (
-    ".venv*",
-    "build",
-    "runs",
-    "dist",
-    "__pycache__",
-    "*.egg-info",
-    ".*_cache",
-    ".hypothesis",
-    "*.so",
+    *(".venv*", "build", "runs", "dist", "__pycache__", "*.egg-info", ".*_cache", ".hypothesis", "*.so"),
+    *("*.partial", "wandb", ".git", ".gpu-kit", ".gpu-rehearsal", "gpu-results", ".onnuri-bundle"),
 )
-GENERATED += ("*.partial", "wandb", ".git", ".gpu-kit", ".gpu-rehearsal", "gpu-results", ".onnuri-bundle")
 """What is left out where there is no repository to ask."""
 
 

@@ -88,15 +88,14 @@ def collect(request: Request, folder: Path, record: Path) -> Path:
     print(f"choosing wheels for {request.what}", flush=True)
     chosen = choose(request, folder, own)
     fetch(chosen, request, folder)
-    more = _asked_by_markers(request, folder)
-    if more:  # pip reads markers such as python_version < "3.12" for the Python that it runs on
-        added = resolve(more, [*_options(request), "--no-deps"], request.what)
-        fetch(added, request, folder)
-        chosen += added
     wanted |= {wheel.file for wheel in chosen}
     for path in folder.iterdir():
         if path.name not in wanted:
             path.unlink()
+    more = _asked_by_markers(request, folder)
+    if more:  # pip reads markers such as python_version < "3.12" for the Python that it runs on
+        added = resolve(more, [*_options(request), "--no-deps"], request.what)
+        fetch(added, request, folder)
     if unmet := _asked_by_markers(request, folder):
         raise UserError(f"wheels that others need are missing: {', '.join(unmet)}")
     return own
@@ -134,8 +133,8 @@ def choose_torch(request: Request, options: Sequence[str]) -> Wheel:
             return resolve(wanted, [*options, f"--index-url={CPU_INDEX}"], request.what)[0]
         except UserError:
             raise UserError(
-                f"torch {version}+cpu has no wheel for {request.what} in the package index or in {CPU_INDEX}; "
-                "torch=cuda takes the index's own build"
+                f"torch {version}+cpu has no wheel for {request.what} in the package index or in "
+                f"{CPU_INDEX}; torch=cuda takes the index's own build"
             ) from None
 
 
