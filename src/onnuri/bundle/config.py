@@ -14,7 +14,7 @@ class BundleConfig:
     """What the folder is for."""
 
     output: str = "???"
-    """Folder to write: wheels, source tree, install.sh, SBOM, hashes. About 1 GB, with CUDA 4 GB."""
+    """Folder to write: wheels, source tree, install.sh, SBOM, hashes. About 1 GB, with CUDA 3 GB."""
     python: str = f"{sys.version_info[0]}.{sys.version_info[1]}"
     """Version of Python where it will be installed, such as 3.11; default: the running one."""
     platform: str = ""

@@ -96,7 +96,7 @@ def explain(output: str, what: str) -> UserError:
         return NoWheel(f"{match[1]} has no wheel for {what}, or a package needs another version of it")
     if "No space left on device" in output:
         return UserError(
-            "the disk is full: a bundle takes about 1 GB, with CUDA 4 GB, and pip's cache as much"
+            "the disk is full: a bundle takes about 1 GB, with CUDA 3 GB, and pip's cache as much"
         )
     lines = [line.removeprefix("ERROR: ") for line in output.splitlines() if line.startswith("ERROR: ")]
     return UserError(f"pip: {lines[-1] if lines else ' '.join(output.split())[-300:]}")
