@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from onnuri.config import CONFIG_ROOT, compose, help_text, options
-from onnuri.config.words import parsed, prepare, quoted
+from onnuri.config.words import Unparsable, parsed, prepare, quoted
 from onnuri.errors import UserError
 from onnuri.plan.config import PlanConfig
 from onnuri.tokens.config import DataConfig
@@ -98,12 +99,30 @@ def test_quoted_text_is_any_text(text: str) -> None:
     assert parsed(word.removeprefix("output=")) == text
 
 
+TEXT = st.text("가나\\'\"()[]{}:=, ~$.%a1-", max_size=8)
+
+
+@given(
+    st.one_of(
+        TEXT.map("output={}".format), TEXT.map("names=[{}]".format), TEXT.map("shares={{{}:1}}".format)
+    )
+)
+def test_a_prepared_word_is_prepared(word: str) -> None:
+    """The jobs of a sweep get the words that Hydra makes of prepared ones."""
+    known = {option.name: option for option in options(Small)}
+    with suppress(UserError):
+        prepared = prepare(word, known, {}, sweep=True)
+        assert prepare(prepared, known, {}, sweep=True) == prepared
+        assert parsed(prepared.partition("=")[2]) is not Unparsable
+
+
 def test_lists_and_tables_need_no_quotes() -> None:
     words = ["names=[가/나 다.json, '쉼표,하나', 1e3, x(1), it's]", "shares={한겨레:2, 'a:b':.5,en:1e-3}"]
     config = compose(Small, ["output=x", *words])
     assert config.names == ["가/나 다.json", "쉼표,하나", "1e3", "x(1)", "it's"]
     assert config.shares == {"한겨레": 2.0, "a:b": 0.5, "en": 0.001}
     assert compose(Small, ["output=x", "names=[]"]).names == []
+    assert compose(Small, ["output=x", "names=sort([b,a])"]).names == ["a", "b"]
     assert compose(Small, ["output=x", "names=null"]).names is None
     strange = "shares={'{\"%41}': 1, '\\\\$': 2, 2024: 3}"
     assert compose(Small, ["output=x", strange]).shares == {'{"%41}': 1.0, "\\\\$": 2.0, "2024": 3.0}

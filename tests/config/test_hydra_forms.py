@@ -158,5 +158,5 @@ def test_a_sweep_of_one_process_a_job(tmp_path: Path) -> None:
 def test_ranks_without_torchrun_cannot_agree_on_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
     start_time.cache_clear()
     monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(UserError, match="not started by it; give run_dir="):
+    with pytest.raises(UserError, match="there is none: give run_dir=, or start them"):
         start_time()

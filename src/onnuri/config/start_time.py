@@ -33,8 +33,8 @@ def agent_store() -> Any:
     """The key-value store that torchrun keeps for its ranks, also between restarts."""
     if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
         raise UserError(
-            "ranks agree on ${now:...} through the store of torchrun, and these were not started by it; "
-            "give run_dir="
+            "ranks agree on ${now:...} and on the jobs of a sweep through torchrun's store, and there is "
+            "none: give run_dir=, or start them with torchrun, without TORCH_DISABLE_SHARE_RDZV_TCP_STORE"
         )
     from torch.distributed import TCPStore
 

@@ -30,13 +30,11 @@ FUNCTION = re.compile(
     re.DOTALL,
 )
 """A call of a function of Hydra's grammar."""
-SWEEPS = ("choice", "glob", "interval", "range", "shuffle", "sort", "tag")
 ESCAPED = re.compile(r"\\([\\()\[\]{}:=, \t])")
 """What Hydra unescapes in a value without quotes."""
 BOOLEANS = ("true", "false", "yes", "no", "on", "off", "y", "n", "1", "0")
 """What OmegaConf reads as a truth value."""
 TABLE_RESOLVER = "onnuri.table"
-SPECIAL = ("", "null", "???")
 
 
 def prepare(
@@ -60,7 +58,8 @@ def prepare(
         chosen = [each.strip() for each in split(value)]
         unknown = [each for each in chosen if not _is_choice(each, groups[key])]
         if not unknown or sign == "~":
-            _check_sweep(key, value, len(chosen) > 1 or bool(FUNCTION.fullmatch(value)), sweep)
+            if not sweep:
+                _refuse_sweep(key, value, value)
             return word
         if f"{key}.path" not in known or package:
             check_choice(key, unknown[0], groups[key])
@@ -70,11 +69,10 @@ def prepare(
     elif not key.startswith(("hydra.", "hydra/")):
         _check_name(key, known, groups)
     option = known.get(key)
-    elements = [_element(each.strip(), key, value, option) for each in split(value)]
-    calls = FUNCTION.fullmatch(value)
-    swept = len(elements) > 1 or bool(calls and calls[1] in SWEEPS and not elements[0].startswith("'"))
-    _check_sweep(key, value, swept, sweep)
-    return f"{sign}{key}{package}={','.join(elements)}"
+    prepared = ",".join(_element(each.strip(), key, value, option) for each in split(value))
+    if not sweep:
+        _refuse_sweep(key, value, prepared)
+    return f"{sign}{key}{package}={prepared}"
 
 
 def _is_choice(name: str, choices: Sequence[str]) -> bool:
@@ -95,14 +93,16 @@ def _check_name(key: str, known: Mapping[str, Option], groups: Mapping[str, Sequ
     raise UserError(f"unknown option '{key}'{nearest(key, candidates)}; --help lists all")
 
 
-def _check_sweep(key: str, value: str, is_sweep: bool, allowed: bool) -> None:
-    if is_sweep and not allowed:
+def _refuse_sweep(key: str, value: str, prepared: str) -> None:
+    from hydra.core.override_parser.types import Glob, Sweep
+
+    if isinstance(parsed(prepared), Sweep | Glob):
         one = shlex.quote(f"{key}={quoted(value)}")
         raise UserError(f"{key}={value} is a sweep, which needs -m; for one text write {one}")
 
 
-def split(text: str, separator: str = ",") -> list[str]:
-    """The parts of a value between separators outside of quotes and brackets.
+def split(text: str) -> list[str]:
+    """The parts of a value between commas outside of quotes and brackets.
 
     A quote counts where a value begins. A text with an unclosed quote or bracket is one part.
     """
@@ -120,7 +120,7 @@ def split(text: str, separator: str = ",") -> list[str]:
             depth += 1
         elif character in ")]}":
             depth -= 1
-        elif character == separator and depth == 0:
+        elif character == "," and depth == 0:
             parts.append(text[start:position])
             start = position + 1
         begins = not quote and (character in "([{,:=" or (begins and character == " "))
@@ -187,12 +187,14 @@ def quoted(text: str) -> str:
 def _text(text: str) -> str:
     if text == "~" or text.startswith("~/"):
         text = str(Path.home()) + text[1:]
-    if text in SPECIAL:
+    if text in ("null", "???"):
         return text
-    value = parsed(text)
+    value = parsed(text) if text else Unparsable
     if value is Unparsable:
         return quoted(ESCAPED.sub(r"\1", text))
-    return text if isinstance(value, str) else quoted(text)
+    if isinstance(value, str):
+        return quoted(value) if text.endswith("\\") else text  # it would escape the bracket of a list
+    return quoted(text)
 
 
 def _any(text: str) -> str:
