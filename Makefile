@@ -95,6 +95,15 @@ types: $(INSTALLED)
 
 check: lint types test ## Lint, types and tests: what continuous integration runs
 
+.PHONY: bundle bundle-check
+BUNDLE ?= build/bundle
+
+bundle: $(INSTALLED) ## All that an installation without a network needs, in build/bundle (BUNDLE=DIR, KEY=PEM)
+	$(BIN)/python scripts/bundle.py output='$(BUNDLE)' $(if $(KEY),key='$(KEY)')
+
+bundle-check: bundle ## Install it where there is no network, and train there (5 minutes)
+	scripts/bundle_check.sh '$(BUNDLE)'
+
 .PHONY: gpu-rehearsal
 gpu-rehearsal: $(INSTALLED) ## Every stage of the GPU check on the CPU, at tiny sizes
 	scripts/gpu_kit.sh rehearse

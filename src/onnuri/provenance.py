@@ -7,13 +7,14 @@ import json
 import platform
 import subprocess
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from onnuri import __version__
 from onnuri.location import PACKAGE, checkout
 
 BUILD_FILE = "build.json"
-"""In an installed wheel: the code version of the checkout that it was built from."""
+"""In an installed wheel, or at the root of a tree from a bundle: the code version that it was made of."""
 
 
 def code_version() -> dict[str, Any]:
@@ -34,13 +35,35 @@ def code_version() -> dict[str, Any]:
             return ""
 
     if git("rev-parse", "--show-toplevel") != str(root):
-        return {"version": __version__, "commit": "", "modified": ""}
+        return _version_without_repository(root)
     changes = git("diff", "HEAD")
     return {
         "version": __version__,
         "commit": git("rev-parse", "HEAD"),
         "modified": hashlib.sha256(changes.encode()).hexdigest() if changes else "",
     }
+
+
+def _version_without_repository(root: Path) -> dict[str, Any]:
+    """Of a tree that a bundle has brought, what the bundle says; of another, nothing but the version."""
+    build = root / BUILD_FILE
+    if not build.is_file():
+        return {"version": __version__, "commit": "", "modified": ""}
+    code = json.loads(build.read_text(encoding="utf-8"))
+    now = hash_source(root)
+    changed = code.pop("source") != now
+    return {**code, "modified": now if changed else code["modified"]}
+
+
+def hash_source(root: Path) -> str:
+    """sha256 over the code and configs of a tree."""
+    digest = hashlib.sha256()
+    for folder in ("src", "configs", "data_recipes"):
+        for path in sorted((root / folder).rglob("*")):
+            if path.suffix in (".py", ".cpp", ".h", ".yaml", ".json") and path.is_file():
+                content = hashlib.sha256(path.read_bytes()).hexdigest()
+                digest.update(f"{path.relative_to(root).as_posix()} {content}\n".encode())
+    return digest.hexdigest()
 
 
 def environment() -> dict[str, Any]:

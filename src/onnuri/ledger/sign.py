@@ -13,11 +13,10 @@ from onnuri import manifest
 from onnuri.errors import UserError
 from onnuri.ledger.chain import Ledger, read
 from onnuri.ledger.config import SignConfig, VerifyConfig
+from onnuri.ledger.keys import load_private_key
 from onnuri.ledger.signature import NOT_SIGNED, SIGNATURE_FILE, files_of, need_package
 from onnuri.ledger.verify import is_model, verify
 from onnuri.train.ownership import lock_run_dir
-
-MAKE_A_KEY = "openssl ecparam -name prime256v1 -genkey -noout -out key.pem"
 
 
 def sign(config: SignConfig) -> int:
@@ -32,14 +31,8 @@ def sign(config: SignConfig) -> int:
     if key.resolve().is_relative_to(folder.resolve()):
         raise UserError(f"key={key} lies in {folder} and would be handed out with it; put it elsewhere")
     signer = signing.Config()
-    try:
-        signer.use_elliptic_key_signer(private_key=key)
-    except OSError as error:
-        raise UserError(f"key={key} cannot be read: {error.strerror}") from None
-    except (ValueError, TypeError, AttributeError):  # text of another kind, a locked key, an RSA key
-        raise UserError(
-            f"key={key} is no open private key in PEM on P-256, P-384 or P-521; make one: {MAKE_A_KEY}"
-        ) from None
+    load_private_key(key)  # for its errors
+    signer.use_elliptic_key_signer(private_key=key)
     try:
         with contextlib.ExitStack() as cleanup:
             if not is_model(folder):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-import sysconfig
+import platform
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ RELEASE = "_ZN2at6native7cpublas14brgemm_releaseEb"
 @cache
 def library() -> Any:
     """Ours. Raises OSError where it was not compiled."""
-    return ctypes.CDLL(str(Path(__file__).with_name(f"_kernels{sysconfig.get_config_var('EXT_SUFFIX')}")))
+    return ctypes.CDLL(str(Path(__file__).with_name(f"_kernels.{platform.machine()}.so")))
 
 
 @cache

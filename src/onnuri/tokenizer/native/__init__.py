@@ -8,7 +8,7 @@ Text goes in as valid UTF-8 with offsets, as Arrow holds it: no Python object is
 from __future__ import annotations
 
 import ctypes
-import sysconfig
+import platform
 import types
 import weakref
 from collections.abc import Mapping, Sequence
@@ -59,7 +59,7 @@ def library() -> Any:
 
     Raises UserError when it is not there.
     """
-    path = Path(__file__).with_name(f"_bpe{sysconfig.get_config_var('EXT_SUFFIX')}")
+    path = Path(__file__).with_name(f"_bpe.{platform.machine()}.so")
     if not path.is_file():
         raise UserError("the compiled tokenizer is missing; run `make install` (it needs a C++ compiler)")
     loaded = ctypes.CDLL(str(path))
