@@ -86,8 +86,8 @@ def collect(request: Request, folder: Path, record: Path) -> Path:
     own = build_onnuri(request.tree, folder)
     if (needed := wheel_glibc(own)) > request.target.glibc:
         raise UserError(
-            f"platform={request.target.platform}: Onnuri, compiled here, needs glibc 2.{needed}; make the bundle "
-            f"on a machine with glibc 2.{request.target.glibc}"
+            f"platform={request.target.platform}: Onnuri, compiled here, needs glibc 2.{needed}; make the "
+            f"bundle on a machine with glibc 2.{request.target.glibc}"
         )
     wanted.add(own.name)
     print(f"choosing wheels for {request.what}", flush=True)
