@@ -125,6 +125,16 @@ def test_torch_without_a_cpu_build(request_of: Request, index: Path, tmp_path: P
     assert (tmp_path / "wheels" / "torch-2.13.0-py3-none-any.whl").is_file()
 
 
+def test_a_system_older_than_the_compiler(
+    request_of: Request, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wheels, "wheel_glibc", lambda wheel: 37)
+    with pytest.raises(
+        UserError, match=r"needs glibc 2\.37; make the bundle on a machine with glibc 2\.36"
+    ):
+        collected(request_of, tmp_path / "wheels")
+
+
 def test_an_unknown_extra(request_of: Request, tmp_path: Path) -> None:
     typo = Request(TARGET, request_of.tree, "cpu", ("sampel",))
     with pytest.raises(UserError, match=r"extras=sampel is not known.*did you mean 'sample'"):

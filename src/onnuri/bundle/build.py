@@ -21,7 +21,7 @@ from onnuri.bundle.config import BundleConfig
 from onnuri.bundle.sbom import write_sbom
 from onnuri.bundle.seal import SIGNATURE_FILE, SUMS_FILE, is_signed_with, read_sums, seal
 from onnuri.bundle.source import Source, add_compiled, copy_source, pack_source
-from onnuri.bundle.target import Target, choose_target, needed_glibc, wheel_glibc
+from onnuri.bundle.target import Target, choose_target, needed_glibc
 from onnuri.bundle.wheels import Request, collect
 from onnuri.errors import UserError
 from onnuri.ledger.keys import load_private_key
@@ -67,12 +67,6 @@ def bundle(config: BundleConfig) -> int:
 def _write(output: Path, request: Request, source: Source, wanted: str, key: Path | None) -> None:
     _reopen(output)
     own = collect(request, output / "wheels", output / BUILT_FILE)
-    needed = needed_glibc(output / "wheels")
-    if needed > request.target.glibc:
-        raise UserError(
-            f"platform={request.target.platform}: {own.name} was compiled here and needs glibc "
-            f"2.{wheel_glibc(own)}; make the bundle on a machine with glibc 2.{request.target.glibc}"
-        )
     add_compiled(source, own)
     finish(output, request, source, wanted, key)
 

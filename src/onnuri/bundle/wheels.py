@@ -16,7 +16,7 @@ from pathlib import Path
 from packaging.utils import canonicalize_name
 
 from onnuri.bundle.pip import NoWheel, Wheel, resolve, run_pip
-from onnuri.bundle.target import Target
+from onnuri.bundle.target import Target, wheel_glibc
 from onnuri.errors import UserError, check_choice
 from onnuri.gpu.wheels import unmet_requirements
 from onnuri.manifest import hash_file
@@ -84,6 +84,11 @@ def collect(request: Request, folder: Path, record: Path) -> Path:
         wanted.add(path.name)
         shutil.copy(path, request.built)
     own = build_onnuri(request.tree, folder)
+    if (needed := wheel_glibc(own)) > request.target.glibc:
+        raise UserError(
+            f"platform={request.target.platform}: Onnuri, compiled here, needs glibc 2.{needed}; make the "
+            f"bundle on a machine with glibc 2.{request.target.glibc}"
+        )
     wanted.add(own.name)
     print(f"choosing wheels for {request.what}", flush=True)
     chosen = choose(request, folder, own)
