@@ -43,6 +43,7 @@ class Process:
         new_session: bool = False,
         environment: dict[str, str] | None = None,
         namespaces: Sequence[tuple[str, int]] = (),
+        folder: Path | None = None,
     ) -> None:
         """Start `python COMMAND...`; what it prints is lost unless there are files for it.
 
@@ -51,12 +52,13 @@ class Process:
             new_session: as `start_new_session` of Popen.
             environment: in place of this process's.
             namespaces: files of namespaces to enter, and the kinds of `setns`.
+            folder: working directory, in place of this process's.
         """
         assert command[0] == sys.executable, command
         request = {
             "command": list(command[1:]),
             "environment": dict(os.environ) if environment is None else environment,
-            "folder": str(Path.cwd()),
+            "folder": str(folder or Path.cwd()),
             "new_session": new_session,
             "namespaces": list(namespaces),
         }
@@ -99,10 +101,11 @@ def run(
     check: bool = True,
     timeout: float = 240.0,
     namespaces: Sequence[tuple[str, int]] = (),
+    folder: Path | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Run `python COMMAND...` to its end; unless it ends well, AssertionError with what it printed."""
     with tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
-        process = Process(command, stdout, stderr, namespaces=namespaces)
+        process = Process(command, stdout, stderr, namespaces=namespaces, folder=folder)
         try:
             status = process.wait(timeout)
         finally:

@@ -25,7 +25,7 @@ from onnuri.gpu.wheels import read_metadata
 from onnuri.manifest import hash_file
 from onnuri.provenance import code_version, hash_source
 from tests.bundle.small import PYTHON, TARGET, make_keys, write_bundle, write_tree, write_wheel
-from tests.conftest import REPOSITORY, run_door
+from tests.conftest import REPOSITORY, run_command
 
 OTHER_PYTHON = "3.13" if PYTHON != "3.13" else "3.12"
 
@@ -199,7 +199,7 @@ def test_mistakes_of_the_command(tmp_path: Path) -> None:
         ([f"output={tmp_path / 'new'}", "torch=rocm"], "torch=rocm is not known; allowed: cpu, cuda"),
         ([f"output={tmp_path / 'new'}", "key=/no/such.pem"], "key=/no/such.pem cannot be read"),
     ):
-        done = run_door("bundle", *words, check=False)
+        done = run_command("bundle", *words, check=False)
         assert (done.returncode, message in done.stderr, done.stderr.count("\n")) == (2, True, 1), (
             done.stderr
         )

@@ -1,7 +1,6 @@
 """Sweeps of `pretrain` under torchrun, and run directories that Hydra names."""
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from tests import processes
 from tests.conftest import TINY_MODEL
 
 STABLE = [word for word in TINY_MODEL if not word.startswith("optim.lr=")]
@@ -18,16 +18,7 @@ STABLE = [word for word in TINY_MODEL if not word.startswith("optim.lr=")]
 def start(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """`torchrun -m onnuri.cli.pretrain` on two ranks."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.run(
-        [*command, "-m", "onnuri.cli.pretrain", *words],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=240,
-    )
+    return processes.run([*command, "-m", "onnuri.cli.pretrain", *words], check=False, folder=folder)
 
 
 def losses(run_dir: Path) -> list[Any]:
