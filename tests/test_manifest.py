@@ -1,5 +1,6 @@
 """A folder is whole, or it is refused; what is not ours is never touched."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,21 @@ def test_interrupted_build_leaves_the_old_folder(tmp_path: Path) -> None:
     manifest.verify(tmp_path / "out", manifest.read(tmp_path / "out", "corpus"))
     build(tmp_path / "out", "둘")
     assert not (tmp_path / "out" / "half").exists()
+
+
+def test_a_failed_build_leaves_nothing_behind(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no such source"), manifest.building(tmp_path / "out", "corpus"):
+        raise UserError("no such source")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_empty_output_is_not_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="output= is empty"), manifest.building("", "corpus"):
+        raise AssertionError
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_foreign_folder_is_not_touched(tmp_path: Path) -> None:
@@ -131,3 +147,30 @@ def test_manifest_with_an_outside_path_is_refused(tmp_path: Path) -> None:
     found.files["../secret"] = {"bytes": 1, "sha256": manifest.hash_file(tmp_path / "secret")}
     with pytest.raises(UserError, match="outside of the folder"):
         manifest.verify(tmp_path / "out", found)
+
+
+@pytest.mark.parametrize(
+    ("altered", "message"),
+    [
+        ({"files": ["a.txt"]}, "'files' is no such table"),
+        ({"files": {"sub/a.txt": {"bytes": "9"}}}, "'files' is no such table"),
+        ({"settings": None}, "'settings' is no such table"),
+        ({"counts": {}}, "lacks 'documents'"),
+    ],
+)
+def test_an_altered_manifest_is_one_line(tmp_path: Path, altered: dict, message: str) -> None:
+    build(tmp_path / "out")
+    path = tmp_path / "out" / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | altered))
+    with pytest.raises(UserError, match=f"{path} is damaged .*{message}"):
+        _ = manifest.read(tmp_path / "out", "corpus").counts["documents"]
+
+
+def test_a_data_file_of_another_build_is_named(tmp_path: Path) -> None:
+    """Steps find their input by its names: a part left over would be read along."""
+    build(tmp_path / "out")
+    (tmp_path / "out" / "notes.txt").write_text("mine")
+    manifest.read_whole(tmp_path / "out", "corpus")
+    (tmp_path / "out" / "sub" / "train-00009.parquet").write_text("old")
+    with pytest.raises(UserError, match=r"train-00009.parquet is not in manifest.json"):
+        manifest.read_whole(tmp_path / "out", "corpus")

@@ -27,6 +27,17 @@ FILE_NAME = "manifest.json"
 UNFINISHED = "unfinished"
 """In a folder that is being built: the hash of what was asked for, and the lock of who builds it."""
 SCHEMA_VERSION = 1
+DATA_SUFFIXES = (".parquet", ".npy")
+"""Of files that later steps find by their names, so that one of another build would be read along."""
+
+
+class Facts(dict[str, Any]):
+    """A table of a manifest that was read. A key that it lacks is a UserError: the manifest was altered."""
+
+    place = ""
+
+    def __missing__(self, key: str) -> Any:
+        raise UserError(f"{self.place} is damaged (it lacks '{key}'); make the folder again")
 
 
 @dataclass(frozen=True)
@@ -101,6 +112,13 @@ def read(folder: str | Path, kind: str) -> Manifest:
         manifest = Manifest(**json.loads(path.read_text(encoding="utf-8")))
     except (ValueError, TypeError) as error:
         raise UserError(f"{path} is damaged ({error}); make the folder again") from None
+    for name in ("settings", "inputs", "counts", "files"):
+        table = getattr(manifest, name)
+        if not isinstance(table, dict) or (name == "files" and not all(map(_file_facts, table.values()))):
+            raise UserError(f"{path} is damaged ('{name}' is no such table); make the folder again")
+        facts = Facts(table)
+        facts.place = str(path)
+        object.__setattr__(manifest, name, facts)
     if manifest.kind != kind:
         raise UserError(f"{folder} holds a {manifest.kind}, but a {kind} folder is needed here")
     if manifest.schema_version != SCHEMA_VERSION:
@@ -111,10 +129,24 @@ def read(folder: str | Path, kind: str) -> Manifest:
     return manifest
 
 
+def _file_facts(entry: Any) -> bool:
+    return isinstance(entry, dict) and [type(entry.get(key)) for key in ("bytes", "sha256")] == [int, str]
+
+
+def read_whole(folder: str | Path, kind: str) -> Manifest:
+    """The manifest of a finished folder, after a look at the names and sizes of its files.
+
+    Raises UserError as `read` and `verify` do.
+    """
+    found = read(folder, kind)
+    verify(folder, found, contents=False)
+    return found
+
+
 def verify(folder: str | Path, manifest: Manifest, contents: bool = True) -> None:
     """Check the files against the manifest: sizes, and hashes if `contents`.
 
-    Raises UserError naming the first file that differs.
+    Raises UserError naming the first file that differs, or a data file that the manifest does not list.
     """
     for name, expected in manifest.files.items():
         path = Path(folder) / name
@@ -130,6 +162,10 @@ def verify(folder: str | Path, manifest: Manifest, contents: bool = True) -> Non
             raise UserError(
                 f"{path} does not match the hash in {FILE_NAME}; the file was changed or damaged"
             )
+    for path in sorted(Path(folder).rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.suffix in DATA_SUFFIXES and name not in manifest.files:
+            raise UserError(f"{path} is not in {FILE_NAME}: left over from another build? Move it away")
 
 
 def up_to_date(
@@ -150,9 +186,11 @@ def building(output: str | Path, kind: str, request: str = "") -> Iterator[Path]
 
     The block must call `seal` on it. Only an `output` that is missing, empty, or a folder of the same kind
     made by this project is ever replaced; anything else is a UserError, and so is a second process that
-    builds the same output. A half-built folder left by an interrupted run is thrown away, unless it was
-    for the same `request` (a hash): then the block finds it as it was and goes on with it.
+    builds the same output. A half-built folder is thrown away, unless the next run has the same `request`
+    (a hash): then the block finds it as it was and goes on with it.
     """
+    if str(output) == "":
+        raise UserError("output= is empty; name a folder")
     output = Path(output).resolve()
     if output.exists() and any_content(output) and kind_of(output) != kind:
         raise UserError(f"{output} exists and is no {kind} folder made by onnuri; choose another output")
@@ -165,9 +203,14 @@ def building(output: str | Path, kind: str, request: str = "") -> Iterator[Path]
                     if path != marker:
                         shutil.rmtree(path) if path.is_dir() else path.unlink()
             marker.write_text(request, encoding="utf-8")
-            yield partial
-            if not (partial / FILE_NAME).is_file():
-                raise RuntimeError(f"{partial} was not sealed")
+            try:
+                yield partial
+                if not (partial / FILE_NAME).is_file():
+                    raise RuntimeError(f"{partial} was not sealed")
+            except BaseException:
+                if not request:  # nobody would go on with it
+                    shutil.rmtree(partial, ignore_errors=True)
+                raise
             marker.unlink()
             if output.exists():
                 shutil.rmtree(output)

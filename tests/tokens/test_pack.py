@@ -89,11 +89,15 @@ def test_damaged_or_missing_input_is_one_line(sample: Sample, tmp_path: Path) ->
     shutil.copytree(sample("tokenizer"), broken)
     with (broken / "tokenizer.json").open("a") as stream:
         stream.write(" ")
+    lacking = tmp_path / "lacking"
+    shutil.copytree(sample("corpus"), lacking)
+    (lacking / "documents" / "train-00001.parquet").unlink()
     output = f"output={tmp_path / 'out'}"
     cases = {
         (f"input={sample('corpus')}", f"tokenizer={broken}"): "the manifest says",
         ("input=/no/such", f"tokenizer={sample('tokenizer')}"): "does not exist",
         (f"input={sample('tokenizer')}", f"tokenizer={sample('tokenizer')}"): "holds a tokenizer",
+        (f"input={lacking}", f"tokenizer={sample('tokenizer')}"): "train-00001.parquet is missing",
     }
     for words, message in cases.items():
         result = run_command("pack", *words, output, check=False)
@@ -101,7 +105,7 @@ def test_damaged_or_missing_input_is_one_line(sample: Sample, tmp_path: Path) ->
         assert result.stderr.startswith("error: ")
         assert message in result.stderr
         assert result.stderr.count("\n") == 1
-    assert not (tmp_path / "out").exists()
+    assert not list(tmp_path.glob("out*"))
     with pytest.raises(UserError, match="at least 1024"):
         PackConfig(input="x", tokenizer="y", output="z", shard_tokens=1)
 
@@ -116,6 +120,8 @@ def test_text_that_is_not_utf_8_is_named(sample: Sample, tmp_path: Path) -> None
     raw = pa.array([text.encode() for text in texts[:-1]] + [b"\xea\xb0 \xf7"], pa.binary())
     broken = pa.chunked_array([raw.view(pa.string())]).cast(table.schema.field("text").type)
     pq.write_table(table.set_column(table.schema.get_field_index("text"), "text", broken), victim)
+    facts = manifest.read(corpus, "corpus")
+    manifest.seal(corpus, "corpus", facts.settings, facts.inputs, facts.counts)
     words = [f"input={corpus}", f"tokenizer={sample('tokenizer')}", f"output={tmp_path / 'out'}"]
     result = run_command("pack", *words, check=False)
     assert result.returncode == 2

@@ -72,7 +72,7 @@ def stage_inputs(stage: recipe.Stage) -> dict[str, str]:
     """The hashes of what a stage reads besides the documents."""
     inputs = {}
     for number, place in enumerate(stage.options.get("against", ()), 1):
-        earlier = manifest.read(place, "corpus")
+        earlier = manifest.read_whole(place, "corpus")
         if earlier.counts["kept"] and not any(name.startswith("sketches/") for name in earlier.files):
             raise UserError(f"against={place} was made without the stage dedup: nothing to compare with")
         inputs[f"against {number} {Path(place).name}"] = earlier.identity

@@ -33,7 +33,7 @@ def explain(config: ExplainConfig) -> int:
 
     Raises UserError when there is no such document, or the beginning of an id fits several.
     """
-    facts = manifest.read(config.input, "corpus")
+    facts = manifest.read_whole(config.input, "corpus")
     if len(config.id) < 6 or not all(c in "0123456789abcdef" for c in config.id.lower()):
         raise UserError(f"id={config.id} must be at least 6 hexadecimal digits of a document's id")
     import pyarrow.compute as pc

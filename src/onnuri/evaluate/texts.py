@@ -24,7 +24,7 @@ class Text:
 def data_identity(data: str) -> str:
     """Hash of the text behind `data=`: a corpus manifest's identity, or the hashes of the files."""
     if (Path(data) / manifest.FILE_NAME).is_file():
-        return manifest.read(data, "corpus").identity
+        return manifest.read_whole(data, "corpus").identity
     from onnuri.corpus.reading import files
 
     digest = hashlib.sha256()

@@ -16,7 +16,7 @@ NOT_SETTINGS = ("input", "output", "workers")
 
 def build(config: TokenizerConfig) -> int:
     """Write the tokenizer folder, or do nothing when it answers this request. Returns the exit status."""
-    corpus = manifest.read(config.input, "corpus")
+    corpus = manifest.read_whole(config.input, "corpus")
     settings = {name: value for name, value in to_dict(config).items() if name not in NOT_SETTINGS}
     inputs = {"corpus": corpus.identity}
     if manifest.up_to_date(config.output, "tokenizer", settings, inputs):

@@ -92,7 +92,7 @@ class ExtendConfig:
 
 def extend(config: ExtendConfig) -> int:
     """Write the grown folder, or do nothing when it answers this request. Returns the exit status."""
-    corpus = manifest.read(config.input, "corpus")
+    corpus = manifest.read_whole(config.input, "corpus")
     old = OldTokenizer(config.tokenizer)
     settings = {name: value for name, value in to_dict(config).items() if name not in NOT_SETTINGS}
     copied = [name for name in COPIED_FILES if (Path(config.tokenizer) / name).is_file()]

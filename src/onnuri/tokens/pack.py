@@ -39,7 +39,7 @@ class Encoded(NamedTuple):
 
 def pack(config: PackConfig) -> int:
     """Write the shards, or do nothing when they answer this request. Returns the exit status."""
-    corpus = manifest.read(config.input, "corpus")
+    corpus = manifest.read_whole(config.input, "corpus")
     tokenizer = manifest.read(config.tokenizer, "tokenizer")
     manifest.verify(config.tokenizer, tokenizer)
     settings = {"shard_tokens": config.shard_tokens}

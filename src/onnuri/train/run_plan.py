@@ -87,8 +87,7 @@ def make_plan(config: PretrainConfig) -> RunPlan:
     Raises UserError for shards that are missing or damaged, a tokenizer that is not theirs, batch sizes
     that do not divide, and a run directory of another config.
     """
-    data = manifest.read(config.data.path, "tokens")
-    manifest.verify(config.data.path, data, contents=False)
+    data = manifest.read_whole(config.data.path, "tokens")
     check_tokenizer(config, data)
     parse_weights(config.data.mixture, [source["name"] for source in data.counts["sources"]])
     vocab_size = int(data.counts["vocab_size"])

@@ -52,7 +52,7 @@ def _find(option: str, pattern: str) -> list[files.File]:
     folder = files.local(pattern)
     corpus = manifest.kind_of(folder) == "corpus"
     if corpus:
-        manifest.read(folder, "corpus")
+        manifest.read_whole(folder, "corpus")
         pattern = str(folder / "documents")
     try:
         found = files.find(pattern)
