@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -18,7 +20,8 @@ from onnuri.checkpoint.shard_file import Piece
 from onnuri.checkpoint.store import load
 from onnuri.corpus.documents import read_documents
 from onnuri.errors import UserError
-from onnuri.export.huggingface import find_source, plan_files
+from onnuri.export.config import ExportConfig
+from onnuri.export.huggingface import export, find_source, plan_files
 from onnuri.model.config import ModelConfig
 from onnuri.model.decoder import Decoder
 from tests.conftest import pretrain, run_command
@@ -162,6 +165,31 @@ def test_mistakes_are_one_line(trained: tuple[Path, Path], tmp_path: Path) -> No
     assert (mine / "thesis.txt").read_text() == "do not touch"
     with pytest.raises(UserError):
         find_source(str(tmp_path / "empty"))
+
+
+def test_an_altered_run_is_one_line(undisturbed: Path, tmp_path: Path) -> None:
+    run_dir = tmp_path / "run"
+    shutil.copytree(undisturbed, run_dir)
+    described = json.loads((run_dir / "run.json").read_text())
+
+    def alter(part: str, **changes: Any) -> None:
+        config = described["config"] | {part: described["config"][part] | changes}
+        (run_dir / "run.json").write_text(json.dumps(described | {"config": config}))
+
+    def refused(match: str) -> None:
+        with pytest.raises(UserError, match=match):
+            export(ExportConfig(checkpoint=str(run_dir), output=str(tmp_path / "out")))
+        assert not list(tmp_path.glob("out*"))
+
+    alter("model", dropout=0.1)
+    refused("run.json has the model option 'dropout', which this version does not know")
+    alter("model", hidden_size=128)
+    refused(r"step-0000012: the checkpoint lacks values of weight/")
+    (run_dir / "run.json").write_text(json.dumps(described | {"config": {"model": {}}}))
+    refused("run.json is damaged .its config lacks 'model'")
+    alter("model")
+    (run_dir / "data" / "tokenizer" / "tokenizer_config.json").write_text("{}")
+    refused(r"tokenizer_config.json has 2 bytes, the manifest says")
 
 
 def test_files_are_filled_in_order_up_to_the_limit() -> None:

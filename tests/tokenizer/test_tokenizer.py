@@ -27,7 +27,8 @@ from onnuri.errors import UserError
 from onnuri.tokenizer.config import TokenizerConfig
 from onnuri.tokenizer.counting import SharedCounter
 from onnuri.tokenizer.encoder import TokenizerFile
-from onnuri.tokenizer.huggingface import byte_of_character, load_tokenizer, token_bytes
+from onnuri.tokenizer.huggingface import byte_of_character, load_tokenizer, token_bytes, tokenizer_config
+from onnuri.tokenizer.mixture import document_weights
 from onnuri.tokenizer.native import Counter, lay_out
 from onnuri.tokenizer.special import CONTROL_TOKENS, PLACEHOLDERS, SEPARATOR, SPECIAL_TOKENS
 from onnuri.tokenizer.stream import Utf8Stream
@@ -352,11 +353,21 @@ def test_mistakes(tmp_path: Path) -> None:
         TokenizerConfig(input="x", output="y", superword_start=0)
     with pytest.raises(UserError, match="that is not negative"):
         TokenizerConfig(input="x", output="y", language_shares={"ko": -1})
+    with pytest.raises(UserError, match=r"language_shares names 'ko:0.5;en', .* it has en, ko"):
+        document_weights({("a", "ko"): 1, ("a", "en"): 1}, 1, {}, {"ko": 0.6, "ko:0.5;en": 0.5})
+    assert document_weights(
+        {("a", "de"): 1}, 1, {}, {"ko": 0.6, "en": 0.4}
+    )  # the usual ones may be lacking
     with pytest.raises(UserError, match="does not exist"):
         load_tokenizer("/no/such/folder")
     (tmp_path / "tokenizer.json").write_text('{"model": ')
     with pytest.raises(UserError, match="cannot be read"):
         load_tokenizer(tmp_path)
+    assert tokenizer_config(tmp_path) == {}
+    for text in ("[", "[]"):
+        (tmp_path / "tokenizer_config.json").write_text(text)
+        with pytest.raises(UserError, match=r"tokenizer_config.json cannot be read: "):
+            tokenizer_config(tmp_path)
 
 
 def corpus_of(tmp_path: Path, texts: list[str]) -> Path:

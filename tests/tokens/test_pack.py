@@ -92,8 +92,14 @@ def test_damaged_or_missing_input_is_one_line(sample: Sample, tmp_path: Path) ->
     lacking = tmp_path / "lacking"
     shutil.copytree(sample("corpus"), lacking)
     (lacking / "documents" / "train-00001.parquet").unlink()
+    edited = tmp_path / "edited"
+    shutil.copytree(sample("corpus"), edited)
+    content = json.loads((edited / "manifest.json").read_text())
+    del content["counts"]["sources"]["python-docstrings"]
+    (edited / "manifest.json").write_text(json.dumps(content))
     output = f"output={tmp_path / 'out'}"
     cases = {
+        (f"input={edited}", f"tokenizer={sample('tokenizer')}"): "documents of 'python-docstrings', which",
         (f"input={sample('corpus')}", f"tokenizer={broken}"): "the manifest says",
         ("input=/no/such", f"tokenizer={sample('tokenizer')}"): "does not exist",
         (f"input={sample('tokenizer')}", f"tokenizer={sample('tokenizer')}"): "holds a tokenizer",

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from onnuri.errors import UserError
 from onnuri.tokens.shards import TokenShards
 from tests.soak import tries
 from tests.tokens.shard_files import write
@@ -53,6 +54,14 @@ def test_reads_outside_are_errors(tmp_path: Path) -> None:
     for start, count in ((-1, 2), (9, 2), (11, 0)):
         with pytest.raises(IndexError):
             shards.read(start, count)
+
+
+def test_a_damaged_shard_is_named(tmp_path: Path) -> None:
+    for content in (b"x" * 200, b"\x93NUMPY\x01\x00", b""):
+        (tmp_path / "train-00000-00000.tokens.npy").write_bytes(content)
+        with pytest.raises(UserError, match=r"train-00000-00000.tokens.npy is damaged: no whole") as error:
+            TokenShards.open(tmp_path, "train")
+        assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(("vocab_size", "dtype"), [(65536, "uint16"), (65537, "uint32")])

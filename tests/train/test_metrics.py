@@ -30,6 +30,8 @@ def test_lines_after_the_checkpoint_are_replaced_and_a_cut_line_is_dropped(tmp_p
     first.close()
     with (tmp_path / "metrics.jsonl").open("a") as stream:
         stream.write('{"step": 6, "lo')
+    with (tmp_path / "metrics.jsonl").open("ab") as stream:
+        stream.write(b"\n\xff\n[6]\n")
     assert [entry["step"] for entry in read_metrics(tmp_path)] == [1, 2, 3, 4, 5, 5]
     second = Metrics(tmp_path, 3, 10, TrackerConfig(), {})
     second.log_step(line(4, 40.0))

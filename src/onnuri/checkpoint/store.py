@@ -18,6 +18,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 import torch.distributed.checkpoint as dcp
+from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.metadata import ChunkStorageMetadata, MetadataIndex
 from torch.distributed.checkpoint.planner import LoadPlan
 from torch.distributed.checkpoint.planner_helpers import create_read_items_for_chunk_list
@@ -185,9 +186,14 @@ def load(folder: Path, pieces: Mapping[str, Piece]) -> None:
         warnings.simplefilter("ignore")
         reader = dcp.HuggingFaceStorageReader(str(folder))
         starts = {name: pieces[name].start for name in wanted}
-        dcp.load(
-            wanted, storage_reader=reader, planner=_PieceReader(starts), no_dist=not dist.is_initialized()
-        )
+        alone = not dist.is_initialized()
+        try:
+            dcp.load(wanted, storage_reader=reader, planner=_PieceReader(starts), no_dist=alone)
+        except CheckpointException as error:
+            ours = [cause for cause, _ in error.failures.values() if isinstance(cause, UserError)]
+            if not ours:
+                raise
+            raise UserError(f"{folder}: {ours[0]}") from None
 
 
 class _PieceReader(dcp.DefaultLoadPlanner):

@@ -69,6 +69,9 @@ def prepare(
     elif not key.startswith(("hydra.", "hydra/")):
         _check_name(key, known, groups)
     option = known.get(key)
+    if not sweep and option is not None and option.kind in (bool, int, float) and len(split(value)) > 1:
+        kind = "truth value" if option.kind is bool else "number"
+        raise UserError(f"{key}={value} must be one {kind}; several are a sweep, which needs -m")
     prepared = ",".join(_element(each.strip(), key, value, option) for each in split(value))
     if not sweep:
         _refuse_sweep(key, value, prepared)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +32,13 @@ class Source:
     @property
     def model(self) -> ModelConfig:
         """The shape of the trained model."""
-        return ModelConfig(**self.run["config"]["model"])
+        described = self.run["config"]["model"]
+        if unknown := sorted(described.keys() - {field.name for field in fields(ModelConfig)}):
+            raise UserError(
+                f"{self.tokens_folder.parent / RUN_FILE} has the model option '{unknown[0]}', which this "
+                "version does not know: export with the version that trained it"
+            )
+        return ModelConfig(**described)
 
     @property
     def step(self) -> int:
@@ -73,6 +78,12 @@ def find_source(path: str) -> Source:
     tokens = manifest.read(tokens_folder, "tokens")
     if tokens.identity != run["data"]:
         raise UserError(f"{tokens_folder} describes other shards than those {run_dir} was trained on")
+    texts = {
+        name.removeprefix("tokenizer/"): facts
+        for name, facts in tokens.files.items()
+        if name.startswith("tokenizer/")
+    }
+    manifest.verify(tokens_folder / "tokenizer", replace(tokens, files=texts))
     return Source(folder, checkpoint, run, tokens, tokens_folder)
 
 
@@ -154,7 +165,12 @@ def write_weights(source: Source, output: Path, config: ExportConfig) -> None:
 def write_texts(source: Source, output: Path, config: ExportConfig) -> None:
     """Config, generation config, tokenizer and model card."""
     from onnuri.model.huggingface import hf_config
-    from onnuri.tokenizer.huggingface import TOKENIZER_FILES, load_tokenizer, special_token
+    from onnuri.tokenizer.huggingface import (
+        TOKENIZER_FILES,
+        load_tokenizer,
+        special_token,
+        tokenizer_config,
+    )
     from onnuri.tokenizer.special import PAD
 
     length = source.run["config"]["data"]["sequence_length"]
@@ -163,8 +179,7 @@ def write_texts(source: Source, output: Path, config: ExportConfig) -> None:
         if (folder / name).is_file():
             shutil.copyfile(folder / name, output / name)
     path = output / "tokenizer_config.json"
-    described = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    manifest.write_json(path, described | {"model_max_length": length})
+    manifest.write_json(path, tokenizer_config(output) | {"model_max_length": length})
     separator, padding = source.tokens.counts["separator"], special_token(folder, PAD, "pad_token")
     pad = load_tokenizer(folder).token_to_id(padding) if padding else separator
     ids = {"bos_token_id": separator, "eos_token_id": separator, "pad_token_id": pad}

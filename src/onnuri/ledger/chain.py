@@ -66,7 +66,7 @@ def read(run_dir: Path) -> list[dict[str, Any]]:
         raise UserError(f"{run_dir} has no {LEDGER_FILE}")
     lines: list[dict[str, Any]] = []
     head = BEGINNING
-    *texts, _ = path.read_text(encoding="utf-8").split("\n")  # what follows the last line break was cut off
+    *texts, _ = path.read_bytes().split(b"\n")  # what follows the last line break was cut off
     for number, text in enumerate(texts, start=1):
         try:
             line = json.loads(text)

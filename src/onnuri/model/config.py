@@ -45,6 +45,9 @@ class ModelConfig:
                 raise UserError(f"model.{name}={getattr(self, name)} must be at least 1")
         if self.vocab_size < 0 or self.loss_chunk_size < 0:
             raise UserError("model.vocab_size and model.loss_chunk_size must be at least 0")
+        for name in ("rope_theta", "norm_eps", "init_std"):
+            if not getattr(self, name) > 0:
+                raise UserError(f"model.{name}={getattr(self, name)} must be above 0")
         if self.num_heads % self.num_kv_heads:
             raise UserError(
                 f"model.num_heads={self.num_heads} must be a multiple of "

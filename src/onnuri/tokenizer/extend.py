@@ -29,7 +29,13 @@ from onnuri.corpus.documents import corpus_parts
 from onnuri.errors import UserError
 from onnuri.tokenizer.counting import batch_weights, corpus_sizes, each_part, select, usable_cores
 from onnuri.tokenizer.fertility import corpus_fertility
-from onnuri.tokenizer.huggingface import TOKENIZER_FILES, byte_of_character, load_tokenizer, spell_bytes
+from onnuri.tokenizer.huggingface import (
+    TOKENIZER_FILES,
+    byte_of_character,
+    load_tokenizer,
+    spell_bytes,
+    tokenizer_config,
+)
 from onnuri.tokenizer.mixture import UNIT, Kind, check_mixture, document_weights
 from onnuri.tokenizer.native import Counter, Words
 
@@ -94,6 +100,7 @@ def extend(config: ExtendConfig) -> int:
     """Write the grown folder, or do nothing when it answers this request. Returns the exit status."""
     corpus = manifest.read_whole(config.input, "corpus")
     old = OldTokenizer(config.tokenizer)
+    tokenizer_config(config.tokenizer)  # is copied: says now what is wrong with it
     settings = {name: value for name, value in to_dict(config).items() if name not in NOT_SETTINGS}
     copied = [name for name in COPIED_FILES if (Path(config.tokenizer) / name).is_file()]
     inputs = {name: manifest.hash_file(Path(config.tokenizer) / name) for name in copied}

@@ -145,10 +145,22 @@ def special_token(folder: str | Path, name: str, role: str) -> str | None:
     """
     if load_tokenizer(folder).token_to_id(name) is not None:
         return name
-    path = Path(folder) / "tokenizer_config.json"
-    described = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    token = described.get(role)
+    token = tokenizer_config(folder).get(role)
     return token["content"] if isinstance(token, dict) else token
+
+
+def tokenizer_config(folder: str | Path) -> dict[str, Any]:
+    """What tokenizer_config.json of a folder says; {} without one. Raises UserError if it is damaged."""
+    path = Path(folder) / "tokenizer_config.json"
+    if not path.is_file():
+        return {}
+    try:
+        described = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{path} cannot be read: {error}") from None
+    if not isinstance(described, dict):
+        raise UserError(f"{path} cannot be read: it holds no JSON object")
+    return described
 
 
 def load_tokenizer(folder: str | Path) -> Any:

@@ -8,6 +8,8 @@ from onnuri.errors import UserError, nearest
 
 UNIT = 256
 """Weight of a document that counts once, on average over the bytes of the corpus."""
+USUAL_LANGUAGES = ("ko", "en")
+"""Have shares by default, also where the corpus lacks one of them."""
 Kind = tuple[str, str]
 """(source, language) of a document."""
 
@@ -38,7 +40,7 @@ def document_weights(
     Args:
         sizes: bytes of each kind.
 
-    Raises UserError for a source that does not exist or when nothing has a weight.
+    Raises UserError for a source or language that does not exist, or when nothing has a weight.
     """
     by_source: dict[str, int] = {}
     for (source, _), size in sizes.items():
@@ -56,6 +58,12 @@ def document_weights(
     counted: dict[str, float] = {}
     for kind, size in sizes.items():
         counted[kind[1]] = counted.get(kind[1], 0.0) + size * weights[kind]
+    for language in language_shares:
+        if language not in counted and language not in USUAL_LANGUAGES:
+            raise UserError(
+                f"language_shares names '{language}', which the corpus does not have"
+                f"{nearest(language, counted)}; it has {_some(sorted(counted))}"
+            )
     shares = {name: share for name, share in language_shares.items() if counted.get(name)}
     together = sum(counted[name] for name in shares) / (sum(shares.values()) or 1)
     for kind in weights:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from onnuri.tokens.shards import load_array
+
 
 class _Rows:
     """Open rows by the room that is left in them."""
@@ -108,15 +110,13 @@ def layouts(
     found = []
     for table in tables:
         if folder is None:
-            found.append(lay_out(np.load(table, allow_pickle=False), sequence_length))
+            found.append(lay_out(load_array(table), sequence_length))
             continue
         stem = f"{table.name.split('.')[0]}-{sequence_length}"
         paths = [folder / f"{stem}.{part}.npy" for part in ("pieces", "rows")]
         if not paths[-1].is_file():
             folder.mkdir(parents=True, exist_ok=True)
-            for path, value in zip(
-                paths, lay_out(np.load(table, allow_pickle=False), sequence_length), strict=True
-            ):
+            for path, value in zip(paths, lay_out(load_array(table), sequence_length), strict=True):
                 partial = path.with_name(f"{path.name}.{os.getpid()}")
                 with partial.open("wb") as stream:
                     np.save(stream, value)

@@ -96,6 +96,11 @@ def write_shards(config: PackConfig, corpus: Manifest, folder: Path) -> dict[str
             parts = corpus_parts(config.input, split)
             for batches in ordered_map(encode, parts, config.workers or usable_cores()):
                 for tokens, rows, batch_sources, batch_languages in batches:
+                    if unknown := sorted(set(batch_sources) - sources.keys()):
+                        raise UserError(
+                            f"{config.input} has documents of '{unknown[0]}', which its manifest does not know; "
+                            "make the folder again"
+                        )
                     for language in batch_languages:
                         language_index.setdefault(language, len(language_index))
                     rows["source"] = np.array([source_index[s] for s in batch_sources])[rows["source"]]

@@ -11,7 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 import numpy as np
 
@@ -59,12 +59,12 @@ class TokenShards:
         paths = sorted(Path(folder).glob(f"{split}-*.tokens.npy"))
         if not paths:
             raise UserError(f"{folder} has no {split} shards")
-        shards = [np.load(path, mmap_mode="r", allow_pickle=False) for path in paths]
+        shards = [load_array(path, "r") for path in paths]
         starts = [0]
         for shard in shards:
             starts.append(starts[-1] + len(shard))
         tables = [path.with_name(path.name.replace(".tokens.", ".documents.")) for path in paths]
-        sources = [int(np.load(table, mmap_mode="r", allow_pickle=False)["source"][0]) for table in tables]
+        sources = [int(load_array(table, "r")["source"][0]) for table in tables]
         return cls(shards, tables, sources, starts)
 
     @property
@@ -96,15 +96,24 @@ class TokenShards:
 
     def document_table(self, shard: int) -> np.ndarray:
         """DOCUMENT rows of one shard, memory-mapped; offsets count from the shard's start."""
-        return np.load(self.document_files[shard], mmap_mode="r", allow_pickle=False)
+        return load_array(self.document_files[shard], "r")
 
     @cached_property
     def documents(self) -> np.ndarray:
         """One DOCUMENT row per document, offsets counting through the whole stream."""
-        tables = [np.load(path, allow_pickle=False) for path in self.document_files]
+        tables = [load_array(path) for path in self.document_files]
         for table, start in zip(tables, self.starts, strict=False):
             table["offset"] += start
         return np.concatenate(tables)
+
+
+def load_array(path: Path, mmap_mode: Literal["r"] | None = None) -> np.ndarray:
+    """An array of a .npy file, memory-mapped or read. Raises UserError if the file is damaged."""
+    try:
+        array: np.ndarray = np.load(path, mmap_mode=mmap_mode, allow_pickle=False)
+    except (ValueError, EOFError):  # their texts speak of pickles, which it is not
+        raise UserError(f"{path} is damaged: no whole NumPy array; pack again") from None
+    return array
 
 
 class SplitWriter:

@@ -26,6 +26,8 @@ DATA_FOLDER = "data"
 """In a run directory: manifest and tokenizer of the shards it was trained on."""
 HYDRA_FOLDER = ".hydra"
 """In a run directory: the words of its last start, overrides.yaml, and of other starts before it."""
+NEEDED_PARTS = ("model", "data", "engine")
+"""Of the config in `run.json`: what resuming and exporting read; others may be younger than the run."""
 BEGINNINGS = {LOCK_FILE, DATA_FOLDER, RUN_FILE + ".tmp", HYDRA_FOLDER}
 """All that a run killed in its first instant can leave in its directory; launchers of Hydra that run a job
 within their process make `.hydra` before it starts."""
@@ -180,6 +182,9 @@ def read_run_file(run_dir: Path) -> dict[str, Any] | None:
         raise UserError(
             f"run_dir={run_dir} is not a run directory: its {RUN_FILE} is not ours; choose another"
         )
+    config = stored["config"]
+    if lacking := [part for part in NEEDED_PARTS if not isinstance(config, dict) or not config.get(part)]:
+        raise UserError(f"{path} is damaged (its config lacks '{lacking[0]}')")
     return stored
 
 

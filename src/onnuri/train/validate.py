@@ -17,7 +17,7 @@ import torch.distributed as dist
 
 from onnuri.errors import UserError
 from onnuri.tokens.batch import IGNORE_INDEX, make_batch
-from onnuri.tokens.shards import TokenShards
+from onnuri.tokens.shards import TokenShards, load_array
 from onnuri.train.inputs import to_inputs
 from onnuri.train.run_plan import RunPlan
 
@@ -28,7 +28,7 @@ class Validation:
     def __init__(self, plan: RunPlan, device: torch.device) -> None:
         folder = Path(plan.config.data.path)
         self.plan, self.device = plan, device
-        self.token_bytes = torch.from_numpy(np.load(folder / "token_bytes.npy")).to(device)
+        self.token_bytes = torch.from_numpy(load_array(folder / "token_bytes.npy")).to(device)
         languages = plan.data.counts["languages"]
         self.separator = int(plan.data.counts["separator"])
         self.windows: dict[str, tuple[np.ndarray, np.ndarray]] = {}
