@@ -98,8 +98,8 @@ def write_shards(config: PackConfig, corpus: Manifest, folder: Path) -> dict[str
                 for tokens, rows, batch_sources, batch_languages in batches:
                     if unknown := sorted(set(batch_sources) - sources.keys()):
                         raise UserError(
-                            f"{config.input} has documents of '{unknown[0]}', which its manifest does not know; "
-                            "make the folder again"
+                            f"{config.input} has documents of '{unknown[0]}', which its manifest does not "
+                            "know; make the folder again"
                         )
                     for language in batch_languages:
                         language_index.setdefault(language, len(language_index))
