@@ -149,8 +149,11 @@ def test_tables_are_merged_as_hydra_merges_them() -> None:
             ["output=${cuont}"],
             "output: Interpolation key 'cuont' not found (did you mean 'count'?); for a text",
         ),
-        (["output=x", "count=32,000"], "count=32,000 must be one number; several are a sweep"),
-        (["output=x", "inner.rate=0,5"], "inner.rate=0,5 must be one number"),
+        (
+            ["output=x", "count=32,000"],
+            "count=32,000 is a sweep, which needs -m; one number is written without",
+        ),
+        (["output=x", "inner.rate=0,5"], "inner.rate=0,5 is a sweep"),
         (["output=x", "count=1.5"], "count=1.5 must be a whole number"),
         (["output=x", "count=true"], "count=true must be a whole number"),
         (["output=x", "count=99999999999999999999"], "must fit in 64 bits"),

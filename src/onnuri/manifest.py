@@ -100,6 +100,8 @@ def read(folder: str | Path, kind: str) -> Manifest:
 
     Raises UserError if the folder is missing, unfinished, of another kind or another schema version.
     """
+    if str(folder) == "":
+        raise UserError(f"the name of the {kind} folder is empty: a shell variable that is not set?")
     folder = Path(folder)
     if not folder.is_dir():
         raise UserError(f"{kind} folder {folder} does not exist")
@@ -190,7 +192,7 @@ def building(output: str | Path, kind: str, request: str = "") -> Iterator[Path]
     (a hash): then the block finds it as it was and goes on with it.
     """
     if str(output) == "":
-        raise UserError("output= is empty; name a folder")
+        raise UserError("output= is empty; name a folder (a shell variable that is not set?)")
     output = Path(output).resolve()
     if output.exists() and any_content(output) and kind_of(output) != kind:
         raise UserError(f"{output} exists and is no {kind} folder made by onnuri; choose another output")

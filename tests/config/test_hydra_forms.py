@@ -110,6 +110,13 @@ def test_flags_that_show_something(tmp_path: Path) -> None:
         (["-m", "optim.lr=interval(0,1)"], "BasicSweeper does not support sweep type"),
         (["hydra/launcher=none"], "Available options in 'hydra/launcher': basic processes"),
         (["hydra.job.chdir=true"], "a run stays in the working directory"),
+        (["hydra.searchpath=[none]"], "hydra.searchpath: folder none does not exist"),
+        (
+            ["run_dir=${oc.env:NONE,???}"],
+            "missing option: run_dir=..., as its interpolation gives no value",
+        ),
+        (["-m", "data.mixture={a:1}", "data.mixture={b:2}"], "data.mixture is set by two words"),
+        (["data="], "the name of the tokens folder is empty"),
         (["run_dir=${optim.lrr}"], "run_dir: Interpolation key 'optim.lrr' not found"),
     ],
 )

@@ -154,6 +154,7 @@ def test_mistakes_are_one_line(trained: tuple[Path, Path], tmp_path: Path) -> No
     cases = {
         ("checkpoint=/no/such", f"output={tmp_path / 'a'}"): "does not exist",
         (f"checkpoint={tmp_path / 'empty'}", f"output={tmp_path / 'a'}"): "neither a run directory nor",
+        ("checkpoint=", f"output={tmp_path / 'a'}"): "the name of the run directory is empty",
         (f"checkpoint={trained[0]}", f"output={mine}"): "no model folder made by onnuri",
         (f"checkpoint={trained[0]}", f"output={tmp_path / 'a'}", "dtype=int3"): "dtype",
     }

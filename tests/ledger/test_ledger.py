@@ -13,6 +13,8 @@ from onnuri import manifest
 from onnuri.checkpoint.listing import list_checkpoints
 from onnuri.errors import UserError
 from onnuri.ledger.chain import BEGINNING, Ledger, read
+from onnuri.ledger.config import SourcesConfig
+from onnuri.ledger.sources import sources
 from tests.conftest import pretrain, run_command
 
 Sample = Callable[[str], str]
@@ -185,6 +187,15 @@ def test_sources_are_counted_exactly(run_dir: Path) -> None:
         assert all(";" in " ".join(row) for row in rows)
     newest = run_command("ledger", "sources", f"run={run_dir}").stdout
     assert newest.startswith("step-0000012")
+
+
+def test_sources_of_a_run_whose_shards_have_gone(run_dir: Path) -> None:
+    """As after training with a relative data=, seen from another directory."""
+    described = json.loads((run_dir / "run.json").read_text())
+    described["config"]["data"]["path"] = "build/gone"
+    (run_dir / "run.json").write_text(json.dumps(described))
+    with pytest.raises(UserError, match="shards are not at build/gone any more; say where with data=DIR"):
+        sources(SourcesConfig(run=str(run_dir)))
 
 
 def test_mistakes(tmp_path: Path) -> None:

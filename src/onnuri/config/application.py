@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from onnuri.config.schema import config_groups, help_text, options
-from onnuri.config.words import prepare
+from onnuri.config.words import prepare, refuse_repeated_tables
 from onnuri.errors import JobsFailed, UserError
 from onnuri.location import shipped
 
@@ -221,9 +221,15 @@ def _run_hydra(
     own = [Path(folder) for folder in (arguments.config_path, arguments.config_dir) if folder]
     for word in overrides:
         if word.startswith("hydra.searchpath=["):
-            own += [Path(each.strip("'\" ").removeprefix("file://")) for each in word[18:-1].split(",")]
+            places = [each.strip("'\" ").removeprefix("file://") for each in word[18:-1].split(",")]
+            for place in places:
+                if "://" not in place and "${" not in place and not Path(place).is_dir():
+                    raise UserError(f"hydra.searchpath: folder {place} does not exist")
+            own += map(Path, places)
     groups = config_groups(None if arguments.config_path else config_dir, known, own)
     app.words, sweep = overrides, arguments.multirun or "hydra.mode=MULTIRUN" in overrides
+    if sweep:
+        refuse_repeated_tables(overrides)
     if not arguments.shell_completion:
         overrides = [prepare(word, known, groups, sweep) for word in overrides]
     _store_schema(app.schema, config_dir, config_name)

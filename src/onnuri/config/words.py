@@ -71,13 +71,25 @@ def prepare(
     option = known.get(key)
     if not sweep and option is not None and option.kind in (bool, int, float) and len(split(value)) > 1:
         kind = "truth value" if option.kind is bool else "number"
-        raise UserError(f"{key}={value} must be one {kind}; several are a sweep, which needs -m")
+        raise UserError(f"{key}={value} is a sweep, which needs -m; one {kind} is written without a comma")
     prepared = ",".join(_element(each.strip(), key, value, option) for each in split(value))
     if not sweep:
         _refuse_sweep(key, value, prepared)
     if option is not None and option.kind is dict and not sign and value != "???":
         sign = "++"  # for Hydra, entries that a table does not have by default are new keys
     return f"{sign}{key}{package}={prepared}"
+
+
+def refuse_repeated_tables(words: Sequence[str]) -> None:
+    """Raise UserError for a table that two words of a sweep set.
+
+    Hydra drops the first (its issue 3106), where a single run merges them.
+    """
+    found = [match for word in words if (match := WORD.fullmatch(word))]
+    tables = [match["key"] for match in found if (match["value"] or "").startswith("{")]
+    for key in tables:
+        if tables.count(key) > 1:
+            raise UserError(f"{key} is set by two words, and a sweep takes the last alone; write one table")
 
 
 def _is_choice(name: str, choices: Sequence[str]) -> bool:

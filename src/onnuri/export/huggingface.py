@@ -56,6 +56,8 @@ def find_source(path: str) -> Source:
 
     Raises UserError if there is none, if it is damaged, or if the run does not describe its own shards.
     """
+    if not path:
+        raise UserError("the name of the run directory is empty: a shell variable that is not set?")
     folder = Path(path)
     if not folder.is_dir():
         raise UserError(f"{path} does not exist")

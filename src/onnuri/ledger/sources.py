@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from onnuri import manifest
 from onnuri.errors import UserError
 from onnuri.export.huggingface import find_source
@@ -14,6 +16,8 @@ def sources(config: SourcesConfig) -> int:
     """Print a table, most tokens first. Returns the exit status."""
     found = find_source(config.run)
     options = found.run["config"]["data"] | ({"path": config.data} if config.data else {})
+    if not config.data and not Path(options["path"]).is_dir():
+        raise UserError(f"the shards are not at {options['path']} any more; say where with data=DIR")
     data = manifest.read(options["path"], "tokens")
     if data.identity != found.tokens.identity:
         raise UserError(f"{options['path']} holds other shards than the run was trained on; give data=DIR")
