@@ -19,7 +19,7 @@ export DO_NOT_TRACK := 1
 export TOKENIZERS_PARALLELISM := true
 
 .DEFAULT_GOAL := help
-.PHONY: help install pretrain test test-oldest test-newest soak lint types check format clean distclean
+.PHONY: help install pretrain test test-extras test-oldest test-newest soak lint types check format clean distclean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 21
@@ -60,14 +60,17 @@ $(BUILD)/sample.txt: $(BUILD)/model/manifest.json
 	@mv $@.partial $@
 
 # Tests that measure waiting have the machine to themselves; the others run two files at a time.
-ALONE := $(addprefix tests/train/test_,elastic.py stragglers.py watchdog.py)
+ALONE := $(addprefix tests/train/test_,stragglers.py watchdog.py)
+TOGETHER := -n 2 --dist loadfile --no-loadscope-reorder $(addprefix --ignore=,$(ALONE))
 
-test: $(INSTALLED) ## The whole test suite; what was skipped, and why, is listed at its end
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(addprefix --ignore=,$(ALONE))
-	$(BIN)/python -m pytest $(ALONE)
+test: $(INSTALLED) ## The core's tests, without optional packages; ends with what was skipped, and why
+	$(BIN)/python -m pytest -m "not extra" $(TOGETHER); status=$$?; $(BIN)/python -m pytest $(ALONE) && exit $$status
+
+test-extras: $(INSTALLED) ## The tests of optional packages: signing, Ray, morphemes, unigram, trackers, peers
+	$(BIN)/python -m pytest -m extra $(TOGETHER)
 
 soak: $(INSTALLED) ## Random inputs, kills and faults in bulk: an hour and more
-	ONNURI_SOAK=1 $(BIN)/python -m pytest -n 2 --dist loadfile --timeout 3600 $(addprefix --ignore=,$(ALONE))
+	ONNURI_SOAK=1 $(BIN)/python -m pytest --timeout 3600 $(TOGETHER)
 
 # The ends of what pyproject.toml allows, each in an environment of its own. Triton 3.6, which torch 2.11 takes, has an
 # interpreter that does not work with numpy 2: the tests that need it run on the newest only.
@@ -93,7 +96,7 @@ lint: $(INSTALLED)
 types: $(INSTALLED)
 	$(BIN)/mypy
 
-check: lint types test ## Lint, types and tests: what continuous integration runs
+check: lint types test test-extras ## Lint, types and all tests: what continuous integration runs
 
 .PHONY: bundle bundle-check
 BUNDLE ?= build/bundle

@@ -97,6 +97,7 @@ def pretrain(
 
 
 LONG = (
+    "train/test_elastic.py",
     "kernels/test_numbers.py",
     "tokenizer/test_tokenizer.py",
     "train/test_pretrain.py",

@@ -165,8 +165,10 @@ def test_result_does_not_depend_on_order_or_files(tmp_path: Path) -> None:
     assert len(kept[0]) == 40
 
 
+@pytest.mark.extra("ray")
 def test_two_ray_nodes_give_the_same_bytes(tmp_path: Path) -> None:
-    cluster_utils = pytest.importorskip("ray.cluster_utils")
+    from ray import cluster_utils
+
     source = tmp_path / "in"
     source.mkdir()
     for part in range(6):

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from onnuri.checkpoint.listing import list_checkpoints
 from tests.conftest import REPOSITORY, SCRIPTS, pretrain, run_command
 
+pytestmark = pytest.mark.extra("sign")
 Sample = Callable[[str], str]
 OFFLINE = """
 import runpy, sys

@@ -6,7 +6,6 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -180,9 +179,7 @@ def test_json_lines_sentencepiece_and_no_torch(tmp_path: Path) -> None:
     assert "a&lt;b&gt;" in (output / "report.html").read_text(encoding="utf-8")
 
 
-@pytest.mark.skipif(
-    not any(d.metadata["Name"] in PACKAGES for d in metadata.distributions()), reason="no peer is installed"
-)
+@pytest.mark.extra("tokenizers-peers")
 def test_installed_peers_bring_every_string_back(tmp_path: Path) -> None:
     (tmp_path / "in.jsonl").write_text('{"text": "국가연구개발사업의 연구개발비 2024년"}')
     run_command("tokenizer", "report", f"input={tmp_path / 'in.jsonl'}", f"output={tmp_path / 'out'}")

@@ -37,8 +37,33 @@ from tests.soak import tries
 from tests.tokenizer.texts import MIXED
 
 Sample = Callable[[str], str]
-ALGORITHMS = ("bpe", "superword", "morpheme", "morpheme_superword", "unigram")
-BYTE_LEVEL = ALGORITHMS[:-1]
+EXTRA = {"morpheme": "morpheme", "morpheme_superword": "morpheme", "unigram": "unigram"}
+"""Algorithm to the extra that it needs."""
+
+
+def algorithms(*names: str) -> list[Any]:
+    """Parameters of a test."""
+    return [
+        pytest.param(name, marks=pytest.mark.extra(EXTRA[name])) if name in EXTRA else name
+        for name in names
+    ]
+
+
+BYTE_LEVEL = algorithms("bpe", "superword", "morpheme", "morpheme_superword")
+ALGORITHMS = [*BYTE_LEVEL, *algorithms("unigram")]
+
+
+class Made(dict[str, Any]):
+    """What is made when it is first asked for."""
+
+    def __init__(self, make: Callable[[str], Any]) -> None:
+        self.make = make
+
+    def __missing__(self, name: str) -> Any:
+        self[name] = self.make(name)
+        return self[name]
+
+
 SENTENCE = "국가연구개발사업의 연구개발비는 2024년부터 Python 3.11로 계산한다.\n\n  들여쓰기 ㅋㅋㅋ"
 
 
@@ -46,20 +71,23 @@ SENTENCE = "국가연구개발사업의 연구개발비는 2024년부터 Python 
 def folders(sample: Sample, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A tokenizer of every algorithm, trained on the sample corpus."""
     root = tmp_path_factory.mktemp("tokenizers")
-    for algorithm in ALGORITHMS:
+
+    def train(algorithm: str) -> Path:
         words = [f"input={sample('corpus')}", f"output={root / algorithm}", "vocab_size=2048"]
         run_command("tokenizer", *words, f"algorithm={algorithm}")
-    return {algorithm: root / algorithm for algorithm in ALGORITHMS}
+        return root / algorithm
+
+    return Made(train)
 
 
 @pytest.fixture(scope="module")
 def files(folders: dict[str, Path]) -> dict[str, TokenizerFile]:
-    return {name: TokenizerFile(folder) for name, folder in folders.items()}
+    return Made(lambda name: TokenizerFile(folders[name]))
 
 
 @pytest.fixture(scope="module")
 def pieces(files: dict[str, TokenizerFile]) -> dict[str, list[bytes]]:
-    return {name: token_bytes(file.tokenizer) for name, file in files.items()}
+    return Made(lambda name: token_bytes(files[name].tokenizer))
 
 
 def encode(file: TokenizerFile, texts: list[str], separator: int = -1) -> list[list[int]]:
@@ -211,11 +239,14 @@ def test_superwords_span_words_and_shorten_text(
         assert fertility["superword"][language] < 0.99 * fertility["bpe"][language]
 
 
+@pytest.mark.extra("morpheme")
 def test_morphemes_keep_particles_apart(pieces: dict[str, list[bytes]]) -> None:
     """연구개발비를 and the like are words of the sample; a stem with its particle is no token."""
     joined = [f"{space}{noun}{particle}" for space in ("", " ") for noun in ("연구개발", "과제", "기관")
               for particle in ("를", "을", "의", "은", "는", "이", "에")]  # fmt: skip
-    tokens = {name: {piece.decode(errors="replace") for piece in pieces[name]} for name in BYTE_LEVEL}
+    tokens = {
+        name: {piece.decode(errors="replace") for piece in pieces[name]} for name in ("bpe", "morpheme")
+    }
     assert {word for word in joined if word in tokens["bpe"]}
     assert not {word for word in joined if word in tokens["morpheme"]}
 
@@ -241,7 +272,7 @@ def reordered(corpus: Path, folder: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("algorithm", ["superword", "unigram"])
+@pytest.mark.parametrize("algorithm", algorithms("superword", "unigram"))
 def test_same_text_same_file_for_any_order_workers_and_memory(
     sample: Sample, folders: dict[str, Path], tmp_path: Path, algorithm: str
 ) -> None:
@@ -285,6 +316,7 @@ def test_the_rarest_words_are_left_out_of_all_parts_alike() -> None:
     assert {kept[8 * n : 8 * n + 8].tobytes() for n in range(10_000)} == {w for w in words if words[w] == 3}
 
 
+@pytest.mark.extra("unigram")
 def test_longest_token_of_unigram(sample: Sample, tmp_path: Path) -> None:
     for limit in (4, 9):
         words = ["algorithm=unigram", "vocab_size=4000", f"max_token_bytes={limit}"]

@@ -42,6 +42,7 @@ def test_lines_after_the_checkpoint_are_replaced_and_a_cut_line_is_dropped(tmp_p
     assert (tmp_path / "loss.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.extra("trackers")
 def test_tensorboard_holds_the_same_numbers(tmp_path: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -56,6 +57,7 @@ def test_tensorboard_holds_the_same_numbers(tmp_path: Path) -> None:
     assert [(event.step, event.value) for event in events.Scalars("bits_per_byte/ko")] == [(3, 2.5)]
 
 
+@pytest.mark.extra("trackers")
 def test_wandb_stays_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     server = socket.create_server(("127.0.0.1", 0))
     server.settimeout(0.5)

@@ -116,6 +116,7 @@ def test_the_progress_bar_shows_memory_of_gpus_only(tmp_path: Path) -> None:
     assert scalars(line | {"memory_reserved_gib": 41.26})["memory_reserved_gib"] == 41.26
 
 
+@pytest.mark.extra("trackers")
 def test_every_step_of_a_run_has_them(sample: Callable[[str], str], tmp_path: Path) -> None:
     run_dir = tmp_path / "run"
     pretrain(2, sample, run_dir, "train.steps=6", "guard.straggler_every=3", "tracker=tensorboard")

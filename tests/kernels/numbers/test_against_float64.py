@@ -101,7 +101,7 @@ def test_row_operations(operation: str, dtype: torch.dtype) -> None:
     module, name = OPERATIONS[operation]
     function = load(module, "triton", "cpu")[name]
 
-    @settings(max_examples=tries(4, 40))
+    @settings(max_examples=tries(3, 40))
     @given(random=st.randoms(use_true_random=False))
     def holds(random: Random) -> None:
         check(DRAW[operation](random), function, dtype)
