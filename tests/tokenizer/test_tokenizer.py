@@ -34,34 +34,12 @@ from onnuri.tokenizer.special import CONTROL_TOKENS, PLACEHOLDERS, SEPARATOR, SP
 from onnuri.tokenizer.stream import Utf8Stream
 from tests.conftest import run_command
 from tests.soak import tries
+from tests.tokenizer.algorithms import Made, algorithms
 from tests.tokenizer.texts import MIXED
 
 Sample = Callable[[str], str]
-EXTRA = {"morpheme": "morpheme", "morpheme_superword": "morpheme", "unigram": "unigram"}
-"""Algorithm to the extra that it needs."""
-
-
-def algorithms(*names: str) -> list[Any]:
-    """Parameters of a test."""
-    return [
-        pytest.param(name, marks=pytest.mark.extra(EXTRA[name])) if name in EXTRA else name
-        for name in names
-    ]
-
-
 BYTE_LEVEL = algorithms("bpe", "superword", "morpheme", "morpheme_superword")
 ALGORITHMS = [*BYTE_LEVEL, *algorithms("unigram")]
-
-
-class Made(dict[str, Any]):
-    """What is made when it is first asked for."""
-
-    def __init__(self, make: Callable[[str], Any]) -> None:
-        self.make = make
-
-    def __missing__(self, name: str) -> Any:
-        self[name] = self.make(name)
-        return self[name]
 
 
 SENTENCE = "국가연구개발사업의 연구개발비는 2024년부터 Python 3.11로 계산한다.\n\n  들여쓰기 ㅋㅋㅋ"
