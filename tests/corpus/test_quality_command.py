@@ -45,7 +45,7 @@ def write_corpus(folder: Path, train: Sequence[str], heldout: Sequence[str]) -> 
 
 
 @pytest.fixture
-def heaps(tmp_path: Path) -> tuple[Path, Path]:
+def examples(tmp_path: Path) -> tuple[Path, Path]:
     """A folder of good and one of random texts, 80 each, in files of several kinds."""
     good = heap(KOREAN_ARTICLE, 0, 80)
     write_jsonl(tmp_path / "good" / "a.jsonl", good[:20])
@@ -65,8 +65,10 @@ def refused(*words: str) -> str:
     return done.stderr
 
 
-def test_the_command_trains_a_model_that_the_stage_uses(tmp_path: Path, heaps: tuple[Path, Path]) -> None:
-    words = (f"good={heaps[0]}", f"random={heaps[1]}/*.parquet", f"output={tmp_path / 'model'}")
+def test_the_command_trains_a_model_that_the_stage_uses(
+    tmp_path: Path, examples: tuple[Path, Path]
+) -> None:
+    words = (f"good={examples[0]}", f"random={examples[1]}/*.parquet", f"output={tmp_path / 'model'}")
     done = run_command("quality", *words)
     assert "korean: 80 good and 80 random texts" in done.stdout
     assert "AUC 1.0000" in done.stdout
@@ -77,7 +79,7 @@ def test_the_command_trains_a_model_that_the_stage_uses(tmp_path: Path, heaps: t
     assert reasons[0] == "" and reasons[1].startswith("low quality: 0.")
 
     assert "is up to date" in run_command("quality", *words).stdout
-    write_jsonl(heaps[0] / "a.jsonl", heap(KOREAN_ARTICLE, 7000, 20))
+    write_jsonl(examples[0] / "a.jsonl", heap(KOREAN_ARTICLE, 7000, 20))
     assert "80 good" in run_command("quality", *words).stdout
 
 
@@ -91,8 +93,8 @@ def test_the_same_texts_make_the_same_weights_wherever_they_lie(tmp_path: Path) 
     assert one.files == two.files and one.inputs == two.inputs
 
 
-def test_errors_name_what_was_wrong(tmp_path: Path, heaps: tuple[Path, Path]) -> None:
-    good, other = (str(path) for path in heaps)
+def test_errors_name_what_was_wrong(tmp_path: Path, examples: tuple[Path, Path]) -> None:
+    good, other = (str(path) for path in examples)
     out = f"output={tmp_path / 'model'}"
     assert f"good={tmp_path}/nowhere" in refused(f"good={tmp_path}/nowhere", f"random={other}", out)
     empty = write_jsonl(tmp_path / "empty.jsonl", ["", "short", None, 7])
@@ -112,15 +114,15 @@ def test_errors_name_what_was_wrong(tmp_path: Path, heaps: tuple[Path, Path]) ->
     assert not (tmp_path / "model").exists()
 
 
-def test_a_folder_that_is_no_sound_model_is_refused(tmp_path: Path, heaps: tuple[Path, Path]) -> None:
+def test_a_folder_that_is_no_sound_model_is_refused(tmp_path: Path, examples: tuple[Path, Path]) -> None:
     with pytest.raises(UserError, match="does not exist"):
         load(tmp_path / "nowhere")
     with pytest.raises(UserError, match="not a finished quality folder"):
-        load(heaps[0])
+        load(examples[0])
     with pytest.raises(UserError, match="holds a corpus, but a quality folder is needed"):
         load(write_corpus(tmp_path / "corpus", ["x"], ["y"]))
     model = tmp_path / "model"
-    run_command("quality", f"good={heaps[0]}", f"random={heaps[1]}", f"output={model}")
+    run_command("quality", f"good={examples[0]}", f"random={examples[1]}", f"output={model}")
     weights = np.load(model / "weights.npy")
     np.save(model / "weights.npy", weights[::-1])
     with pytest.raises(UserError, match="does not match the hash"):

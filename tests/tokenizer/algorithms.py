@@ -19,6 +19,10 @@ def algorithms(*names: str) -> list[Any]:
     ]
 
 
+BYTE_LEVEL = algorithms("bpe", "superword", "morpheme", "morpheme_superword")
+ALGORITHMS = [*BYTE_LEVEL, *algorithms("unigram")]
+
+
 class Made(dict[str, Any]):
     """What is made when it is first asked for."""
 

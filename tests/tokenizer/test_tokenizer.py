@@ -34,14 +34,10 @@ from onnuri.tokenizer.special import CONTROL_TOKENS, PLACEHOLDERS, SEPARATOR, SP
 from onnuri.tokenizer.stream import Utf8Stream
 from tests.conftest import run_command
 from tests.soak import tries
-from tests.tokenizer.algorithms import Made, algorithms
+from tests.tokenizer.algorithms import ALGORITHMS, BYTE_LEVEL, Made, algorithms
 from tests.tokenizer.texts import MIXED
 
 Sample = Callable[[str], str]
-BYTE_LEVEL = algorithms("bpe", "superword", "morpheme", "morpheme_superword")
-ALGORITHMS = [*BYTE_LEVEL, *algorithms("unigram")]
-
-
 SENTENCE = "국가연구개발사업의 연구개발비는 2024년부터 Python 3.11로 계산한다.\n\n  들여쓰기 ㅋㅋㅋ"
 
 
