@@ -22,7 +22,7 @@ from onnuri.gpu.wheels import unmet_requirements
 from onnuri.manifest import hash_file
 
 SOURCE_ONLY = ("deepspeed", "antlr4-python3-runtime", "kiwipiepy-model")
-"""Published without a wheel. They are pure Python or data, if DeepSpeed compiles nothing (DS_BUILD_OPS=0)."""
+"""Published without a wheel. Pure Python or data, if DeepSpeed compiles nothing (DS_BUILD_OPS=0)."""
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 """Where the CPU build of torch is, if the configured index has none."""
 BATCH = 8
