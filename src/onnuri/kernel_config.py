@@ -14,6 +14,8 @@ BACKENDS = {
     "linear_cross_entropy": ("reference", "torch", "native", "triton", "liger"),
 }
 """The operations, and what there is for each."""
+ROW_OPERATIONS = ("rms_norm", "rope", "swiglu")
+"""Those that memory bounds; Inductor fuses them with each other."""
 
 
 @dataclass

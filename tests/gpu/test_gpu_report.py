@@ -224,12 +224,12 @@ def test_auto_takes_the_fastest_measured(
 
 def test_the_fitted_efficiency_gives_the_measured_speed(calls: list[Call], checkout: Path) -> None:
     for result in calls[0].find(measured="training"):
-        known = plan([*result["words"], "cluster.efficiency=0.5"], "h100")
+        known = plan([*result["words"], "cluster.efficiency_alone=0.5"], "h100")
         result["tokens_per_second"] = known.tokens_per_second
     assert update.fitted_efficiency(calls) == pytest.approx(0.5)
     (change,) = update.update_efficiency(calls, checkout / update.CLUSTERS)
-    assert change.startswith("h100.yaml: efficiency ") and change.endswith(" -> 0.5")
-    assert "\nefficiency: 0.5\n" in (checkout / update.CLUSTERS / "h100.yaml").read_text()
+    assert change.startswith("h100.yaml: efficiency_alone ") and change.endswith(" -> 0.5")
+    assert "\nefficiency_alone: 0.5\n" in (checkout / update.CLUSTERS / "h100.yaml").read_text()
 
 
 def test_the_planners_constants(calls: list[Call], checkout: Path) -> None:

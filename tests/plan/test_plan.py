@@ -166,7 +166,9 @@ def test_sharding_recomputing_and_muon_need_less() -> None:
     by_stage = [total(f"engine.stage={stage}") for stage in (1, 2, 3)]
     assert by_stage == sorted(by_stage, reverse=True)
     assert total("engine.recompute_every=1") < total("engine.recompute_every=2") < total()
-    assert total("engine.compile=on") < total("engine.compile=off")
+    # Triton's norms, RoPE and SwiGLU keep their inputs alone, as compiled blocks do; PyTorch's keep more.
+    assert total("engine.compile=on") == total("engine.compile=off")
+    assert total("engine.compile=on") < total("engine.compile=off", "kernels.backend=torch")
     assert checkpoint_bytes(setting_of("model=3b", "optim=muon")) < checkpoint_bytes(setting_of("model=3b"))
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from onnuri.gpu.attention import DOCUMENTS, HEAD_SIZES, LENGTHS
-from onnuri.gpu.planned import plan
+from onnuri.gpu.planned import Planned, plan
 from onnuri.gpu.results import Call, find, training
 from onnuri.gpu.stage import Result
 from onnuri.kernels.verification.cases import TOLERANCE
@@ -171,18 +171,18 @@ def memory_of(result: Result) -> float | None:
     return result.get("smi_peak_gib")
 
 
-def planned_memory(result: Result) -> float | None:
+def planned(result: Result) -> Planned | None:
     """What the planner says of it today."""
-    return plan(result["words"], result["cluster"]).memory_gib if result.get("cluster") else None
+    return plan(result["words"], result["cluster"]) if result.get("cluster") else None
 
 
 def _memory(calls: list[Call]) -> Row:
     apart = {}
     for variant in TRAINED:
         result = training(calls, variant)
-        used, planned = (memory_of(result), planned_memory(result)) if result else (None, None)
-        if used and planned:
-            apart[variant] = used / planned - 1
+        used, expected = (memory_of(result), planned(result)) if result else (None, None)
+        if used and expected:
+            apart[variant] = used / expected.memory_gib - 1
     goal, bar = "memory of a run, to the plan", "within 5 %"
     if not apart:
         return Row(goal, bar, NOT_MEASURED, NOT_MEASURED)

@@ -41,7 +41,7 @@ def plan(words: list[str], cluster: str) -> Planned:
         compute_seconds=found.compute,
         other_seconds=found.network + found.optimizer,
         step_tokens=found.tokens,
-        efficiency=setting.cluster.efficiency,
+        efficiency=setting.cluster.efficiency_here,
         **_memory(setting),
     )
 

@@ -170,14 +170,16 @@ def training(calls: list[Call]) -> str:
             lines.append((name, each.get("error", "")[:80], *[""] * 5))
             continue
         peak = each.get("smi_peak_gib", each.get("memory_reserved_gib"))
+        plan = bars.planned(each)
+        speed, memory = (plan.tokens_per_second, plan.memory_gib) if plan else (None, None)
         lines.append(
             (
                 name,
                 f"{each['tokens_per_second']:,.0f}",
-                _number(each.get("planned_tokens_per_second"), ",.0f"),
+                _number(speed, ",.0f"),
                 _number(100 * each["mfu"] if "mfu" in each else None, ".1f"),
                 _number(peak, ".1f"),
-                _number(bars.planned_memory(each), ".1f"),
+                _number(memory, ".1f"),
                 f"{each['steps']}",
             )
         )

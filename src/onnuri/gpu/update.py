@@ -16,7 +16,7 @@ from onnuri.gpu.attention import DOCUMENTS, LENGTHS
 from onnuri.gpu.planned import plan
 from onnuri.gpu.results import Call, find, spilled, training
 from onnuri.gpu.stage import Result
-from onnuri.kernels.choice import ROW_OPERATIONS
+from onnuri.kernel_config import ROW_OPERATIONS
 from onnuri.kernels.triton.tiles import HEAD_SIZES, AttentionTiles
 
 TILES = "src/onnuri/kernels/triton/tiles.json"
@@ -163,7 +163,7 @@ def _eager(calls: list[Call]) -> dict[str, dict[str, float]]:
 
 
 def fitted_efficiency(calls: list[Call]) -> float | None:
-    """`cluster.efficiency` with which the plan gives the measured tokens/s: the mean of both models."""
+    """`efficiency_alone` with which the plan gives the measured tokens/s: the mean of both models."""
     fits = []
     for variant in ("300m", "1b"):
         result = training(calls, variant)
@@ -175,13 +175,13 @@ def fitted_efficiency(calls: list[Call]) -> float | None:
 
 
 def update_efficiency(calls: list[Call], folder: Path) -> list[str]:
-    """`efficiency` of the cluster file of this device."""
+    """`efficiency_alone` of the cluster file of this device: `efficiency` is of published runs on many."""
     value = fitted_efficiency(calls)
     names = {training(calls, variant).get("cluster") for variant in ("300m", "1b")} - {None, ""}
     if value is None or len(names) != 1:
         return []
     path = folder / f"{names.pop()}.yaml"
-    return _replace(path, r"^efficiency: ([\d.]+)$", "efficiency: ", round(value, 3))
+    return _replace(path, r"^efficiency_alone: ([\d.]+)$", "efficiency_alone: ", round(value, 3))
 
 
 def update_constants(calls: list[Call], root: Path) -> list[str]:

@@ -13,8 +13,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from onnuri.kernel_config import ROW_OPERATIONS
+
 TABLE = Path(__file__).with_name("measured.json")
-ROW_OPERATIONS = ("rms_norm", "rope", "swiglu")
 
 
 class Choice(NamedTuple):

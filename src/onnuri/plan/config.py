@@ -39,6 +39,9 @@ class ClusterConfig:
     efficiency: float = 0.695
     """Share of the peak that a matrix product of endless width reaches; the one number fitted to published
     runs of this kind of device (docs/planning.md)."""
+    efficiency_alone: float = 0.0
+    """The same for one device by itself, from this project's own runs (scripts/gpu_check.py); 0: not
+    measured, `efficiency` stands in."""
     gpu: bool = True
     """False: ranks on CPUs, with gloo."""
 
@@ -50,11 +53,24 @@ class ClusterConfig:
         for name in (*positive, "host_memory_gib", "efficiency"):
             if not getattr(self, name) > 0:
                 raise UserError(f"cluster.{name}={getattr(self, name)} must be above 0")
+        if not self.efficiency_alone >= 0:
+            raise UserError(f"cluster.efficiency_alone={self.efficiency_alone} must be at least 0")
 
     @property
     def nodes(self) -> int:
         """Machines."""
         return -(-self.gpus // self.gpus_per_node)
+
+    @property
+    def efficiency_word(self) -> str:
+        """The option that says how fast these devices are."""
+        return "efficiency_alone" if self.gpus == 1 and self.efficiency_alone else "efficiency"
+
+    @property
+    def efficiency_here(self) -> float:
+        """The value of that option."""
+        value: float = getattr(self, self.efficiency_word)
+        return value
 
 
 @dataclass

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from onnuri import manifest
 from onnuri.errors import UserError
+from onnuri.kernel_config import ROW_OPERATIONS, KernelConfig
 from onnuri.plan.activations import Kept
 from onnuri.plan.config import ClusterConfig, PlanConfig, PlanModelConfig
 from onnuri.plan.gathering import block_parameters
@@ -27,6 +28,8 @@ class Setting:
     stage: int
     width: int
     """Bytes of a number that the model computes in: 2 (bf16) or 4 (fp32)."""
+    compiled: bool
+    """Whether blocks are."""
     kept: Kept
     recompute_every: int
     offload: str
@@ -35,11 +38,6 @@ class Setting:
     optimizer: str
     loss: str
     """The implementation of linear_cross_entropy."""
-
-    @property
-    def compiled(self) -> bool:
-        """Whether blocks are."""
-        return self.kept != "all"
 
     @property
     def ranks(self) -> int:
@@ -96,6 +94,7 @@ def settle(config: PlanConfig) -> Setting:
         )
     precision = engine.precision if engine.precision != "auto" else ("bf16" if cluster.gpu else "fp32")
     micro_batch_size = choose_micro_batch_size(config, cluster.gpus)
+    compiled = engine.compile == "on" or (engine.compile == "auto" and cluster.gpu)
     return Setting(
         model=model,
         cluster=cluster,
@@ -105,9 +104,8 @@ def settle(config: PlanConfig) -> Setting:
         global_batch_size=config.train.global_batch_size,
         stage=engine.stage,
         width=2 if precision == "bf16" else 4,
-        kept=what_is_kept(
-            engine.compile == "on" or (engine.compile == "auto" and cluster.gpu), cluster.gpu
-        ),
+        compiled=compiled,
+        kept=what_is_kept(compiled, cluster.gpu, config.kernels),
         recompute_every=engine.recompute_every,
         offload=engine.offload,
         bucket_size=engine.bucket_size,
@@ -117,11 +115,12 @@ def settle(config: PlanConfig) -> Setting:
     )
 
 
-def what_is_kept(compiled: bool, gpu: bool) -> Kept:
-    """For the backward pass (onnuri.train.compile)."""
-    if not compiled:
-        return "all"
-    return "inputs" if gpu else "outputs"
+def what_is_kept(compiled: bool, gpu: bool, kernels: KernelConfig) -> Kept:
+    """For the backward pass (onnuri.train.compile). Triton's row operations keep their inputs alone."""
+    if compiled:
+        return "inputs" if gpu else "outputs"
+    by_triton = gpu and all(kernels.of(operation) in ("auto", "triton") for operation in ROW_OPERATIONS)
+    return "inputs" if by_triton else "all"
 
 
 def choose_loss(asked: str, gpu: bool) -> str:

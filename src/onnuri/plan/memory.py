@@ -20,10 +20,12 @@ REDUCED_AT_ONCE = 500_000_000
 """Numbers that DeepSpeed sums in one message where gradients are not sharded."""
 SUB_GROUP = 10**9
 """Numbers of a rank that ZeRO-3 steps at once (`sub_group_size`)."""
-CONTEXT = int(1.5 * GIB)
-"""CUDA context, NCCL's buffers, workspaces of cuBLAS: an estimate."""
-FRAGMENTATION = 0.05
-"""Of what comes and goes, what the allocator cannot use again: an estimate."""
+CONTEXT = int(1.47 * GIB)
+"""CUDA context, workspaces of cuBLAS: the middle of four runs on one H100 (docs/gpu.md)."""
+FRAGMENTATION = 0.02
+"""Of what comes and goes, what the allocator cannot use again: the most of those runs."""
+SEVERAL_CONTEXT, SEVERAL_FRAGMENTATION = int(0.5 * GIB), 0.05
+"""On several GPUs, NCCL's buffers, and fragmentation where messages come and go too: estimates."""
 KINDS = (
     "parameters",
     "gradients",
@@ -58,8 +60,10 @@ def peak(setting: Setting) -> Moment:
     largest = max(moments(setting), key=lambda moment: moment.total)
     if setting.cluster.gpu:
         fleeting = KINDS[KINDS.index("gathered parameters") : KINDS.index("work of the optimizer") + 1]
-        lost = int(FRAGMENTATION * sum(largest.bytes.get(kind, 0) for kind in fleeting))
-        largest.bytes["context and fragmentation"] = CONTEXT + lost
+        passing = sum(largest.bytes.get(kind, 0) for kind in fleeting)
+        several = setting.ranks > 1
+        lost = int((SEVERAL_FRAGMENTATION if several else FRAGMENTATION) * passing)
+        largest.bytes["context and fragmentation"] = CONTEXT + (SEVERAL_CONTEXT if several else 0) + lost
     return largest
 
 

@@ -71,7 +71,9 @@ def _time(config: PlanConfig, setting: Setting) -> Iterator[str]:
     total = config.tokens or float(config.train.steps * found.tokens)
     per_rank = found.tokens_per_second / setting.ranks
     utilisation = per_rank * found.flops_per_token / (1e12 * cluster.peak_tflops)
-    yield f"time, estimated (cluster.efficiency={cluster.efficiency:g}, docs/planning.md)"
+    yield (
+        f"time, estimated (cluster.{cluster.efficiency_word}={cluster.efficiency_here:g}, docs/planning.md)"
+    )
     yield f"  {'FLOPs a token, a step':<28}{found.flops_per_token:.3e}, {found.flops_per_step:.3e}"
     yield f"  {'seconds a step':<28}{found.seconds:>10.3f}: {_parts(found)}"
     yield (

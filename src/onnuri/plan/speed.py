@@ -16,8 +16,8 @@ from onnuri.plan.machine import Setting
 from onnuri.plan.memory import optimizer_bytes
 
 WIDTHS_OF_RIDGE = 5.0
-EAGER = 0.86
-"""Speed without torch.compile: torchtitan's 5,762 to 6,667 tokens/s (8B, 8 x H100)."""
+EAGER = 0.77
+"""Speed without torch.compile: 300m on one H100 (docs/gpu.md). torchtitan's 8B on eight has 0.86."""
 HOST_BANDWIDTH = 100e9
 """Bytes/s that the optimizer moves on the host of a node: an estimate."""
 PCIE = 25e9
@@ -65,7 +65,7 @@ def speed(setting: Setting) -> Speed:
     peak = 1e12 * cluster.peak_tflops
     ridge = peak / (1e9 * cluster.memory_bandwidth)
     width = min(model.hidden_size, model.ffn_size)  # experts are narrow
-    reached = cluster.efficiency * width / (width + WIDTHS_OF_RIDGE * ridge)
+    reached = cluster.efficiency_here * width / (width + WIDTHS_OF_RIDGE * ridge)
     if not setting.compiled and cluster.gpu:
         reached *= EAGER
     places = setting.accumulation * setting.tokens  # of a rank, empty rows too
@@ -120,5 +120,5 @@ def _optimizer(setting: Setting) -> float:
     if setting.optimizer == "muon":
         # Per matrix of m x n, m the smaller: five times two products m x m x n and one m x m x m.
         flops = 5 * 2 * setting.matrices * 2.5 * model.hidden_size / setting.ranks
-        seconds += flops / (0.5 * 1e12 * cluster.peak_tflops * cluster.efficiency)
+        seconds += flops / (0.5 * 1e12 * cluster.peak_tflops * cluster.efficiency_here)
     return seconds

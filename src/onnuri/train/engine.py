@@ -69,6 +69,8 @@ def start_process_group(config: PretrainConfig, local_world_size: int) -> torch.
         torch.set_num_threads(config.engine.threads_per_rank or max(1, cores // local_world_size))
     warnings.filterwarnings("ignore", category=FutureWarning)
     warnings.filterwarnings("ignore", category=UserWarning, module="deepspeed")
+    # DeepSpeed's barriers; the device of this rank is set above.
+    warnings.filterwarnings("ignore", message=r"barrier\(\): using the device under current context")
     logging.getLogger("DeepSpeed").setLevel(logging.ERROR)
     import deepspeed
 
@@ -99,7 +101,9 @@ def hardware_precision() -> str:
 def build_engine(plan: RunPlan) -> Any:
     """Model under zero.Init, explicit initial weights, optimizer, and the DeepSpeed engine around them."""
     import deepspeed
+    from deepspeed.runtime import bf16_optimizer
 
+    vars(bf16_optimizer)["see_memory_usage"] = lambda *_, **__: None  # it prints ten lines at the start
     config, settings = plan.config, deepspeed_config(plan, torch.cuda.is_available())
     check_hardware(plan)
     dtype = torch.bfloat16 if config.engine.precision == "bf16" else torch.float32

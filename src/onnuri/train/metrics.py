@@ -16,6 +16,8 @@ from onnuri.train.config import TrackerConfig
 
 METRICS_FILE = "metrics.jsonl"
 PICTURE_FILE = "loss.png"
+UNNAMED = "no language"
+"""Shown for documents whose language is not known."""
 
 
 class Metrics:
@@ -54,7 +56,7 @@ class Metrics:
         if not bits_per_byte:
             self.say(f"step {step}: no held-out documents to validate on")
             return
-        shown = ", ".join(f"{language} {value:.3f}" for language, value in bits_per_byte.items())
+        shown = ", ".join(f"{language or UNNAMED} {value:.3f}" for language, value in bits_per_byte.items())
         self.say(f"step {step}: held-out bits per byte: {shown}")
 
     def log_ranks(self, step: int, facts: dict[str, Any], warning: str) -> None:
@@ -206,7 +208,7 @@ def draw_losses(run_dir: Path) -> None:
     validations = [line for line in lines if "bits_per_byte" in line]
     for language in sorted({name for line in validations for name in line["bits_per_byte"]}):
         points = [(v["step"], v["bits_per_byte"][language]) for v in validations]
-        right.plot(*zip(*points, strict=True), marker="o", markersize=3, label=language)
+        right.plot(*zip(*points, strict=True), marker="o", markersize=3, label=language or UNNAMED)
     right.set(xlabel="step", ylabel="held-out bits per byte")
     if any(line["bits_per_byte"] for line in validations):
         right.legend()
