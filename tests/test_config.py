@@ -228,10 +228,13 @@ def test_every_group_file_composes(group: str) -> None:
 def test_defaults_are_stated_once() -> None:
     """In the dataclass: the default choices of groups change nothing, so --help tells what is composed.
 
-    The files of clusters are data sheets; h100.yaml says what the dataclass says.
+    The files of clusters are data sheets; h100.yaml says what the dataclass says, and what was measured.
     """
     assert pretrain("data=x") == PretrainConfig(data=DataConfig(path="x"))
-    assert compose(PlanConfig, [], CONFIG_ROOT, "plan") == PlanConfig()
+    plan = compose(PlanConfig, [], CONFIG_ROOT, "plan")
+    assert plan.cluster.efficiency_alone
+    plan.cluster.efficiency_alone = 0.0
+    assert plan == PlanConfig()
 
 
 def test_every_pretrain_option_has_a_meaning() -> None:
