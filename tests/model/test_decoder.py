@@ -106,7 +106,9 @@ def test_a_document_in_a_row_is_as_if_alone() -> None:
     model, _ = twins(SHAPES["qwen3 tied"])
     row = torch.randint(1, 512, (1, 30), generator=torch.Generator().manual_seed(4))
     row[0, [0, 11, 12]] = 0
-    batch = make_batch(torch.cat([row, row[:, :1]], dim=1).numpy(), np.array([31]), separator=0)
+    batch = make_batch(
+        torch.cat([row, row[:, :1]], dim=1).numpy(), np.array([31]), separator=0, vocab_size=1 << 31
+    )
     assert batch.cu_seqlens.tolist() == [0, 11, 12, 30]
     mask = attention_mask(1, 30, torch.from_numpy(batch.cu_seqlens))
     with torch.no_grad():

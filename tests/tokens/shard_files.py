@@ -38,8 +38,11 @@ def write(
     return documents
 
 
-def open_loader(folder: Path, num_sources: int, global_batch: int, **options: Any) -> Loader:
+def open_loader(
+    folder: Path, num_sources: int, global_batch: int, vocab_size: int = 70_000, **options: Any
+) -> Loader:
     """A loader of such shards, whose sources are called s0, s1 and so on."""
     sources = [{"name": f"s{number}"} for number in range(num_sources)]
-    data = Manifest("tokens", {}, {}, {"separator": SEPARATOR, "sources": sources})
+    counts = {"separator": SEPARATOR, "sources": sources, "vocab_size": vocab_size}
+    data = Manifest("tokens", {}, {}, counts)
     return Loader(DataConfig(path=str(folder), **options), data, global_batch, folder / "layouts")

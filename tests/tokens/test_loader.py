@@ -221,3 +221,13 @@ def test_too_little_text_is_an_error(tmp_path: Path) -> None:
     open_loader(tmp_path / "two", 2, 1)
     with pytest.raises(UserError, match="no token to predict from s1"):
         open_loader(tmp_path / "two", 2, 1, mixture={"s0": 1.0, "s1": 1.0})
+
+
+@pytest.mark.parametrize("packing", PACKINGS)
+def test_a_token_beyond_the_vocabulary_is_named(tmp_path: Path, packing: str) -> None:
+    write(tmp_path, [40] * 8, 10**6)
+    whole = open_loader(tmp_path, 1, 4, sequence_length=32, packing=packing)
+    short = open_loader(tmp_path, 1, 4, vocab_size=500, sequence_length=32, packing=packing)
+    assert whole.rows(0, 0, 4).tokens.max() >= 500
+    with pytest.raises(UserError, match=r"token \d+, and their vocabulary ends at 499: they are damaged"):
+        short.rows(0, 0, 4)

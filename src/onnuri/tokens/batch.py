@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from onnuri.errors import UserError
+
 IGNORE_INDEX = -100
 """The target of a place where there is nothing to predict; what torch's cross-entropy leaves out."""
 
@@ -30,11 +32,18 @@ class Batch(NamedTuple):
         return (np.arange(self.tokens.size) - begins).reshape(self.tokens.shape)
 
 
-def make_batch(rows: np.ndarray, lengths: np.ndarray, separator: int) -> Batch:
+def make_batch(rows: np.ndarray, lengths: np.ndarray, separator: int, vocab_size: int) -> Batch:
     """A batch of [B, S + 1] token ids, of which the first `lengths` [B] of each row count.
 
     A separator begins a document: it is what the first token of the document is predicted from.
+
+    Raises UserError for an id that the vocabulary does not have: on a GPU it would end in an assertion.
     """
+    if rows.size and (largest := int(rows.max())) >= vocab_size:
+        raise UserError(
+            f"the shards hold token {largest}, and their vocabulary ends at {vocab_size - 1}: they are "
+            "damaged; copy them again or pack again"
+        )
     tokens, targets = rows[:, :-1].astype(np.int64), rows[:, 1:].astype(np.int64)
     begins = rows[:, :-1] == separator
     begins[:, 0] = True

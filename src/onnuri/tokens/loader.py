@@ -62,6 +62,7 @@ class Loader:
     def __init__(self, config: DataConfig, data: Manifest, global_batch: int, folder: Path | None) -> None:
         self.config, self.global_batch = config, global_batch
         self.separator = int(data.counts["separator"])
+        self.vocab_size = int(data.counts["vocab_size"])
         self.shards = TokenShards.open(config.path, "train")
         # Layouts are kept by the data they belong to: a run without a checkpoint may be given other shards.
         self._layouts = folder / f"best_fit-{data.identity[:16]}" if folder else None
@@ -139,7 +140,7 @@ class Loader:
         chosen = zip(groups[start:stop].tolist(), windows[start:stop].tolist(), rows, strict=False)
         for index, (group, window, row) in enumerate(chosen):
             lengths[index] = self.groups[group].read(window, row)
-        return make_batch(rows, lengths, self.separator)
+        return make_batch(rows, lengths, self.separator, self.vocab_size)
 
     def micro_batch(
         self, step: int, micro: int, rank: int, world_size: int, micro_batch_size: int

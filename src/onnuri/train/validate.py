@@ -31,6 +31,7 @@ class Validation:
         self.token_bytes = torch.from_numpy(load_array(folder / "token_bytes.npy")).to(device)
         languages = plan.data.counts["languages"]
         self.separator = int(plan.data.counts["separator"])
+        self.vocab_size = int(plan.data.counts["vocab_size"])
         self.windows: dict[str, tuple[np.ndarray, np.ndarray]] = {}
         if not plan.data.counts["heldout_shards"]:
             return
@@ -57,7 +58,8 @@ class Validation:
         for start in range(0, len(windows), size * world):
             chosen = np.arange(start + rank * size, start + (rank + 1) * size)
             counted = np.where(chosen < len(windows), lengths.take(chosen, mode="clip"), 1)
-            batch = make_batch(windows.take(chosen, axis=0, mode="clip"), counted, self.separator)
+            rows = windows.take(chosen, axis=0, mode="clip")
+            batch = make_batch(rows, counted, self.separator, self.vocab_size)
             inputs = to_inputs(batch, self.plan.config.data, self.device)
             losses, targets = engine(*inputs), inputs.targets
             scored = self.token_bytes[targets.clamp(min=0)] * (targets != IGNORE_INDEX)
