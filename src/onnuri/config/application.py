@@ -18,6 +18,7 @@ from onnuri.config.schema import config_groups, help_text, options
 from onnuri.config.words import prepare, refuse_repeated_tables
 from onnuri.errors import JobsFailed, UserError
 from onnuri.location import shipped
+from onnuri.ranks import own_rank
 
 Config = TypeVar("Config")
 CONFIG_ROOT = shipped("configs")
@@ -169,7 +170,7 @@ def run_cli(
     that is still alive after that has a problem of its own (a folder missing on its node) and says so.
     """
     words = sys.argv[1:]
-    rank = int(os.environ.get("RANK", "0"))
+    rank = own_rank()
     try:
         if any(word in ("-h", "--help") for word in words):
             if rank == 0:

@@ -22,8 +22,8 @@ from omegaconf import DictConfig, OmegaConf, read_write
 from omegaconf.errors import OmegaConfBaseException
 
 from onnuri.config.start_time import now
-from onnuri.config.words import TABLE_RESOLVER
-from onnuri.errors import UserError, nearest
+from onnuri.config.words import TABLE_RESOLVER, check_number
+from onnuri.errors import nearest
 
 RUNS = "runs/${now:%Y%m%d-%H%M%S}"
 LAUNCHER = "processes"
@@ -129,7 +129,5 @@ def finite_numbers(tree: Any, name: str = "") -> None:
     if isinstance(tree, dict | list):
         for key, value in tree.items() if isinstance(tree, dict) else enumerate(tree):
             finite_numbers(value, f"{name}.{key}" if name else str(key))
-    elif isinstance(tree, float) and not abs(tree) < float("inf"):
-        raise UserError(f"{name}={tree} must be a finite number")
-    elif isinstance(tree, int) and not -(2**63) <= tree < 2**63:
-        raise UserError(f"{name}={tree} must fit in 64 bits")
+    elif isinstance(tree, int | float):
+        check_number(name, tree)
