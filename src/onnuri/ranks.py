@@ -52,14 +52,14 @@ def from_environment() -> Ranks:
         shown = ", ".join(f"{name}={given[name]}" for name in NEEDED[:2] if name in given)
         missing = ", ".join(name for name in NEEDED if name not in given)
         raise UserError(
-            f"the environment has {shown} without {missing}; start with torchrun, which sets all of them, or "
-            f"unset {' and '.join(name for name in NEEDED[:2] if name in given)} to train on one rank"
+            f"the environment has {shown} without {missing}; start with torchrun, which sets all of them, "
+            f"or unset {' and '.join(name for name in NEEDED[:2] if name in given)} to train on one rank"
         )
     for name, launcher in COPIES.items():
         if _number(name, 1) > 1:
             raise UserError(
-                f"{launcher} has started {os.environ[name]} copies of this command ({name}), and none knows "
-                f"of the others; have {launcher} start one torchrun on each node, which starts the ranks"
+                f"{launcher} has started {os.environ[name]} copies of this command ({name}) that know "
+                f"nothing of each other; have {launcher} start one torchrun on each node instead"
             )
     return Ranks()
 

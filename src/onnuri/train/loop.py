@@ -35,7 +35,7 @@ from onnuri.train.engine import (
     describe_optimizer,
     start_process_group,
 )
-from onnuri.train.guard import LEFT_OUT, Progress, StepGuard, finite, record_odd_step
+from onnuri.train.guard import LEFT_OUT, Progress, StepGuard, finite, read_progress, record_odd_step
 from onnuri.train.inputs import read_ahead
 from onnuri.train.metrics import Metrics, is_validated
 from onnuri.train.profile import Profiler
@@ -235,8 +235,8 @@ def train(plan: RunPlan) -> int:
             if stop.agreed and not last:
                 if metrics:
                     metrics.say(
-                        f"stopped by a signal after step {step}; checkpoint saved; to resume, give the same "
-                        f"command with run_dir={run_dir}"
+                        f"stopped by a signal after step {step}; checkpoint saved; the same command "
+                        f"resumes, with run_dir={run_dir}"
                     )
                 return stop.status
     if plan.rank == 0:
@@ -260,7 +260,7 @@ def resume(engine: Any, loader: Loader, run_dir: Path) -> tuple[Progress, str, l
         return Progress(), "", []
     folder, found, notes = chosen
     loader.check_state(found.counts["loader"])
-    progress = Progress(**found.counts["progress"])
+    progress = read_progress(found.counts["progress"], folder)
     store.load(folder, zero_state.load_target(engine))
     zero_state.after_load(engine, progress.updates)
     if found.counts["world_size"] == dist.get_world_size():
@@ -303,7 +303,7 @@ def save(
 
 
 def validation_is_missing(plan: RunPlan, run_dir: Path, step: int) -> bool:
-    """True where a run was stopped between the checkpoint of a step and its validation. A collective call."""
+    """True where a run has ended between the checkpoint of a step and its validation. Collective call."""
     last = step == plan.config.train.steps
     if step == 0 or plan.replay_until or not due(step, plan.config.train.validate_every, last):
         return False

@@ -6,11 +6,12 @@ Every rank computes the same plan from the same files, so a mistake ends all ran
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+import typing
+from dataclasses import dataclass, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from onnuri import manifest, ranks
+from onnuri import __version__, manifest, ranks
 from onnuri.checkpoint.listing import list_checkpoints, newest_verified, step_of
 from onnuri.config import to_dict
 from onnuri.errors import UserError
@@ -52,8 +53,8 @@ CAN_CHANGE = (
 PADDED_TO = 64
 MICRO_BATCH_TOKENS = 16384
 MICRO_BATCH_OVERHEAD = 1024
-"""What a micro-batch costs besides its own tokens (messages of ZeRO, launches), in tokens. With it the choice is
-within 3 % of the planner's fastest from 300M to 70B parameters, on 3 to 64 GPUs (docs/training.md)."""
+"""What a micro-batch costs besides its own tokens (messages of ZeRO, launches), in tokens. With it the
+choice is within 3 % of the planner's fastest, from 300M to 70B parameters on 3 to 64 GPUs."""
 
 
 @dataclass
@@ -208,6 +209,11 @@ def check_same_run(config: PretrainConfig, data: Manifest) -> dict[str, Any] | N
     for name in ("precision", "compile"):
         if getattr(config.engine, name) == "auto":
             setattr(config.engine, name, stored["config"]["engine"].get(name, "off"))
+    if unknown := unknown_options(PretrainConfig, stored["config"]):
+        raise UserError(
+            f"{Path(config.run_dir) / RUN_FILE} has the option {unknown[0]}, which this version "
+            f"({__version__}) does not know: resume with the version of Onnuri that started the run"
+        )
     defaults = flatten(to_dict(PretrainConfig()))  # for options that are younger than the run
     before, now = defaults | flatten(stored["config"]), flatten(to_dict(config))
     for name in sorted(before.keys() | now.keys()):
@@ -224,6 +230,17 @@ def check_same_run(config: PretrainConfig, data: Manifest) -> dict[str, Any] | N
             f"{what_changed(Path(config.run_dir), data)}; choose another run_dir, or give it the old shards"
         )
     return stored
+
+
+def unknown_options(schema: Any, tree: dict[str, Any], prefix: str = "") -> list[str]:
+    """Names in a stored config that its dataclass does not have: it is of a later version."""
+    types, unknown = typing.get_type_hints(schema), []
+    for name, value in tree.items():
+        if name not in types:
+            unknown.append(prefix + name)
+        elif is_dataclass(types[name]) and isinstance(value, dict):
+            unknown += unknown_options(types[name], value, f"{prefix}{name}.")
+    return unknown
 
 
 def what_changed(run_dir: Path, now: Manifest) -> str:

@@ -4,9 +4,9 @@ DeepSpeed computes the norm inside `engine.step()` and drops a step whose norm i
 itself. The gate gives it an invalid norm for every step that is refused: no second pass over the gradients.
 Stage 0 has no place for that; there the norm is computed before the step.
 
-All of this hangs on private attributes of DeepSpeed. The gate is chosen by ZeRO stage and class of optimizer,
-and what it does not find ends the run before the first step. What it cannot find out beforehand it sees at
-the step: one that was taken unasked, or against the answer, ends the run too.
+All of this hangs on private attributes of DeepSpeed. The gate is chosen by ZeRO stage and class of the
+optimizer, and what it does not find ends the run before the first step. What it cannot find out beforehand
+it sees at the step: one that was taken unasked, or against the answer, ends the run too.
 
 Reading the norm is where the host waits for the device, once a step. DeepSpeed then gets a copy in host
 memory, so that its own checks and the scale for clipping wait for nothing.
@@ -67,8 +67,8 @@ def unknown(what: str) -> UserError:
     import deepspeed
 
     return UserError(
-        f"DeepSpeed {deepspeed.__version__} is not one that Onnuri knows: {what}, so bad gradients might not "
-        f"be kept from the weights; pip install '{KNOWN}'"
+        f"DeepSpeed {deepspeed.__version__} is not one that Onnuri knows: {what}, so bad gradients might "
+        f"reach the weights; pip install '{KNOWN}'"
     )
 
 
