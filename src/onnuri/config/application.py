@@ -52,6 +52,8 @@ class Command:
         from hydra.core.hydra_config import HydraConfig
         from hydra.types import RunMode
 
+        from onnuri.config.hydra_settings import refuse_requeued_default
+
         hydra = HydraConfig.get()
         in_sweep = hydra.mode == RunMode.MULTIRUN
         try:
@@ -65,6 +67,8 @@ class Command:
             with one_line_errors(names):
                 typed: Any = to_schema(self.schema, config)
                 if getattr(typed, "run_dir", None) == "":
+                    if not in_sweep:
+                        refuse_requeued_default()
                     typed.run_dir = hydra.runtime.output_dir if in_sweep else hydra.run.dir
             status = self.run(typed) or 0
         except UserError as error:

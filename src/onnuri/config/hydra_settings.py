@@ -23,7 +23,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from onnuri.config.start_time import now
 from onnuri.config.words import TABLE_RESOLVER, check_number
-from onnuri.errors import nearest
+from onnuri.errors import UserError, nearest
 
 RUNS = "runs/${now:%Y%m%d-%H%M%S}"
 LAUNCHER = "processes"
@@ -94,6 +94,19 @@ class OutputDirectory(Callback):
                 hydra.run.dir, hydra.output_subdir = self.run_dir, self.subdir
                 hydra.runtime.output_dir = "${onnuri.absolute:${hydra.run.dir}}"
             hydra.overrides.task = list(task_function.words)
+
+
+def refuse_requeued_default() -> None:
+    """Raise UserError if a job that Slurm has started again would begin a new run: the default run
+    directory is named after the time of each start."""
+    run_dir = typing.cast(dict[str, str], OmegaConf.to_container(HydraConfig.instance().cfg.hydra.run))[
+        "dir"
+    ]
+    if run_dir == RUNS and os.environ.get("SLURM_RESTART_COUNT", "0") != "0":
+        raise UserError(
+            "Slurm has started this job again, and without run_dir=DIR it would begin a new run; give the "
+            "directory of the run before, or a name that stays"
+        )
 
 
 def one_line(error: BaseException, names: Iterable[str]) -> str:

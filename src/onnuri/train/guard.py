@@ -52,8 +52,8 @@ def read_progress(facts: dict[str, Any], folder: Path) -> Progress:
     """What a checkpoint keeps of its run. Raises UserError for one of a later version."""
     if unknown := facts.keys() - {each.name for each in fields(Progress)}:
         raise UserError(
-            f"{folder} keeps {min(unknown)!r} of its run, which this version ({__version__}) does not know: "
-            "resume with the version of Onnuri that wrote it"
+            f"{folder} keeps {min(unknown)!r} of its run, which this version ({__version__}) does not "
+            "know: resume with the version of Onnuri that wrote it"
         )
     return Progress(**facts)
 
