@@ -19,6 +19,7 @@ from torch import nn
 from onnuri import ranks
 from onnuri.checkpoint.zero_layout import fragments, inner_optimizer
 from onnuri.checkpoint.zero_state import prime_optimizer
+from onnuri.config.start_time import agent_store
 from onnuri.errors import UserError
 from onnuri.kernels import use
 from onnuri.model.decoder import Block, Decoder, hidden_matrices, initialise
@@ -84,11 +85,20 @@ def start_process_group(config: PretrainConfig, local_world_size: int) -> torch.
     # a process killed during that build leaves a lock on which the next start waits for ever. No table of
     # operators is set rather than an entry of it: its first reading probes all of them with compilers.
     _set("deepspeed.ops", "__compatible_ops__", {})
-    deepspeed.init_distributed(
-        "nccl" if use_gpu else "gloo",
-        timeout=timedelta(minutes=config.engine.timeout_minutes),
-        verbose=False,
-    )
+    backend, timeout = "nccl" if use_gpu else "gloo", timedelta(minutes=config.engine.timeout_minutes)
+    if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True":
+        # torchrun keeps this store between restarts, and torch 2.13 would find the addresses of ranks in it
+        # that are gone.
+        attempt = f"{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}-{own.world_size}"
+        store = dist.PrefixStore(f"onnuri/attempt-{attempt}", agent_store())
+        store.set_timeout(timeout)
+        bound: dict[str, Any] = (
+            {"device_id": device} if use_gpu and own.world_size > 1 else {}
+        )  # as DeepSpeed does
+        dist.init_process_group(
+            backend, store=store, rank=own.rank, world_size=own.world_size, timeout=timeout, **bound
+        )
+    deepspeed.init_distributed(backend, timeout=timeout, verbose=False)
     joined = (dist.get_rank(), dist.get_world_size())
     if joined != (own.rank, own.world_size):
         raise UserError(
