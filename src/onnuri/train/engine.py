@@ -92,9 +92,8 @@ def start_process_group(config: PretrainConfig, local_world_size: int) -> torch.
         attempt = f"{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}-{own.world_size}"
         store = dist.PrefixStore(f"onnuri/attempt-{attempt}", agent_store())
         store.set_timeout(timeout)
-        bound: dict[str, Any] = (
-            {"device_id": device} if use_gpu and own.world_size > 1 else {}
-        )  # as DeepSpeed does
+        # Bound to its device as DeepSpeed would bind it.
+        bound: dict[str, Any] = {"device_id": device} if use_gpu and own.world_size > 1 else {}
         dist.init_process_group(
             backend, store=store, rank=own.rank, world_size=own.world_size, timeout=timeout, **bound
         )
