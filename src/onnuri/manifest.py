@@ -203,7 +203,7 @@ def building(output: str | Path, kind: str, request: str = "") -> Iterator[Path]
             if not request or marker.read_text(encoding="utf-8") != request:
                 for path in partial.iterdir():
                     if path != marker:
-                        shutil.rmtree(path) if path.is_dir() else path.unlink()
+                        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
             marker.write_text(request, encoding="utf-8")
             try:
                 yield partial

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import resource
 import shutil
 import signal
@@ -113,13 +114,13 @@ def test_the_caller_does_not_wait_and_one_is_under_way_at_most(
     assert most[0] == 1
 
 
-def failing(saver: Saver, step: int, message: str, size: int = 1000) -> None:
+def failing(saver: Saver, step: int, message: str, size: int = 1000, good: int = 1) -> None:
     """The save fails, the next call says so, and nothing of it is left."""
     saver.save(step, pieces(step, size), {})
     with pytest.raises(UserError, match=message) as error:
         saver.wait()
     assert "\n" not in str(error.value)
-    assert "step-0000001" in str(error.value), "names the last good one"
+    assert f"step-000000{good}" in str(error.value), "names the last good one"
     assert not list((saver.run_dir / "checkpoints").glob("*.partial"))
 
 
@@ -143,7 +144,8 @@ def test_a_write_that_fails_is_raised_and_older_ones_are_whole(tmp_path: Path) -
 def test_a_full_disk_is_seen_before_anything_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    saver = Saver(tmp_path, keep=0)
+    said: list[str] = []
+    saver = Saver(tmp_path, keep=4, say=said.append)
     save_all(saver, 1)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=3000))
     failing(saver, 2, r"it needs 0.00 GB and .*checkpoints has 0.00 GB free; nothing was written")
@@ -156,6 +158,92 @@ def test_a_full_disk_is_seen_before_anything_is_written(
     monkeypatch.setattr(shutil, "disk_usage", free)
     save_all(saver, 5)
     assert steps(tmp_path) == [5, 4, 3], "the oldest made room, the newest whole one never does"
+    assert said == ["the disk is full: step-0000001 was removed to make room for step-0000005"]
+
+
+def test_all_are_kept_on_a_full_disk_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    saver = Saver(tmp_path, keep=0)
+    save_all(saver, 1, 2, 3)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=3000))
+    failing(saver, 4, r"nothing was written; train.keep_checkpoints=0 keeps all; last good one", good=3)
+    assert steps(tmp_path) == [3, 2, 1]
+
+
+@pytest.mark.parametrize("what", ["a checkpoint", "its files", "all checkpoints"])
+def test_what_was_moved_elsewhere_and_linked_is_left_alone(what: str, tmp_path: Path) -> None:
+    run_dir, archive, said = tmp_path / "run", tmp_path / "archive", []
+    saver = Saver(run_dir, keep=1, say=said.append)
+    save_all(saver, 1, 2)
+    folder = run_dir / "checkpoints" / "step-0000002"
+    if what == "a checkpoint":
+        shutil.move(folder, archive)
+        folder.symlink_to(archive)
+    elif what == "its files":
+        archive.mkdir()
+        for path in list(folder.iterdir()):
+            shutil.move(path, archive)
+            path.symlink_to(archive / path.name)
+    else:
+        shutil.move(folder.parent, archive)
+        folder.parent.symlink_to(archive)
+        shutil.copytree(folder, archive := tmp_path / "copy")
+    before = manifest.list_files(archive), (archive / "manifest.json").read_bytes()
+    save_all(saver, 3, 4)
+    assert steps(run_dir) == ([4, 2] if what == "a checkpoint" else [4])
+    assert (manifest.list_files(archive), (archive / "manifest.json").read_bytes()) == before
+    assert said == []
+
+
+def test_a_broken_link_or_rubble_in_the_place_of_a_checkpoint(tmp_path: Path) -> None:
+    saver = Saver(tmp_path, keep=2)
+    save_all(saver, 1)
+    (tmp_path / "checkpoints" / "step-0000002").symlink_to(tmp_path / "gone")
+    (tmp_path / "checkpoints" / "step-0000003").mkdir()
+    (tmp_path / "checkpoints" / "step-0000003" / "left").write_text("over")
+    save_all(saver, 2, 3)
+    assert steps(tmp_path) == [3, 2]
+    assert (tmp_path / "checkpoints" / "step-0000002.unused-0").is_symlink()
+    assert not (tmp_path / "checkpoints" / "step-0000003.unused-0").exists()
+
+
+def test_clean_up_that_fails_is_no_failed_save(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that another machine holds open on NFS leaves a name behind, and its folder is not empty."""
+    said: list[str] = []
+    saver = Saver(tmp_path, keep=1, say=said.append)
+
+    def busy(folder: Path, *_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOTEMPTY, "Directory not empty", str(folder))
+
+    save_all(saver, 1)
+    monkeypatch.setattr(shutil, "rmtree", busy)
+    save_all(saver, 2, 3)
+    assert steps(tmp_path) == [3]
+    assert [line.partition("could not be removed: ")[2] for line in said] == [
+        f"{tmp_path}/checkpoints/step-000000{step}: Directory not empty" for step in (1, 2)
+    ]
+    unlink = Path.unlink
+
+    def protected(path: Path, missing_ok: bool = False) -> None:
+        if path.name == "manifest.json":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        unlink(path, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", protected)
+    save_all(saver, 4, 5, 6)
+    assert steps(tmp_path) == [6, 5, 4, 3]
+    assert len(said) == 5, "each is named once"
+
+
+def test_steps_of_any_length(tmp_path: Path) -> None:
+    many = [9_999_998, 9_999_999, 10_000_000, 10_000_001, 123_456_789]
+    save_all(Saver(tmp_path, keep=3), *many)
+    assert steps(tmp_path) == [123_456_789, 10_000_001, 10_000_000]
+    found = newest_verified(tmp_path)
+    assert found is not None
+    assert step_of(found[0]) == 123_456_789
+    for name in ("step-00000001", "step-123", "step-1000000x", "step-0000001.unused-0"):
+        shutil.copytree(found[0], tmp_path / "checkpoints" / name)
+    assert steps(tmp_path) == [123_456_789, 10_000_001, 10_000_000]
 
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:

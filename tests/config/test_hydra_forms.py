@@ -164,6 +164,8 @@ def test_a_sweep_of_one_process_a_job(tmp_path: Path) -> None:
 
 def test_ranks_without_torchrun_cannot_agree_on_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
     start_time.cache_clear()
+    for name in ("RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT"):
+        monkeypatch.setenv(name, "0")
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(UserError, match="there is none: give run_dir=, or start them"):
         start_time()

@@ -110,7 +110,7 @@ def _ours(output: Path) -> Iterator[None]:
     except BlockingIOError:
         raise UserError(f"another process is making {output}") from None
     except OSError as error:
-        raise UserError(f"{error.filename or output}: {error.strerror}") from None
+        raise UserError(f"{error.filename or output}: {error.strerror or error}") from None
 
 
 def _is_bundle(output: Path) -> bool:
@@ -130,7 +130,7 @@ def _reopen(output: Path) -> None:
         built.write_text(json.dumps(known), encoding="utf-8")
     for path in output.iterdir():
         if path.name not in ("wheels", BUILT_FILE):
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
 def _check_python(tree: Path, target: Target) -> None:

@@ -42,7 +42,7 @@ def main() -> None:
         install(target)
         (target / MARKER).write_text(f"installed {identity}")
     except OSError as error:
-        fail(f"{error.filename or target}: {error.strerror}")
+        fail(f"{error.filename or target}: {error.strerror or error}")
     print(f"{len(wheels()) + 1} packages installed in {time.monotonic() - started:.0f} s")
     print(f"next: cd '{target}' && make pretrain")
 

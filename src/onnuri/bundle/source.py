@@ -7,6 +7,7 @@ import io
 import json
 import os
 import shutil
+import stat
 import subprocess
 import tarfile
 from dataclasses import dataclass
@@ -60,6 +61,8 @@ def copy_source(folder: Path) -> Source:
             code["modified"] = ""
     else:
         shutil.copytree(root, folder, ignore=shutil.ignore_patterns(*GENERATED))
+        for path in (folder, *folder.rglob("*")):  # also of a write-protected checkout
+            path.chmod(path.stat().st_mode | stat.S_IWUSR)
     time = int(max(path.stat().st_mtime for path in folder.rglob("*") if path.is_file()))
     build = {**code, "source": hash_source(folder)}
     (folder / BUILD_FILE).write_text(json.dumps(build), encoding="utf-8")

@@ -82,7 +82,7 @@ def collect(request: Request, folder: Path, record: Path) -> Path:
     request.built.mkdir()
     for path in build_source_only(request, folder, record):
         wanted.add(path.name)
-        shutil.copy(path, request.built)
+        shutil.copyfile(path, request.built / path.name)
     own = build_onnuri(request.tree, folder)
     if (needed := wheel_glibc(own)) > request.target.glibc:
         raise UserError(

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
+import os
+import re
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from onnuri import manifest
@@ -10,12 +14,24 @@ from onnuri.errors import UserError
 from onnuri.manifest import Manifest
 
 FOLDER = "checkpoints"
+NAME = re.compile(r"step-(\d{7}|[1-9]\d{7,})")
+
+
+def name_of(step: int) -> str:
+    """The name of the checkpoint folder of a step: seven digits, more where they do not suffice."""
+    return f"step-{step:07d}"
 
 
 def list_checkpoints(run_dir: Path) -> list[Path]:
-    """Finished checkpoint folders, newest first."""
-    folders = (run_dir / FOLDER).glob("step-???????")
-    return sorted((f for f in folders if (f / manifest.FILE_NAME).is_file()), reverse=True)
+    """Finished checkpoint folders, those of later steps first."""
+    folders = [folder for folder in (run_dir / FOLDER).glob("step-*") if NAME.fullmatch(folder.name)]
+    return sorted(filter(_is_finished, folders), key=step_of, reverse=True)
+
+
+def _is_finished(folder: Path) -> bool:
+    with suppress(OSError):  # no permission to look
+        return (folder / manifest.FILE_NAME).is_file()
+    return False
 
 
 def newest_verified(run_dir: Path) -> tuple[Path, Manifest, list[str]] | None:
@@ -39,12 +55,12 @@ def newest_verified(run_dir: Path) -> tuple[Path, Manifest, list[str]] | None:
 
 def superfluous(run_dir: Path, keep: int, keep_every: int) -> list[Path]:
     """What retention removes: ephemeral checkpoints with a newer one, and others beyond the newest `keep`
-    (0: all stay). What `keep_every` divides stays, and what cannot be read is not touched."""
+    (0: all stay). What `keep_every` divides stays; what cannot be read, or is a link, is not touched."""
     kept, removed = 0, []
     for number, folder in enumerate(list_checkpoints(run_dir)):
         try:
             ephemeral = manifest.read(folder, "checkpoint").counts.get("ephemeral", False)
-        except UserError:
+        except (UserError, OSError):
             continue
         kept += not ephemeral
         too_many = number > 0 if ephemeral else keep and kept > keep
@@ -54,14 +70,19 @@ def superfluous(run_dir: Path, keep: int, keep_every: int) -> list[Path]:
 
 
 def stays_for_good(folder: Path, keep_every: int) -> bool:
-    """True for a checkpoint of a step that `keep_every` (0: none) divides."""
-    return bool(keep_every) and step_of(folder) % keep_every == 0
+    """True for a checkpoint of a step that `keep_every` (0: none) divides, and for a link: what it leads
+    to was put elsewhere to be kept."""
+    return folder.is_symlink() or (bool(keep_every) and step_of(folder) % keep_every == 0)
 
 
-def remove(folder: Path) -> None:
-    """Delete a checkpoint, its manifest first: half of it is none."""
-    (folder / manifest.FILE_NAME).unlink(missing_ok=True)
-    shutil.rmtree(folder)
+def remove(folder: Path) -> str:
+    """Delete a checkpoint, its manifest first: half of it is none. Returns what went wrong."""
+    try:
+        (folder / manifest.FILE_NAME).unlink(missing_ok=True)
+        shutil.rmtree(folder)
+    except OSError as error:
+        return f"{error.filename or folder}: {error.strerror or error}"
+    return ""
 
 
 def point_latest(folder: Path) -> None:
@@ -78,8 +99,13 @@ def set_aside(run_dir: Path, after_step: int) -> None:
     taken for the newest, or kept instead of a good one."""
     for folder in list_checkpoints(run_dir):
         if step_of(folder) > after_step:
-            number = sum(1 for _ in folder.parent.glob(f"{folder.name}.unused-*"))
-            folder.replace(folder.with_name(f"{folder.name}.unused-{number}"))
+            move_aside(folder)
+
+
+def move_aside(folder: Path) -> Path:
+    """Give a folder, or a link, a name that no checkpoint has. Returns its new path."""
+    names = (folder.with_name(f"{folder.name}.unused-{number}") for number in itertools.count())
+    return folder.replace(next(name for name in names if not os.path.lexists(name)))
 
 
 def step_of(folder: Path) -> int:

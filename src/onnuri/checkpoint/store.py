@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import shutil
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,8 @@ from onnuri import manifest
 from onnuri.checkpoint.listing import (
     FOLDER,
     list_checkpoints,
+    move_aside,
+    name_of,
     point_latest,
     remove,
     stays_for_good,
@@ -44,18 +47,24 @@ class Saver:
     """Writes checkpoints from all ranks, one at a time, while training goes on.
 
     Every method is a collective call. What fails on any rank is raised on all of them, by the next call.
+    A checkpoint that was written is written, whether or not older ones can be removed.
 
     Args:
-        keep: number of newest checkpoints that stay, 0 for all.
+        keep: number of newest checkpoints that stay; 0: all, also when the disk is full.
         keep_every: those of steps that it divides always stay; 0: none.
+        say: called on rank 0, from another thread, with a line on what was removed to make room, and on
+            what could not be removed.
     """
 
-    def __init__(self, run_dir: Path, keep: int, keep_every: int = 0) -> None:
-        self.run_dir, self.keep, self.keep_every = run_dir, keep, keep_every
+    def __init__(
+        self, run_dir: Path, keep: int, keep_every: int = 0, say: Callable[[str], None] = print
+    ) -> None:
+        self.run_dir, self.keep, self.keep_every, self.say = run_dir, keep, keep_every, say
         # Writers talk to each other in a group of their own: the training step must not wait for them.
         self._group = dist.new_group(backend="gloo")
         self._thread = ThreadPoolExecutor(1)
         self._running: Future[None] | None = None
+        self._stuck: set[Path] = set()
         self.finished: list[tuple[int, str]] = []
         """On rank 0: step and manifest identity of every checkpoint written so far."""
 
@@ -90,7 +99,7 @@ class Saver:
 
     def _write(self, step: int, pieces: Mapping[str, Piece], counts: dict[str, Any]) -> None:
         rank = dist.get_rank()
-        final = self.run_dir / FOLDER / f"step-{step:07d}"
+        final = self.run_dir / FOLDER / name_of(step)
         partial = final.with_name(final.name + ".partial")
         size = sum(piece.values.nbytes for piece in pieces.values())
         sizes = self._gather(size)
@@ -120,19 +129,37 @@ class Saver:
             for stale in partial.parent.glob("step-*.partial"):
                 shutil.rmtree(stale, ignore_errors=True)
             partial.mkdir(parents=True)
-            older = list_checkpoints(self.run_dir)[1:]
-            older = [folder for folder in older if not stays_for_good(folder, self.keep_every)]
-            while (free := shutil.disk_usage(partial).free) < SPARE * size:
-                if free + sum(map(_size, older)) < SPARE * size:
-                    partial.rmdir()
-                    return (
-                        f"it needs {size / 1e9:.2f} GB and {partial.parent} has {free / 1e9:.2f} GB free; "
-                        "nothing was written"
-                    )
-                remove(older.pop())
+            if problem := self._free(partial, SPARE * size):
+                partial.rmdir()
+                return problem
         except OSError as error:
             return f"{error.filename or partial}: {error.strerror or error}"
         return ""
+
+    def _free(self, partial: Path, needed: float) -> str:
+        """Remove older checkpoints, the oldest first, until so many bytes are free. Returns why not."""
+        older = [] if self.keep == 0 else list_checkpoints(self.run_dir)[1:]
+        older = [folder for folder in older if not stays_for_good(folder, self.keep_every)]
+        enough = shutil.disk_usage(partial).free + sum(map(_size, older)) >= needed
+        while (free := shutil.disk_usage(partial).free) < needed:
+            if not enough or not older:
+                hint = "; train.keep_checkpoints=0 keeps all" if self.keep == 0 else ""
+                return (
+                    f"it needs {needed / 1e9:.2f} GB and {partial.parent} has {free / 1e9:.2f} GB free; "
+                    f"nothing was written{hint}"
+                )
+            oldest = older.pop()
+            if self._remove(oldest):
+                self.say(f"the disk is full: {oldest.name} was removed to make room for {partial.stem}")
+        return ""
+
+    def _remove(self, folder: Path) -> bool:
+        """Delete a checkpoint, or say once why it is still there."""
+        problem = remove(folder)
+        if problem and folder not in self._stuck:
+            self._stuck.add(folder)
+            self.say(f"warning: an older checkpoint could not be removed: {problem}")
+        return not problem
 
     def _finish(
         self, partial: Path, final: Path, step: int, counts: dict[str, Any], files: dict[str, Any]
@@ -144,16 +171,17 @@ class Saver:
                     return f"{partial / name} is not as long as it was written"
             whole = Manifest("checkpoint", {"step": step}, {}, counts, files)
             manifest.write_json(partial / manifest.FILE_NAME, asdict(whole))
-            if final.exists():
-                remove(final)
+            old = move_aside(final) if final.is_symlink() or final.exists() else None
             partial.replace(final)
             manifest.sync(final.parent)
             point_latest(final)
-            self.finished.append((step, whole.identity))
-            for old in superfluous(self.run_dir, self.keep, self.keep_every):
-                remove(old)
         except OSError as error:
             return f"{error.filename or partial}: {error.strerror or error}"
+        self.finished.append((step, whole.identity))
+        with suppress(OSError):  # it is written, whatever becomes of the others
+            replaced = [old] if old and not old.is_symlink() else []
+            for folder in [*superfluous(self.run_dir, self.keep, self.keep_every), *replaced]:
+                self._remove(folder)
         return ""
 
     def _gather(self, value: Any) -> list[Any]:
@@ -171,8 +199,10 @@ class Saver:
 
 
 def _size(folder: Path) -> int:
-    """Bytes of the files in a folder."""
-    return sum(path.stat().st_size for path in folder.iterdir())
+    """Bytes of the files in a folder, as far as they can be seen."""
+    with suppress(OSError):
+        return sum(path.lstat().st_size for path in folder.iterdir())
+    return 0
 
 
 def load(folder: Path, pieces: Mapping[str, Piece]) -> None:

@@ -18,6 +18,7 @@ from onnuri.config.schema import config_groups, help_text, options
 from onnuri.config.words import prepare, refuse_repeated_tables
 from onnuri.errors import JobsFailed, UserError
 from onnuri.location import shipped
+from onnuri.ranks import own_rank
 
 Config = TypeVar("Config")
 CONFIG_ROOT = shipped("configs")
@@ -51,6 +52,8 @@ class Command:
         from hydra.core.hydra_config import HydraConfig
         from hydra.types import RunMode
 
+        from onnuri.config.hydra_settings import refuse_requeued_default
+
         hydra = HydraConfig.get()
         in_sweep = hydra.mode == RunMode.MULTIRUN
         try:
@@ -64,6 +67,8 @@ class Command:
             with one_line_errors(names):
                 typed: Any = to_schema(self.schema, config)
                 if getattr(typed, "run_dir", None) == "":
+                    if not in_sweep:
+                        refuse_requeued_default()
                     typed.run_dir = hydra.runtime.output_dir if in_sweep else hydra.run.dir
             status = self.run(typed) or 0
         except UserError as error:
@@ -169,7 +174,7 @@ def run_cli(
     that is still alive after that has a problem of its own (a folder missing on its node) and says so.
     """
     words = sys.argv[1:]
-    rank = int(os.environ.get("RANK", "0"))
+    rank = own_rank()
     try:
         if any(word in ("-h", "--help") for word in words):
             if rank == 0:

@@ -22,7 +22,7 @@ from omegaconf import DictConfig, OmegaConf, read_write
 from omegaconf.errors import OmegaConfBaseException
 
 from onnuri.config.start_time import now
-from onnuri.config.words import TABLE_RESOLVER
+from onnuri.config.words import TABLE_RESOLVER, check_number
 from onnuri.errors import UserError, nearest
 
 RUNS = "runs/${now:%Y%m%d-%H%M%S}"
@@ -96,6 +96,19 @@ class OutputDirectory(Callback):
             hydra.overrides.task = list(task_function.words)
 
 
+def refuse_requeued_default() -> None:
+    """Raise UserError if a job that Slurm has started again would begin a new run: the default run
+    directory is named after the time of each start."""
+    run_dir = typing.cast(dict[str, str], OmegaConf.to_container(HydraConfig.instance().cfg.hydra.run))[
+        "dir"
+    ]
+    if run_dir == RUNS and os.environ.get("SLURM_RESTART_COUNT", "0") != "0":
+        raise UserError(
+            "Slurm has started this job again, and without run_dir=DIR it would begin a new run; give the "
+            "directory of the run before, or a name that stays"
+        )
+
+
 def one_line(error: BaseException, names: Iterable[str]) -> str:
     """An error of Hydra or OmegaConf for the person at the keyboard."""
     cause: BaseException | None = error
@@ -129,7 +142,5 @@ def finite_numbers(tree: Any, name: str = "") -> None:
     if isinstance(tree, dict | list):
         for key, value in tree.items() if isinstance(tree, dict) else enumerate(tree):
             finite_numbers(value, f"{name}.{key}" if name else str(key))
-    elif isinstance(tree, float) and not abs(tree) < float("inf"):
-        raise UserError(f"{name}={tree} must be a finite number")
-    elif isinstance(tree, int) and not -(2**63) <= tree < 2**63:
-        raise UserError(f"{name}={tree} must fit in 64 bits")
+    elif isinstance(tree, int | float):
+        check_number(name, tree)

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from onnuri.errors import UserError
+from onnuri.ranks import from_environment
 
 KEY = "onnuri/start_time"
 
@@ -23,8 +24,12 @@ def now(pattern: str) -> str:
 
 @functools.cache
 def start_time() -> datetime:
-    """When this command started, as all ranks agree. Raises UserError where they have no store for it."""
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    """When this command started, as all ranks agree, also after a restart by torchrun.
+
+    Raises UserError where they have no store for it.
+    """
+    restarts = os.environ.get("TORCHELASTIC_MAX_RESTARTS", "0")
+    if from_environment().world_size == 1 and restarts == "0":
         return datetime.now()
     return datetime.fromisoformat(agent_store().compare_set(KEY, "", datetime.now().isoformat()).decode())
 

@@ -234,10 +234,20 @@ def _number(text: str, key: str, option: Option) -> str:
     if isinstance(value, str):
         value = parsed(value)  # a number in quotes
     if kind is int and isinstance(value, float) and value.is_integer():
+        check_number(key, int(value))
         return str(int(value))
     if isinstance(value, bool) or not isinstance(value, int if kind is int else int | float):
         raise UserError(f"{key}={text} must be a {'whole ' if kind is int else ''}number")
+    check_number(key, value)
     return text
+
+
+def check_number(name: str, value: float) -> None:
+    """Raise UserError for a number that no option has a use for: nan, infinity, more than 64 bits."""
+    if isinstance(value, float) and not abs(value) < float("inf"):
+        raise UserError(f"{name}={value} must be a finite number")
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise UserError(f"{name}={value} must fit in 64 bits")
 
 
 def _container(text: str, key: str, whole: str, option: Option) -> str:
@@ -261,6 +271,7 @@ def _table(entries: Sequence[str], key: str) -> str:
         value = parsed(number)
         if not name or isinstance(value, bool) or not isinstance(value, int | float):
             raise UserError(f"{key}: '{entry}' must be a name, a colon and a number")
+        check_number(f"{key}.{name}", value)
         pairs.append((name, number))
     plain = f"{{{','.join(f'{name}:{number}' for name, number in pairs)}}}"
     read = parsed(plain)

@@ -162,7 +162,7 @@ def run(
                 "the same command goes on where this one stopped"
             ) from error
         if isinstance(cause, OSError) and cause.errno:
-            raise UserError(f"{cause.filename or job.folder}: {cause.strerror}") from error
+            raise UserError(f"{cause.filename or job.folder}: {cause.strerror or cause}") from error
         raise
 
 

@@ -39,7 +39,7 @@ def evaluate(config: EvaluateConfig) -> int:
     try:
         manifest.write_json(output, result)
     except OSError as error:
-        raise UserError(f"cannot write {output}: {error.strerror}") from None
+        raise UserError(f"cannot write {output}: {error.strerror or error}") from None
     return 0
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from onnuri import manifest
+from onnuri.copying import copy_contents
 from onnuri.errors import UserError
 
 if TYPE_CHECKING:
@@ -159,7 +160,7 @@ def _copy_others(folder: Path, output: Path) -> None:
             if name.startswith(".") or name in OLD_VOCABULARIES or name.endswith(ends)
         ]
 
-    shutil.copytree(folder, output, ignore=left_out)
+    copy_contents(folder, output, left_out)
 
 
 def _tied(config: dict[str, Any]) -> bool:

@@ -82,7 +82,7 @@ def _lines(path: Path) -> list[Result]:
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
-        raise UserError(f"{path}: {error.strerror}") from None
+        raise UserError(f"{path}: {error.strerror or error}") from None
     except UnicodeDecodeError:
         raise UserError(f"{path} is binary: not a results file of scripts/gpu_check.py") from None
     results: list[Result] = []

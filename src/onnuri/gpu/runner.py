@@ -49,7 +49,7 @@ class ResultsFile:
                 if written.read() not in (b"", b"\n"):
                     self._stream.write("\n")  # a killed call left half a line
         except OSError as error:
-            raise UserError(f"cannot write output={path}: {error.strerror}") from None
+            raise UserError(f"cannot write output={path}: {error.strerror or error}") from None
         self._lock = threading.Lock()
         self._started = time.monotonic()
 

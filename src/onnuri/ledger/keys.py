@@ -22,7 +22,7 @@ def load_private_key(path: Path) -> EllipticCurvePrivateKey:
     try:
         key = load_pem_private_key(path.read_bytes(), None)
     except OSError as error:
-        raise UserError(f"key={path} cannot be read: {error.strerror}") from None
+        raise UserError(f"key={path} cannot be read: {error.strerror or error}") from None
     except (ValueError, TypeError):  # text of another kind, a locked key
         key = None
     if not isinstance(key, ec.EllipticCurvePrivateKey) or key.curve.name not in CURVES:

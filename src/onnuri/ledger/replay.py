@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -17,11 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from onnuri.checkpoint.listing import FOLDER, list_checkpoints, step_of
+from onnuri.copying import copy_contents
 from onnuri.errors import UserError
 from onnuri.ledger.chain import last_of_each_step
 from onnuri.provenance import environment
+from onnuri.train.config import PretrainConfig
 from onnuri.train.metrics import read_metrics
-from onnuri.train.run_plan import RUN_FILE
+from onnuri.train.run_plan import RUN_FILE, unknown_options
 
 TOLERANCE = 1e-4
 """Of the loss, in nats, on other hardware, versions or numbers of ranks."""
@@ -51,9 +52,14 @@ def replay(run_dir: Path, lines: Sequence[dict[str, Any]], steps: int, data: str
     else:
         raise UserError(f"no checkpoint of {run_dir} has {steps} recorded steps of one config after it")
     began_with = json.loads(began.pop())
+    if unknown := unknown_options(PretrainConfig, began_with["config"]):
+        raise UserError(
+            f"{run_dir} was trained with the option {unknown[0]}, which this version does not know: replay "
+            "with the version of Onnuri that trained it"
+        )
     with tempfile.TemporaryDirectory(prefix="onnuri-replay-") as scratch:
         copy = Path(scratch) / "run"
-        shutil.copytree(folder, copy / FOLDER / folder.name)
+        copy_contents(folder, copy / FOLDER / folder.name)
         facts = json.loads((run_dir / RUN_FILE).read_text(encoding="utf-8"))
         facts["config"] = began_with["config"]
         facts["config"]["run_dir"], facts["config"]["tracker"]["name"] = str(copy), "none"
@@ -86,7 +92,6 @@ def main() -> int:
     """One rank of a replay: RUN_DIR LAST_STEP."""
     from omegaconf import OmegaConf
 
-    from onnuri.train.config import PretrainConfig
     from onnuri.train.loop import train
     from onnuri.train.run_plan import make_plan
 

@@ -52,6 +52,6 @@ def sign(config: SignConfig) -> int:
     except ValueError as error:
         raise UserError(f"{folder} cannot be signed: {error}") from None
     except OSError as error:
-        raise UserError(f"{error.filename or folder}: {error.strerror}") from None
+        raise UserError(f"{error.filename or folder}: {error.strerror or error}") from None
     print(f"signed with {key}: {folder / SIGNATURE_FILE}, {len(files_of(folder)):,} files")
     return 0

@@ -73,7 +73,7 @@ def _signed_files(signature: Path, public_key: Path) -> dict[str, str]:
     try:
         verifier = sign_ec_key.Verifier(public_key)
     except OSError as error:
-        raise UserError(f"public_key={public_key} cannot be read: {error.strerror}") from None
+        raise UserError(f"public_key={public_key} cannot be read: {error.strerror or error}") from None
     except (ValueError, AttributeError):
         raise UserError(
             f"public_key={public_key} is no public key in PEM on P-256, P-384 or P-521; from a private "

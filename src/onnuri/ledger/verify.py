@@ -94,6 +94,8 @@ def _settings(run_dir: Path, lines: list[dict[str, Any]]) -> Iterator[str]:
         return
     number, last = started[-1]
     before, now = flatten(last["config"]), flatten(stored["config"])
+    if last is lines[-1] and any(now == flatten(line["config"]) for _, line in started[-2:]):
+        return  # the last start was killed before it wrote its own, and trained nothing
     for name in sorted(before.keys() | now.keys()):
         if before.get(name) != now.get(name):
             yield (

@@ -150,7 +150,8 @@ class EngineConfig:
     """torch.compile of blocks and loss: on, off, or auto: on GPUs, and on CPUs for runs of half an hour or
     more, as it takes a minute at the start."""
     micro_batch_size: int = 0
-    """Sequences a rank holds at once. 0: the largest that divides the batch with at most 16384 tokens."""
+    """Sequences a rank holds at once. 0: the fastest with at most 16384 tokens: the largest that divides
+    the rank's share of the batch, or one that leaves a few rows empty for fewer micro-batches."""
     threads_per_rank: int = 0
     """CPU threads of a rank. 0: cores of the machine / ranks on it."""
     timeout_minutes: float = 30.0

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ctypes
+import importlib
 import logging
 import os
 import socket
 import warnings
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from datetime import timedelta
 from typing import Any
 
@@ -15,8 +16,10 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
+from onnuri import ranks
 from onnuri.checkpoint.zero_layout import fragments, inner_optimizer
 from onnuri.checkpoint.zero_state import prime_optimizer
+from onnuri.config.start_time import agent_store
 from onnuri.errors import UserError
 from onnuri.kernels import use
 from onnuri.model.decoder import Block, Decoder, hidden_matrices, initialise
@@ -25,6 +28,7 @@ from onnuri.train.config import PretrainConfig
 from onnuri.train.cuda_setup import set_up_cuda
 from onnuri.train.muon import Muon
 from onnuri.train.run_plan import RunPlan
+from onnuri.train.step_gate import unknown
 from onnuri.train.zero_config import deepspeed_config
 
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
@@ -48,9 +52,11 @@ def keep_freed_memory() -> None:
 def start_process_group(config: PretrainConfig, local_world_size: int) -> torch.device:
     """Join the other ranks (NCCL on GPUs, gloo on CPUs) and return this rank's device.
 
-    Run without torchrun, the process is a group of one.
+    Run without torchrun, the process is a group of one. Raises UserError where the group that has formed is
+    not the one that the environment describes.
     """
-    if "RANK" not in os.environ:
+    own = ranks.from_environment()
+    if not own.launched:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = str(probe.getsockname()[1])
@@ -59,7 +65,7 @@ def start_process_group(config: PretrainConfig, local_world_size: int) -> torch.
     use_gpu = torch.cuda.is_available()
     if use_gpu:
         set_up_cuda()
-        device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+        device = torch.device("cuda", own.local_rank)
         torch.cuda.set_device(device)
     else:
         device = torch.device("cpu")
@@ -78,13 +84,33 @@ def start_process_group(config: PretrainConfig, local_world_size: int) -> torch.
     # An inference-only collective that DeepSpeed would compile at start-up: it is never used here, and
     # a process killed during that build leaves a lock on which the next start waits for ever. No table of
     # operators is set rather than an entry of it: its first reading probes all of them with compilers.
-    vars(deepspeed.ops)["__compatible_ops__"] = {}
-    deepspeed.init_distributed(
-        "nccl" if use_gpu else "gloo",
-        timeout=timedelta(minutes=config.engine.timeout_minutes),
-        verbose=False,
-    )
+    _set("deepspeed.ops", "__compatible_ops__", {})
+    backend, timeout = "nccl" if use_gpu else "gloo", timedelta(minutes=config.engine.timeout_minutes)
+    if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True":
+        # torchrun keeps this store between restarts, and torch 2.13 would find the addresses of ranks in it
+        # that are gone.
+        attempt = f"{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}-{own.world_size}"
+        store = dist.PrefixStore(f"onnuri/attempt-{attempt}", agent_store())
+        store.set_timeout(timeout)
+        # Bound to its device as DeepSpeed would bind it.
+        bound: dict[str, Any] = {"device_id": device} if use_gpu and own.world_size > 1 else {}
+        dist.init_process_group(
+            backend, store=store, rank=own.rank, world_size=own.world_size, timeout=timeout, **bound
+        )
+    deepspeed.init_distributed(backend, timeout=timeout, verbose=False)
+    joined = (dist.get_rank(), dist.get_world_size())
+    if joined != (own.rank, own.world_size):
+        raise UserError(
+            f"this is rank {joined[0]} of {joined[1]}, and the environment says rank {own.rank} of "
+            f"{own.world_size}: start with torchrun"
+        )
     return device
+
+
+def _set(module: str, name: str, value: Any) -> None:
+    """Set what is only a convenience: a DeepSpeed without such a module is as good."""
+    with suppress(ImportError):
+        vars(importlib.import_module(module))[name] = value
 
 
 def hardware_precision() -> str:
@@ -101,9 +127,9 @@ def hardware_precision() -> str:
 def build_engine(plan: RunPlan) -> Any:
     """Model under zero.Init, explicit initial weights, optimizer, and the DeepSpeed engine around them."""
     import deepspeed
-    from deepspeed.runtime import bf16_optimizer
 
-    vars(bf16_optimizer)["see_memory_usage"] = lambda *_, **__: None  # it prints ten lines at the start
+    # It prints ten lines at the start.
+    _set("deepspeed.runtime.bf16_optimizer", "see_memory_usage", lambda *_, **__: None)
     config, settings = plan.config, deepspeed_config(plan, torch.cuda.is_available())
     check_hardware(plan)
     dtype = torch.bfloat16 if config.engine.precision == "bf16" else torch.float32
@@ -130,7 +156,10 @@ def build_engine(plan: RunPlan) -> Any:
         # After every step DeepSpeed would gather the parameters that it keeps whole, a message for each,
         # and wait for the device. The next forward pass gathers them with the rest of their block.
         engine.optimizer.persistent_parameters = []
-    prime_optimizer(engine)
+    try:
+        prime_optimizer(engine)
+    except (AttributeError, KeyError) as error:
+        raise unknown(f"its optimizer is laid out in another way ({error})") from error
     if isinstance(optimizer, Muon):
         optimizer.bind(fragments(engine), hidden_matrices(config.model), engine.device, dtype)
     engine.initial_weights_sha256 = initial_weights

@@ -11,10 +11,12 @@ import json
 import math
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import SupportsFloat
+from typing import Any, SupportsFloat
 
+from onnuri import __version__
+from onnuri.errors import UserError
 from onnuri.train.config import GuardConfig
 
 RECORD_FILE = "skipped.jsonl"
@@ -44,6 +46,16 @@ class Progress:
     """Steps whose batch a rollback has left out."""
     recent: list[list[float]] = field(default_factory=list)
     """[loss, gradient norm] of the last steps that were taken."""
+
+
+def read_progress(facts: dict[str, Any], folder: Path) -> Progress:
+    """What a checkpoint keeps of its run. Raises UserError for one of a later version."""
+    if unknown := facts.keys() - {each.name for each in fields(Progress)}:
+        raise UserError(
+            f"{folder} keeps {min(unknown)!r} of its run, which this version ({__version__}) does not "
+            "know: resume with the version of Onnuri that wrote it"
+        )
+    return Progress(**facts)
 
 
 class StepGuard:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import shutil
 import signal
 import time
 from dataclasses import asdict
@@ -20,7 +19,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-from onnuri import kernels, manifest
+from onnuri import kernels
 from onnuri.checkpoint import store, zero_state
 from onnuri.checkpoint.listing import list_checkpoints, newest_verified, set_aside
 from onnuri.checkpoint.store import Saver
@@ -28,24 +27,22 @@ from onnuri.config import to_dict
 from onnuri.errors import UserError
 from onnuri.tokens.loader import Loader
 from onnuri.train import step_gate
-from onnuri.train.compile import worth_compiling
 from onnuri.train.config import GuardConfig
 from onnuri.train.disk_trouble import DiskTrouble
 from onnuri.train.engine import (
     broadcast_from_rank_zero,
     build_engine,
     describe_optimizer,
-    hardware_precision,
     start_process_group,
 )
-from onnuri.train.guard import LEFT_OUT, Progress, StepGuard, finite, record_odd_step
+from onnuri.train.guard import LEFT_OUT, Progress, StepGuard, finite, read_progress, record_odd_step
 from onnuri.train.inputs import read_ahead
-from onnuri.train.metrics import Metrics
-from onnuri.train.ownership import lock_run_dir
+from onnuri.train.metrics import Metrics, is_validated
 from onnuri.train.profile import Profiler
 from onnuri.train.resources import Resources
-from onnuri.train.run_ledger import ledger_line, open_ledger, record_checkpoints
-from onnuri.train.run_plan import DATA_FOLDER, RUN_FILE, RunPlan, check_same_run, record_words, run_record
+from onnuri.train.run_ledger import ledger_line, record_checkpoints
+from onnuri.train.run_plan import RunPlan
+from onnuri.train.run_start import open_loader, open_run, record_start
 from onnuri.train.schedule import lr_multiplier
 from onnuri.train.step_totals import StepTotals
 from onnuri.train.stragglers import Stragglers
@@ -102,11 +99,8 @@ def train(plan: RunPlan) -> int:
         guard = StepGuard(config.guard)
         step_gate.install(engine, guard.accept, config.optim.gradient_clipping)
         progress, origin, notes = resume(engine, loader, run_dir)
-        keeps_ledger = plan.rank == 0 and not plan.replay_until
-        ledger = open_ledger(plan, engine, progress, origin, cleanup) if keeps_ledger else None
-        saver = Saver(run_dir, config.train.keep_checkpoints, config.train.keep_every)
-        cleanup.callback(saver.close)
         validation = Validation(plan, device)
+        ledger = record_start(plan, engine, progress, origin, cleanup)
         stacks = run_dir / f"stacks-rank-{plan.rank:05d}.txt"
         watchdog = Watchdog(config.guard.stall_factor, config.guard.stall_seconds, stacks)
         cleanup.callback(watchdog.close)
@@ -124,7 +118,18 @@ def train(plan: RunPlan) -> int:
             known = f"{peak / 1e12:.3g} TFLOP/s on all ranks" if peak else "not known, so no MFU"
             for line in (*notes, *about, f"peak: {known}"):
                 metrics.say(line)
+        say = metrics.say if metrics else print
+        saver = Saver(run_dir, config.train.keep_checkpoints, config.train.keep_every, say)
+        cleanup.callback(saver.close)
 
+        def validate(step: int) -> None:
+            bits_per_byte = validation.run(engine)
+            with trouble:
+                if metrics:
+                    metrics.log_validation(step, bits_per_byte)
+
+        if validation_is_missing(plan, run_dir, progress.step):
+            validate(progress.step)
         batches = read_ahead(loader, plan, progress.step, device)
         saved = time.monotonic()
         while progress.step < plan.last_step:
@@ -207,11 +212,6 @@ def train(plan: RunPlan) -> int:
             if plan.replay_until:
                 continue
             last = step == config.train.steps
-            if due(step, config.train.validate_every, last) and not stop.agreed:
-                bits_per_byte = validation.run(engine)
-                with trouble:
-                    if metrics:
-                        metrics.log_validation(step, bits_per_byte)
             lasting = due(step, config.train.checkpoint_every, last or stop.agreed)
             if lasting or long_ago or due(step, config.train.ephemeral_every):
                 saver.wait()
@@ -222,6 +222,8 @@ def train(plan: RunPlan) -> int:
                         ledger.sync()
                 save(engine, loader, saver, progress, ledger.head if ledger else "", ephemeral=not lasting)
                 saved = time.monotonic()
+            if due(step, config.train.validate_every, last) and not stop.agreed:
+                validate(step)
             if last or stop.agreed:
                 saver.wait()
                 with trouble:
@@ -233,65 +235,13 @@ def train(plan: RunPlan) -> int:
             if stop.agreed and not last:
                 if metrics:
                     metrics.say(
-                        f"stopped by a signal after step {step}; checkpoint saved, same command resumes"
+                        f"stopped by a signal after step {step}; checkpoint saved; the same command "
+                        f"resumes, with run_dir={run_dir}"
                     )
                 return stop.status
     if plan.rank == 0:
         print(f"trained to step {config.train.steps}: {run_dir}", flush=True)
     return 0
-
-
-def open_run(plan: RunPlan, cleanup: contextlib.ExitStack) -> Path:
-    """Settle what rank 0 alone decides (precision, compiling), lock the directory and write `run.json`.
-
-    Returns the directory; the lock is given up by `cleanup`.
-    """
-    config = plan.config
-    if plan.rank == 0:
-        if config.engine.precision == "auto":
-            config.engine.precision = hardware_precision()
-        if config.engine.compile == "auto":
-            config.engine.compile = "on" if worth_compiling(plan) else "off"
-    config.engine.precision, config.engine.compile = broadcast_from_rank_zero(
-        (config.engine.precision, config.engine.compile)
-    )
-    run_dir = Path(config.run_dir)
-    problem = ""
-    if plan.rank == 0:
-        try:
-            run_dir.mkdir(parents=True, exist_ok=True)
-            cleanup.enter_context(lock_run_dir(run_dir))
-            check_same_run(config, plan.data)
-            keep_description(plan, run_dir)
-            manifest.write_json(run_dir / RUN_FILE, run_record(config, plan.data))
-            record_words(run_dir)
-        except OSError as error:
-            problem = f"cannot write to run_dir={run_dir}: {error.strerror}"
-        except UserError as error:
-            problem = str(error)
-    problem = broadcast_from_rank_zero(problem)
-    if problem:
-        raise UserError(problem)
-    return run_dir
-
-
-def open_loader(plan: RunPlan, run_dir: Path) -> Loader:
-    """The loader of every rank; rank 0 makes first what it keeps in the run directory."""
-    config = plan.config
-
-    def make() -> Loader:
-        return Loader(config.data, plan.data, config.train.global_batch_size, run_dir / DATA_FOLDER)
-
-    loader = make() if plan.rank == 0 else None
-    dist.barrier()
-    return loader or make()
-
-
-def keep_description(plan: RunPlan, run_dir: Path) -> None:
-    """Copy what an export needs of the shards, their manifest and tokenizer, into the run directory."""
-    source, kept = Path(plan.config.data.path), run_dir / DATA_FOLDER
-    shutil.copytree(source / "tokenizer", kept / "tokenizer", dirs_exist_ok=True)
-    shutil.copyfile(source / manifest.FILE_NAME, kept / manifest.FILE_NAME)
 
 
 def resume(engine: Any, loader: Loader, run_dir: Path) -> tuple[Progress, str, list[str]]:
@@ -310,7 +260,7 @@ def resume(engine: Any, loader: Loader, run_dir: Path) -> tuple[Progress, str, l
         return Progress(), "", []
     folder, found, notes = chosen
     loader.check_state(found.counts["loader"])
-    progress = Progress(**found.counts["progress"])
+    progress = read_progress(found.counts["progress"], folder)
     store.load(folder, zero_state.load_target(engine))
     zero_state.after_load(engine, progress.updates)
     if found.counts["world_size"] == dist.get_world_size():
@@ -350,6 +300,14 @@ def save(
         "world_size": dist.get_world_size(),
     }
     saver.save(progress.step, zero_state.own_pieces(engine), state, ephemeral)
+
+
+def validation_is_missing(plan: RunPlan, run_dir: Path, step: int) -> bool:
+    """True where a run has ended between the checkpoint of a step and its validation. Collective call."""
+    last = step == plan.config.train.steps
+    if step == 0 or plan.replay_until or not due(step, plan.config.train.validate_every, last):
+        return False
+    return bool(broadcast_from_rank_zero(plan.rank == 0 and not is_validated(run_dir, step)))
 
 
 def due(step: int, every: int, always: bool = False) -> bool:

@@ -123,6 +123,11 @@ def read_metrics(run_dir: Path) -> list[dict[str, Any]]:
     return lines
 
 
+def is_validated(run_dir: Path, step: int) -> bool:
+    """True when metrics.jsonl has the validation of a step."""
+    return any(line["step"] == step and "bits_per_byte" in line for line in read_metrics(run_dir))
+
+
 class Tracker:
     """Metrics to nowhere; the others have the same two methods."""
 

@@ -4,6 +4,10 @@ DeepSpeed computes the norm inside `engine.step()` and drops a step whose norm i
 itself. The gate gives it an invalid norm for every step that is refused: no second pass over the gradients.
 Stage 0 has no place for that; there the norm is computed before the step.
 
+All of this hangs on private attributes of DeepSpeed. The gate is chosen by ZeRO stage and class of the
+optimizer, and what it does not find ends the run before the first step. What it cannot find out beforehand
+it sees at the step: one that was taken unasked, or against the answer, ends the run too.
+
 Reading the norm is where the host waits for the device, once a step. DeepSpeed then gets a copy in host
 memory, so that its own checks and the scale for clipping wait for nothing.
 """
@@ -15,36 +19,95 @@ from typing import Any
 
 import torch
 
+from onnuri.errors import UserError
+
 CLIP_EPS = 1e-6
 """Added to a norm before it divides, as in DeepSpeed."""
+KNOWN = "deepspeed>=0.19.8,<0.20"
+"""As in pyproject.toml."""
+
+Accept = Callable[[float], bool]
 
 
-def install(engine: Any, accept: Callable[[float], bool], gradient_clipping: float) -> None:
+def install(engine: Any, accept: Accept, gradient_clipping: float) -> None:
     """Ask `accept(norm)` before every optimizer step; where it says False the step is dropped.
 
     The norm is the same on all ranks, and so must the answer be. It is not asked where DeepSpeed has seen a
-    gradient that is not finite and has dropped the step by itself.
+    gradient that is not finite and has dropped the step by itself. Raises UserError for an optimizer that
+    is not known.
     """
-    optimizer = engine.optimizer
-    if hasattr(optimizer, "_get_norm_groups"):  # ZeRO-3
-        optimizer._get_norm_groups = _gate_norm_groups(optimizer._get_norm_groups, accept)
-    elif hasattr(optimizer, "get_grads_for_norm"):  # ZeRO-1, bf16
-        optimizer.step = _gate_bf16_step(optimizer, accept, gradient_clipping)
-    elif hasattr(optimizer, "scaled_global_norm"):  # ZeRO-2, and 1 in fp32
-        optimizer.scaled_global_norm = _gate_norm(optimizer.scaled_global_norm, accept)
-        if optimizer.cpu_offload:
-            optimizer.reset_cpu_buffers = _forget_gradients(optimizer)
-    elif hasattr(optimizer, "overflow_checker"):  # stage 0, bf16
-        checker, parameters = optimizer.overflow_checker, list(engine.module.parameters())
-        checker.check = _gate_overflow(checker.check, parameters, accept)
-    else:  # stage 0, fp32: torch's own optimizer
+    optimizer, stage = engine.optimizer, engine.zero_optimization_stage()
+    if stage == 0 and isinstance(optimizer, torch.optim.AdamW):  # fp32
         _gate_plain_step(optimizer, list(engine.module.parameters()), accept, gradient_clipping)
+        return
+    asked, check = _witness(optimizer, accept)
+    match stage, type(optimizer).__name__:
+        case 3, "DeepSpeedZeroOptimizer_Stage3":
+            _need(optimizer, "_get_norm_groups")
+            optimizer._get_norm_groups = _gate_norm_groups(optimizer._get_norm_groups, asked)
+        case 1, "BF16_Optimizer":
+            optimizer.step = _gate_bf16_step(optimizer, asked, gradient_clipping)
+        case ((1 | 2), "DeepSpeedZeroOptimizer"):
+            _need(optimizer, "scaled_global_norm", "cpu_offload")
+            optimizer.scaled_global_norm = _gate_norm(optimizer.scaled_global_norm, asked)
+            if optimizer.cpu_offload:
+                _need(optimizer, "reset_cpu_buffers", "averaged_gradients")
+                optimizer.reset_cpu_buffers = _forget_gradients(optimizer)
+        case 0, "FP16_UnfusedOptimizer":  # bf16 too
+            _need(optimizer, "overflow_checker")
+            _need(checker := optimizer.overflow_checker, "check")
+            checker.check = _gate_overflow(checker.check, list(engine.module.parameters()), asked)
+        case _:
+            raise unknown(f"its optimizer at ZeRO stage {stage} is {type(optimizer).__name__}")
+    optimizer.step = check(optimizer.step)
+
+
+def unknown(what: str) -> UserError:
+    """The error for a DeepSpeed that is not as expected."""
+    import deepspeed
+
+    return UserError(
+        f"DeepSpeed {deepspeed.__version__} is not one that Onnuri knows: {what}, so bad gradients might "
+        f"reach the weights; pip install '{KNOWN}'"
+    )
+
+
+def _need(owner: Any, *names: str) -> None:
+    for name in names:
+        if not hasattr(owner, name):
+            raise unknown(f"{getattr(owner, '__name__', type(owner).__name__)} has no '{name}'")
+
+
+def _witness(optimizer: Any, accept: Accept) -> tuple[Accept, Callable[..., Callable[..., None]]]:
+    """`accept`, and what to put around a step to see that it was asked and its answer was followed."""
+    answers: list[bool] = []
+
+    def asked(norm: float) -> bool:
+        answers.append(accept(norm))
+        return answers[-1]
+
+    def check(step: Callable[..., Any]) -> Callable[..., None]:
+        def checked(*arguments: Any, **options: Any) -> None:
+            answers.clear()
+            step(*arguments, **options)
+            _need(optimizer, "overflow")
+            taken, accepted = not optimizer.overflow, answers[-1] if answers else False
+            if taken != accepted:
+                what = "took a step unasked" if not answers else "did not follow the answer on a step"
+                raise unknown(f"{type(optimizer).__name__} {what}")
+
+        return checked
+
+    return asked, check
 
 
 def _gate_norm_groups(
-    original: Callable[[], list[torch.Tensor]], accept: Callable[[float], bool]
+    original: Callable[[], list[torch.Tensor]], accept: Accept
 ) -> Callable[[], list[torch.Tensor]]:
-    from deepspeed.runtime.utils import combine_grad_norm_groups
+    from deepspeed.runtime import utils
+
+    _need(utils, "combine_grad_norm_groups")
+    combine_grad_norm_groups = utils.combine_grad_norm_groups
 
     def gated() -> list[torch.Tensor]:
         groups = list(torch.stack(original()).cpu())
@@ -55,9 +118,7 @@ def _gate_norm_groups(
     return gated
 
 
-def _gate_norm(
-    original: Callable[[], torch.Tensor], accept: Callable[[float], bool]
-) -> Callable[[], torch.Tensor]:
+def _gate_norm(original: Callable[[], torch.Tensor], accept: Accept) -> Callable[[], torch.Tensor]:
     def gated() -> torch.Tensor:
         norm = original().cpu()
         return norm if accept(float(norm)) else torch.full_like(norm, float("nan"))
@@ -78,9 +139,7 @@ def _forget_gradients(optimizer: Any) -> Callable[[], None]:
     return forgetful
 
 
-def _gate_bf16_step(
-    optimizer: Any, accept: Callable[[float], bool], gradient_clipping: float
-) -> Callable[[], None]:
+def _gate_bf16_step(optimizer: Any, accept: Accept, gradient_clipping: float) -> Callable[[], None]:
     """DeepSpeed looks its norm function up in its module, so it is exchanged there while it steps.
 
     Clipping is done here too, on the rank's own flat part of the gradients: DeepSpeed would read the norm
@@ -88,6 +147,8 @@ def _gate_bf16_step(
     """
     from deepspeed.runtime import bf16_optimizer
 
+    _need(bf16_optimizer, "get_global_norm_of_tensors")
+    _need(optimizer, "clip_grad", "fp32_groups_gradient_flat_partition")
     step, optimizer.clip_grad = optimizer.step, 0.0
 
     def step_with(norm_function: Callable[..., torch.Tensor]) -> None:
@@ -111,7 +172,7 @@ def _gate_bf16_step(
 
 
 def _gate_overflow(
-    original: Callable[[], bool], parameters: list[torch.Tensor], accept: Callable[[float], bool]
+    original: Callable[[], bool], parameters: list[torch.Tensor], accept: Accept
 ) -> Callable[[], bool]:
     def gated() -> bool:
         return bool(original()) or not accept(float(_norm(parameters)))
@@ -122,7 +183,7 @@ def _gate_overflow(
 def _gate_plain_step(
     optimizer: Any,
     parameters: list[torch.Tensor],
-    accept: Callable[[float], bool],
+    accept: Accept,
     gradient_clipping: float,
 ) -> None:
     step = optimizer.step
@@ -139,4 +200,7 @@ def _gate_plain_step(
 
 
 def _norm(parameters: list[torch.Tensor]) -> torch.Tensor:
-    return torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    if not gradients:
+        raise unknown("no parameter has its gradient in 'grad'")
+    return torch.nn.utils.get_total_norm(gradients)

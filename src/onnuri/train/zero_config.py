@@ -63,7 +63,11 @@ def deepspeed_config(plan: RunPlan, gpu: bool) -> dict[str, Any]:
         "gradient_clipping": plan.config.optim.gradient_clipping if sharded_or_bf16 else 0.0,
         # Stage 1: a gradient is added to its fp32 sum as soon as it is there, and freed. Otherwise all of
         # them stay in bf16 too (2 bytes a parameter), and every micro-batch zeroes them and adds to them.
-        "bf16": {"enabled": engine.precision == "bf16", "immediate_grad_update": gpu},
+        "bf16": {
+            "enabled": engine.precision == "bf16",
+            "immediate_grad_update": gpu,
+            "check_grad_overflow": True,  # a norm that is not finite drops the step: the gate needs it
+        },
         "data_types": {"grad_accum_dtype": "fp32" if accumulate_in_fp32 else "bf16"},
         "zero_optimization": zero,
         "zero_allow_untested_optimizer": True,

@@ -1,0 +1,26 @@
+"""One rank of a run that is killed in its first validation: validation_worker.py OVERRIDE..."""
+
+import os
+import signal
+from typing import Any
+
+from onnuri.config import CONFIG_ROOT, run_cli
+from onnuri.train import loop
+from onnuri.train.config import PretrainConfig
+from onnuri.train.run_plan import make_plan
+
+
+def killed(self: loop.Validation, engine: Any) -> dict[str, float]:
+    """No validation."""
+    os.kill(os.getpid(), signal.SIGKILL)
+    return {}
+
+
+def wait_and_save(*arguments: Any, **options: Any) -> None:
+    """A save that has come to its end when the validation begins."""
+    save(*arguments, **options)
+    arguments[2].wait()
+
+
+save, loop.save, loop.Validation.run = loop.save, wait_and_save, killed
+run_cli(PretrainConfig, lambda config: loop.train(make_plan(config)), "", CONFIG_ROOT, "pretrain")
