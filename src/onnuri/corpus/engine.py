@@ -64,7 +64,7 @@ class Worker:
     @daft.method.batch(return_dtype=DataType.string(), batch_size=1)
     def first_pass(self, numbers: Series) -> list[str]:
         """Read units and stage them."""
-        return [_facts(self._first_pass, number) for number in numbers.to_pylist()]
+        return [self._facts(self._first_pass, number) for number in numbers.to_pylist()]
 
     def _first_pass(self, number: int) -> dict[str, int]:
         from onnuri.corpus.stages import pipeline
@@ -80,7 +80,7 @@ class Worker:
     @daft.method.batch(return_dtype=DataType.string(), batch_size=1)
     def compare(self, once: Series) -> list[str]:
         """Find the copies among all staged units."""
-        return [_facts(self._compare, number) for number in once.to_pylist()]
+        return [self._facts(self._compare, number) for number in once.to_pylist()]
 
     def _compare(self, number: int) -> dict[str, int]:
         folder = Path(self.job.folder)
@@ -93,35 +93,39 @@ class Worker:
     @daft.method.batch(return_dtype=DataType.string(), batch_size=1)
     def second_pass(self, numbers: Series) -> list[str]:
         """Take staged units to their end."""
-        return [_facts(self._second_pass, number) for number in numbers.to_pylist()]
+        return [self._facts(self._second_pass, number) for number in numbers.to_pylist()]
 
     def _second_pass(self, number: int) -> dict[str, int]:
         return {"unit": number, **store.finish(Path(self.job.folder), number, self.job.recipe)}
 
+    def _facts(self, work: Callable[[int], dict[str, int]], number: int) -> str:
+        """What became of a unit, or the error for the user, as JSON; "null" once the run is to end.
 
-def _facts(work: Callable[[int], dict[str, int]], number: int) -> str:
-    """What became of a unit, or the error for the user, as JSON.
+        The error is an answer, because Daft prints the traceback of every worker that raises one.
+        """
+        if not _running(self.job).exists():
+            return "null"
+        try:
+            return json.dumps(work(number))
+        except UserError as error:
+            return json.dumps({"user_error": str(error)})
+        except OSError as error:
+            if not error.errno:
+                raise
+            return json.dumps({"os_error": [error.errno, os.strerror(error.errno), error.filename]})
 
-    It is handed over as an answer: Daft would print the traceback of each worker that raises one.
-    """
-    try:
-        return json.dumps(work(number))
-    except UserError as error:
-        return json.dumps({"user_error": str(error)})
-    except OSError as error:
-        if not error.errno:
-            raise
-        return json.dumps({"os_error": [error.errno, os.strerror(error.errno), error.filename]})
+
+def _running(job: Job) -> Path:
+    """A file that all workers see. Without it they start no other unit; to remove it needs no space."""
+    return Path(job.folder) / "staging" / "running"
 
 
-def _checked(facts: dict[str, Any], folder: str) -> dict[str, int]:
-    """The facts, unless they tell an error, which is raised."""
-    if "user_error" in facts:
-        raise UserError(facts["user_error"])
+def _error(facts: dict[str, Any], folder: str) -> UserError | None:
+    """The error that a worker met, if it met one."""
     if "os_error" in facts:
         number, text, place = facts["os_error"]
-        raise OSError(number, text, place or folder)
-    return facts
+        return system_error(OSError(number, text, place), folder)
+    return UserError(facts["user_error"]) if "user_error" in facts else None
 
 
 def start(name: str, address: str) -> int:
@@ -175,16 +179,21 @@ def run(
     if cluster:
         frame = frame.into_partitions(len(numbers))
     frame = frame.select(getattr(worker, name)(col("unit")).alias("facts"))
+    _running(job).touch()
+    failed: UserError | None = None
     try:
         for batch in frame.to_arrow_iter(results_buffer_size=1):
-            for facts in batch["facts"].to_pylist():
-                yield _checked(json.loads(facts), job.folder)
+            for facts in map(json.loads, batch["facts"].to_pylist()):
+                if facts and (error := _error(facts, job.folder)):
+                    failed = failed or error
+                    # The query goes to its end: Python cannot exit while threads of Daft are at work.
+                    _running(job).unlink(missing_ok=True)
+                elif facts:
+                    yield facts
     except Exception as error:
         cause: BaseException = error
         while cause.__cause__ is not None:
             cause = cause.__cause__
-        if isinstance(cause, UserError):
-            raise cause from None
         if "UDF process" in str(cause):
             raise UserError(
                 "a worker process died (out of memory, perhaps: try fewer engine.workers); "
@@ -193,6 +202,8 @@ def run(
         if isinstance(cause, OSError) and cause.errno:
             raise system_error(cause, job.folder) from error
         raise
+    if failed:
+        raise failed
 
 
 def keep_freed_memory() -> None:
