@@ -59,18 +59,16 @@ def _end(counts: Mapping[str, Any], output: str) -> int:
             left_out = entry["found"] - entry["read"]
             print(f"{source}: passed over {left_out:,} of {entry['found']:,} files: {passed}")
     for source, entry in counts.get("empty_sources", {}).items():
-        print(f"{source}: nothing kept of {entry['read']:,} documents{_reasons(entry['reasons'])}")
+        reasons = "".join(f", {reason} {number:,}" for reason, number in entry["reasons"].items())
+        print(f"{source}: nothing kept; documents read: {entry['read']:,}{reasons}")
     if counts["kept"]:
         return 0
     print(
-        f"nothing was kept: {output}/report.html says why, {output}/rejected/ holds each with its reason",
+        f"nothing was kept: {output}/report.html says why, "
+        f"{output}/rejected/ holds each document with its reason",
         file=sys.stderr,
     )
     return 1
-
-
-def _reasons(reasons: Mapping[str, int]) -> str:
-    return "".join(f", {number:,} {reason}" for reason, number in reasons.items())
 
 
 def check_places(output: str, plan: Recipe, work: list[Unit]) -> None:
