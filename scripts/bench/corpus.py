@@ -27,7 +27,7 @@ from typing import NamedTuple
 
 import pyarrow.parquet as pq
 
-from onnuri.corpus.reading import files
+from onnuri.corpus.reading import discovery
 
 ROOT = Path(__file__).resolve().parents[2]
 PEER = Path(__file__).with_name("datatrove_peer.py")
@@ -48,7 +48,7 @@ class Cost(NamedTuple):
 
 def texts(pattern: str) -> Iterator[str]:
     """The column `text` of all Parquet files."""
-    for file in files.find(pattern):
+    for file in discovery.find(pattern).files:
         for batch in pq.ParquetFile(file.path).iter_batches(512, columns=["text"]):
             yield from batch["text"].to_pylist()
 

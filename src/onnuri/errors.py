@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
@@ -12,6 +13,13 @@ class UserError(Exception):
 
     Commands print it without a traceback and exit with status 2.
     """
+
+
+def system_error(error: OSError, place: object) -> UserError:
+    """What the operating system refused, in one line; `place` stands for a file that it does not name."""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    way_out = "; free some space and run the same command again" if full else ""
+    return UserError(f"{error.filename or place}: {error.strerror or error}{way_out}")
 
 
 def nearest(name: str, allowed: Iterable[str]) -> str:

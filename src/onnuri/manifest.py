@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from onnuri import __version__
-from onnuri.errors import UserError
+from onnuri.errors import UserError, system_error
 
 FILE_NAME = "manifest.json"
 UNFINISHED = "unfinished"
@@ -218,7 +218,7 @@ def building(output: str | Path, kind: str, request: str = "") -> Iterator[Path]
                 shutil.rmtree(output)
             partial.replace(output)
     except OSError as error:
-        raise UserError(f"{error.filename or partial}: {error.strerror or error}") from error
+        raise system_error(error, partial) from error
     sync(output.parent)
 
 

@@ -148,7 +148,7 @@ def test_large_json_is_read_record_by_record(tmp_path: Path, monkeypatch: pytest
     piece = Piece(0, "large.json", str(tmp_path / "large.json"), "json")
 
     def texts() -> list[tuple[str, str, str]]:
-        batches = list(readers.read(piece, source, 1 << 20))
+        batches = list(readers.read([piece], source, 1 << 20))
         columns = ([v for b in batches for v in b[name].to_pylist()] for name in ("origin", "key", "text"))
         return list(zip(*columns, strict=True))
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from tqdm import tqdm
 from onnuri import manifest
 from onnuri.corpus import recipe, units
 from onnuri.corpus.config import CorpusConfig, EngineConfig
+from onnuri.corpus.reading import discovery
 from onnuri.corpus.recipe import Recipe
 from onnuri.corpus.units import Unit
 from onnuri.errors import UserError
@@ -28,18 +30,18 @@ def build(config: CorpusConfig) -> int:
     Raises UserError for anything wrong with recipe, options or input, before output is touched.
     """
     plan = recipe.load(config.recipe, asdict(config))
-    work, inputs = units.plan(plan)
+    work, inputs, file_counts = units.plan(plan)
     check_places(config.output, plan, work)
     settings = {"recipe": plan.content()}
     inputs["recipe"] = manifest.hash_json(settings["recipe"])
     for stage in plan.stages:
         inputs |= stage_inputs(stage)
-    if manifest.up_to_date(config.output, "corpus", settings, inputs):
+    if made := manifest.up_to_date(config.output, "corpus", settings, inputs):
         print(f"{config.output} is up to date")
-        return 0
+        return _end(made.counts | {"files": file_counts}, config.output)
     request = manifest.request_hash("corpus", settings, inputs)
     with manifest.building(config.output, "corpus", request) as folder:
-        counts = _write(folder, plan, work, config.engine)
+        counts = _write(folder, plan, work, config.engine) | {"files": file_counts}
         from onnuri.corpus import report
 
         manifest.write_json(folder / "report.json", counts)
@@ -47,7 +49,26 @@ def build(config: CorpusConfig) -> int:
         (folder / "report.html").write_text(report.page(counts, shown), encoding="utf-8")
         manifest.seal(folder, "corpus", settings, inputs, counts)
     print(summary(counts))
-    return 0
+    return _end(counts, config.output)
+
+
+def _end(counts: Mapping[str, Any], output: str) -> int:
+    """Say what is missing from a corpus: files, sources, everything. Returns the exit status."""
+    for source, entry in counts["files"].items():
+        if passed := discovery.describe(entry):
+            left_out = entry["found"] - entry["read"]
+            print(f"{source}: passed over {left_out:,} of {entry['found']:,} files: {passed}")
+    for source, entry in counts.get("empty_sources", {}).items():
+        reasons = "".join(f", {reason} {number:,}" for reason, number in entry["reasons"].items())
+        print(f"{source}: nothing kept; documents read: {entry['read']:,}{reasons}")
+    if counts["kept"]:
+        return 0
+    print(
+        f"nothing was kept: {output}/report.html says why, "
+        f"{output}/rejected/ holds each document with its reason",
+        file=sys.stderr,
+    )
+    return 1
 
 
 def check_places(output: str, plan: Recipe, work: list[Unit]) -> None:

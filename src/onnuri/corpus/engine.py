@@ -14,15 +14,17 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from onnuri.corpus import store, verdicts
+from onnuri.corpus.reading.raw_text import merged
 from onnuri.corpus.reading.readers import read
 from onnuri.corpus.recipe import Recipe
 from onnuri.corpus.units import Unit
-from onnuri.errors import UserError
+from onnuri.errors import UserError, system_error
 
 os.environ["DAFT_ANALYTICS_ENABLED"] = "0"
 os.environ["DO_NOT_TRACK"] = "1"
@@ -62,37 +64,68 @@ class Worker:
     @daft.method.batch(return_dtype=DataType.string(), batch_size=1)
     def first_pass(self, numbers: Series) -> list[str]:
         """Read units and stage them."""
-        return [json.dumps(self._first_pass(number)) for number in numbers.to_pylist()]
+        return [self._facts(self._first_pass, number) for number in numbers.to_pylist()]
 
     def _first_pass(self, number: int) -> dict[str, int]:
         from onnuri.corpus.stages import pipeline
 
         recipe = self.job.recipe
-        tables = (
-            pipeline.first_pass(batch, recipe.sources[piece.source], piece.source, recipe)
-            for piece in self.job.units[number].pieces
-            for batch in read(piece, recipe.sources[piece.source], recipe.max_document_bytes)
-        )
+        pieces = self.job.units[number].pieces
+        rank = pieces[0].source  # all of a unit are of one source
+        source = recipe.sources[rank]
+        raw = merged(read(pieces, source, recipe.max_document_bytes))
+        tables = (pipeline.first_pass(batch, source, rank, recipe) for batch in raw)
         return {"unit": number, **store.stage(Path(self.job.folder), number, tables)}
 
     @daft.method.batch(return_dtype=DataType.string(), batch_size=1)
     def compare(self, once: Series) -> list[str]:
         """Find the copies among all staged units."""
+        return [self._facts(self._compare, number) for number in once.to_pylist()]
+
+    def _compare(self, number: int) -> dict[str, int]:
         folder = Path(self.job.folder)
         dedup = next(stage for stage in self.job.recipe.stages if stage.name == "dedup")
         staged = [store.staged_path(folder, unit.number) for unit in self.job.units]
         against = [Path(place) for place in dedup.options.get("against", ())]
         verdicts.decide(staged, against, folder / "staging")
-        return [json.dumps({"unit": number}) for number in once.to_pylist()]
+        return {"unit": number}
 
     @daft.method.batch(return_dtype=DataType.string(), batch_size=1)
     def second_pass(self, numbers: Series) -> list[str]:
         """Take staged units to their end."""
-        folder, recipe = Path(self.job.folder), self.job.recipe
-        return [
-            json.dumps({"unit": number, **store.finish(folder, number, recipe)})
-            for number in numbers.to_pylist()
-        ]
+        return [self._facts(self._second_pass, number) for number in numbers.to_pylist()]
+
+    def _second_pass(self, number: int) -> dict[str, int]:
+        return {"unit": number, **store.finish(Path(self.job.folder), number, self.job.recipe)}
+
+    def _facts(self, work: Callable[[int], dict[str, int]], number: int) -> str:
+        """What became of a unit, or the error for the user, as JSON; "null" once the run is to end.
+
+        The error is an answer, because Daft prints the traceback of every worker that raises one.
+        """
+        if not _running(self.job).exists():
+            return "null"
+        try:
+            return json.dumps(work(number))
+        except UserError as error:
+            return json.dumps({"user_error": str(error)})
+        except OSError as error:
+            if not error.errno:
+                raise
+            return json.dumps({"os_error": [error.errno, os.strerror(error.errno), error.filename]})
+
+
+def _running(job: Job) -> Path:
+    """A file that all workers see. Without it they start no other unit; to remove it needs no space."""
+    return Path(job.folder) / "staging" / "running"
+
+
+def _error(facts: dict[str, Any], folder: str) -> UserError | None:
+    """The error that a worker met, if it met one."""
+    if "os_error" in facts:
+        number, text, place = facts["os_error"]
+        return system_error(OSError(number, text, place), folder)
+    return UserError(facts["user_error"]) if "user_error" in facts else None
 
 
 def start(name: str, address: str) -> int:
@@ -146,24 +179,31 @@ def run(
     if cluster:
         frame = frame.into_partitions(len(numbers))
     frame = frame.select(getattr(worker, name)(col("unit")).alias("facts"))
+    _running(job).touch()
+    failed: UserError | None = None
     try:
         for batch in frame.to_arrow_iter(results_buffer_size=1):
-            for facts in batch["facts"].to_pylist():
-                yield json.loads(facts)
+            for facts in map(json.loads, batch["facts"].to_pylist()):
+                if facts and (error := _error(facts, job.folder)):
+                    failed = failed or error
+                    # The query goes to its end: Python cannot exit while threads of Daft are at work.
+                    _running(job).unlink(missing_ok=True)
+                elif facts:
+                    yield facts
     except Exception as error:
         cause: BaseException = error
         while cause.__cause__ is not None:
             cause = cause.__cause__
-        if isinstance(cause, UserError):
-            raise cause from None
         if "UDF process" in str(cause):
             raise UserError(
                 "a worker process died (out of memory, perhaps: try fewer engine.workers); "
                 "the same command goes on where this one stopped"
             ) from error
         if isinstance(cause, OSError) and cause.errno:
-            raise UserError(f"{cause.filename or job.folder}: {cause.strerror or cause}") from error
+            raise system_error(cause, job.folder) from error
         raise
+    if failed:
+        raise failed
 
 
 def keep_freed_memory() -> None:

@@ -77,7 +77,7 @@ class Recipe:
             for each in self.sources
         ]
         for entry in sources:
-            if Path(entry["dataset"]).is_dir():
+            if entry["dataset"] and Path(entry["dataset"]).is_dir():
                 entry["dataset"] = Path(entry["dataset"]).resolve().name
         places = ("against", "benchmarks", "model")
         stages = [

@@ -202,6 +202,7 @@ class Tally:
             "heldout": sum(entry["heldout_documents"] for entry in sources.values()),
             "languages": self.by("lang"),
             "sources": sources,
+            "empty_sources": self._empty_sources(plan),
             "stages": funnel,
             "reasons_by_stage": self._rejected(lambda stage, source, reason: f"{stage}/{reason}"),
             "reasons_by_source": self._rejected(lambda stage, source, reason: f"{source}/{stage}/{reason}"),
@@ -214,6 +215,25 @@ class Tally:
             "contamination": self._contamination(plan),
             "with_hanja": self.measured["hanja", "documents"],
         }
+
+    def _empty_sources(self, plan: Recipe) -> dict[str, dict[str, Any]]:
+        """Sources of which nothing was kept: documents read, and rejected by reason, the commonest first.
+
+        Those of the recipe, and those that records name.
+        """
+        kept = self.by("source")
+        used = {int(rank) for _, rank in self.origins}
+        silent = [source.name for rank, source in enumerate(plan.sources) if rank not in used]
+        named = dict.fromkeys([*silent, *sorted(key[0] for key in self.entered)])
+        entries = {}
+        for name in named:
+            if name not in kept:
+                reasons: Counter[str] = Counter()
+                for (_, source, reason), number in sorted(self.reasons.items()):
+                    reasons[reason] += number if source == name else 0
+                read = self.entered[name, "0", "documents"]
+                entries[name] = {"read": read, "reasons": {k: n for k, n in reasons.most_common() if n}}
+        return entries
 
     def _check(self, funnel: Sequence[dict[str, Any]]) -> None:
         dropped: Counter[tuple[str, str]] = Counter()

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,7 +17,8 @@ from tqdm import tqdm
 
 from onnuri import manifest
 from onnuri.corpus import opt_out
-from onnuri.corpus.reading import files, readers
+from onnuri.corpus.reading import discovery, files, readers
+from onnuri.corpus.reading.discovery import Found
 from onnuri.corpus.reading.files import File
 from onnuri.corpus.reading.piece import Piece
 from onnuri.corpus.recipe import Recipe
@@ -45,30 +47,34 @@ class Unit:
         return sum(piece.size for piece in self.pieces)
 
 
-def plan(recipe: Recipe) -> tuple[list[Unit], dict[str, str]]:
-    """Everything there is to read, and the hash of each input by name.
+def plan(recipe: Recipe) -> tuple[list[Unit], dict[str, str], dict[str, Any]]:
+    """Everything there is to read, the hash of each input by name, and the counts of files by source
+    (`Found.counts`).
 
     Raises UserError when something is missing, or a file has no text where the source says.
     """
     pieces: list[Piece] = []
     hashes: dict[str, str] = {}
+    file_counts: dict[str, Any] = {}
     for number, source in enumerate(recipe.sources):
-        found, source_hashes = _source(number, source)
-        pieces += found
+        source_pieces, source_hashes, found = _source(number, source)
+        pieces += source_pieces
         hashes |= source_hashes
+        if found:
+            file_counts[source.name] = found.counts()
         if source.opt_out:
             opt_out.entries(source.opt_out)
             hashes[f"opt-out of {source.name}"] = manifest.hash_file(files.local(source.opt_out))
     target = min(max(sum(piece.size for piece in pieces) // UNITS_WANTED, LEAST_BYTES), MOST_BYTES)
     encodings = [source.encoding for source in recipe.sources]
-    return list(_units(_split(pieces, target, encodings), target)), hashes
+    return list(_units(_split(pieces, target, encodings), target)), hashes, file_counts
 
 
-def _source(number: int, source: Source) -> tuple[list[Piece], dict[str, str]]:
+def _source(number: int, source: Source) -> tuple[list[Piece], dict[str, str], Found | None]:
     if source.dataset:
         from onnuri.corpus.reading import huggingface
 
-        return huggingface.pieces(number, source)
+        return *huggingface.pieces(number, source), None
     if source.python:
         from onnuri.corpus.reading import python_library
 
@@ -76,31 +82,28 @@ def _source(number: int, source: Source) -> tuple[list[Piece], dict[str, str]]:
         hashes = {name: manifest.hash_file(path) for name, path in modules.items()}
         size = source.max_bytes or LEAST_BYTES
         piece = Piece(number, source.name, "", source.python, size=size)
-        return [piece], {f"python {source.python}": manifest.hash_json(hashes)}
-    pieces = pieces_of(number, source)
-    return pieces, _hashes(source, [File(piece.name, piece.path, piece.size) for piece in pieces])
+        return [piece], {f"python {source.python}": manifest.hash_json(hashes)}, None
+    pieces, found = pieces_of(number, source)
+    return pieces, _hashes(source, found.files), found
 
 
-def pieces_of(number: int, source: Source) -> list[Piece]:
-    """A piece for each file of a source that names files.
+def pieces_of(number: int, source: Source) -> tuple[list[Piece], Found]:
+    """A piece for each file of a source that names files, and what was found.
 
     Raises UserError when there is none, or the first ones have no text where the source says.
     """
     if source.package:
         from onnuri.corpus.reading import packages
 
-        found = packages.find(source.package, source.files)
+        found = Found(f"package {source.package}", packages.find(source.package, source.files))
     else:
-        found = files.find(source.input, any_kind=source.format != "auto")
+        found = discovery.find(source.input)
     pieces: list[Piece] = []
-    for file in found:
-        form = files.format_of(file.name) if source.format == "auto" else source.format
-        if not form:
-            raise UserError(f"{file.path} is of no known kind; state format")
+    for file, form in discovery.with_formats(found, source.format):
         if len(pieces) < FILES_LOOKED_INTO:
             _check_column(file, form, source)
         pieces.append(Piece(number, file.name, file.path, form, size=_text_bytes(file, form)))
-    return pieces
+    return pieces, found
 
 
 def _hashes(source: Source, found: list[File]) -> dict[str, str]:

@@ -25,10 +25,10 @@ def data_identity(data: str) -> str:
     """Hash of the text behind `data=`: a corpus manifest's identity, or the hashes of the files."""
     if (Path(data) / manifest.FILE_NAME).is_file():
         return manifest.read_whole(data, "corpus").identity
-    from onnuri.corpus.reading import files
+    from onnuri.corpus.reading import discovery, files
 
     digest = hashlib.sha256()
-    for file in files.find(data):
+    for file, _ in discovery.with_formats(discovery.find(data)):
         digest.update(f"{file.name} {files.identity(file)}\n".encode())
     return digest.hexdigest()
 
@@ -66,6 +66,7 @@ def _from_corpus(data: str) -> list[Text]:
 def _from_files(data: str, text_column: str) -> list[Text]:
     import pyarrow.compute as pc
 
+    from onnuri.corpus.reading import discovery
     from onnuri.corpus.reading.readers import read
     from onnuri.corpus.recipe import DEFAULT_MAX_DOCUMENT_BYTES
     from onnuri.corpus.source import Source
@@ -74,18 +75,20 @@ def _from_files(data: str, text_column: str) -> list[Text]:
 
     source = Source(name="file", input=data, text_column=text_column, unverified=True)
     texts, problems = [], Counter[str]()
-    for piece in pieces_of(0, source):
-        for batch in read(piece, source, DEFAULT_MAX_DOCUMENT_BYTES):
-            languages = pc.struct_field(describe(batch["text"], batch["lang"]), "lang")
-            rows = zip(
-                *(column.to_pylist() for column in (batch["text"], languages, batch["source"])), strict=True
-            )
-            texts += [
-                Text(text, lang, name)
-                for (text, lang, name), problem in zip(rows, batch["problem"].to_pylist(), strict=True)
-                if not problem
-            ]
-            problems.update(problem for problem in batch["problem"].to_pylist() if problem)
+    pieces, found = pieces_of(0, source)
+    if passed := discovery.describe(found.counts()):
+        print(f"{data}: passed over {passed}")
+    for batch in read(pieces, source, DEFAULT_MAX_DOCUMENT_BYTES):
+        languages = pc.struct_field(describe(batch["text"], batch["lang"]), "lang")
+        rows = zip(
+            *(column.to_pylist() for column in (batch["text"], languages, batch["source"])), strict=True
+        )
+        texts += [
+            Text(text, lang, name)
+            for (text, lang, name), problem in zip(rows, batch["problem"].to_pylist(), strict=True)
+            if not problem
+        ]
+        problems.update(problem for problem in batch["problem"].to_pylist() if problem)
     if problems:
         reasons = ", ".join(f"{reason} {count:,}" for reason, count in problems.most_common())
         print(f"{problems.total():,} rows of {data} are not scored: {reasons}")

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 
 from onnuri import manifest
 from onnuri.corpus.quality.features import windows
 from onnuri.corpus.quality.model import CHARACTERS
-from onnuri.corpus.reading import files
+from onnuri.corpus.reading import discovery, files
 from onnuri.errors import UserError
 
 LEAST_CHARACTERS = 20
@@ -34,10 +34,10 @@ def read(option: str, pattern: str, column: str, most: int) -> list[str]:
     if manifest.kind_of(files.local(pattern)) == "corpus":
         column = "text"
     texts: dict[str, None] = {}
-    for index, file in enumerate(found):
+    for index, (file, form) in enumerate(found):
         quota = -(-(most - len(texts)) // (len(found) - index))
         seen = len(texts)
-        for text in _texts(option, file, column):
+        for text in _texts(option, file, form, column):
             if len(texts) - seen >= quota:
                 break
             if len(text) >= LEAST_CHARACTERS:
@@ -47,30 +47,35 @@ def read(option: str, pattern: str, column: str, most: int) -> list[str]:
     return list(texts)
 
 
-def _find(option: str, pattern: str) -> list[files.File]:
-    """The files to read, small ones first."""
+def _find(option: str, pattern: str) -> list[tuple[files.File, str]]:
+    """The files to read and their formats, small ones first."""
     folder = files.local(pattern)
     corpus = manifest.kind_of(folder) == "corpus"
     if corpus:
         manifest.read_whole(folder, "corpus")
         pattern = str(folder / "documents")
     try:
-        found = files.find(pattern)
+        found = discovery.find(pattern)
+        told = discovery.with_formats(found)
     except UserError as error:
         raise UserError(str(error).replace("input=", f"{option}=", 1)) from None
-    known = [file for file in found if files.format_of(file.name) in ("jsonl", "parquet", "text")]
+    known = [(file, form) for file, form in told if form in READERS]
+    for file, form in told:
+        if form not in READERS:
+            found.pass_over(f"of a format that {option} does not read", file.name)
     if corpus:
-        known = [file for file in known if file.name.startswith("train-")]
+        known = [(file, form) for file, form in known if file.name.startswith("train-")]
     if not known:
-        raise UserError(f"{option}={pattern} has no .jsonl, .parquet or .txt file, found {found[0].name}")
-    return sorted(known, key=lambda file: (file.size, file.name))
+        raise UserError(f"{option}={pattern} has no .jsonl, .parquet or .txt file, found {told[0][0].name}")
+    if passed := discovery.describe(found.counts()):
+        print(f"{option}={pattern}: passed over {passed}")
+    return sorted(known, key=lambda each: (each[0].size, each[0].name))
 
 
-def _texts(option: str, file: files.File, column: str) -> Iterator[str]:
+def _texts(option: str, file: files.File, form: str, column: str) -> Iterator[str]:
     """The texts of one file, in its order."""
-    reader = {"jsonl": _jsonl, "parquet": _parquet, "text": _pieces}[files.format_of(file.name)]
     try:
-        yield from reader(file.path, column)
+        yield from READERS[form](file.path, column)
     except KeyError as error:
         (keys,) = error.args
         raise UserError(
@@ -128,3 +133,11 @@ def _until_long(lines: Iterator[str]) -> Iterator[str]:
         size += len(line)
         if size >= PIECE_CHARACTERS:
             return
+
+
+READERS: dict[str, Callable[[str, str], Iterator[str]]] = {
+    "jsonl": _jsonl,
+    "parquet": _parquet,
+    "text": _pieces,
+}
+"""Format to a function of path and text column."""

@@ -1,4 +1,4 @@
-"""Files by path, glob or URL: found, opened, and named in the same way on every machine.
+"""Files by path or URL: opened, and named in the same way on every machine.
 
 Local paths need nothing but the standard library. URLs (s3://, hf://datasets/..., https://) go through
 fsspec, whose packages for them (s3fs, aiohttp) are loaded when such a URL is met.
@@ -6,12 +6,10 @@ fsspec, whose packages for them (s3fs, aiohttp) are loaded when such a URL is me
 
 from __future__ import annotations
 
-import glob
 import gzip
 import io
 import os
 import unicodedata
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -46,28 +44,6 @@ class File:
     size: int
 
 
-def find(pattern: str, any_kind: bool = False) -> list[File]:
-    """Every file that `pattern` means, by name.
-
-    Raises UserError when the folder is missing, nothing matches, or (unless `any_kind`) no match has a
-    known suffix.
-    """
-    pattern = pattern.removeprefix("file://")
-    try:
-        files = _find_remote(pattern) if "://" in pattern else _find_local(pattern)
-    except OSError as error:
-        raise UserError(f"input={pattern[:200]}: {error.strerror or error}") from None
-    if not files:
-        raise UserError(f"input={pattern} matches no file")
-    known = files if any_kind else [file for file in files if format_of(file.name)]
-    if not known:
-        suffixes = ", ".join(suffix for each in SUFFIXES.values() for suffix in each)
-        raise UserError(
-            f"input={pattern}: no file of a known kind, found {files[0].name}; known: {suffixes}"
-        )
-    return sorted(known, key=lambda file: (file.name, file.path))
-
-
 def format_of(name: str) -> str:
     """The format that a file name's suffix stands for, "" for none."""
     name = name.lower()
@@ -75,73 +51,8 @@ def format_of(name: str) -> str:
     return max(((len(s), form) for s, form in fits if name.endswith(s)), default=(0, ""))[1]
 
 
-def _find_local(pattern: str) -> list[File]:
-    path = Path(pattern).expanduser()
-    if path.is_file():
-        root, matches = path.parent, [path]
-    elif path.is_dir():
-        root, matches = path, list(_walk(path))
-    else:
-        fixed = []
-        for piece in path.parts:
-            if glob.has_magic(piece):
-                break
-            fixed.append(piece)
-        root = Path(*fixed)
-        if len(fixed) == len(path.parts):
-            raise UserError(f"input={pattern} does not exist")
-        if not root.is_dir():
-            raise UserError(f"input={pattern}: folder {root} does not exist")
-        matches = [Path(p) for p in glob.glob(str(path), recursive=True)]  # noqa: PTH207
-    # A link may lead back up: a file counts once, under its shortest name.
-    first: dict[str, Path] = {}
-    for match in sorted(matches, key=lambda match: (len(match.parts), str(match))):
-        if match.is_file():
-            first.setdefault(os.path.realpath(match), match)
-    # File systems differ in how they compose Hangul in names, and allow bytes that are no text.
-    return [
-        File(_clean_name(match.relative_to(root).as_posix()), str(match), match.stat().st_size)
-        for match in first.values()
-    ]
-
-
-def _walk(folder: Path) -> Iterator[Path]:
-    """All files below a folder. Raises OSError for a folder that cannot be read: none is passed over."""
-
-    def stop(error: OSError) -> None:
-        raise error
-
-    for place, _, names in os.walk(folder, onerror=stop):
-        yield from (Path(place) / name for name in names)
-
-
-def _find_remote(pattern: str) -> list[File]:
-    try:
-        system, path = _file_system(pattern)
-        if glob.has_magic(path):
-            root = path[: min(path.find(c) for c in "*?[" if c in path)].rpartition("/")[0]
-            matches = system.glob(path)
-        elif system.isdir(path):
-            root, matches = path.rstrip("/"), system.find(path)
-        else:
-            root, matches = path.rpartition("/")[0], [path]
-        entries = [(match, system.info(match)) for match in matches]
-    except UserError:
-        raise
-    except Exception as error:
-        raise UserError(f"input={pattern}: {one_line(error)}") from None
-    return [
-        File(
-            _clean_name(match.removeprefix(root).lstrip("/")),
-            system.unstrip_protocol(match),
-            info["size"] or 0,
-        )
-        for match, info in entries
-        if info["type"] == "file"
-    ]
-
-
-def _file_system(url: str) -> tuple[Any, str]:
+def file_system(url: str) -> tuple[Any, str]:
+    """fsspec's file system for a URL, and the path in it. Raises UserError if there is none."""
     import fsspec
 
     try:
@@ -150,7 +61,8 @@ def _file_system(url: str) -> tuple[Any, str]:
         raise UserError(f"input={url}: {one_line(error)}") from None
 
 
-def _clean_name(name: str) -> str:
+def clean_name(name: str) -> str:
+    """A file's name as text, with composed Hangul."""
     return unicodedata.normalize("NFC", os.fsencode(name).decode("utf-8", "replace"))
 
 
@@ -158,7 +70,7 @@ def identity(file: File) -> str:
     """sha256 of a local file; of a remote one what its store gives as checksum, or size and time."""
     if "://" not in file.path:
         return manifest.hash_file(Path(file.path))
-    system, path = _file_system(file.path)
+    system, path = file_system(file.path)
     info = system.info(path)
     lfs = info.get("lfs") or {}
     found = next((info[k] for k in ("ETag", "etag", "blob_id") if info.get(k)), None)
@@ -174,7 +86,7 @@ def open_raw(path: str) -> BinaryIO:
     """The bytes of a file as they lie there."""
     if "://" not in path:
         return Path(path).open("rb")
-    system, inner = _file_system(path)
+    system, inner = file_system(path)
     return cast(BinaryIO, system.open(inner, "rb"))
 
 
@@ -243,6 +155,6 @@ class Unzstandard(io.RawIOBase):
         super().close()
 
 
-def one_line(error: object) -> str:
+def one_line(error: object, most: int = 300) -> str:
     """An error in one line of bounded length."""
-    return " ".join(str(error).split())[:300] or type(error).__name__
+    return " ".join(str(error).split())[:most] or type(error).__name__

@@ -6,7 +6,7 @@ documents with a reason and is counted, instead of stopping the run or vanishing
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 import pyarrow as pa
@@ -21,6 +21,8 @@ COLUMNS = ("origin", "key", "text", *OWN, "problem")
 SCHEMA = pa.schema([(name, pa.large_string()) for name in COLUMNS])
 ROWS_A_BATCH = 4096
 CHARACTERS_A_BATCH = 1 << 20
+BYTES_MERGED = 1 << 20
+"""Batches are put together up to this size, all columns counted."""
 BYTES_SHOWN = 64 << 10
 """So much of a text that is too long is kept among the rejected."""
 
@@ -38,11 +40,16 @@ class Rows:
         self.own: list[tuple[int, str, str]] = []
         self.characters = 0
 
+    @property
+    def num_waiting(self) -> int:
+        """Rows that no batch has yet."""
+        return len(self.columns["text"])
+
     def add(
         self, origin: str, text: str, key: str = "", own: Mapping[str, str] | None = None, problem: str = ""
     ) -> None:
         """Add a document; `own` is what it says of itself (OWN)."""
-        row = len(self.columns["text"])
+        row = self.num_waiting
         for name, value in zip(
             ("origin", "key", "text", "problem"), (origin, key, text, problem), strict=True
         ):
@@ -62,12 +69,12 @@ class Rows:
 
     def full(self) -> Iterator[pa.RecordBatch]:
         """A batch if there is enough for one."""
-        if self.characters >= CHARACTERS_A_BATCH or len(self.columns["text"]) >= ROWS_A_BATCH:
+        if self.characters >= CHARACTERS_A_BATCH or self.num_waiting >= ROWS_A_BATCH:
             yield from self.rest()
 
     def rest(self) -> Iterator[pa.RecordBatch]:
         """What is left, as a batch."""
-        count = len(self.columns["text"])
+        count = self.num_waiting
         if not count:
             return
         columns, own = self.columns, self.own
@@ -91,6 +98,21 @@ class Rows:
         yield bounded(
             pa.RecordBatch.from_arrays([arrays[name] for name in COLUMNS], schema=SCHEMA), self.limit
         )
+
+
+def merged(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The same rows, small neighbours put together: Parquet files of a few rows cost what large ones do."""
+    waiting: list[pa.RecordBatch] = []
+    rows = size = 0
+    for batch in batches:
+        if waiting and (rows + batch.num_rows > ROWS_A_BATCH or size + batch.nbytes > BYTES_MERGED):
+            yield pa.concat_batches(waiting)
+            waiting, rows, size = [], 0, 0
+        waiting.append(batch)
+        rows += batch.num_rows
+        size += batch.nbytes
+    if waiting:
+        yield pa.concat_batches(waiting)
 
 
 def bounded(batch: pa.RecordBatch, limit: int) -> pa.RecordBatch:

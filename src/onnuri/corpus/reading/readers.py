@@ -10,7 +10,7 @@ import codecs
 import io
 import json
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Any, BinaryIO, cast
 
@@ -37,23 +37,26 @@ TEXT_TYPES = ("html", "text/", "xml", "json")
 Reader = Callable[[Reading, BinaryIO], Iterator[pa.RecordBatch]]
 
 
-def read(piece: Piece, source: Source, limit: int) -> Iterator[pa.RecordBatch]:
-    """Raw rows of one piece, in batches of bounded size; texts over `limit` bytes are cut and marked."""
+def read(pieces: Iterable[Piece], source: Source, limit: int) -> Iterator[pa.RecordBatch]:
+    """Raw rows of pieces of one source, in batches of bounded size that small files share.
+
+    Texts over `limit` bytes are cut and marked.
+    """
     rows = Rows(source, limit)
-    found = 0
-    try:
-        for batch in _read(piece, source, rows):
-            found += batch.num_rows
-            yield batch
-    except Exception as error:
-        stop_if_transient(error)
-        rows.add_unreadable(piece.name, cause(error))
-    for batch in rows.rest():
-        found += batch.num_rows
-        yield batch
-    if not found and piece.size and piece.stop is None and not piece.start:
-        rows.add_unreadable(piece.name, "no document in it")
-        yield from rows.rest()
+    for piece in pieces:
+        found = -rows.num_waiting
+        try:
+            for batch in _read(piece, source, rows):
+                found += batch.num_rows
+                yield batch
+        except Exception as error:
+            stop_if_transient(error)
+            rows.add_unreadable(piece.name, cause(error))
+        whole = piece.stop is None and not piece.start
+        if not found + rows.num_waiting and piece.size and whole:
+            rows.add_unreadable(piece.name, "no document in it")
+        yield from rows.full()
+    yield from rows.rest()
 
 
 def _read(piece: Piece, source: Source, rows: Rows) -> Iterator[pa.RecordBatch]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from onnuri.corpus.report.examples import Examples
 from onnuri.corpus.report.words import (
+    PASSED_OVER,
     PERSONAL_DATA,
     REASONS,
     REGISTERS,
@@ -92,7 +93,8 @@ def page(counts: Mapping[str, Any], shown: Examples) -> str:
             bars("Repaired encodings · 복구한 인코딩", counts["repaired"]),
             "</div>",
             contamination(counts.get("contamination", {})),
-            sources(counts["sources"]),
+            passed_over(counts["files"]),
+            sources(counts["sources"], counts["empty_sources"]),
         ]
     )
     return (
@@ -255,10 +257,37 @@ def contamination(benchmarks: Mapping[str, Mapping[str, int]]) -> str:
     )
 
 
-def sources(entries: Mapping[str, Mapping[str, Any]]) -> str:
-    """Licence and legal basis of every source."""
-    missing = "<i>not stated · 밝히지 않음</i>"
+def passed_over(entries: Mapping[str, Mapping[str, Any]]) -> str:
+    """Files that were found and not read, by source and reason."""
     rows = "".join(
+        f"<tr><td>{escape(source)}</td><td class=n>{entry['found']:,}</td>"
+        f"<td class=n>{entry['read']:,}</td>"
+        f"<td>{name(reason, PASSED_OVER)}</td><td class=n>{left_out['files']:,}</td>"
+        f"<td>{escape(', '.join(left_out['first']))}"
+        f"{', …' if left_out['files'] > len(left_out['first']) else ''}</td></tr>"
+        for source, entry in entries.items()
+        for reason, left_out in entry["passed_over"].items()
+    )
+    if not rows:
+        return ""
+    return _section(
+        "Files passed over · 건너뛴 파일",
+        "<table><tr><th>source · 출처<th class=n>files found · 찾은 파일<th class=n>read · 읽음"
+        f"<th>reason · 이유<th class=n>passed over · 건너뜀<th>files · 파일</tr>{rows}</table>",
+    )
+
+
+def sources(entries: Mapping[str, Mapping[str, Any]], empty: Mapping[str, Mapping[str, Any]]) -> str:
+    """Licence and legal basis of every source; before them the sources of which nothing was kept."""
+    missing = "<i>not stated · 밝히지 않음</i>"
+    nothing = "<span class=warn>nothing kept · 남은 문서 없음</span>"
+    rows = "".join(
+        f"<tr><td>{escape(source)}</td><td colspan=3>{nothing}: "
+        f"{entry['read']:,} read · 읽음"
+        f"{''.join(f', {name(reason, REASONS)} {n:,}' for reason, n in entry['reasons'].items())}</td>"
+        "<td class=n>0</td><td class=n>0</td></tr>"
+        for source, entry in empty.items()
+    ) + "".join(
         f"<tr><td>{escape(source)}</td><td>{escape(entry['lang'])}</td>"
         f"<td>{escape(entry['license']) or missing}</td><td>{escape(entry['legal_basis']) or missing}"
         f"{'<br><span class=warn>unverified · 미확인</span>' if entry.get('unverified') else ''}</td>"

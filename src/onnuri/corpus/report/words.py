@@ -34,6 +34,20 @@ PERSONAL_DATA = {
     "ip": "IP address · IP 주소",
     "business_number": "business number · 사업자번호",
 }
+PASSED_OVER = {
+    "hidden": "hidden · 숨은 파일",
+    "of no known format": "of no known format · 모르는 형식",
+    "empty": "empty · 빈 파일",
+    "a README beside data": "a README beside data · 데이터 설명(README)",
+    "read under another name": "read under another name · 다른 이름으로 읽음",
+    "a link to a folder above it or read already": "a link to a folder above it or read already · "
+    "위쪽이나 이미 읽은 폴더로 가는 링크",
+    "a broken link": "a broken link · 끊어진 링크",
+    "a folder (end the glob in /** to read it)": "a folder (end the glob in /** to read it) · "
+    "폴더(읽으려면 /**로 끝내기)",
+    "no regular file": "no regular file · 일반 파일 아님",
+}
+"""Why files were not read, as `reading.discovery` calls it."""
 REASONS = {
     "words": "too few words · 단어 부족",
     "too long": "too long · 너무 긺",
