@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from onnuri.config.paths import expand_home, expand_homes
 from onnuri.config.schema import config_groups, help_text, options
 from onnuri.config.words import prepare, refuse_repeated_tables
 from onnuri.errors import JobsFailed, UserError
@@ -64,7 +65,8 @@ class Command:
             with one_line_errors(names):
                 typed: Any = to_schema(self.schema, config)
                 if getattr(typed, "run_dir", None) == "":
-                    typed.run_dir = hydra.runtime.output_dir if in_sweep else hydra.run.dir
+                    folder = hydra.runtime.output_dir if in_sweep else hydra.run.dir
+                    typed.run_dir = expand_home("hydra.run.dir", folder)
             status = self.run(typed) or 0
         except UserError as error:
             if in_sweep:
@@ -92,6 +94,7 @@ def to_schema(schema: type[Config], config: Any) -> Config:
         meanings = {option.name: option.meaning for option in options(schema)}
         needed = "; ".join(f"{key}=... ({meanings.get(key, '')})" for key in missing)
         raise UserError(f"missing option: {needed}")
+    expand_homes(config, options(schema))
     finite_numbers(OmegaConf.to_container(config, resolve=True))
     return typing.cast(Config, OmegaConf.to_object(config))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from onnuri.config.paths import path_option
 from onnuri.errors import UserError, check_choice
 
 
@@ -11,9 +12,9 @@ from onnuri.errors import UserError, check_choice
 class ExportConfig:
     """What to export, and where to."""
 
-    checkpoint: str = "???"
+    checkpoint: str = path_option()
     """Run directory (its newest whole checkpoint is taken) or one checkpoint folder in it."""
-    output: str = "???"
+    output: str = path_option()
     """Folder to write: config.json, safetensors, tokenizer, generation_config.json, model card."""
     dtype: str = "float32"
     """float32 keeps the master weights exactly; bfloat16 halves the size."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from onnuri.config.paths import path_option
 from onnuri.errors import UserError, check_choice
 from onnuri.kernel_config import KernelConfig
 from onnuri.model.config import ModelConfig
@@ -211,10 +212,10 @@ class TrackerConfig:
 class PretrainConfig:
     """A pretraining run."""
 
-    run_dir: str = ""
+    run_dir: str = path_option("")
     """Folder of the run: config, metrics, checkpoints; started again on it, the run resumes. Empty:
     hydra.run.dir, which is runs/TIME; in a sweep (-m) a folder of hydra.sweep.dir, multirun/DATE/TIME/N."""
-    tokenizer: str = ""
+    tokenizer: str = path_option("")
     """Tokenizer folder to check against the shards; empty takes the one packed with them."""
     profile: bool = False
     """Trace three of the first steps: a trace, a table of operators and a picture of memory in
