@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import io
 import os
 import platform
 import sys
@@ -154,6 +155,15 @@ def to_dict(config: Any) -> dict[str, Any]:
     return dataclasses.asdict(config)
 
 
+def print_any_text() -> None:
+    """Print what the encoding of a terminal lacks (emoji in EUC-KR, Hangul in ASCII) as `\\uXXXX`.
+
+    Python does so on standard error; on standard output it ends in a traceback.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
 def run_cli(
     schema: type[Config],
     run: Callable[[Config], int | None],
@@ -171,6 +181,7 @@ def run_cli(
     Under torchrun rank 0 speaks for all: the other ranks wait for torchrun to end them along with it. One
     that is still alive after that has a problem of its own (a folder missing on its node) and says so.
     """
+    print_any_text()
     words = sys.argv[1:]
     rank = int(os.environ.get("RANK", "0"))
     try:

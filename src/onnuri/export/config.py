@@ -13,7 +13,8 @@ class ExportConfig:
     """What to export, and where to."""
 
     checkpoint: str = path_option()
-    """Run directory (its newest whole checkpoint is taken) or one checkpoint folder in it."""
+    """Run directory (its newest verified checkpoint is taken), a checkpoint in it, checkpoints/latest, or a
+    link to one of them."""
     output: str = path_option()
     """Folder to write: config.json, safetensors, tokenizer, generation_config.json, model card."""
     dtype: str = "float32"
