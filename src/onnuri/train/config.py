@@ -47,7 +47,7 @@ class ScheduleConfig:
     name: str = "wsd"
     """wsd: warmup, stable, decay (arXiv 2405.18392); cosine; constant (after warmup)."""
     warmup_steps: int = -1
-    """Steps of linear warmup from 0. -1: a tenth of train.steps, at most 100; a resumed run keeps its own."""
+    """Steps of linear warmup from 0. -1: a tenth of train.steps, at most 100; a resumed run keeps its."""
     decay_fraction: float = 0.2
     """wsd: last share of the run in which the rate falls, as 1 - sqrt(progress)."""
     final_lr_ratio: float = 0.0

@@ -38,9 +38,10 @@ def schedule_warnings(config: PretrainConfig, first_step: int, steps_before: int
         return config.optim.lr * lr_multiplier(schedule, step, length)
 
     if warmup and warmup >= steps:
+        last = rate(steps, steps)
         yield (
             f"schedule.warmup_steps={warmup} is not below train.steps={steps}: the learning rate gets "
-            f"to {steps / warmup:.0%} of optim.lr={config.optim.lr:g}, {rate(steps, steps):.3g}, at its last step"
+            f"to {steps / warmup:.0%} of optim.lr={config.optim.lr:g}, {last:.3g}, at its last step"
         )
     elif schedule.name == "wsd" and decay_start(schedule, steps) < warmup:
         yield (
