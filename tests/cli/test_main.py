@@ -1,5 +1,6 @@
 """The console command `onnuri`."""
 
+import os
 import subprocess
 import sys
 
@@ -32,6 +33,18 @@ def test_a_wrong_command_is_one_line() -> None:
     done = onnuri("corpsu", "recipe=sample")
     assert done.returncode == 2
     assert done.stderr == "error: 'corpsu' is no command (did you mean 'corpus'?); see onnuri --help\n"
+
+
+@pytest.mark.parametrize(("encoding", "shown"), [("euc-kr", "대한민국의"), ("ascii", "\\ub300\\ud55c")])
+def test_a_terminal_of_any_encoding(encoding: str, shown: str) -> None:
+    command = [sys.executable, "-m", "onnuri.cli", "generate", "--help"]
+    environment = {**os.environ, "PYTHONIOENCODING": encoding}
+    printed = subprocess.run(command, capture_output=True, env=environment, check=True).stdout
+    assert shown in printed.decode(encoding)
+    script = "from onnuri.config import print_any_text; print_any_text(); print('강 🌿 \\udcff')"
+    command = [sys.executable, "-c", script]
+    printed = subprocess.run(command, capture_output=True, env=environment, check=True).stdout
+    assert printed.decode(encoding).endswith("\\U0001f33f \\udcff\n")
 
 
 @pytest.mark.parametrize("words", [["--help"], ["corpus", "--help"], ["pretrain", "--help"]])

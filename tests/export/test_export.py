@@ -21,7 +21,7 @@ from onnuri.checkpoint.store import load
 from onnuri.corpus.documents import read_documents
 from onnuri.errors import UserError
 from onnuri.export.config import ExportConfig
-from onnuri.export.huggingface import export, find_source, plan_files
+from onnuri.export.huggingface import export, find_source, plan_files, write_texts
 from onnuri.model.config import ModelConfig
 from onnuri.model.decoder import Decoder
 from tests.conftest import pretrain, run_command
@@ -36,12 +36,13 @@ def trained(
     sample: Sample,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> tuple[Path, Path]:
-    """A run and its export: the default shape in fp32, and the other one in bf16."""
+    """A run and its export: the default shape in fp32, and the other one in bf16 and with rows to spare."""
     root = tmp_path_factory.mktemp(request.param)
     run_dir = undisturbed
     if request.param == "llama":
         run_dir = root / "run"
         words = ["model.qk_norm=false", "model.tie_embeddings=false", "engine.precision=bf16"]
+        words += ["model.vocab_size=1088"]  # rows beyond the tokenizer
         pretrain(2, sample, run_dir, *words, "train.steps=12")
     run_command("export", f"checkpoint={run_dir}", f"output={root / 'model'}")
     return run_dir, root / "model"
@@ -72,13 +73,14 @@ def test_logits_and_greedy_tokens_are_those_of_training(trained: tuple[Path, Pat
     tokenizer = AutoTokenizer.from_pretrained(folder)
     ids = torch.tensor([tokenizer(real_text(sample))["input_ids"][:64]])
     with torch.no_grad():
-        expected, found = ours(ids), theirs(ids).logits
+        expected, found = ours(ids)[..., : len(tokenizer)], theirs(ids).logits
         torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
         assert expected.std() > 0.1
         prompt = ids[:, :8]
         greedy = prompt
         for _ in range(30):
-            greedy = torch.cat([greedy, ours(greedy)[:, -1:].argmax(-1)], dim=1)
+            logits = ours(greedy)[:, -1:, : len(tokenizer)]
+            greedy = torch.cat([greedy, logits.argmax(-1)], dim=1)
     generated = theirs.generate(
         prompt,
         attention_mask=torch.ones_like(prompt),
@@ -127,9 +129,32 @@ def test_model_card_says_what_went_in(trained: tuple[Path, Path], sample: Sample
     assert run["data"] in card
     assert "FLOPs" in card
     counts = json.loads((folder / "manifest.json").read_text())["counts"]
-    config = ModelConfig(**run["config"]["model"])
+    config = ModelConfig(**run["config"]["model"] | {"vocab_size": tokens["vocab_size"]})
     assert counts["parameters"] == config.num_parameters()
     assert counts["training_flops"] >= 6 * config.num_parameters(include_embeddings=False) * 12 * 8 * 64
+
+
+def test_only_what_was_trained_can_be_sampled(trained: tuple[Path, Path]) -> None:
+    _, folder = trained
+    model, tokenizer = AutoModelForCausalLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
+    assert model.config.vocab_size == len(tokenizer) == 1024
+    generation = json.loads((folder / "generation_config.json").read_text())
+    assert "max_length" not in generation
+    assert generation["eos_token_id"] == generation["bos_token_id"] == tokenizer.eos_token_id == 0
+
+
+def test_the_end_of_a_text_is_the_separator_of_the_shards(undisturbed: Path, tmp_path: Path) -> None:
+    """A tokenizer from elsewhere may end its texts with a token that training never saw."""
+    run_dir = tmp_path / "run"
+    shutil.copytree(undisturbed, run_dir)
+    source = find_source(str(run_dir / "checkpoints" / "latest"))
+    folder = source.tokens_folder / "tokenizer"
+    described = json.loads((folder / "tokenizer_config.json").read_text())
+    (folder / "tokenizer_config.json").write_text(json.dumps(described | {"eos_token": "<|im_end|>"}))
+    write_texts(source, tmp_path, ExportConfig(checkpoint="x", output="y"))
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path)
+    assert tokenizer.eos_token == tokenizer.bos_token == "<|endoftext|>"
+    assert tokenizer.pad_token == "<|pad|>"
 
 
 def test_sharded_files_and_dtype(trained: tuple[Path, Path], tmp_path: Path) -> None:

@@ -45,6 +45,15 @@ def test_greedy_equals_hugging_face(folder: Path) -> None:
     assert short == found[: found.index(stop)]
 
 
+def test_ids_beyond_the_tokenizer_are_never_given_out(folder: Path) -> None:
+    model = Qwen3ForCausalLM.from_pretrained(folder)
+    for temperature in (0.0, 5.0):
+        config = options(temperature=temperature, top_p=1.0)
+        found = list(continuation(model, [0, 300], -1, config, 700))
+        assert max(found) < 700
+        assert max(continuation(model, [0, 300], -1, config)) >= 700
+
+
 def test_the_seed_decides(folder: Path) -> None:
     model = Qwen3ForCausalLM.from_pretrained(folder)
     texts = [list(continuation(model, [0, 300], -1, options(seed=seed))) for seed in (3, 3, 4)]
@@ -96,6 +105,14 @@ def test_prompts_from_a_file_and_mistakes(folder: Path, tmp_path: Path) -> None:
     shown = run_command("generate", f"model={folder}", f"prompts={prompts}", "max_tokens=5").stdout
     assert shown.startswith("대한민국")
     assert "\n\nPython" in shown
+    prompts.write_text(f"대한민국\n\n{'강 ' * 200}\nPython\n")
+    result = run_command("generate", f"model={folder}", f"prompts={prompts}", "max_tokens=5", check=False)
+    assert result.returncode == 1
+    assert result.stderr.startswith(f"error: {prompts}, line 3: the prompt has ")
+    assert result.stderr.count("\n") == 1
+    assert result.stdout.startswith("대한민국") and "\n\nPython" in result.stdout
+    result = run_command("generate", f"model={folder}", f"prompt={'강 ' * 200}", check=False)
+    assert (result.returncode, result.stdout, result.stderr.count("\n")) == (2, "", 1)
     for words, message in (
         ([f"model={folder}", "prompts=/no/such"], "cannot be read"),
         (["model=/no/such"], "does not exist"),

@@ -5,13 +5,16 @@ from __future__ import annotations
 import gzip
 import json
 import socket
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from onnuri.errors import UserError
 from onnuri.train.config import TrackerConfig
 from onnuri.train.metrics import Metrics, read_metrics
+from onnuri.train.trackers import check_tracker
 from tests.conftest import pretrain
 
 
@@ -72,6 +75,65 @@ def test_wandb_stays_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     runs = list((tmp_path / "wandb").glob("offline-run-*/run-*.wandb"))
     assert len(runs) == 1
     assert runs[0].stat().st_size > 100
+
+
+@pytest.mark.extra("trackers")
+def test_tensorboard_shows_each_step_once_after_a_rollback_and_a_resume(tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    first = Metrics(tmp_path, 0, 9, TrackerConfig(name="tensorboard"), {})
+    for step in (1, 2, 3, 4):
+        first.log_step(line(step, float(step)))
+    first.rewind(2)
+    for step in (3, 4, 5):
+        first.log_step(line(step, 10.0 + step))
+    first.close()  # as after a crash: step 5 is newer than the checkpoint
+    second = Metrics(tmp_path, 4, 9, TrackerConfig(name="tensorboard"), {})
+    second.log_step(line(5, 25.0))
+    second.close()
+    events = EventAccumulator(str(tmp_path / "tensorboard"))
+    events.Reload()
+    assert [(event.step, event.value) for event in events.Scalars("loss")] == [
+        (1, 1.0),
+        (2, 2.0),
+        (3, 13.0),
+        (4, 14.0),
+        (5, 25.0),
+    ]
+
+
+@pytest.mark.extra("trackers")
+def test_a_run_directory_is_one_run_of_wandb(tmp_path: Path) -> None:
+    for first_step in (0, 1):
+        metrics = Metrics(tmp_path, first_step, 3, TrackerConfig(name="wandb"), {})
+        metrics.log_step(line(first_step + 1, 4.0))
+        if first_step:
+            metrics.rewind(1)
+            metrics.log_step(line(2, 5.0))
+        metrics.close()
+    folders = [path.name for path in (tmp_path / "wandb").glob("offline-run-*")]
+    assert len(folders) == 3
+    assert len({name.split("-")[3] for name in folders}) == 1
+
+
+@pytest.mark.extra("trackers")
+def test_a_tracker_that_cannot_start_is_one_line_before_anything_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import wandb
+
+    monkeypatch.setenv("NETRC", str(tmp_path / "none"))
+    online = TrackerConfig(name="wandb", wandb_mode="online")
+    for key, expected in (("", "finds no API key: set WANDB_API_KEY"), ("short", "API key must have")):
+        monkeypatch.setenv("WANDB_API_KEY", key)
+        monkeypatch.setenv("WANDB_MODE", "offline")
+        wandb.teardown()
+        with pytest.raises(UserError, match=expected):
+            check_tracker(online)
+    check_tracker(TrackerConfig(name="wandb"))
+    monkeypatch.setitem(sys.modules, "tensorboard", None)
+    with pytest.raises(UserError, match=r"tracker=tensorboard needs the package tensorboard: pip install"):
+        check_tracker(TrackerConfig(name="tensorboard"))
 
 
 def test_profile_shows_where_time_and_memory_go(sample: Callable[[str], str], tmp_path: Path) -> None:

@@ -2,8 +2,9 @@
 
 import pytest
 
-from onnuri.train.config import ScheduleConfig
-from onnuri.train.schedule import lr_multiplier
+from onnuri.train.config import OptimConfig, PretrainConfig, ScheduleConfig, TrainConfig
+from onnuri.train.schedule import default_warmup, lr_multiplier
+from onnuri.train.unintended import schedule_warnings
 
 
 def curve(schedule: ScheduleConfig, steps: int) -> list[float]:
@@ -32,3 +33,35 @@ def test_constant_stays_after_warmup() -> None:
 
 def test_no_warmup_starts_at_the_peak() -> None:
     assert curve(ScheduleConfig("wsd", warmup_steps=0), 10)[0] == 1.0
+
+
+def test_a_warmup_that_is_not_named_goes_by_the_length_of_the_run() -> None:
+    assert [default_warmup(steps) for steps in (5, 80, 1000, 10**6)] == [0, 8, 100, 100]
+
+
+def warned(schedule: ScheduleConfig, steps: int, first_step: int = 0, steps_before: int = 0) -> list[str]:
+    config = PretrainConfig(schedule=schedule, train=TrainConfig(steps=steps), optim=OptimConfig(lr=1e-3))
+    return list(schedule_warnings(config, first_step, steps_before or steps))
+
+
+def test_a_learning_rate_that_is_hardly_meant_is_one_line() -> None:
+    wsd, cosine = ScheduleConfig("wsd", 20, 0.2), ScheduleConfig("cosine", 20, final_lr_ratio=0.1)
+    for quiet in (warned(wsd, 100), warned(cosine, 100), warned(ScheduleConfig("constant", 0), 1)):
+        assert quiet == []
+    (line,) = warned(wsd, 16)
+    assert "warmup_steps=20 is not below train.steps=16" in line
+    assert "gets to 80% of optim.lr=0.001, 0.0008, at its last step" in line
+    (line,) = warned(wsd, 22)
+    assert "falls from 0.001 (step 20) to 0.000134 (step 21)" in line
+
+
+def test_a_length_that_moves_the_decay_names_both_rates() -> None:
+    wsd, cosine = ScheduleConfig("wsd", 20, 0.2), ScheduleConfig("cosine", 20, final_lr_ratio=0.1)
+    assert warned(wsd, 200, first_step=70, steps_before=100) == []  # the decay had not begun
+    assert warned(ScheduleConfig("constant", 20), 200, first_step=100, steps_before=100) == []
+    (line,) = warned(wsd, 200, first_step=100, steps_before=100)
+    assert "train.steps=200, 100 before" in line and "from 0 (step 100) to 0.001 (step 101)" in line
+    (line,) = warned(cosine, 300, first_step=80, steps_before=100)
+    assert "from 0.000232 (step 80) to" in line
+    (line,) = warned(cosine, 60, first_step=50, steps_before=400)  # shortened
+    assert "train.steps=60, 400 before" in line

@@ -6,6 +6,7 @@ import re
 import sys
 from dataclasses import dataclass, field
 
+from onnuri.config.paths import path_option
 from onnuri.errors import UserError, check_choice
 
 
@@ -13,7 +14,7 @@ from onnuri.errors import UserError, check_choice
 class BundleConfig:
     """What the folder is for."""
 
-    output: str = "???"
+    output: str = path_option()
     """Folder to write: wheels, source tree, install.sh, SBOM, hashes. About 1 GB, with CUDA 3 GB."""
     python: str = f"{sys.version_info[0]}.{sys.version_info[1]}"
     """Version of Python where it will be installed, such as 3.11; default: the running one."""
@@ -23,7 +24,7 @@ class BundleConfig:
     """cpu, or cuda: the build of the package index, with NVIDIA's libraries."""
     extras: list[str] = field(default_factory=list)
     """Extras of Onnuri beyond dev, which brings hf, morpheme, ray, sign, trackers and unigram."""
-    key: str = ""
+    key: str = path_option("")
     """Private key to sign with (PEM, on P-256, P-384 or P-521, without a password); empty: unsigned."""
 
     def __post_init__(self) -> None:

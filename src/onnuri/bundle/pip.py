@@ -76,7 +76,7 @@ def run_pip(words: Sequence[str], what: str, variables: Mapping[str, str] | None
     flags = ["--progress-bar=off", "--disable-pip-version-check", "--retries=2"]
     command = [sys.executable, "-m", "pip", words[0], *flags, *words[1:]]
     env = {**environ, **(variables or {})}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False, env=env)
     if done.returncode:
         raise explain(done.stdout + done.stderr, what)
 

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from onnuri.config import help_text, run_cli
+from onnuri.config import help_text, print_any_text, run_cli
 from onnuri.errors import nearest
 from onnuri.ledger.config import SignConfig, SourcesConfig, VerifyConfig
 
@@ -45,6 +45,7 @@ PARTS: dict[str, tuple[type, Callable[[Any], int], str]] = {
 
 def main() -> None:
     """The command."""
+    print_any_text()
     name = sys.argv.pop(1) if len(sys.argv) > 1 else "--help"
     if name in PARTS:
         schema, run, about = PARTS[name]

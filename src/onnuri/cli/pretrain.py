@@ -19,6 +19,7 @@ def run(config: PretrainConfig) -> int:
     """Check what can be checked alone, then train together."""
     from onnuri.train.ownership import die_with_launcher
     from onnuri.train.run_plan import finished, make_plan
+    from onnuri.train.trackers import check_tracker
 
     die_with_launcher()
     plan = make_plan(config)
@@ -26,6 +27,8 @@ def run(config: PretrainConfig) -> int:
         if plan.rank == 0:
             print(f"{config.run_dir} is already trained to step {config.train.steps}: up to date")
         return 0
+    if plan.rank == 0:
+        check_tracker(config.tracker)
     if getattr(sys.modules.get("deepspeed.comm.comm"), "cdb", None) is not None:  # it has started before
         raise UserError(
             "DeepSpeed starts once in a process: sweep with hydra/launcher=processes, the default, or with "

@@ -5,7 +5,16 @@ its meaning, and `--help` prints it without composing anything. Commands with co
 name a folder; the others are composed from the dataclass alone, so `model=DIR` stays a plain value.
 """
 
-from onnuri.config.application import CONFIG_ROOT, compose, run_cli, to_dict
+from onnuri.config.application import CONFIG_ROOT, compose, print_any_text, run_cli, to_dict
 from onnuri.config.schema import Option, help_text, options
 
-__all__ = ["CONFIG_ROOT", "Option", "compose", "help_text", "options", "run_cli", "run_command", "to_dict"]
+__all__ = [
+    "CONFIG_ROOT",
+    "Option",
+    "compose",
+    "help_text",
+    "options",
+    "print_any_text",
+    "run_cli",
+    "to_dict",
+]

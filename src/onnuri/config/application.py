@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import io
 import os
 import platform
 import sys
@@ -14,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from onnuri.config.paths import expand_home, expand_homes
 from onnuri.config.schema import config_groups, help_text, options
 from onnuri.config.words import prepare, refuse_repeated_tables
 from onnuri.errors import JobsFailed, UserError
@@ -69,7 +71,8 @@ class Command:
                 if getattr(typed, "run_dir", None) == "":
                     if not in_sweep:
                         refuse_requeued_default()
-                    typed.run_dir = hydra.runtime.output_dir if in_sweep else hydra.run.dir
+                    folder = hydra.runtime.output_dir if in_sweep else hydra.run.dir
+                    typed.run_dir = expand_home("hydra.run.dir", folder)
             status = self.run(typed) or 0
         except UserError as error:
             if in_sweep:
@@ -97,6 +100,7 @@ def to_schema(schema: type[Config], config: Any) -> Config:
         meanings = {option.name: option.meaning for option in options(schema)}
         needed = "; ".join(f"{key}=... ({meanings.get(key, '')})" for key in missing)
         raise UserError(f"missing option: {needed}")
+    expand_homes(config, options(schema))
     finite_numbers(OmegaConf.to_container(config, resolve=True))
     return typing.cast(Config, OmegaConf.to_object(config))
 
@@ -156,6 +160,15 @@ def to_dict(config: Any) -> dict[str, Any]:
     return dataclasses.asdict(config)
 
 
+def print_any_text() -> None:
+    """Print what the encoding of a terminal lacks (emoji in EUC-KR, Hangul in ASCII) as `\\uXXXX`.
+
+    Python does so on standard error; on standard output it ends in a traceback.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
 def run_cli(
     schema: type[Config],
     run: Callable[[Config], int | None],
@@ -173,6 +186,7 @@ def run_cli(
     Under torchrun rank 0 speaks for all: the other ranks wait for torchrun to end them along with it. One
     that is still alive after that has a problem of its own (a folder missing on its node) and says so.
     """
+    print_any_text()
     words = sys.argv[1:]
     rank = own_rank()
     try:

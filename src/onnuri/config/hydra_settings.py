@@ -21,6 +21,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, read_write
 from omegaconf.errors import OmegaConfBaseException
 
+from onnuri.config.paths import expand_home
 from onnuri.config.start_time import now
 from onnuri.config.words import TABLE_RESOLVER, check_number
 from onnuri.errors import UserError, nearest
@@ -56,6 +57,13 @@ def agree_on_now() -> None:
     OmegaConf.register_new_resolver("now", now, use_cache=True, replace=True)
 
 
+def _expand_home(config: DictConfig, group: str) -> None:
+    """Fill in `~` in the directory of `hydra.run` or `hydra.sweep`, interpolations left as they are."""
+    with read_write(config.hydra):
+        written = typing.cast(dict[str, str], OmegaConf.to_container(config.hydra[group]))["dir"]
+        config.hydra[group].dir = expand_home(f"hydra.{group}.dir", written)
+
+
 def _table(*pairs: Any) -> dict[str, float]:
     return {unquote(name): float(number) for name, number in zip(pairs[::2], pairs[1::2], strict=True)}
 
@@ -76,6 +84,7 @@ class OutputDirectory(Callback):
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Before Hydra makes the output directory."""
+        _expand_home(config, "run")
         run_dir = typing.cast(dict[str, str], OmegaConf.to_container(config.hydra.run))["dir"]
         if "run_dir" in config.keys() or run_dir == ".":  # noqa: SIM118 - `in config` resolves interpolations
             with read_write(config.hydra):
@@ -85,6 +94,7 @@ class OutputDirectory(Callback):
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Before Hydra makes the directory of a sweep."""
         agree_on_now()
+        _expand_home(config, "sweep")
 
     def on_job_start(self, config: DictConfig, *, task_function: Any, **kwargs: Any) -> None:
         """After Hydra has made it, before the command runs."""

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from onnuri.config.application import one_line_errors
+from onnuri.config.paths import expand_homes
+from onnuri.config.schema import options
 from onnuri.errors import UserError, nearest
 
 Part = TypeVar("Part")
@@ -48,6 +50,7 @@ def from_mapping(schema: type[Part], written: Any, where: str, context: Mapping[
     root = OmegaConf.create({**{name: as_text(value) for name, value in context.items()}, "part": node})
     try:
         with one_line_errors(context):
+            expand_homes(root.part, options(schema))
             return typing.cast(Part, OmegaConf.to_object(root.part))
     except UserError as error:
         raise UserError(f"{where}: {str(error).removeprefix('part.')}") from None

@@ -13,6 +13,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from onnuri.config.paths import PATH
+
 FLAGS = """Also, as Hydra has them: +key=value, ~key, group@package=name, and
   -m key=a,b                                     a sweep: one job for each value
   --cfg job|hydra|all [--resolve] [-p PACKAGE]   print the composed config
@@ -28,6 +30,8 @@ class Option:
     type: Any
     default: Any
     meaning: str
+    is_path: bool = False
+    """Whether it names a file or folder, or a list of them."""
 
     @property
     def optional(self) -> bool:
@@ -69,7 +73,8 @@ def options(schema: type, prefix: str = "") -> Iterator[Option]:
         default = field.default
         if field.default_factory is not dataclasses.MISSING:
             default = field.default_factory()
-        yield Option(prefix + field.name, kind, default, meanings.get(field.name, ""))
+        is_path = field.metadata.get(PATH, False)
+        yield Option(prefix + field.name, kind, default, meanings.get(field.name, ""), is_path)
 
 
 def config_groups(

@@ -7,7 +7,7 @@ Hydra's grammar has the last word: what it can parse means what Hydra says. Four
   apart for that. A text option takes 1e3 or true as they are typed, a number option takes 1e3 for 1000.
 - A table with keys that Hydra has no way to write (`{한겨레:2}`) becomes a call of a resolver.
 - `data=DIR` means `data.path=DIR`, where a group has a path and no such choice; `engine=ray` means
-  `engine.name=ray`, where a part has a name; a text that begins with `~/` is in the home directory.
+  `engine.name=ray`, where a part has a name; a path that begins with `~` is in a home directory.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ import functools
 import re
 import shlex
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
+from onnuri.config.paths import expand_home
 from onnuri.config.schema import Option
 from onnuri.errors import UserError, check_choice, nearest
 
@@ -156,7 +156,7 @@ def _element(text: str, key: str, whole: str, option: Option | None) -> str:
     if option.kind is str:
         if text == "null" and not option.optional:
             raise UserError(f"{key}=null: {key} is a text; for the text null write {key}=\"'null'\"")
-        return _text(text)
+        return _text(text, option)
     return _number(text, key, option)
 
 
@@ -201,9 +201,12 @@ def quoted(text: str) -> str:
     return QuotedString(text=text, quote=Quote.single).with_quotes()
 
 
-def _text(text: str) -> str:
-    if text == "~" or text.startswith("~/"):
-        text = str(Path.home()) + text[1:]
+def _text(text: str, option: Option) -> str:
+    if option.is_path:
+        text = expand_home(option.name, text)
+        inner = parsed(text) if text[:1] in ("'", '"') else None
+        if isinstance(inner, str) and inner.startswith("~"):
+            text = quoted(expand_home(option.name, inner))
     if text in ("null", "???"):
         return text
     value = parsed(text) if text else Unparsable
@@ -260,7 +263,7 @@ def _container(text: str, key: str, whole: str, option: Option) -> str:
         raise UserError(f"{key}={whole} must be written as {key}={example}")
     entries = [entry for each in split(text[1:-1]) if (entry := each.strip())]
     if option.kind is list:
-        return f"[{','.join(map(_text, entries))}]"
+        return f"[{','.join(_text(entry, option) for entry in entries)}]"
     return _table(entries, key)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from onnuri.config.paths import path_option
 from onnuri.errors import UserError, check_choice
 
 
@@ -28,17 +29,17 @@ class EngineConfig:
 class CorpusConfig:
     """Which recipe to follow, and where to write."""
 
-    recipe: str = "???"
+    recipe: str = path_option()
     """sample, local, hf (files in data_recipes/), or the path of a recipe of your own
     (.yaml). docs/corpus.md lists the keys of a recipe, under "Keys of a recipe"."""
-    output: str = "???"
+    output: str = path_option()
     """Folder to write: documents/, rejected/, report.json, manifest.json."""
-    input: str = ""
+    input: str = path_option("")
     """recipe=local: a file, a folder, a quoted glob (** goes through folders) or a URL (s3://, hf://):
     .jsonl, .json, .parquet, .txt, .html, .warc, .hwp, .hwpx, .zip, .tar; also .gz, .zst."""
     text_column: str = "text"
     """Name of the field that holds the text (recipe=local and recipe=hf); dots lead into nested fields."""
-    dataset: str = ""
+    dataset: str = path_option("")
     """recipe=hf: a dataset name on the Hugging Face hub, or a local folder of data files."""
     dataset_config: str = ""
     """recipe=hf: configuration (subset) of the dataset, where it has several."""
@@ -47,11 +48,11 @@ class CorpusConfig:
     stages: list[str] | None = None
     """Stages to run, any of [normalise,describe,filter,pii,dedup,decontaminate,quality]; they run in this
     order. Not given: what the recipe says, and those for which an option below is given."""
-    against: list[str] | None = None
+    against: list[str] | None = path_option(None)
     """dedup: finished corpus folders; what is in them already counts as a duplicate here."""
-    benchmarks: list[str] | None = None
+    benchmarks: list[str] | None = path_option(None)
     """decontaminate: benchmark files or folders (.json, .jsonl, .csv, .tsv, .parquet, .txt)."""
-    quality_model: str = ""
+    quality_model: str = path_option("")
     """quality: folder made by scripts/quality.py."""
     quality_threshold: float | None = None
     """quality: documents that score lower are rejected, from 0 (keeps all) to 1."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from onnuri import manifest
+from onnuri.config.paths import path_option
 from onnuri.errors import UserError
 
 SHOWN_CHARACTERS = 300
@@ -24,7 +25,7 @@ class ExplainConfig:
 
     id: str = "???"
     """Id of the document, or the beginning of it (6 characters or more)."""
-    input: str = "???"
+    input: str = path_option()
     """A finished corpus folder."""
 
 

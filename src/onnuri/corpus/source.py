@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from onnuri.config.paths import path_option
 from onnuri.errors import UserError, check_choice
 
 LEGAL_BASES = ("open-licence", "consent", "legitimate-interest", "public-data", "contract")
@@ -34,13 +35,13 @@ class Source:
 
     name: str
     """Name in reports and in the documents, which say it as their `source`."""
-    input: str = ""
+    input: str = path_option("")
     """A file, a folder or a glob, here or at a URL that fsspec opens: s3://, hf://datasets/..., https://."""
     package: str = ""
     """Name of an installed distribution."""
     files: str = ""
     """Glob over the distribution's own list of files."""
-    dataset: str = ""
+    dataset: str = path_option("")
     """A name on the Hugging Face hub, or a local folder that `datasets` can load."""
     dataset_config: str = ""
     """Configuration (subset) of the dataset, where it has several."""
@@ -76,7 +77,7 @@ class Source:
     """Who else gets the text, and under which terms; "" for nobody."""
     collected_at: str = ""
     """When the text was collected, as ISO 8601."""
-    opt_out: str = ""
+    opt_out: str = path_option("")
     """File with an id, a URL or a host a line; such documents are rejected."""
     weight: int | float = 1.0
     """Copied into the manifest and read by nothing: a training mixture is set with data.mixture."""

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
+from onnuri.config.paths import path_option
 from onnuri.errors import UserError, check_choice, nearest
 
 
@@ -57,7 +58,7 @@ class PiiOptions:
 class DedupOptions:
     """dedup: what already counts as a copy."""
 
-    against: list[str] = field(default_factory=list)
+    against: list[str] = path_option(default_factory=list)
     """Finished corpus folders (against=...)."""
 
 
@@ -65,7 +66,7 @@ class DedupOptions:
 class DecontaminateOptions:
     """decontaminate: which benchmarks are kept out, and how."""
 
-    benchmarks: list[str] = field(default_factory=list)
+    benchmarks: list[str] = path_option(default_factory=list)
     """Benchmark files or folders (benchmarks=...)."""
     action: str = "cut"
     """cut: take the item out of the document; drop: reject the document."""
@@ -80,7 +81,7 @@ class DecontaminateOptions:
 class QualityOptions:
     """quality: the model that scores, and the score that a document needs."""
 
-    model: str = ""
+    model: str = path_option("")
     """Folder made by onnuri quality (quality_model=...)."""
     threshold: int | float = 0
     """Documents that score lower are rejected, from 0 (keeps all) to 1 (quality_threshold=...)."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from onnuri.config.paths import path_option
 from onnuri.errors import UserError
 
 
@@ -11,11 +12,11 @@ from onnuri.errors import UserError
 class EvaluateConfig:
     """Which model, on which text."""
 
-    model: str = "???"
+    model: str = path_option()
     """Hugging Face model folder."""
-    data: str = "???"
+    data: str = path_option()
     """Corpus folder (its held-out documents), or a file or pattern of .jsonl, .parquet, .txt."""
-    output: str = ""
+    output: str = path_option("")
     """JSON file for the result; empty: evaluation.json in the model folder."""
     text_column: str = "text"
     """Column of the text in .jsonl and .parquet files."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from onnuri.config.paths import path_option
 from onnuri.errors import UserError, check_choice
 
 
@@ -11,9 +12,10 @@ from onnuri.errors import UserError, check_choice
 class ExportConfig:
     """What to export, and where to."""
 
-    checkpoint: str = "???"
-    """Run directory (its newest whole checkpoint is taken) or one checkpoint folder in it."""
-    output: str = "???"
+    checkpoint: str = path_option()
+    """Run directory (its newest verified checkpoint is taken), a checkpoint in it, checkpoints/latest, or a
+    link to one of them."""
+    output: str = path_option()
     """Folder to write: config.json, safetensors, tokenizer, generation_config.json, model card."""
     dtype: str = "float32"
     """float32 keeps the master weights exactly; bfloat16 halves the size."""

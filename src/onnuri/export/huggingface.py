@@ -10,13 +10,17 @@ from typing import Any
 from tqdm import tqdm
 
 from onnuri import manifest
-from onnuri.checkpoint.listing import FOLDER, newest_verified
+from onnuri.checkpoint.listing import newest_verified
 from onnuri.errors import UserError
 from onnuri.export.config import ExportConfig
 from onnuri.export.model_card import model_card
 from onnuri.manifest import Manifest
 from onnuri.model.config import ModelConfig
+from onnuri.train.locate import locate
 from onnuri.train.run_plan import DATA_FOLDER, RUN_FILE, read_run_file
+
+FORMAT = 2
+"""Counted up when the same request gives another folder: older ones are then written anew."""
 
 
 @dataclass
@@ -41,6 +45,15 @@ class Source:
         return ModelConfig(**described)
 
     @property
+    def exported_model(self) -> ModelConfig:
+        """Its shape with an embedding row for each token and no more.
+
+        Training rounds the rows up. Those beyond the tokenizer are never trained, yet each of them would be
+        sampled now and then, and not every inference engine has a setting against that.
+        """
+        return replace(self.model, vocab_size=int(self.tokens.counts["vocab_size"]))
+
+    @property
     def step(self) -> int:
         """Optimizer steps behind the weights."""
         return int(self.checkpoint.settings["step"])
@@ -56,17 +69,10 @@ def find_source(path: str) -> Source:
 
     Raises UserError if there is none, if it is damaged, or if the run does not describe its own shards.
     """
-    if not path:
-        raise UserError("the name of the run directory is empty: a shell variable that is not set?")
-    folder = Path(path)
-    if not folder.is_dir():
-        raise UserError(f"{path} does not exist")
-    single = folder.parent.name == FOLDER
-    run_dir = folder.parent.parent if single else folder
-    run = read_run_file(run_dir) if (run_dir / RUN_FILE).is_file() else None
-    if run is None:
-        raise UserError(f"{path} is neither a run directory nor a checkpoint of one")
-    if single:
+    run_dir, folder = locate(path)
+    run = read_run_file(run_dir)
+    assert run is not None
+    if folder:
         checkpoint = manifest.read(folder, "checkpoint")
         manifest.verify(folder, checkpoint)
     else:
@@ -92,7 +98,7 @@ def find_source(path: str) -> Source:
 def export(config: ExportConfig) -> int:
     """Write the folder, or do nothing when it already answers this request. Returns the exit status."""
     source = find_source(config.checkpoint)
-    settings = {"dtype": config.dtype, "max_shard_gb": config.max_shard_gb}
+    settings = {"dtype": config.dtype, "max_shard_gb": config.max_shard_gb, "format": FORMAT}
     inputs = {"checkpoint": source.checkpoint.identity, "tokens": source.tokens.identity}
     if manifest.up_to_date(config.output, "model", settings, inputs):
         print(f"{config.output} is up to date")
@@ -100,11 +106,11 @@ def export(config: ExportConfig) -> int:
     with manifest.building(config.output, "model") as partial:
         write_weights(source, partial, config)
         write_texts(source, partial, config)
-        model, length = source.model, source.run["config"]["data"]["sequence_length"]
+        model, length = source.exported_model, source.run["config"]["data"]["sequence_length"]
         counts = {
             "step": source.step,
             "tokens_seen": source.tokens_seen,
-            "training_flops": source.tokens_seen * model.flops_per_token(length),
+            "training_flops": source.tokens_seen * source.model.flops_per_token(length),
             "parameters": model.num_parameters(),
         }
         manifest.seal(partial, "model", settings, inputs, counts)
@@ -140,8 +146,9 @@ def write_weights(source: Source, output: Path, config: ExportConfig) -> None:
 
     with torch.device("meta"):
         shapes = {name: p.shape for name, p in Decoder(source.model).named_parameters()}
+        kept = {name: len(p) for name, p in Decoder(source.exported_model).named_parameters()}
     dtype = getattr(torch, config.dtype)
-    sizes = {name: shape.numel() * dtype.itemsize for name, shape in shapes.items()}
+    sizes = {name: kept[name] * shape[1:].numel() * dtype.itemsize for name, shape in shapes.items()}
     files = plan_files(sizes, config.max_shard_gb * 1e9)
     weight_map: dict[str, str] = {}
     for number, names in enumerate(tqdm(files, desc="weights", unit="file", disable=None), start=1):
@@ -155,7 +162,9 @@ def write_weights(source: Source, output: Path, config: ExportConfig) -> None:
         tensors = {
             hf_name: part.to(dtype).contiguous()
             for name in names
-            for hf_name, part in hf_weights(source.model, name, flat[f"weight/{name}"].view(shapes[name]))
+            for hf_name, part in hf_weights(
+                source.model, name, flat[f"weight/{name}"].view(shapes[name])[: kept[name]]
+            )
         }
         save_file(tensors, output / file_name, metadata={"format": "pt"})
         weight_map |= dict.fromkeys(tensors, file_name)
@@ -180,17 +189,22 @@ def write_texts(source: Source, output: Path, config: ExportConfig) -> None:
     for name in TOKENIZER_FILES:
         if (folder / name).is_file():
             shutil.copyfile(folder / name, output / name)
-    path = output / "tokenizer_config.json"
-    manifest.write_json(path, tokenizer_config(output) | {"model_max_length": length})
-    separator, padding = source.tokens.counts["separator"], special_token(folder, PAD, "pad_token")
-    pad = load_tokenizer(folder).token_to_id(padding) if padding else separator
+    tokenizer, separator = load_tokenizer(folder), source.tokens.counts["separator"]
+    end = tokenizer.id_to_token(separator)
+    padding = special_token(folder, PAD, "pad_token") or end
+    pad = tokenizer.token_to_id(padding)
+    roles = {"bos_token": end, "eos_token": end, "pad_token": padding}  # as trained, whatever it had before
+    described = tokenizer_config(output) | roles | {"model_max_length": length}
+    manifest.write_json(output / "tokenizer_config.json", described)
+    if (output / "special_tokens_map.json").is_file():
+        manifest.write_json(output / "special_tokens_map.json", roles)
     ids = {"bos_token_id": separator, "eos_token_id": separator, "pad_token_id": pad}
     manifest.write_json(
-        output / "config.json", hf_config(source.model, length, separator, pad, config.dtype)
+        output / "config.json", hf_config(source.exported_model, length, separator, pad, config.dtype)
     )
     manifest.write_json(
         output / "generation_config.json",
-        ids | {"do_sample": True, "temperature": 0.8, "top_p": 0.95, "max_length": length},
+        ids | {"do_sample": True, "temperature": 0.8, "top_p": 0.95},
     )
-    card = model_card(source.model, source.run, source.tokens, source.step, source.tokens_seen)
+    card = model_card(source.exported_model, source.run, source.tokens, source.step, source.tokens_seen)
     (output / "README.md").write_text(card, encoding="utf-8")

@@ -7,10 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from onnuri.errors import UserError
+from onnuri.train.locate import find_run
 
 
 def check_model_folder(folder: Path) -> None:
     """Raise UserError unless `folder` looks like a Hugging Face model."""
+    if find_run(str(folder)):
+        raise UserError(
+            f"model={folder} is a run, not a model: onnuri export checkpoint={folder} output=DIR makes one"
+        )
     if not folder.is_dir():
         raise UserError(f"model={folder} does not exist")
     if not (folder / "config.json").is_file() or not list(folder.glob("*.safetensors")):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import yaml
@@ -17,7 +18,8 @@ def model_card(
     config, counts, code = run["config"], tokens.counts, run["code"]
     length = config["data"]["sequence_length"]
     epochs = tokens_seen / max(1, counts["train"]["tokens"])
-    flops = tokens_seen * model.flops_per_token(length)
+    trained = replace(model, vocab_size=config["model"]["vocab_size"])
+    flops = tokens_seen * trained.flops_per_token(length)
     commit = code["commit"] or "not from a git checkout"
     header = yaml.safe_dump(
         {
@@ -60,7 +62,7 @@ tokenizer = AutoTokenizer.from_pretrained("PATH_OF_THIS_FOLDER")
 | --- | --- |
 | architecture | {model.hf_architecture}, {model.num_parameters():,} parameters |
 | context length | {length} tokens |
-| vocabulary | {counts["vocab_size"]:,} tokens, {model.vocab_size:,} rows |
+| vocabulary | {counts["vocab_size"]:,} tokens, {trained.vocab_size:,} rows in training |
 | optimizer steps | {step:,} of {config["train"]["steps"]:,} |
 | tokens seen | {tokens_seen:,} ({epochs:.2f} passes over the shards) |
 | training compute | {flops:.3e} FLOPs (6 per weight and token, attention not halved for the causal mask) |

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from onnuri.config.paths import path_option
 from onnuri.errors import UserError
 
 
@@ -11,11 +12,11 @@ from onnuri.errors import UserError
 class GenerateConfig:
     """Which model, from which beginning."""
 
-    model: str = "???"
+    model: str = path_option()
     """Hugging Face model folder."""
     prompt: str = ""
     """Text to continue; empty starts a new document."""
-    prompts: str = ""
+    prompts: str = path_option("")
     """File with one prompt a line, instead of `prompt`."""
     max_tokens: int = 128
     """Most tokens to write; the model's context length ends the text too."""

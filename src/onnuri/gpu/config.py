@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from onnuri.config.paths import path_option
 from onnuri.errors import UserError, check_choice
 
 
@@ -19,10 +20,10 @@ class GpuCheckConfig:
     minutes: float = 30.0
     """Budget of the whole command. Stages run in order of value; those that no longer fit are skipped, and
     the results name them."""
-    output: str = ""
+    output: str = path_option("")
     """File that every result is appended to as it comes; what the stages print goes to the same name with
     .log. Empty: gpu.jsonl, or gpu-rehearsal.jsonl for a rehearsal."""
-    data: str = ""
+    data: str = path_option("")
     """Token shards to train on; empty: synthetic ones are made (2 million tokens)."""
     cases: int = 50
     """Random cases of each operation and dtype in the numbers stage."""

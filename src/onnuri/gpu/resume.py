@@ -32,6 +32,7 @@ WORDS = {
     "train.validate_every": 0,
     "train.validation_tokens": 64,
     "schedule": "constant",
+    "schedule.warmup_steps": 2,
     "engine.stage": 3,
     "engine.compile": "off",
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from onnuri.config.paths import path_option
 from onnuri.errors import UserError
 
 
@@ -11,11 +12,11 @@ from onnuri.errors import UserError
 class VerifyConfig:
     """Which run to check."""
 
-    run: str = "???"
+    run: str = path_option()
     """Run directory, or a folder that scripts/export.py has written."""
-    data: str = ""
+    data: str = path_option("")
     """Where the token shards are now; empty: where the run read them."""
-    public_key: str = ""
+    public_key: str = path_option("")
     """Check the signature too, with this public key (PEM) of whoever signed; empty: no signature."""
     replay: int = 0
     """Run so many recorded steps again, from the newest checkpoint before them, and compare the losses."""
@@ -29,9 +30,9 @@ class VerifyConfig:
 class SourcesConfig:
     """Up to where to count."""
 
-    run: str = "???"
+    run: str = path_option()
     """Run directory, or one checkpoint in it: the tokens seen up to it. The newest whole one of a run."""
-    data: str = ""
+    data: str = path_option("")
     """Where the token shards are now; empty: where the run read them."""
 
 
@@ -39,9 +40,9 @@ class SourcesConfig:
 class SignConfig:
     """What to sign, and with what."""
 
-    run: str = "???"
+    run: str = path_option()
     """Run directory, or a folder that scripts/export.py has written."""
-    key: str = "???"
+    key: str = path_option()
     """Private key (PEM, on the curve P-256, P-384 or P-521, without a password)."""
-    data: str = ""
+    data: str = path_option("")
     """Where the token shards are now; empty: where the run read them."""

@@ -67,7 +67,9 @@ def replay(run_dir: Path, lines: Sequence[dict[str, Any]], steps: int, data: str
         (copy / RUN_FILE).write_text(json.dumps(facts), encoding="utf-8")
         launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node"]
         words = [str(began_with["world_size"]), "-m", "onnuri.ledger.replay", str(copy), str(first + steps)]
-        result = subprocess.run([*launcher, *words], capture_output=True, text=True, check=False)
+        result = subprocess.run(
+            [*launcher, *words], capture_output=True, text=True, errors="replace", check=False
+        )
         if result.returncode:
             reason = [line for line in result.stderr.splitlines() if "rror" in line] or ["no reason given"]
             raise UserError(f"the steps after {folder.name} cannot be run again: {reason[0]}")

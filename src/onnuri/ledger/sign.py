@@ -16,6 +16,7 @@ from onnuri.ledger.config import SignConfig, VerifyConfig
 from onnuri.ledger.keys import load_private_key
 from onnuri.ledger.signature import NOT_SIGNED, SIGNATURE_FILE, files_of, need_package
 from onnuri.ledger.verify import is_model, verify
+from onnuri.train.locate import run_directory
 from onnuri.train.ownership import lock_run_dir
 
 
@@ -24,7 +25,7 @@ def sign(config: SignConfig) -> int:
 
     Raises UserError if the folder is not as its ledger or manifest says, or while its run is going on.
     """
-    folder, key = Path(config.run), Path(config.key)
+    folder, key = run_directory(config.run), Path(config.key)
     need_package()
     from model_signing import hashing, signing
 

@@ -14,13 +14,14 @@ from onnuri.ledger.chain import LEDGER_FILE, last_of_each_step, read
 from onnuri.ledger.config import VerifyConfig
 from onnuri.ledger.replay import replay
 from onnuri.ledger.signature import check_signature
+from onnuri.train.locate import run_directory
 from onnuri.train.metrics import METRICS_FILE, read_metrics
 from onnuri.train.run_plan import DATA_FOLDER, RUN_FILE, flatten, read_run_file
 
 
 def verify(config: VerifyConfig) -> int:
     """Print what does not match. Returns 0 if everything does, 1 otherwise."""
-    folder = Path(config.run)
+    folder = run_directory(config.run)
     unsigned: list[str] = []
     if config.public_key:
         unsigned = list(check_signature(folder, Path(config.public_key)))

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from onnuri.config.paths import path_option
 from onnuri.errors import UserError
 from onnuri.model.config import ModelConfig
 from onnuri.tokens.config import DataConfig
@@ -119,7 +120,7 @@ class PlanModelConfig(ModelConfig):
 class PlanDataConfig(DataConfig):
     """What is read; the folder need not exist."""
 
-    path: str = ""
+    path: str = path_option("")
     """Folder of token shards. Where it exists, its vocabulary counts."""
 
 

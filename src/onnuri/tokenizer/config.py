@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from onnuri.config.paths import path_option
 from onnuri.errors import UserError, check_choice
 from onnuri.tokenizer.mixture import check_mixture
 from onnuri.tokenizer.special import SPECIAL_TOKENS
@@ -16,9 +17,9 @@ SMALLEST_VOCABULARY = 256 + len(SPECIAL_TOKENS)
 class TokenizerConfig:
     """What to train on, and how large."""
 
-    input: str = "???"
+    input: str = path_option()
     """Corpus folder; held-out documents are never used."""
-    output: str = "???"
+    output: str = path_option()
     """Folder to write: tokenizer.json and tokenizer_config.json, which AutoTokenizer loads."""
     algorithm: str = "bpe"
     """bpe: byte-level byte-pair encoding within words; superword: with merges across spaces in a second

@@ -25,6 +25,7 @@ import numpy as np
 
 from onnuri import manifest
 from onnuri.config import to_dict
+from onnuri.config.paths import path_option
 from onnuri.corpus.documents import corpus_parts
 from onnuri.errors import UserError
 from onnuri.tokenizer.counting import batch_weights, corpus_sizes, each_part, select, usable_cores
@@ -53,15 +54,15 @@ LONGEST_PIECE = 512
 class ExtendConfig:
     """Which tokenizer to grow, on what, and by how much."""
 
-    input: str = "???"
+    input: str = path_option()
     """Corpus folder; held-out documents are never used."""
-    tokenizer: str = "???"
+    tokenizer: str = path_option()
     """Folder with the tokenizer.json to grow: byte-level BPE (GPT-2, Llama 3, Qwen, Mistral's tekken)."""
-    output: str = "???"
+    output: str = path_option()
     """Folder to write: the grown tokenizer; new_tokens.json has the old ids behind each new one."""
     new_tokens: int = 20000
     """Tokens to add. Each one costs a row of the embedding and of the output head."""
-    model: str = ""
+    model: str = path_option("")
     """Hugging Face model folder (safetensors) of that tokenizer; OUTPUT/model is the same with rows for the
     new tokens: each the mean of the rows of the old ids that it stands for."""
     min_frequency: int = 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from onnuri.config.paths import path_option
 from onnuri.errors import UserError, check_choice
 
 
@@ -12,11 +13,11 @@ from onnuri.errors import UserError, check_choice
 class PackConfig:
     """What to encode, and with what."""
 
-    input: str = "???"
+    input: str = path_option()
     """Corpus folder."""
-    tokenizer: str = "???"
+    tokenizer: str = path_option()
     """Tokenizer folder."""
-    output: str = "???"
+    output: str = path_option()
     """Folder of token shards to write."""
     shard_tokens: int = 1 << 27
     """Tokens in one shard file, about; a document is never cut between two."""
@@ -34,7 +35,7 @@ class PackConfig:
 class DataConfig:
     """What is read, and in which order."""
 
-    path: str = "???"
+    path: str = path_option()
     """Folder of token shards made by scripts/pack.py; `data=DIR` is short for `data.path=DIR`."""
     sequence_length: int = 1024
     """Tokens S in one training window; also the context length of the exported model."""

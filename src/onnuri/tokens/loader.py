@@ -44,6 +44,19 @@ class _Block(NamedTuple):
     """int64 [steps]."""
 
 
+class WindowUse(NamedTuple):
+    """How the windows of one group of sources fill its rows of a batch."""
+
+    name: str
+    """The source, "" for all of them in one pool."""
+    tokens: int
+    num_windows: int
+    rows: int
+    """In the batch; more than there are windows, and some are the same."""
+    filler: float
+    """Share of the positions of all windows that hold no token."""
+
+
 class Loader:
     """Batches of the training split.
 
@@ -130,6 +143,15 @@ class Loader:
         """Group of sources and window of every row of the global batch of `step`, both int64 [B]."""
         block = self._look_up(step)
         return block.groups[step - block.first_step], block.windows[step - block.first_step]
+
+    def window_use(self, step: int) -> Iterator[WindowUse]:
+        """How each group of sources fills its rows of the global batch of `step`."""
+        groups, _ = self.window_numbers(step)
+        for index, (name, group) in enumerate(zip(self.group_names, self.groups, strict=True)):
+            tokens = sum(len(self.shards.shards[member]) for member in self._members[index])
+            filler = 1 - tokens / (group.num_windows * self.config.sequence_length)
+            rows = int(np.count_nonzero(groups == index))
+            yield WindowUse(name, tokens, group.num_windows, rows, max(0.0, filler))
 
     def rows(self, step: int, start: int, stop: int) -> Batch:
         """Rows [start, stop) of the global batch of `step`; rows from B on are empty."""

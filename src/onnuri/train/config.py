@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from onnuri.config.paths import path_option
 from onnuri.errors import UserError, check_choice
 from onnuri.kernel_config import KernelConfig
 from onnuri.model.config import ModelConfig
@@ -45,8 +46,8 @@ class ScheduleConfig:
 
     name: str = "wsd"
     """wsd: warmup, stable, decay (arXiv 2405.18392); cosine; constant (after warmup)."""
-    warmup_steps: int = 100
-    """Steps of linear warmup from 0."""
+    warmup_steps: int = -1
+    """Steps of linear warmup from 0. -1: a tenth of train.steps, at most 100; a resumed run keeps its."""
     decay_fraction: float = 0.2
     """wsd: last share of the run in which the rate falls, as 1 - sqrt(progress)."""
     final_lr_ratio: float = 0.0
@@ -54,9 +55,10 @@ class ScheduleConfig:
 
     def __post_init__(self) -> None:
         check_choice("schedule.name", self.name, ("wsd", "cosine", "constant"))
-        if self.warmup_steps < 0 or not 0 <= self.decay_fraction <= 1 or not 0 <= self.final_lr_ratio <= 1:
+        if self.warmup_steps < -1 or not 0 <= self.decay_fraction <= 1 or not 0 <= self.final_lr_ratio <= 1:
             raise UserError(
-                "needed: schedule.warmup_steps at least 0, decay_fraction and final_lr_ratio from 0 to 1"
+                "needed: schedule.warmup_steps at least 0 (-1: by train.steps), decay_fraction and "
+                "final_lr_ratio from 0 to 1"
             )
 
 
@@ -212,10 +214,10 @@ class TrackerConfig:
 class PretrainConfig:
     """A pretraining run."""
 
-    run_dir: str = ""
+    run_dir: str = path_option("")
     """Folder of the run: config, metrics, checkpoints; started again on it, the run resumes. Empty:
     hydra.run.dir, which is runs/TIME; in a sweep (-m) a folder of hydra.sweep.dir, multirun/DATE/TIME/N."""
-    tokenizer: str = ""
+    tokenizer: str = path_option("")
     """Tokenizer folder to check against the shards; empty takes the one packed with them."""
     profile: bool = False
     """Trace three of the first steps: a trace, a table of operators and a picture of memory in

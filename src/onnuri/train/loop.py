@@ -46,6 +46,7 @@ from onnuri.train.run_start import open_loader, open_run, record_start
 from onnuri.train.schedule import lr_multiplier
 from onnuri.train.step_totals import StepTotals
 from onnuri.train.stragglers import Stragglers
+from onnuri.train.unintended import warnings_at_start
 from onnuri.train.utilisation import peak_flops
 from onnuri.train.validate import Validation
 from onnuri.train.watchdog import Watchdog
@@ -116,7 +117,7 @@ def train(plan: RunPlan) -> int:
             cleanup.callback(metrics.close)
             about = (describe(plan, run_dir, progress.step), describe_optimizer(engine), kernels.describe())
             known = f"{peak / 1e12:.3g} TFLOP/s on all ranks" if peak else "not known, so no MFU"
-            for line in (*notes, *about, f"peak: {known}"):
+            for line in (*notes, *about, f"peak: {known}", *warnings_at_start(plan, loader, progress.step)):
                 metrics.say(line)
         say = metrics.say if metrics else print
         saver = Saver(run_dir, config.train.keep_checkpoints, config.train.keep_every, say)

@@ -10,9 +10,9 @@ from typing import IO, Any
 
 from tqdm import tqdm
 
-from onnuri.errors import optional_package
 from onnuri.manifest import sync
 from onnuri.train.config import TrackerConfig
+from onnuri.train.trackers import make_tracker
 
 METRICS_FILE = "metrics.jsonl"
 PICTURE_FILE = "loss.png"
@@ -34,7 +34,7 @@ class Metrics:
         self.stream = keep_until(run_dir, first_step)
         self.bar = tqdm(total=steps, initial=first_step, unit="step", dynamic_ncols=True, disable=None)
         self.steps = steps
-        self.tracker = make_tracker(tracker, run_dir, config)
+        self.tracker = make_tracker(tracker, run_dir, config, first_step)
 
     def log_step(self, line: dict[str, Any]) -> None:
         """Record one optimizer step."""
@@ -74,6 +74,7 @@ class Metrics:
         self.stream.close()
         self.stream = keep_until(self.run_dir, step)
         self.bar.update(step - self.bar.n)
+        self.tracker.rewind(step)
 
     def sync(self) -> None:
         """Put every line on disk: a checkpoint must not know of steps that no line tells of."""
@@ -93,7 +94,7 @@ class Metrics:
     def _write(self, line: dict[str, Any]) -> None:
         self.stream.write(json.dumps(line) + "\n")
         self.stream.flush()
-        self.tracker.log(line)
+        self.tracker.log(line["step"], scalars(line))
 
 
 def keep_until(run_dir: Path, step: int) -> IO[str]:
@@ -126,66 +127,6 @@ def read_metrics(run_dir: Path) -> list[dict[str, Any]]:
 def is_validated(run_dir: Path, step: int) -> bool:
     """True when metrics.jsonl has the validation of a step."""
     return any(line["step"] == step and "bits_per_byte" in line for line in read_metrics(run_dir))
-
-
-class Tracker:
-    """Metrics to nowhere; the others have the same two methods."""
-
-    def log(self, line: dict[str, Any]) -> None:
-        """Take one line of metrics."""
-
-    def close(self) -> None:
-        """Flush."""
-
-
-class TensorBoardTracker(Tracker):
-    """Event files in RUN_DIR/tensorboard."""
-
-    def __init__(self, run_dir: Path) -> None:
-        with optional_package("trackers", "tracker=tensorboard"):
-            from torch.utils.tensorboard import SummaryWriter
-
-        self.writer = SummaryWriter(str(run_dir / "tensorboard"))
-
-    def log(self, line: dict[str, Any]) -> None:
-        for name, value in scalars(line).items():
-            self.writer.add_scalar(name, value, line["step"])
-
-    def close(self) -> None:
-        self.writer.close()
-
-
-class WandbTracker(Tracker):
-    """Weights & Biases; offline unless asked otherwise, and then nothing leaves the machine."""
-
-    def __init__(self, run_dir: Path, tracker: TrackerConfig, config: dict[str, Any]) -> None:
-        os.environ.setdefault("WANDB_SILENT", "true")
-        os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
-        with optional_package("trackers", "tracker=wandb"):
-            import wandb
-
-        self.run = wandb.init(
-            project=tracker.project,
-            name=run_dir.name,
-            dir=str(run_dir),
-            mode=tracker.wandb_mode,  # type: ignore[arg-type]
-            config=config,
-        )
-
-    def log(self, line: dict[str, Any]) -> None:
-        self.run.log(scalars(line), step=line["step"])
-
-    def close(self) -> None:
-        self.run.finish()
-
-
-def make_tracker(tracker: TrackerConfig, run_dir: Path, config: dict[str, Any]) -> Tracker:
-    """The tracker a config asks for."""
-    if tracker.name == "tensorboard":
-        return TensorBoardTracker(run_dir)
-    if tracker.name == "wandb":
-        return WandbTracker(run_dir, tracker, config)
-    return Tracker()
 
 
 def scalars(line: dict[str, Any]) -> dict[str, float]:

@@ -22,6 +22,7 @@ from onnuri.tokens.mixture import parse_weights
 from onnuri.train.config import PretrainConfig
 from onnuri.train.metrics import is_validated
 from onnuri.train.ownership import LOCK_FILE
+from onnuri.train.schedule import default_warmup
 
 RUN_FILE = "run.json"
 DATA_FOLDER = "data"
@@ -106,6 +107,8 @@ def make_plan(config: PretrainConfig) -> RunPlan:
             f"model.vocab_size={config.model.vocab_size} is below the tokenizer's {vocab_size} tokens"
         )
     stored = check_same_run(config, data) if config.run_dir else None
+    if config.schedule.warmup_steps < 0:
+        config.schedule.warmup_steps = default_warmup(config.train.steps)
     return RunPlan(
         config=config,
         data=data,
@@ -200,7 +203,8 @@ def read_run_file(run_dir: Path) -> dict[str, Any] | None:
 def check_same_run(config: PretrainConfig, data: Manifest) -> dict[str, Any] | None:
     """`run.json` of the run directory, None for a fresh one.
 
-    `engine.precision=auto` and `compile=auto` take what the run was started with. Raises UserError naming
+    `engine.precision=auto`, `compile=auto` and a warm-up that is not named take what the run was started
+    with. Raises UserError naming
     the first setting that would change the course of the run, once it has a checkpoint.
     """
     stored = read_run_file(Path(config.run_dir))
@@ -214,6 +218,8 @@ def check_same_run(config: PretrainConfig, data: Manifest) -> dict[str, Any] | N
             f"{Path(config.run_dir) / RUN_FILE} has the option {unknown[0]}, which this version "
             f"({__version__}) does not know: resume with the version of Onnuri that started the run"
         )
+    if config.schedule.warmup_steps < 0:
+        config.schedule.warmup_steps = stored["config"]["schedule"]["warmup_steps"]
     defaults = flatten(to_dict(PretrainConfig()))  # for options that are younger than the run
     before, now = defaults | flatten(stored["config"]), flatten(to_dict(config))
     for name in sorted(before.keys() | now.keys()):

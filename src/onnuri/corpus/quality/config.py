@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from onnuri.config.paths import path_option
 from onnuri.errors import UserError
 
 
@@ -11,12 +12,12 @@ from onnuri.errors import UserError
 class QualityConfig:
     """The two heaps of texts to tell apart."""
 
-    good: str = "???"
+    good: str = path_option()
     """Texts as they should be: file, folder or quoted glob of .jsonl, .parquet (.gz, .zst) or .txt, or a
     corpus folder. A .txt file is taken in pieces of about 2,000 characters."""
-    random: str = "???"
+    random: str = path_option()
     """Texts as they come, in the same languages and on the same subjects as far as can be; same formats."""
-    output: str = "???"
+    output: str = path_option()
     """Folder to write: the weights and what they mean."""
     text_column: str = "text"
     """Column or key of the text in .parquet and .jsonl."""

