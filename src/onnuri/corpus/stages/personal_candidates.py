@@ -30,6 +30,8 @@ class Candidates(NamedTuple):
     at_signs: list[int]
     hidden: list[int]
     """What could stand for an at-sign: '(at)', '골뱅이', ' @ ', ' at '."""
+    passports: list[int]
+    """Where the word passport stands, in Korean or English."""
     urls: list[int]
     """Where '://' or 'www.' stands."""
     split: list[int]
@@ -86,8 +88,9 @@ def candidates(text: str) -> Candidates:
     units = _units(text)
     points = _bytes(units)
     digits = np.flatnonzero((points - np.uint8(ord("0"))) < 10)
+    lower = points | np.uint8(0x20)
     marks = np.flatnonzero(
-        ((points | 0x20) == ord("{")) | (points == ord("(")) | (points == ord("<")) | (points == ord("@"))
+        (lower == ord("{")) | (points == ord("(")) | (points == ord("<")) | (points == ord("@"))
     )
     ats = marks[points[marks] == ord("@")]
     before, after = points[ats - 1], points[ats + 1]
@@ -96,7 +99,7 @@ def candidates(text: str) -> Candidates:
         _bracketed(points, marks[points[marks] != ord("@")]),
         ats[(_LOCAL_END | _BLANK)[before] & (_DOMAIN_START | _BLANK)[after]],
         np.flatnonzero(points == _SNAIL),
-        _spelt(points),
+        _spelt(lower),
     ]
     split, rows = _split(points, digits, np.flatnonzero(units == ord(BORDER)) + _PAD)
     return Candidates(
@@ -104,6 +107,10 @@ def candidates(text: str) -> Candidates:
         letters=(np.unique(_letters_and_digits(points, digits)) - _PAD).tolist(),
         at_signs=(ats[inside_a_word] - _PAD).tolist(),
         hidden=(np.unique(np.concatenate(hidden)) - _PAD).tolist(),
+        passports=np.union1d(
+            np.flatnonzero((units[:-1] == ord("여")) & (units[1:] == ord("권"))),
+            np.flatnonzero(_starts_with(lower, b"sspo")) - _PAD,
+        ).tolist(),
         urls=(np.flatnonzero(_starts_with(points, b"://") | _starts_with(points, b"www.")) - _PAD).tolist(),
         split=(split - _PAD).tolist(),
         rows=(rows - _PAD).tolist(),
@@ -260,10 +267,9 @@ def _bracketed(points: Bytes, opens: Positions) -> Positions:
     ]
 
 
-def _spelt(points: Bytes) -> Positions:
+def _spelt(lower: Bytes) -> Positions:
     """The ' at ' before a ' dot '."""
     found = []
-    lower = points | np.uint8(0x20)
     for dot in np.flatnonzero(_starts_with(lower, b" dot ")).tolist():
         before = lower[max(0, dot - 70) : dot].tobytes()
         at = before.rfind(b" at ")

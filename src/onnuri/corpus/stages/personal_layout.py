@@ -20,7 +20,9 @@ import unicodedata
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from onnuri.corpus.stages import personal_shapes as shapes
 from onnuri.corpus.stages import personal_words as words
+from onnuri.corpus.stages.joined import BORDER
 from onnuri.corpus.stages.korean_numbers import business_check_digit, resident_check_digit
 from onnuri.corpus.stages.personal_rules import Context, Span, accepted, context_of, digits_of, whole_start
 
@@ -39,6 +41,10 @@ MARKED_DIGITS = {
 """Circled, parenthesised and mathematical ones. Superscripts are footnotes, so they stay out."""
 VALUES = {str(digit): str(digit) for digit in range(10)} | HANGUL_DIGITS | LETTER_DIGITS | MARKED_DIGITS
 
+_FAMILIES = ("０１２３４５６７８９", "⓪①②③④⑤⑥⑦⑧⑨", "⓿❶❷❸❹❺❻❼❽❾", "공일이삼사오육칠팔구", "영일이삼사오육칠팔구") + tuple(
+    "".join(map(chr, range(first, first + 10))) for first in range(0x1D7CE, 0x1D800, 10)
+)
+
 # How a stretch differs from a plain number.
 _LINE, _CELL, _COMMA, _MARK, _MARKED_DIGIT, _HANGUL, _LETTER, _SPACED = (1 << bit for bit in range(8))
 
@@ -50,15 +56,21 @@ _DIGIT = (
 _TAG = r"</?(?:t[dhr]|br|span|div|p|li|b)\b[^<>\n]{0,40}>"
 _WORD = r"에서?|의|다시|대시|하이픈|뒷 ?(?:자리|번호)(?:는|가|:)?|뒤(?:에|는)?"
 _JOINT = rf"(?:[ \n\t|\-._~·*/,:;'\"=()>\ufe0e\ufe0f\u20e3]|{_TAG}|{_WORD}|&nbsp;)"
+_ONE_DIGIT = re.compile(_DIGIT)
 _GROUP = re.compile(rf"{_DIGIT}{{1,{MOST_DIGITS}}}")
 _GROUP_START = re.compile(rf"(?<!{_DIGIT[:-1].split('|이')[0]})){_DIGIT}")
 _BETWEEN = re.compile(rf"{_JOINT}{{1,10}}")
 _LONG = re.compile(rf"(?:{_DIGIT}{_JOINT}{{0,10}}){{8}}")
 _IN_A_ROW = re.compile(r"[0-9][ \n\t|\"',;]{1,6}\Z")
-
-LAYOUT = re.compile(rf"(?:{_JOINT})*?(?:[\n\t|\"']|{_TAG})(?:{_JOINT})*")
-"""What masking keeps of a value that it takes out: line ends, cell borders, tags."""
-
+_NEAR = rf"{_JOINT}{{0,4}}"
+_PASSPORT = re.compile(
+    rf"(?<![0-9A-Za-z])[A-Za-z]{{1,2}}{_NEAR}(?!(?:19|20){_DIGIT}{{2}}[-./])"
+    rf"(?:(?:{_DIGIT}{_NEAR}){{6,7}}{_DIGIT}|(?:{_DIGIT}{_NEAR}){{3}}[A-Za-z]{_NEAR}(?:{_DIGIT}{_NEAR}){{3}}{_DIGIT})"
+    r"(?![0-9A-Za-z])"
+)
+_LAYOUT = re.compile(rf"{_JOINT}{{0,4}}?(?:[\n\t|\"']|{_TAG}){_JOINT}{{0,10}}")
+_MARKS_AT_AN_END = re.compile(r"\A ?[-.·~_*/]+|[-.·~_*/]+ ?\Z")
+_NO_DIGITS = re.compile(rf"\A{words.REGION_BEFORE.pattern[:-2]}(?=[^가-힣])|{_WORD}")
 
 _LABEL = re.compile(
     "|".join(
@@ -121,6 +133,34 @@ def classify(text: str, start: int, limit: int, last: Span | None) -> Span | Non
             if bits and _is_certain(kind, found, context, bits):
                 return Span(whole_start(start, found, kind, context), offsets[len(found) - 1] + 1, kind)
     return None
+
+
+def passport(text: str, label: int) -> Span | None:
+    """The passport number behind a label that stands at `label`, with layout or odd digits inside."""
+    match = _PASSPORT.search(text, label, label + _WINDOW + 24)
+    if match is None or BORDER in text[label : match.start()] or match.start() > label + _WINDOW:
+        return None
+    return Span(match.start(), match.end(), "passport")
+
+
+def kept(value: str) -> str:
+    """What masking leaves of a value: its line ends, cell borders and tags, with the blanks beside them."""
+    plain = shapes.plain(value)
+    found = (value[match.start() : match.end()] for match in _LAYOUT.finditer(plain))
+    return "".join(_MARKS_AT_AN_END.sub("", joint) for joint in found)
+
+
+def digit_offsets(value: str, kind: str) -> list[int]:
+    """Where the digits of a value stand, whatever they are written in."""
+    plain = _NO_DIGITS.sub(lambda match: "-" * len(match.group()), shapes.plain(value))
+    # The letters of these two are no digits: M123O4567, 12오3456.
+    others = HANGUL_DIGITS | LETTER_DIGITS if kind in ("passport", "vehicle_plate") else {}
+    return [match.start() for match in _ONE_DIGIT.finditer(plain) if match.group() not in others]
+
+
+def like(char: str, digit: str) -> str:
+    """`digit` written as `char` is: full-width, circled, in Hangul; in ASCII if there is no such sign."""
+    return next((family[int(digit)] for family in _FAMILIES if char in family), digit)
 
 
 def _groups(text: str, start: int, limit: int) -> list[_Group]:

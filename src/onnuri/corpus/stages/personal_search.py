@@ -214,4 +214,6 @@ def find(text: str) -> list[Span]:
     ):
         if not spans or span.start >= spans[-1].end:
             spans.append(span)
-    return sorted((*spans, *_split_numbers(text, places, spans, urls)))
+    if places.split or places.rows or places.odd:
+        spans = sorted((*spans, *_split_numbers(text, places, spans, urls)))
+    return sorted((*spans, *_split_passports(text, places.passports, spans)))
