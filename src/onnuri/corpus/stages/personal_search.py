@@ -203,8 +203,8 @@ def find(text: str) -> list[Span]:
 
     `text` may be a batch joined by `joined.join`: no span and no context crosses a border.
     """
-    text = shapes.plain(text)
-    places = candidates(text)
+    text, units = shapes.plain_units(text)
+    places = candidates(text, units)
     urls = Urls(text, places.urls)
     others = sorted((*_emails(text, places, urls), *_passports(text, places.letters, urls)))
     spans: list[Span] = []

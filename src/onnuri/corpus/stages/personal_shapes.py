@@ -14,6 +14,7 @@ import re
 from string import ascii_letters, digits
 
 import numpy as np
+import numpy.typing as npt
 
 _SAME = {
     "-": "‐‑‒–—―−﹣－ㅡー─━➖⁃˗﹘⸺⸻〜〰",
@@ -41,19 +42,21 @@ for _target, _sources in _SAME.items():
 
 def plain(text: str) -> str:
     """`text` with the characters of ODD_CHARACTERS replaced, one for one."""
-    if text.isascii():
-        return text
-    # Halves of a surrogate pair stand for themselves, so that UTF-16 will do.
+    return text if text.isascii() else plain_units(text)[0]
+
+
+def plain_units(text: str) -> tuple[str, npt.NDArray[np.uint16]]:
+    """The same, with its UTF-16 units. Halves of a surrogate pair stand for themselves."""
     units = np.frombuffer(text.encode("utf-16-le", "surrogatepass"), np.uint16)
     # None of them is a Chinese character or a syllable.
     places = np.flatnonzero((units >= 0xA0) & ((units < 0x3200) | (units >= 0xFE00)))
     old = units[places]
     new = _PLAIN[old]
     if np.array_equal(old, new):
-        return text
+        return text, units
     units = units.copy()
     units[places] = new
-    return units.tobytes().decode("utf-16-le", "surrogatepass")
+    return units.tobytes().decode("utf-16-le", "surrogatepass"), units
 
 
 _JOINT = r"(?:\) ?| ?[-.·] ?| )"
@@ -107,7 +110,7 @@ ACCOUNT = re.compile(
 """With spaces, not a part of a longer row of numbers."""
 HEALTH_INSURANCE = re.compile(r"[1-9](?: ?- ?| )?[0-9]{10}(?![0-9])")
 VEHICLE_PLATE = re.compile(
-    r"[0-9]{2,3} ?[가나다라마거너더러머버서어저고노도로모보소오조구누두루무부수우주바사아자배하허호] ?[0-9]{4}"
+    r"[0-9]{2,3}[ \n]?[가나다라마거너더러머버서어저고노도로모보소오조구누두루무부수우주바사아자배하허호][ \n]?[0-9]{4}"
     r"(?![0-9]|[,.][0-9]|년|원|명|개|대|%)"
 )
 """Also old Supreme Court numbers (98다1234): only a label or a region tells them apart."""
