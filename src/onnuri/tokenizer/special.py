@@ -15,10 +15,12 @@ CONTROL_TOKENS = (
     "<|file_sep|>",
     "<|tool_call|>",
     "<|tool_result|>",
-    *(f"<|reserved_{number}|>" for number in range(43)),
+    *(f"<|reserved_{number}|>" for number in range(41)),
 )
 """Text that reads like one of these stays text: only a chat template or a program puts them in."""
 PERSONAL_DATA = (
+    "vehicle_plate",
+    "health_insurance",
     "name",
     "rrn",
     "phone",

@@ -33,6 +33,8 @@ PERSONAL_DATA = {
     "email": "e-mail · 전자우편",
     "ip": "IP address · IP 주소",
     "business_number": "business number · 사업자번호",
+    "vehicle_plate": "vehicle plate · 차량번호",
+    "health_insurance": "health insurance · 건강보험증번호",
 }
 PASSED_OVER = {
     "hidden": "hidden · 숨은 파일",

@@ -13,8 +13,11 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from onnuri.corpus.stages.joined import BORDER
+
 Bytes = npt.NDArray[np.uint8]
 Positions = npt.NDArray[np.int64]
+Units = npt.NDArray[np.uint16]
 
 
 class Candidates(NamedTuple):
@@ -27,8 +30,16 @@ class Candidates(NamedTuple):
     at_signs: list[int]
     hidden: list[int]
     """What could stand for an at-sign: '(at)', '골뱅이', ' @ ', ' at '."""
+    passports: list[int]
+    """Where the word passport stands, in Korean or English."""
     urls: list[int]
     """Where '://' or 'www.' stands."""
+    split: list[int]
+    """First digits of what could be a mobile or resident number with layout inside (see personal_layout)."""
+    rows: list[int]
+    """First digits of what, behind a label, could be another number with layout inside."""
+    odd: list[int]
+    """Where digits stand that are not ASCII: circled, Hangul (공일공), or letters for digits (O1O)."""
 
 
 def _table(members: bytes) -> npt.NDArray[np.bool_]:
@@ -38,74 +49,104 @@ def _table(members: bytes) -> npt.NDArray[np.bool_]:
 
 
 _PAD = 8
+_NONE = np.zeros(0, np.int64)
 _OTHER, _SNAIL = 0xFF, 0xFE
-"""All beyond Latin-1, and the 골 of 골뱅이 (snail, the at-sign). Latin-1 has ÿ and þ there: no matter."""
+"""All beyond Latin-1, and what 골뱅이 (snail) and 앳, the at-sign, begin with. Latin-1 has ÿ and þ there: no
+matter."""
 _ALNUM = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_DIGIT = _table(_ALNUM[:10])
 _LETTER = _table(_ALNUM[10:])
 _HEX = _table(_ALNUM[:16] + b"ABCDEF")
 _CLOSES = _table(b")]}>")
 _JOINS = _table(b" -.\xb7)(/_~")
+_WIDE = _table(b" \n\t|-._~*/,:;'\"=()<>\xb7" + bytes((_OTHER,)))
+_MOBILE_HEAD = _table(b"\0\1\6\7\10\11")
 _LOCAL_END = _table(_ALNUM + b"_+-")
+_BLANK = _table(b" \t\n")
 _DOMAIN_START = _table(_ALNUM + bytes((_OTHER, _SNAIL)))
+
+_HANGUL, _BESIDE = np.zeros(0x10000, np.bool_), np.zeros(0x10000, np.bool_)
+_HANGUL[list(map(ord, "공영일이삼사오육륙칠팔구"))] = True
+# Letters for digits, zeros of Hangul, circled and other marked digits, the first half of mathematical ones,
+# the frame of a keycap.
+_BESIDE[list(map(ord, "OoIl공영\ud835\ud83c\ufe0f\u20e3"))] = True
+_BESIDE[0x2460:0x2500] = _BESIDE[0x2776:0x2794] = True
+_LOOKALIKE = _table(b"OoIl01")
 
 LONGEST_JOINT = 4
 """Characters between two digits of one number: ') - ' and ' - ('."""
-LONGEST_IPV4, LONGEST_IPV6 = 15, 39
+LONGEST_IPV4, LONGEST_IPV6, LONGEST_PLATE = 15, 39, 10
+LONGEST_LAYOUT, LONGEST_TAGS = 8, 32
+"""Characters between two digits of one number that layout splits."""
+LONGEST_ROW = 40
+"""Digits of a row that can be a number and what follows it; longer ones are tables."""
 
 
-def candidates(text: str) -> Candidates:
-    """The places of `text`, which is plain (see personal_shapes.plain)."""
-    points = _bytes(text)
+def candidates(text: str, plain_units: Units) -> Candidates:
+    """The places of a plain text with its UTF-16 units (see personal_shapes.plain)."""
+    units, points = _padded(text, plain_units)
     digits = np.flatnonzero((points - np.uint8(ord("0"))) < 10)
+    gaps = np.diff(digits) - 1
+    lower = points | np.uint8(0x20)
     marks = np.flatnonzero(
-        ((points | 0x20) == ord("{")) | (points == ord("(")) | (points == ord("<")) | (points == ord("@"))
+        (lower == ord("{")) | (points == ord("(")) | (points == ord("<")) | (points == ord("@"))
     )
     ats = marks[points[marks] == ord("@")]
     before, after = points[ats - 1], points[ats + 1]
     inside_a_word = _LOCAL_END[before] & _DOMAIN_START[after]
-    between_spaces = (before == ord(" ")) & (after == ord(" "))
     hidden = [
         _bracketed(points, marks[points[marks] != ord("@")]),
-        ats[between_spaces],
+        ats[(_LOCAL_END | _BLANK)[before] & (_DOMAIN_START | _BLANK)[after]],
         np.flatnonzero(points == _SNAIL),
-        _spelt(points),
+        _spelt(lower),
     ]
+    split, rows = _split(points, digits, gaps, np.flatnonzero(units == ord(BORDER)))
+    passports = [_places_of(lower, b"passport"), np.flatnonzero((units[:-1] == ord("여")) & (units[1:] == ord("권")))]
     return Candidates(
-        numbers=_numbers(points, digits),
-        letters=(np.unique(_letters_and_digits(points, digits)) - _PAD).tolist(),
-        at_signs=(ats[inside_a_word] - _PAD).tolist(),
-        hidden=(np.unique(np.concatenate(hidden)) - _PAD).tolist(),
-        urls=(np.flatnonzero(_starts_with(points, b"://") | _starts_with(points, b"www.")) - _PAD).tolist(),
+        numbers=_numbers(points, digits, gaps),
+        letters=_offsets(_letters_and_digits(points, digits)),
+        at_signs=_offsets(ats[inside_a_word]),
+        hidden=_offsets(*hidden),
+        passports=_offsets(*passports),
+        urls=_offsets(_places_of(points, b"://"), _places_of(points, b"www.")),
+        split=_offsets(split),
+        rows=_offsets(rows),
+        odd=_offsets(*_odd_beside_digits(units, points, digits, gaps), *_odd_alone(units, text)),
     )
 
 
-def _starts_with(points: Bytes, word: bytes) -> npt.NDArray[np.bool_]:
-    """Per position, True if the word stands there."""
-    count = len(points) - _PAD
-    found = points[:count] == word[0]
-    for offset, byte in enumerate(word[1:], 1):
-        found &= points[offset : count + offset] == byte
+def _offsets(*positions: Positions) -> list[int]:
+    """Positions in padded arrays as offsets in the text, in order."""
+    found: list[int] = (np.unique(np.concatenate((_NONE, *positions))) - _PAD).tolist()
     return found
 
 
-def _bytes(text: str) -> Bytes:
-    """One byte a character: Latin-1, _SNAIL or _OTHER; padded, so that no look ahead needs a check."""
-    units = np.frombuffer(text.encode("utf-16-le", "surrogatepass"), np.uint16)
+def _places_of(points: Bytes, word: bytes) -> Positions:
+    """Where the word stands: its middle first, since that is rare, and the rest only there."""
+    middle = len(word) // 2
+    found = np.flatnonzero((points[:-1] == word[middle - 1]) & (points[1:] == word[middle])) - middle + 1
+    found = found[(found >= 0) & (found < len(points) - len(word))]
+    for offset, byte in enumerate(word):
+        found = found[points[found + offset] == byte]
+    return found
+
+
+def _padded(text: str, units: Units) -> tuple[Units, Bytes]:
+    """The first unit of each character, and one byte for it: Latin-1, _SNAIL or _OTHER. Both are padded, so
+    that no look ahead needs a check."""
     if len(units) != len(text):
-        # One unit a character: the first half of a surrogate pair.
         units = units[(units & 0xFC00) != 0xDC00]
-    points = np.zeros(len(units) + 3 * _PAD, np.uint8)
-    inside = points[_PAD : -2 * _PAD]
-    inside[:] = np.minimum(units, _OTHER)
-    inside[units == ord("골")] = _SNAIL
-    return points
+    wide = np.zeros(len(units) + 3 * _PAD, np.uint16)
+    wide[_PAD : -2 * _PAD] = units
+    points = np.minimum(wide, _OTHER).astype(np.uint8)
+    points[(wide == ord("골")) | (wide == ord("앳"))] = _SNAIL
+    return wide, points
 
 
-def _numbers(points: Bytes, digits: Positions) -> list[tuple[int, int]]:
+def _numbers(points: Bytes, digits: Positions, gaps: Positions) -> list[tuple[int, int]]:
     """Rows of digits that are long enough, and those that could be an IP address or a service number."""
     if len(digits) < 4:
         return []
-    gaps = np.diff(digits) - 1
     after = points[digits[:-1] + 1]
     short = (gaps <= LONGEST_JOINT) & _JOINS[after] & _JOINS[points[digits[1:] - 1]]
     breaks = np.concatenate(([-1], np.flatnonzero((gaps > 0) & ~short), [len(digits) - 1]))
@@ -122,8 +163,17 @@ def _numbers(points: Bytes, digits: Positions) -> list[tuple[int, int]]:
     heads = digits[((points[digits] & 0xFE) == ord("2")) & (points[digits + 4] == ord(":"))]
     heads = heads[_HEX[points[heads + 1]] & _HEX[points[heads + 2]] & _HEX[points[heads + 3]]]
 
-    first = np.concatenate([starts[long], quads - 2, heads])
-    last = np.concatenate([ends[long], quads + LONGEST_IPV4, heads + LONGEST_IPV6])
+    # 12가3456: a syllable, with a blank on either side or none, between two or three digits and four.
+    syllable = digits[:-1][(gaps > 0) & (gaps <= 3)]
+    syllable = syllable[_DIGIT[points[syllable - 1]]]
+    inside = syllable + 1 + _BLANK[points[syllable + 1]]
+    behind = inside + 1 + _BLANK[points[inside + 1]]
+    plates = (points[inside] == _OTHER) & _DIGIT[points[behind]] & _DIGIT[points[behind + 3]]
+    plates = syllable[plates] - 2
+    plates += ~_DIGIT[points[plates]]
+
+    first = np.concatenate([starts[long], quads - 2, heads, plates])
+    last = np.concatenate([ends[long], quads + LONGEST_IPV4, heads + LONGEST_IPV6, plates + LONGEST_PLATE])
     if not len(first):
         return []
     order = np.argsort(first, kind="stable")
@@ -131,6 +181,91 @@ def _numbers(points: Bytes, digits: Positions) -> list[tuple[int, int]]:
     apart = np.concatenate(([True], first[1:] > last[:-1]))
     last = last[np.concatenate((apart[1:], [True]))]
     return list(zip((first[apart] - _PAD).tolist(), (last - _PAD).tolist(), strict=True))
+
+
+def _split(
+    points: Bytes, digits: Positions, gaps: Positions, borders: Positions
+) -> tuple[Positions, Positions]:
+    """First digits of what layout could have split: of mobile and resident numbers, and of whole rows."""
+    if len(digits) < 8:
+        return digits[:0], digits[:0]
+    between = np.flatnonzero((gaps > 0) & (gaps <= LONGEST_TAGS))
+    sizes, after = gaps[between], digits[between] + 1
+    wide = sizes <= LONGEST_LAYOUT
+    for offset in range(LONGEST_LAYOUT):
+        wide &= (sizes <= offset) | _WIDE[points[after + offset]]
+    wide |= (points[after] == ord("<")) & (points[after + sizes - 1] == ord(">"))
+    joined = gaps == 0
+    joined[between] = wide
+    joined[np.searchsorted(digits, borders[(borders > digits[0]) & (borders < digits[-1])]) - 1] = False
+
+    first, final = points[after], points[after + sizes - 1]
+    usual = (sizes == 1) & ((first == ord(" ")) | (first == ord("-")))
+    usual |= (sizes == 3) & (first == ord(" ")) & (final == ord(" ")) & (points[after + 1] == ord("-"))
+    odd = gaps > 0
+    odd[between[usual]] = False
+    # Digits that stand one by one.
+    odd[:-2] |= (gaps[:-2] > 0) & (gaps[1:-1] > 0) & (gaps[2:] > 0)
+    num_odd = np.concatenate(([0], np.cumsum(odd)))
+
+    starts = np.concatenate(([0], np.flatnonzero(gaps > 0) + 1))
+    breaks = np.append(np.flatnonzero(~joined), len(digits) - 1)
+    last = breaks[np.searchsorted(breaks, starts)]
+    far = np.minimum(last, starts + 18)
+    known = (last - starts >= 7) & (num_odd[far] > num_odd[starts])
+    starts, last = starts[known], last[known]
+    if not len(starts):
+        return starts, starts
+    count = last - starts + 1
+    values = np.append(points[digits] - np.uint8(ord("0")), np.zeros(_PAD, np.uint8))
+    one, two, three, four = (values[starts + offset] for offset in range(4))
+    abroad = (one == 8) & (two == 2) & ((three == 1) | ((three == 0) & (four == 1)))
+    mobile = (count >= 10) & (abroad | ((one == 0) & (two == 1) & _MOBILE_HEAD[three]))
+    month = three * 10 + four
+    day = values[starts + 4] * 10 + values[starts + 5]
+    born = (month - 1 < 12) & (day - 1 < 31) & (values[starts + 6] - 1 < 8) & (count >= 13)
+    row = np.concatenate(([True], ~joined))[starts] & (count <= LONGEST_ROW)
+    return digits[starts[mobile | born]], digits[starts[row & ~mobile & ~born]]
+
+
+def _odd_beside_digits(units: Units, points: Bytes, digits: Positions, gaps: Positions) -> list[Positions]:
+    """Letters, circled and Hangul digits next to ASCII ones."""
+    if not len(digits):
+        return []
+    apart = gaps > 0
+    starts = digits[np.concatenate(([True], apart))]
+    ends = digits[np.concatenate((apart, [True]))]
+    before, after = units[starts - 1], units[ends + 1]
+    spelt = _LOOKALIKE[points[starts - 2]] & _LOOKALIKE[points[starts - 3]] & _LOOKALIKE[points[starts - 4]]
+    inside = ends[:-1][gaps[apart] == 1] + 1
+    return [
+        starts[_BESIDE[before]] - 1,
+        ends[_BESIDE[after]] + 1,
+        # O1O of letters alone.
+        starts[spelt & _JOINS[points[starts - 1]]] - 2,
+        inside[_HANGUL[units[inside]]],
+    ]
+
+
+def _odd_alone(units: Units, text: str) -> list[Positions]:
+    """Three or more circled or Hangul digits in a row."""
+    if text.isascii():
+        return []
+    ringed = ((units - 0x2460) < 0xA0) | ((units - 0x2776) < 30) | (units == 0xD835) | (units == 0xD83C)
+    found = np.flatnonzero(ringed[1:-1] & ringed[2:] & ringed[:-2]) + 1
+    # Nearly every long number has one of these; what stands around them is looked at there only.
+    rare = np.zeros(len(units), np.bool_)
+    for char in "공영삼육륙칠팔":
+        rare |= units == ord(char)
+    places = np.flatnonzero(rare)
+    left, right = _HANGUL[units[places - 1]], _HANGUL[units[places + 1]]
+    three = (left & (right | _HANGUL[units[places - 2]])) | (right & _HANGUL[units[places + 2]])
+    left = (units[places - 1] == ord(" ")) & _HANGUL[units[places - 2]]
+    right = (units[places + 1] == ord(" ")) & _HANGUL[units[places + 2]]
+    three |= left & right
+    three |= left & (units[places - 3] == ord(" ")) & _HANGUL[units[places - 4]]
+    three |= right & (units[places + 3] == ord(" ")) & _HANGUL[units[places + 4]]
+    return [found, places[three]]
 
 
 def _letters_and_digits(points: Bytes, digits: Positions) -> Positions:
@@ -145,7 +280,7 @@ def _letters_and_digits(points: Bytes, digits: Positions) -> Positions:
 
 
 def _bracketed(points: Bytes, opens: Positions) -> Positions:
-    """Brackets such as '(at)', '[ a ]', '<@>' and '(앳)'."""
+    """Brackets such as '(at)', '[ a ]', '<@>' and '(앳)'; '(골뱅이)' is found by its 골."""
     inside = opens + 1 + (points[opens + 1] == ord(" "))
     first = points[inside]
     end = inside + 1 + ((points[inside + 1] | 0x20) == ord("t"))
@@ -155,11 +290,11 @@ def _bracketed(points: Bytes, opens: Positions) -> Positions:
     ]
 
 
-def _spelt(points: Bytes) -> Positions:
+def _spelt(lower: Bytes) -> Positions:
     """The ' at ' before a ' dot '."""
     found = []
-    for dot in np.flatnonzero(_starts_with(points, b" dot ")).tolist():
-        before = points[max(0, dot - 70) : dot].tobytes()
+    for dot in _places_of(lower, b" dot ").tolist():
+        before = lower[max(0, dot - 70) : dot].tobytes()
         at = before.rfind(b" at ")
         if at >= 0:
             found.append(dot - len(before) + at)

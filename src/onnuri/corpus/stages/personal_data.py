@@ -38,6 +38,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from onnuri.corpus.stages import joined
+from onnuri.corpus.stages.personal_layout import kept
 from onnuri.corpus.stages.personal_rules import Span
 from onnuri.corpus.stages.personal_search import find
 from onnuri.corpus.stages.surrogates import surrogate
@@ -45,8 +46,11 @@ from onnuri.corpus.stages.surrogates import surrogate
 __all__ = ["DEFAULT_KINDS", "KINDS", "PLACEHOLDERS", "STYLES", "Span", "find", "mask", "surrogate"]
 
 DEFAULT_KINDS = ("rrn", "frn", "phone", "card", "account", "passport", "driver_licence", "email", "ip")
+DEFAULT_KINDS += ("vehicle_plate", "health_insurance")
 KINDS = (*DEFAULT_KINDS, "business_number")
 """A business number is public by law, so it is masked only when asked for."""
+CHARACTERS_AT_ONCE = 1 << 17
+"""Arrays of this size stay in the processor's cache."""
 STYLES = ("placeholder", "surrogate")
 PLACEHOLDERS = {kind: f"<|{kind}|>" for kind in KINDS} | {"frn": "<|rrn|>"}
 """Resident and foreigner numbers have one shape and one use, so they share a token."""
@@ -91,7 +95,17 @@ def mask(
 def _mask_once(texts: pa.Array, kinds: Sequence[str], style: str) -> tuple[np.ndarray, list[str]]:
     """One pass of `mask` over N texts: int32 counts [N, kinds], and the new text of each that had any."""
     counts = np.zeros((len(texts), len(kinds)), np.int32)
-    batch = joined.join(texts)
+    values = joined.strings(texts)
+    sizes = np.fromiter(map(len, values), np.int64, len(values))
+    replaced: list[str] = []
+    for first, last in joined.pieces(sizes, CHARACTERS_AT_ONCE):
+        replaced += _mask_piece(values[first:last], counts[first:last], kinds, style)
+    return counts, replaced
+
+
+def _mask_piece(values: Sequence[str], counts: np.ndarray, kinds: Sequence[str], style: str) -> list[str]:
+    """The new text of each that had any; what was found is added to int32 `counts` [N, kinds]."""
+    batch = joined.join_strings(values)
     owner, done = 0, 0
     mine: dict[int, list[Span]] = {}
     for span in find(batch):
@@ -104,11 +118,13 @@ def _mask_once(texts: pa.Array, kinds: Sequence[str], style: str) -> tuple[np.nd
     for owner, spans in mine.items():
         offset = batch.rfind(joined.BORDER, 0, spans[0].start) + 1
         # The text itself and not its part of the batch, in which a border of its own would be lost.
-        text, pieces, done = texts[owner].as_py(), [], 0
+        text, pieces, done = values[owner], [], 0
         for start, end, kind in spans:
             pieces.append(text[done : start - offset])
             done = end - offset
             value = text[start - offset : done]
-            pieces.append(PLACEHOLDERS[kind] if style == "placeholder" else surrogate(value, kind))
+            pieces.append(
+                PLACEHOLDERS[kind] + kept(value) if style == "placeholder" else surrogate(value, kind)
+            )
         replaced.append("".join(pieces) + text[done:])
-    return counts, replaced
+    return replaced

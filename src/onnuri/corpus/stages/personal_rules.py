@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import accumulate
 from typing import NamedTuple
 
 from onnuri.corpus.stages import personal_shapes as shapes
@@ -198,8 +199,18 @@ def _business_kind(found: str, context: Context) -> str | None:
     if context.before(words.BUSINESS_WORDS, 32):
         return "business_number"
     digits = digits_of(found)
-    right = int(digits[9]) == business_check_digit(digits)
+    right = found.count("-") == 2 and int(digits[9]) == business_check_digit(digits)
     return "business_number" if right and not _is_account_context(context) else None
+
+
+def _health_insurance_kind(found: str, context: Context) -> str | None:
+    named = context.before(words.HEALTH_WORDS, 24) or context.follows("health_insurance")
+    return "health_insurance" if named and not words.AMOUNT_AFTER.match(context.right) else None
+
+
+def _plate_kind(found: str, context: Context) -> str | None:
+    named = context.before(words.VEHICLE_WORDS, 20) or context.follows("vehicle_plate")
+    return "vehicle_plate" if named or context.before(words.REGION_BEFORE, 8) else None
 
 
 def _account_kind(found: str, context: Context) -> str | None:
@@ -255,8 +266,50 @@ RULES: tuple[tuple[re.Pattern[str], Callable[[str, Context], str | None]], ...] 
     (shapes.DRIVER_LICENCE, _licence_kind),
     (shapes.PHONE, _phone_kind),
     (shapes.BUSINESS, _business_kind),
+    (shapes.HEALTH_INSURANCE, _health_insurance_kind),
     (shapes.ACCOUNT, _account_kind),
+    (shapes.VEHICLE_PLATE, _plate_kind),
     (shapes.IPV4, _ipv4_kind),
     (shapes.IPV6, _ipv6_kind),
 )
 """The most specific first: the first rule that accepts a candidate wins it."""
+
+_SHAPE = re.compile("|".join(f"({pattern.pattern})" for pattern, _ in RULES))
+_GROUPS = list(accumulate((1 + pattern.groups for pattern, _ in RULES), initial=1))
+_RULE_OF_GROUP = {group: rule for rule, group in enumerate(_GROUPS[:-1])}
+
+
+def accepted(
+    text: str, start: int, context_at: Callable[[int], Context]
+) -> Iterator[tuple[str, str, Context]]:
+    """What the rules accept from text[start] on, the best first: what was found, its kind, its context.
+
+    `context_at` gives the context of a candidate that ends there.
+    """
+    match = _SHAPE.match(text, start)
+    rule = _RULE_OF_GROUP[match.lastindex or 1] if match else len(RULES)
+    while match is not None:
+        found, context = match.group(), context_at(match.end())
+        kind = RULES[rule][1](found, context) if stands_alone(context) else None
+        if kind is not None:
+            yield found, kind, context
+        match = None
+        while match is None and rule + 1 < len(RULES):
+            rule += 1
+            match = RULES[rule][0].match(text, start)
+
+
+def whole_start(start: int, found: str, kind: str, context: Context) -> int:
+    """The start with '+' and '(' of '(+82) 10-...' or '(02) 123-...', or the region of a licence or plate."""
+    left = context.left
+    if kind == "phone":
+        if found.startswith("82") and left.endswith("+"):
+            start, left = start - 1, left[:-1]
+        # In '문의(02)123-4567)' it opens the remark; in '(문의 (02)123-4567)' it is the number's.
+        if left.endswith("(") and found.count(")") > found.count("("):
+            closes_a_remark = context.right.startswith(")") and left[:-1].count("(") <= left.count(")")
+            start -= not closes_a_remark
+    if kind == "vehicle_plate" or (kind == "driver_licence" and len(digits_of(found)) == 10):
+        region = words.REGION_BEFORE.search(left[-8:])
+        start -= len(region.group()) if region else 0
+    return start

@@ -8,21 +8,21 @@ scans the text ten times and cannot see context. Cost: a few microseconds for ea
 from __future__ import annotations
 
 import re
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
-from itertools import accumulate
 
+from onnuri.corpus.stages import personal_layout as layout
 from onnuri.corpus.stages import personal_shapes as shapes
 from onnuri.corpus.stages import personal_words as words
 from onnuri.corpus.stages.personal_candidates import Candidates, candidates
 from onnuri.corpus.stages.personal_rules import (
     RULES,
-    Context,
     Span,
+    accepted,
     context_of,
-    digits_of,
     names_a_thing,
     stands_alone,
+    whole_start,
 )
 
 
@@ -55,9 +55,6 @@ class Urls:
 # steps back over that digit and tries the shapes from it.
 _SHAPES = "|".join(shapes.ROUGH_CARD if pattern is shapes.CARD else pattern.pattern for pattern, _ in RULES)
 _NUMBER = re.compile(rf"[0-9](?<=(?<![0-9])(?<![0-9][-._])(?={_SHAPES})[0-9])")
-_SHAPE = re.compile("|".join(f"({pattern.pattern})" for pattern, _ in RULES))
-_GROUPS = list(accumulate((1 + pattern.groups for pattern, _ in RULES), initial=1))
-_RULE_OF_GROUP = {group: rule for rule, group in enumerate(_GROUPS[:-1])}
 
 
 def _number_starts(text: str, rows: list[tuple[int, int]]) -> Iterator[int]:
@@ -88,41 +85,33 @@ def _classify(text: str, start: int, last: Span | None, urls: Urls) -> Span | No
     in_url = urls.around(start) is not None
     if in_url and not text.endswith(("://", "@"), 0, start):
         return None
-    match = _SHAPE.match(text, start)
-    rule = _RULE_OF_GROUP[match.lastindex or 1] if match else len(RULES)
-    while match is not None:
-        end = match.end()
-        context = context_of(text, start, end, last)
-        kind = RULES[rule][1](match.group(), context) if stands_alone(context) else None
-        if kind is not None and (kind == "ip" or not in_url):
-            return Span(_whole_start(start, match.group(), kind, context), end, kind)
-        match = None
-        while match is None and rule + 1 < len(RULES):
-            rule += 1
-            match = RULES[rule][0].match(text, start)
+    for found, kind, context in accepted(text, start, lambda end: context_of(text, start, end, last)):
+        if kind == "ip" or not in_url:
+            return Span(whole_start(start, found, kind, context), start + len(found), kind)
     return None
 
 
-def _whole_start(start: int, found: str, kind: str, context: Context) -> int:
-    """The start with '+' and '(' of '(+82) 10-...' or '(02) 123-...', or the region of a licence."""
-    left = context.left
-    if kind == "phone":
-        if found.startswith("82") and left.endswith("+"):
-            start, left = start - 1, left[:-1]
-        # In '문의(02)123-4567)' it opens the remark; in '(문의 (02)123-4567)' it is the number's.
-        if left.endswith("(") and found.count(")") > found.count("("):
-            closes_a_remark = context.right.startswith(")") and left[:-1].count("(") <= left.count(")")
-            start -= not closes_a_remark
-    if kind == "driver_licence" and len(digits_of(found)) == 10:
-        region = words.REGION_BEFORE.search(left[-8:])
-        start -= len(region.group()) if region else 0
-    return start
+def _split_numbers(text: str, places: Candidates, spans: list[Span], urls: Urls) -> Iterator[Span]:
+    """What layout splits or disguises (see personal_layout), where `spans` have left room."""
+    ends = [span.end for span in spans]
+    done = 0
+    for start in sorted({*places.split, *layout.labelled(text, places.rows), *layout.starts(text, places.odd)}):
+        number = bisect_right(ends, start)
+        limit = spans[number].start if number < len(spans) else len(text)
+        if start < done or start >= limit or urls.around(start) is not None:
+            continue
+        span = layout.classify(text, start, limit, spans[number - 1] if number else None)
+        if span is not None:
+            done = span.end
+            yield span
 
 
 def _emails(text: str, places: Candidates, urls: Urls) -> Iterator[Span]:
     matches = [shapes.EMAIL_DOMAIN.match(text, at) for at in places.at_signs]
     for at in places.hidden:
-        matches.append(shapes.HIDDEN_EMAIL_DOMAIN.match(text, at - (at > 0 and text[at - 1] == " ")))
+        before = text[max(0, at - 6) : at]
+        start = at - len(before) + len(before.rstrip(" \t\n>" if text[at] in "@([{<" else " \t\n([{<"))
+        matches.append(shapes.HIDDEN_EMAIL_DOMAIN.match(text, start))
     done = 0
     for match in sorted(filter(None, matches), key=lambda match: match.start()):
         at = match.start()
@@ -156,15 +145,31 @@ def _domain_end(text: str, start: int, end: int) -> int | None:
 
 
 def _hidden_end(match: re.Match[str]) -> int | None:
-    """The end of a hidden host name; after a mere ' @ ' or ' at ' it needs a usual top level."""
-    name = "domain" if match["domain"] else "words"
-    sign = match["sign"] or match["spelt"]
-    usual = sign.startswith(" ") and sign.strip(" ()[]{}<>") in ("a", "A", "@", "at")
-    for label in reversed(list(re.finditer("[A-Za-z0-9가-힣-]+", match[name]))[1:]):
-        top = (shapes.USUAL_TOP_LEVEL if usual else shapes.TOP_LEVEL).match(label.group())
+    """The end of a hidden host name, None if too little speaks for one.
+
+    After a mere ' @ ' or ' at ', and after a dot that could end a sentence, only a usual top level counts;
+    with a blank on one side of the at-sign or a line end, only the host of a mail service.
+    """
+    sign, domain = match["sign"], match["domain"]
+    bare = sign.strip(" \t\n>") if "\n" in sign else sign.strip(" \t")
+    if bare == "@" and sign not in ("@", " @ ") and not shapes.MAIL_HOST.match(domain):
+        return None
+    usual = sign.startswith(" ") and bare.strip("()[]{}< >") in ("a", "A", "@", "at", "AT")
+    labels = list(shapes.HOST_LABEL.finditer(domain))
+    end, done = None, labels[0].end()
+    for label in labels[1:]:
+        if label.start() < done or shapes.DOT_WORD.fullmatch(label.group()):
+            continue
+        tight = shapes.TIGHT_DOT.fullmatch(domain, done, label.start()) is not None
+        done = label.end()
+        if not tight and end is not None:
+            break
+        top = (shapes.TOP_LEVEL if tight and not usual else shapes.USUAL_TOP_LEVEL).match(label.group())
         if top and top.group().lower() not in shapes.FILE_SUFFIXES:
-            return match.start(name) + label.start() + top.end()
-    return None
+            end = match.start("domain") + label.start() + top.end()
+        elif not tight:
+            break
+    return end
 
 
 def _passports(text: str, digits: list[int], urls: Urls) -> Iterator[Span]:
@@ -184,13 +189,22 @@ def _passports(text: str, digits: list[int], urls: Urls) -> Iterator[Span]:
             yield last
 
 
+def _split_passports(text: str, labels: list[int], spans: list[Span]) -> Iterator[Span]:
+    done = 0
+    for place in labels:
+        span = layout.passport(text, max(place, done))
+        if span is not None and not any(other.start < span.end and span.start < other.end for other in spans):
+            done = span.end
+            yield span
+
+
 def find(text: str) -> list[Span]:
     """All personal values of `text`, of every kind in personal_data.KINDS, in order, without overlaps.
 
     `text` may be a batch joined by `joined.join`: no span and no context crosses a border.
     """
-    text = shapes.plain(text)
-    places = candidates(text)
+    text, units = shapes.plain_units(text)
+    places = candidates(text, units)
     urls = Urls(text, places.urls)
     others = sorted((*_emails(text, places, urls), *_passports(text, places.letters, urls)))
     spans: list[Span] = []
@@ -200,4 +214,6 @@ def find(text: str) -> list[Span]:
     ):
         if not spans or span.start >= spans[-1].end:
             spans.append(span)
-    return spans
+    if places.split or places.rows or places.odd:
+        spans = sorted((*spans, *_split_numbers(text, places, spans, urls)))
+    return sorted((*spans, *_split_passports(text, places.passports, spans)))

@@ -1,6 +1,6 @@
 """The shapes of personal data, as regular expressions over plain text.
 
-Plain text (`plain`) is the text with every full-width digit, odd dash, odd space and middle dot replaced by
+Plain text (`plain`) is the text with every full-width letter and digit, odd dash, odd space and middle dot replaced by
 its ASCII or commonest form, character for character, so that a span in one is a span in the other and no
 pattern has to list nine kinds of hyphen. The alternative, listing them, missed full-width numbers.
 
@@ -11,13 +11,19 @@ is bounded or possessive, so that no text costs more than a constant a character
 from __future__ import annotations
 
 import re
+from string import ascii_letters, digits
 
 import numpy as np
+import numpy.typing as npt
 
 _SAME = {
-    "-": "‐‑‒–—―−﹣－ㅡ",
+    "-": "‐‑‒–—―−﹣－ㅡー─━➖⁃˗﹘⸺⸻〜〰",
     " ": "\u00a0\u2002\u2003\u2009\u3000",
-    "·": "ㆍ•∙・･",
+    "·": "ㆍ•∙・･‧⋅",
+    "|": "｜│┃",
+    "_": "＿",
+    "[": "［",
+    "]": "］",
     "(": "（",
     ")": "）",
     ":": "：",
@@ -26,7 +32,7 @@ _SAME = {
     "@": "＠",
     "+": "＋",
     "~": "～∼",
-} | {str(digit): chr(0xFF10 + digit) for digit in range(10)}
+} | {char: chr(ord(char) + 0xFEE0) for char in ascii_letters + digits}
 ODD_CHARACTERS = "".join(_SAME.values())
 """What `plain` replaces."""
 _PLAIN = np.arange(0x10000, dtype=np.uint16)
@@ -36,19 +42,21 @@ for _target, _sources in _SAME.items():
 
 def plain(text: str) -> str:
     """`text` with the characters of ODD_CHARACTERS replaced, one for one."""
-    if text.isascii():
-        return text
-    # Halves of a surrogate pair stand for themselves, so that UTF-16 will do.
+    return text if text.isascii() else plain_units(text)[0]
+
+
+def plain_units(text: str) -> tuple[str, npt.NDArray[np.uint16]]:
+    """The same, with its UTF-16 units. Halves of a surrogate pair stand for themselves."""
     units = np.frombuffer(text.encode("utf-16-le", "surrogatepass"), np.uint16)
     # None of them is a Chinese character or a syllable.
     places = np.flatnonzero((units >= 0xA0) & ((units < 0x3200) | (units >= 0xFE00)))
     old = units[places]
     new = _PLAIN[old]
     if np.array_equal(old, new):
-        return text
+        return text, units
     units = units.copy()
     units[places] = new
-    return units.tobytes().decode("utf-16-le", "surrogatepass")
+    return units.tobytes().decode("utf-16-le", "surrogatepass"), units
 
 
 _JOINT = r"(?:\) ?| ?[-.·] ?| )"
@@ -94,12 +102,18 @@ DRIVER_LICENCE = re.compile(
     rf"(?:(?:1[1-9]|2[0-68]){_LICENCE_JOINT}?)?[0-9]{{2}}{_LICENCE_JOINT}?[0-9]{{6}}{_LICENCE_JOINT}?[0-9]{{2}}"
     r"(?![0-9])"
 )
-BUSINESS = re.compile(r"[0-9]{3} ?- ?[0-9]{2} ?- ?[0-9]{5}(?![0-9])")
+BUSINESS = re.compile(r"[0-9]{3}(?: ?- ?| )?[0-9]{2}(?: ?- ?| )?[0-9]{5}(?![0-9])")
 ACCOUNT = re.compile(
     r"(?:[0-9]{2,6}(?: ?- ?[0-9]{1,8}){1,4}"
     r"|(?<![0-9] )[0-9]{3,6}(?: [0-9]{2,8}){1,3}(?: [0-9])?(?! [0-9])|[0-9]{10,14})(?![0-9])"
 )
 """With spaces, not a part of a longer row of numbers."""
+HEALTH_INSURANCE = re.compile(r"[1-9](?: ?- ?| )?[0-9]{10}(?![0-9])")
+VEHICLE_PLATE = re.compile(
+    r"[0-9]{2,3}[ \n]?[가나다라마거너더러머버서어저고노도로모보소오조구누두루무부수우주바사아자배하허호][ \n]?[0-9]{4}"
+    r"(?![0-9]|[,.][0-9]|년|원|명|개|대|%)"
+)
+"""Also old Supreme Court numbers (98다1234): only a label or a region tells them apart."""
 IPV4 = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}(?![0-9]|\.[0-9])")
 IPV6 = re.compile(
     r"[23][0-9A-Fa-f]{3}(?:(?::[0-9A-Fa-f]{1,4}){7}(?![0-9A-Fa-f])|(?::[0-9A-Fa-f]{0,4}){2,7}(?![0-9A-Fa-f:]))"
@@ -115,17 +129,31 @@ _LABEL = "A-Za-z0-9가-힣"
 EMAIL_DOMAIN = re.compile(
     rf"@(?=[{_LABEL}.-]{{1,250}}?\.(?:[A-Za-z]{{2}}|한국|닷))[{_LABEL}][{_LABEL}-]{{0,62}}+(?:\.[{_LABEL}-]{{1,63}}+){{1,8}}+"
 )
-_AT = r" ?[(\[{<] ?(?:[Aa][Tt]?|앳|골뱅이|@) ?[)\]}>] ?| ?골뱅이 ?| @ "
-_DOT = r"(?:\.| ?[(\[{] ?(?:[Dd]ot|DOT|점) ?[)\]}] ?)"
+# At most two blanks and a line end.
+_GAP = r"[ \t]{0,2}+(?:\n[ \t>]{0,3}+)?+"
+_OPEN, _CLOSE = r"[(\[{<]", r"[)\]}>]"
+_AT = rf"{_GAP}(?:@|골뱅이|앳|{_OPEN} ?(?:[Aa][Tt]?|앳|골뱅이|@) ?{_CLOSE}){_GAP}"
+_DOT_WORD = "[Dd]ot|DOT|점|쩜|닷"
+_TIGHT_DOT = rf"\.| ?{_OPEN} ?(?:{_DOT_WORD}|\.) ?{_CLOSE} ?| ?[점쩜닷] ?| (?:dot|DOT) "
+_LOOSE_DOT = rf"{_GAP}\.{_GAP}|[,·]| (?=com|net|co\.kr)"
+TIGHT_DOT, DOT_WORD = re.compile(_TIGHT_DOT), re.compile(_DOT_WORD)
+_HOST_LABEL = r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?+|네이버|지메일|다음|한메일|네이트|구글|카카오|핫메일|컴|넷)"
+HOST_LABEL = re.compile(_HOST_LABEL)
 HIDDEN_EMAIL_DOMAIN = re.compile(
-    rf"(?P<sign>{_AT})(?P<domain>[{_LABEL}][{_LABEL}-]{{0,62}}+(?:{_DOT}[{_LABEL}-]{{1,63}}+){{1,8}}+)"
-    r"|(?P<spelt> at )(?P<words>[a-z0-9-]{1,63}(?: dot [a-z]{2,20}){1,8})"
+    rf"(?P<sign>{_AT}| (?:at|AT) (?=[A-Za-z0-9-]{{1,63}} (?:dot|DOT) ))"
+    rf"(?P<domain>{_HOST_LABEL}(?:(?:{_TIGHT_DOT}|{_LOOSE_DOT}){_HOST_LABEL}){{1,8}}+)"
 )
-"""'hong (at) naver.com', 'hong골뱅이naver.com', 'hong[at]naver[dot]com', 'hong at naver dot com'."""
+"""'hong (at) naver.com', 'hong골뱅이네이버닷컴', 'hong[at]naver[dot]com', 'hong at naver dot com', and with
+blanks or line ends beside the signs."""
+MAIL_HOST = re.compile(
+    r"(?:naver|gmail|daum|hanmail|nate|kakao|hotmail|outlook|yahoo|icloud|korea|네이버|지메일|다음|한메일|네이트|구글|카카오"
+    r"|핫메일)(?![A-Za-z0-9가-힣-])|[a-z0-9-]{2,30}\.(?:co|ac|go|or|re)\.kr(?![A-Za-z0-9-])"
+)
+"""A host that a mere blank or line end beside an at-sign cannot make doubtful."""
 LOCAL_PART = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._%+-"
-TOP_LEVEL = re.compile(r"[a-z]{2,24}|[A-Z][a-z]{1,23}|[A-Z]{2,24}|한국|닷컴|닷넷")
+TOP_LEVEL = re.compile(r"[a-z]{2,24}|[A-Z][a-z]{1,23}|[A-Z]{2,24}|한국|닷컴|닷넷|컴|넷")
 USUAL_TOP_LEVEL = re.compile(
-    r"(?:com|net|org|edu|gov|kr|io|me|co|info|biz|jp|cn|us|uk|de|dev|ai|app|shop|store|site|tech|한국)"
+    r"(?:com|net|org|edu|gov|kr|io|me|co|info|biz|jp|cn|us|uk|de|dev|ai|app|shop|store|site|tech|한국|컴|넷)"
     r"(?![A-Za-z0-9-])",
     re.I,
 )

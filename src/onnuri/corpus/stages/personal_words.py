@@ -54,8 +54,12 @@ CARD_WORDS = re.compile(r"카드|결제|(?<![a-z])card|visa|master|amex", re.I)
 LICENCE_WORDS = re.compile(r"면허|licen[cs]e", re.I)
 REGION_BEFORE = re.compile(
     r"(?:서울|부산|경기(?:남부|북부)?|강원|충북|충남|전북|전남|경북|경남|제주|대구|인천|광주|대전|울산"
-    r"|세종)(?: ?- ?| )?\Z"
+    r"|세종)(?: ?- ?|[ \n])?\Z"
 )
+VEHICLE_WORDS = re.compile(
+    r"차량|차 ?번호|번호판|자동차|승용차|화물차|(?<![a-z])(?:licen[cs]e|number) plate|(?<![a-z])plate n", re.I
+)
+HEALTH_WORDS = re.compile(r"(?:건강|의료|건)보험|보험증|요양기관|health insurance", re.I)
 PASSPORT_WORDS = re.compile(r"여권|[Pp]assport|PASSPORT")
 BUSINESS_WORDS = re.compile(r"사업자|등록 ?번호|고유 ?번호|[Bb]usiness reg")
 

@@ -11,10 +11,10 @@ from __future__ import annotations
 import hashlib
 import re
 
+from onnuri.corpus.stages import personal_layout as layout
 from onnuri.corpus.stages import personal_shapes as shapes
 from onnuri.corpus.stages.korean_numbers import business_check_digit, luhn_check_digit
 
-_FULL_WIDTH_ZERO = 0xFF10
 _DAYS_THAT_ARE_NONE = ("0230", "0431", "0631", "0931", "1131")
 
 
@@ -24,33 +24,38 @@ def surrogate(found: str, kind: str) -> str:
     rrn, frn: a birth on 30 February or 31 of a short month. phone: exchange 000 or 0000, which no operator
     has; service numbers 1500. card, business_number: a wrong check digit. account: the first three digits
     000. passport: X, which is no type of passport, for each leading letter, and three digits 000.
-    driver_licence: serial 000000. email: example.com (RFC 2606). ip: 192.0.2.0/24 (RFC 5737) or
+    driver_licence: serial 000000. vehicle_plate: serial 00xx. health_insurance: 0 at the start. email: example.com (RFC 2606). ip: 192.0.2.0/24 (RFC 5737) or
     2001:db8::/32 (RFC 3849).
 
     `kind` is one of personal_data.KINDS and `found` a value that personal_data.find calls so.
     """
     plain = shapes.plain(found)
-    old = "".join(char for char in plain if "0" <= char <= "9")
+    old = "".join(layout.VALUES[plain[offset]] for offset in layout.digit_offsets(found, kind))
     seed, fresh = _drawn(kind, _identity(plain, old, kind))
     if kind in ("rrn", "frn"):
-        return _refill(found, fresh[:2] + _DAYS_THAT_ARE_NONE[seed % 5] + old[6] + fresh[2:8])
+        return _refill(found, kind, fresh[:2] + _DAYS_THAT_ARE_NONE[seed % 5] + old[6] + fresh[2:8])
     if kind == "phone":
-        return _refill(found, _fake_phone(old, fresh[:4]))
+        return _refill(found, kind, _fake_phone(old, fresh[:4]))
     if kind == "card":
         body = old[0] + fresh[: len(old) - 2]
-        return _refill(found, _differing(body, luhn_check_digit(body), seed))
+        return _refill(found, kind, _differing(body, luhn_check_digit(body), seed))
     if kind == "business_number":
-        return _refill(found, _differing(fresh[:9], business_check_digit(fresh[:9]), seed))
+        return _refill(found, kind, _differing(fresh[:9], business_check_digit(fresh[:9]), seed))
     if kind == "account":
-        return _refill(found, "000" + fresh[: len(old) - 3])
+        return _refill(found, kind, "000" + fresh[: len(old) - 3])
     if kind == "passport":
         letters = len(plain) - len(plain.lstrip("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"))
         crosses = "".join("x" if letter.islower() else "X" for letter in plain[:letters])
-        return crosses + _refill(found[letters:], "000" + fresh[: len(old) - 3])
+        return crosses + _refill(found[letters:], kind, "000" + fresh[: len(old) - 3])
     if kind == "driver_licence":
         # The region, as two digits or as a name before the number, stays.
         region = old[: len(old) - 10]
-        return _refill(found, region + fresh[:2] + "000000" + fresh[2:4])
+        return _refill(found, kind, region + fresh[:2] + "000000" + fresh[2:4])
+    if kind == "vehicle_plate":
+        # Serials start at 0100.
+        return _refill(found, kind, fresh[: len(old) - 4] + "00" + fresh[-2:])
+    if kind == "health_insurance":
+        return _refill(found, kind, "0" + fresh[:10])
     if kind == "email":
         return f"user{fresh[:6]}@example.com"
     return f"2001:db8::{seed:x}" if ":" in plain else f"192.0.2.{1 + seed % 254}"
@@ -70,25 +75,21 @@ def _identity(plain: str, digits: str, kind: str) -> str:
     if kind == "email":
         hidden = shapes.HIDDEN_EMAIL_DOMAIN.search(plain)
         if hidden is not None:
-            domain = ".".join(re.findall(r"[A-Za-z0-9-]+", re.sub(r"(?i)\bdot\b|점", " ", hidden.group())))
-            plain = plain[: hidden.start()] + "@" + re.sub(r"\A[Aa][Tt]?\.|\AAT\.", "", domain)
+            labels = shapes.HOST_LABEL.findall(hidden["domain"])
+            domain = ".".join(label for label in labels if not shapes.DOT_WORD.fullmatch(label))
+            plain = plain[: hidden.start()] + "@" + domain
         return plain.lower()
     if kind == "passport":
         return re.sub("[- ]", "", plain).upper()
     return plain.lower() if kind == "ip" else digits
 
 
-def _refill(found: str, digits: str) -> str:
-    """`found` with its digits replaced in order, full-width by full-width, everything else as it was."""
-    source = iter(digits)
-    return "".join(
-        next(source)
-        if "0" <= char <= "9"
-        else chr(_FULL_WIDTH_ZERO + int(next(source)))
-        if "０" <= char <= "９"
-        else char
-        for char in found
-    )
+def _refill(found: str, kind: str, digits: str) -> str:
+    """`found` with its digits replaced in order, each in the script of the old one, all else as it was."""
+    chars = list(found)
+    for offset, digit in zip(layout.digit_offsets(found, kind), digits, strict=False):
+        chars[offset] = layout.like(chars[offset], digit)
+    return "".join(chars)
 
 
 def _differing(digits: str, check: int, seed: int) -> str:
