@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from onnuri import manifest
 from onnuri.corpus import opt_out
-from onnuri.corpus.reading import files, readers
+from onnuri.corpus.reading import delimited, detection, files, readers, tables
 from onnuri.corpus.reading.files import File
 from onnuri.corpus.reading.piece import Piece
 from onnuri.corpus.recipe import Recipe
@@ -91,15 +91,20 @@ def pieces_of(number: int, source: Source) -> list[Piece]:
 
         found = packages.find(source.package, source.files)
     else:
-        found = files.find(source.input, any_kind=source.format != "auto")
+        found = files.find(source.input)
     pieces: list[Piece] = []
+    passed: list[str] = []
     for file in found:
-        form = files.format_of(file.name) if source.format == "auto" else source.format
-        if not form:
-            raise UserError(f"{file.path} is of no known kind; state format")
+        try:
+            form = detection.form_of_file(file, source)
+        except detection.PassedOver as reason:
+            passed.append(f"{file.name}: {reason}")
+            continue
         if len(pieces) < FILES_LOOKED_INTO:
             _check_column(file, form, source)
         pieces.append(Piece(number, file.name, file.path, form, size=_text_bytes(file, form)))
+    if not pieces:
+        raise UserError(f"input={source.input or source.package} has no file that can be read; {passed[0]}")
     return pieces
 
 
@@ -118,7 +123,7 @@ def _hashes(source: Source, found: list[File]) -> dict[str, str]:
 
 
 def _text_bytes(file: File, form: str) -> int:
-    packed = form in ("parquet", "archive", "hwp", "hwpx") or file.name.lower().endswith((".gz", ".zst"))
+    packed = form in ("parquet", "archive", "hwp", "hwpx") or file.name.lower().endswith(files.PACKED)
     return file.size * (COMPRESSION if packed else 1)
 
 
@@ -129,7 +134,7 @@ def _split(pieces: list[Piece], target: int, encodings: list[str]) -> Iterator[P
             yield piece
         elif piece.form == "parquet":
             yield from _row_groups(piece, target)
-        elif piece.form == "jsonl" and readers.is_plain_utf8(piece, encodings[piece.source]):
+        elif piece.form in ("jsonl", "lines") and readers.is_plain_utf8(piece, encodings[piece.source]):
             cuts = [*range(0, piece.size, target), piece.size]
             for start, stop in zip(cuts, [*cuts[1:-1], None], strict=False):
                 size = (piece.size if stop is None else stop) - start
@@ -182,6 +187,9 @@ def _check_column(file: File, form: str, source: Source) -> None:
                 _check_type(file, path, schema.field(path).type)
         elif form == "jsonl":
             names = _jsonl_names(file)
+        elif form in ("csv", "tsv"):
+            with files.open_bytes(file.path) as stream:
+                names = dict.fromkeys(delimited.header_of(stream, source.encoding, form == "tsv"))
     except (OSError, EOFError, ValueError, pa.ArrowException):
         return  # reading will name the damage, row by row
     if names and path not in names and path.split(".")[0] not in names:
@@ -193,20 +201,20 @@ def _check_column(file: File, form: str, source: Source) -> None:
 
 def _check_type(file: File, path: str, kind: pa.DataType) -> None:
     kind = kind.value_type if pa.types.is_dictionary(kind) else kind
-    text = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
-    if not text and not pa.types.is_nested(kind):
+    if not (tables.is_text(kind) or tables.is_binary(kind) or pa.types.is_null(kind) or pa.types.is_nested(kind)):
         raise UserError(f"column '{path}' of {file.path} holds {kind}, not text; choose text_column=...")
 
 
 def _jsonl_names(file: File) -> dict[str, None]:
     import json
 
+    from onnuri.corpus.reading.compression import is_unpacked
     from onnuri.corpus.reading.lines import lines
 
     names: dict[str, None] = {}
-    packed = file.name.lower().endswith((".gz", ".zst"))
     try:
         with files.open_bytes(file.path) as stream:
+            packed = is_unpacked(stream)
             for _, line in zip(range(100), lines(stream, 1 << 20, packed=packed), strict=False):
                 if line.size == len(line.content) and line.content.strip():
                     try:
