@@ -16,7 +16,21 @@ from onnuri.errors import UserError, check_choice
 LEGAL_BASES = ("open-licence", "consent", "legitimate-interest", "public-data", "contract")
 """Korean PIPA, articles 15 and 28; open-licence for text whose authors published it for any use."""
 FORMATS = (
-    *("auto", "jsonl", "json", "yaml", "csv", "tsv", "parquet", "text", "lines", "html", "warc", "hwp", "hwpx"),
+    *(
+        "auto",
+        "jsonl",
+        "json",
+        "yaml",
+        "csv",
+        "tsv",
+        "parquet",
+        "text",
+        "lines",
+        "html",
+        "warc",
+        "hwp",
+        "hwpx",
+    ),
     "archive",
 )
 COLUMNS = ("text", "id", "url", "lang", "source", "license", "legal_basis")

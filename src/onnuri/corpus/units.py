@@ -201,7 +201,9 @@ def _check_column(file: File, form: str, source: Source) -> None:
 
 def _check_type(file: File, path: str, kind: pa.DataType) -> None:
     kind = kind.value_type if pa.types.is_dictionary(kind) else kind
-    if not (tables.is_text(kind) or tables.is_binary(kind) or pa.types.is_null(kind) or pa.types.is_nested(kind)):
+    if not (
+        tables.is_text(kind) or tables.is_binary(kind) or pa.types.is_null(kind) or pa.types.is_nested(kind)
+    ):
         raise UserError(f"column '{path}' of {file.path} holds {kind}, not text; choose text_column=...")
 
 

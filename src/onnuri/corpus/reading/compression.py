@@ -59,7 +59,7 @@ def kind_of(head: bytes) -> str:
 
 
 def unpacked(stream: BinaryIO, owned: bool = False) -> BinaryIO:
-    """The content of a stream from its beginning, decompressed if its first bytes say that it is compressed.
+    """The content of a stream from its beginning, decompressed if its first bytes say so.
 
     `stream` must be seekable; it is closed with what is returned if `owned`. Reads raise Damaged, and
     ValueError for what cannot be read to its end.
@@ -237,7 +237,9 @@ class Unpacked(io.RawIOBase):
         if content:
             return content
         self._member = None
-        raise Damaged(f"cut: the file ends inside the {self._kind} member that begins at byte {self._begin:,}")
+        raise Damaged(
+            f"cut: the file ends inside the {self._kind} member that begins at byte {self._begin:,}"
+        )
 
     def _damaged(self, cause: str, before: Any = None) -> bytes:
         """Go to the next member and raise Damaged; no more than once for damage in a row."""

@@ -45,7 +45,8 @@ _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _ZIP = (b"PK\3\4", b"PK\5\6", b"PK\7\x08")
 _HWP_3 = b"HWP Document File V"
 _PART = re.compile(
-    r"(.+\.(?:zip|tar|tgz|gz|7z|rar))\.(?:part)?\d+$|(.+)\.z\d\d$|(.+)\.part\d+\.(?:zip|rar)$", re.IGNORECASE
+    r"(.+\.(?:zip|tar|tgz|gz|7z|rar))\.(?:part)?\d+$|(.+)\.z\d\d$|(.+)\.part\d+\.(?:zip|rar)$",
+    re.IGNORECASE,
 )
 _HTML = re.compile(
     r"(?:\s|<\?xml[^>]*\?>|<!--.*?-->)*<(?:!doctype\s+html|html|head|body|title|meta\s)[\s>]?",
@@ -125,7 +126,11 @@ def _packed_form(head: bytes, hint: str) -> str:
     if re.match(rb"WARC/[01]\.\d", head):
         return "warc"
     if head.startswith(_ZIP):
-        if b"application/hwp+zip" in head[:256] or b"Contents/section0.xml" in head or hint in ("hwp", "hwpx"):
+        if (
+            b"application/hwp+zip" in head[:256]
+            or b"Contents/section0.xml" in head
+            or hint in ("hwp", "hwpx")
+        ):
             return "hwpx"
         if what := _office(head):
             raise PassedOver(what)
@@ -168,7 +173,9 @@ def _text_form(head: bytes, hint: str, name: str, source: Source) -> str:
     except ValueError:
         return ""
     if suffix:
-        raise PassedOver(f"text under a suffix that is not known (.{suffix[1].lower()}); format: text reads it")
+        raise PassedOver(
+            f"text under a suffix that is not known (.{suffix[1].lower()}); format: text reads it"
+        )
     return "text"
 
 

@@ -128,7 +128,7 @@ def _decode_legacy(raw: bytes, told: list[str], not_utf8: str) -> Decoded:
         except Undecodable as error:
             causes.append(str(error))
             continue
-        if codec in told and codec != "cp1252" or _fits(text, codec):
+        if (codec in told and codec != "cp1252") or _fits(text, codec):
             return Decoded(text, codec)
         if codec == "cp949":
             share = _hangul_share(_sample(text))

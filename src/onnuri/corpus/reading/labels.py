@@ -12,8 +12,8 @@ from onnuri.errors import UserError, nearest
 
 LABELS = {
     "utf-8": "utf-8 utf8 utf-8-sig unicode-1-1-utf-8 cp65001",
-    "cp949": "cp949 euc-kr euckr euc_kr ms949 949 uhc windows-949 x-windows-949 korean ksx1001 ks_x-1001 ks_c_5601 "
-    "ks_c_5601-1987 ks_c_5601-1989 ksc5601 ksc_5601 ksc5601-1987 ks_c-5601-1987 ksx1001-2004 iso-ir-149",
+    "cp949": "cp949 euc-kr euckr euc_kr ms949 949 uhc windows-949 x-windows-949 korean ksx1001 ks_x-1001 "
+    "ks_c_5601 ks_c_5601-1987 ks_c_5601-1989 ksc5601 ksc_5601 ksc5601-1987 ks_c-5601-1987 ksx1001-2004 iso-ir-149",
     "johab": "johab cp1361 1361 windows-1361 ms1361 ksc5601-1992 ks_c_5601-1992 x-johab",
     "iso2022_kr": "iso-2022-kr csiso2022kr",
     "utf-16": "utf-16 utf16 unicode ucs-2",

@@ -30,7 +30,8 @@ def lines(
     """The lines that begin in [start, stop) of a stream.
 
     Of a line over `limit` bytes the first `limit` are kept. A stream with start > 0 must be seekable.
-    Damage in a compressed stream is a line of its own, and those of the next member follow. Raises ValueError in a `packed` stream when a line is longer than MOST_BYTES_PASSED_OVER.
+    Damage in a compressed stream is a line of its own, and those of the next member follow. Raises
+    ValueError in a `packed` stream when a line is longer than MOST_BYTES_PASSED_OVER.
     """
     offset = start
     if start:

@@ -130,7 +130,9 @@ def _mend(columns: dict[str, list[str]], row: int) -> None:
         value = columns[name][row]
         columns[name][row] = _storable(value)
         if name == "text" and (bad := columns[name][row].count("\ufffd") - value.count("\ufffd")):
-            columns["note"][row] = ", ".join(filter(None, (columns["note"][row], f"lone surrogates: {bad}")))
+            columns["note"][row] = ", ".join(
+                filter(None, (columns["note"][row], f"lone surrogates: {bad}"))
+            )
 
 
 def _storable(text: str) -> str:

@@ -123,7 +123,7 @@ def _text(task: Reading, stream: BinaryIO) -> Iterator[pa.RecordBatch]:
 
 
 def _size(stream: BinaryIO, done: int) -> tuple[int, str]:
-    """How long a stream is of which `done` bytes were read; of a compressed one that could be a bomb, more."""
+    """How long a stream is of which `done` bytes were read, and a remark if that is not certain."""
     if not compression.is_unpacked(stream):
         return stream.seek(0, io.SEEK_END), ""
     try:
@@ -137,8 +137,8 @@ def _size(stream: BinaryIO, done: int) -> tuple[int, str]:
     return done, ""
 
 
-def _blob(extract: Callable[[bytes, Reading], tuple[str, dict[str, str]]]) -> Reader:
-    """A reader for a file that is one document."""
+def _blob(extract: Callable[[bytes, Reading], tuple[str, str]]) -> Reader:
+    """A reader for a file that is one document: `extract` gives its text, and a note on its damage."""
 
     def read_blob(task: Reading, stream: BinaryIO) -> Iterator[pa.RecordBatch]:
         most = ROOM_FOR_MARKUP * task.limit
@@ -146,34 +146,36 @@ def _blob(extract: Callable[[bytes, Reading], tuple[str, dict[str, str]]]) -> Re
         if damage or len(raw) > most:
             task.rows.add_unreadable(task.name, damage or f"a file of more than {most:,} bytes")
         else:
-            text, own = extract(raw, task)
-            task.rows.add(task.name, text, own=own)
+            text, note = extract(raw, task)
+            task.rows.add(task.name, text, note=note)
         yield from task.rows.full()
 
     return read_blob
 
 
-def _from_html(raw: bytes, task: Reading) -> tuple[str, dict[str, str]]:
+def _from_html(raw: bytes, task: Reading) -> tuple[str, str]:
     from onnuri.corpus.reading.formats import html
 
-    return html.extract(raw, task.source.encoding).text, {}
+    page = html.extract(raw, task.source.encoding, task.source.bad_characters)
+    return page.text, page.note
 
 
-def _from_hwp(raw: bytes, task: Reading) -> tuple[str, dict[str, str]]:
+def _from_hwp(raw: bytes, task: Reading) -> tuple[str, str]:
     from onnuri.corpus.reading.formats import hwp
 
-    return hwp.text(raw), {}
+    return hwp.text(raw), ""
 
 
-def _from_hwpx(raw: bytes, task: Reading) -> tuple[str, dict[str, str]]:
+def _from_hwpx(raw: bytes, task: Reading) -> tuple[str, str]:
     from onnuri.corpus.reading.formats import hwpx
 
-    return hwpx.text(raw), {}
+    return hwpx.text(raw), ""
 
 
 def _warc(task: Reading, stream: BinaryIO) -> Iterator[pa.RecordBatch]:
     from onnuri.corpus.reading.formats import html, warc
 
+    most_bad = task.source.bad_characters
     for number, record in enumerate(warc.records(stream), 1):
         origin = f"{task.name}#{number}"
         if isinstance(record, Exception):
@@ -186,9 +188,10 @@ def _warc(task: Reading, stream: BinaryIO) -> Iterator[pa.RecordBatch]:
             continue  # pictures, archives, fonts
         try:
             if "html" in kind:
-                text, note = html.extract(record.payload, record.charset).text, ""
+                page = html.extract(record.payload, record.charset, most_bad)
+                text, note = page.text, page.note
             else:
-                text, note = encoding.decode_most(record.payload, record.charset, task.source.bad_characters)
+                text, note = encoding.decode_most(record.payload, record.charset, most_bad)
         except Exception as error:
             problem = f"unreadable: {cause(error)}"[:300]
             task.rows.add(origin, getattr(error, "text", ""), "", {"url": record.url}, problem)

@@ -193,7 +193,9 @@ def _first_look(raw: pa.RecordBatch, source: Source, rank: int) -> pa.Table:
         **{name: raw[name].cast(pa.string()) for name in CARRIED},
         "stage": pa.repeat(pa.scalar("", pa.string()), count),
         "reason": reason,
-        "repaired": pc.if_else(pc.equal(raw["note"], ""), pa.scalar(None, pa.string()), raw["note"].cast(pa.string())),
+        "repaired": pc.if_else(
+            pc.equal(raw["note"], ""), pa.scalar(None, pa.string()), raw["note"].cast(pa.string())
+        ),
         "rank": pa.repeat(pa.scalar(rank, pa.int32()), count),
     }
     others = {field.name: pa.nulls(count, field.type) for field in STAGED if field.name not in known}

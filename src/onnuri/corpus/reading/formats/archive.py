@@ -1,9 +1,10 @@
-"""The files in a zip or a tar (compressed or not), one at a time and in memory: nothing is ever written to disk.
+"""The files in a zip or a tar, one at a time and in memory: nothing is ever written to disk.
 
 Names come out safe and composed (NFC), whichever of UTF-8, CP949 and CP437 they were stored in: Korean
-Windows stores CP949 without saying so, and programs that read CP437 there pass that on as UTF-8. zipfile and tarfile of the standard
-library do the parsing; around them stand limits on size, number and ratio. libarchive would read more kinds
-and faster, but binds to a system library. Memory: one member, and a zip's table of contents.
+Windows stores CP949 without saying so, and programs that read CP437 there pass that on as UTF-8. zipfile
+and tarfile of the standard library do the parsing; around them stand limits on size, number and ratio.
+libarchive would read more kinds and faster, but binds to a system library. Memory: one member, and a zip's
+table of contents.
 """
 
 from __future__ import annotations
