@@ -25,7 +25,7 @@ USUAL_WINDOW_BYTES = 1 << 27
 MOST_XZ_BYTES = 1 << 28
 """Memory to unpack xz; its highest setting (-9) takes 65 MiB."""
 MOST_RATIO = 300
-SALVAGE_STEP = 256
+SALVAGE_STEPS = (4096, 64, 1)
 LEAST_HEAD = 18
 
 _BEGINS = {
@@ -73,6 +73,20 @@ def unpacked(stream: BinaryIO, owned: bool = False) -> BinaryIO:
 def is_unpacked(stream: object) -> bool:
     """Whether a stream of `unpacked` is decompressed on the way, so that it may be longer than its file."""
     return isinstance(getattr(stream, "raw", None), Unpacked)
+
+
+def head_of(stream: BinaryIO, size: int) -> bytes:
+    """The decompressed beginning of a file, or of a stream of `unpacked` that nothing was read of yet.
+
+    The stream is at its beginning again. What is damaged gives fewer bytes.
+    """
+    inner = cast(Any, stream).raw.stream if is_unpacked(stream) else stream
+    try:
+        return read_up_to(unpacked(inner), size)[0]
+    except (OSError, EOFError, ValueError):
+        return b""
+    finally:
+        inner.seek(0)
 
 
 def read_up_to(stream: BinaryIO, size: int) -> tuple[bytes, str]:
@@ -157,7 +171,7 @@ class Unpacked(io.RawIOBase):
     def __init__(self, stream: BinaryIO, kind: str, owned: bool) -> None:
         import zstandard
 
-        self._stream, self._kind, self._owned = stream, kind, owned
+        self.stream, self._kind, self._owned = stream, kind, owned
         self._chunk_bytes = ZSTANDARD_CHUNK_BYTES if kind == "zstd" else CHUNK_BYTES
         self._errors = (zlib.error, lzma.LZMAError, zstandard.ZstdError, OSError, ValueError, EOFError)
         self._packed = self._fed = b""
@@ -185,7 +199,7 @@ class Unpacked(io.RawIOBase):
         return size
 
     def _read(self) -> bytes:
-        packed = self._stream.read(self._chunk_bytes)
+        packed = self.stream.read(self._chunk_bytes)
         self._end += len(packed)
         return packed
 
@@ -272,17 +286,23 @@ class Unpacked(io.RawIOBase):
 
     def close(self) -> None:
         if self._owned:
-            self._stream.close()
+            self.stream.close()
         super().close()
 
 
 def _salvaged(before: Any, packed: bytes) -> bytes:
     """What a member gives up to the damage, a little at a time."""
-    parts = []
-    try:
-        while part := before.decompress(packed, SALVAGE_STEP):
+    parts: list[bytes] = []
+    for step in SALVAGE_STEPS:
+        while True:
+            here = before.copy()
+            try:
+                part = before.decompress(packed, step)
+            except zlib.error:
+                before = here
+                break
+            if not part:
+                return b"".join(parts)
             parts.append(part)
             packed = before.unconsumed_tail
-    except zlib.error:
-        pass
     return b"".join(parts)

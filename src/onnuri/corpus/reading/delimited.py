@@ -38,7 +38,10 @@ def header_of(stream: BinaryIO, declared: str, tabs: bool) -> list[str]:
     if line is None:
         return []
     text = encoding.decode(line.content, declared).text
-    return next(csv.reader([text.strip("\r\ufeff")], delimiter=_delimiter(text, tabs)), [])
+    try:
+        return next(csv.reader([text.strip("\r\ufeff")], delimiter=_delimiter(text, tabs)), [])
+    except csv.Error as error:
+        raise ValueError(error) from None
 
 
 def _delimiter(header: str, tabs: bool) -> str:
@@ -60,14 +63,16 @@ def _read(task: Reading, stream: BinaryIO, tabs: bool) -> Iterator[pa.RecordBatc
     task.rows.is_empty = True
     while True:
         number += 1
-        source.taken = 0
+        source.taken, source.texts = 0, []
         origin = f"{task.name}#{number}"
         try:
             row = next(rows)
         except StopIteration:
             return
-        except (_Unreadable, csv.Error) as error:
-            task.rows.add_unreadable(origin, error, getattr(error, "text", source.text))
+        except _TooLong:
+            raise
+        except (ValueError, csv.Error) as error:
+            task.rows.add_unreadable(origin, error, "".join(source.texts))
             yield from task.rows.full()
             continue
         if not any(row):
@@ -88,14 +93,12 @@ def _tab_row(line: str) -> list[str]:
     ]
 
 
-class _Unreadable(ValueError):
-    def __init__(self, cause: str, text: str) -> None:
-        super().__init__(cause)
-        self.text = text
+class _TooLong(ValueError):
+    """A row, and it could go on."""
 
 
 class _Lines:
-    """The lines of a table as text. `taken` counts the bytes of the present row, `note` what ails it."""
+    """The lines of a table as text. Of the present row: `taken` bytes, `texts`, a `note` on damage."""
 
     def __init__(self, task: Reading, stream: BinaryIO) -> None:
         packed = is_unpacked(stream)
@@ -105,7 +108,8 @@ class _Lines:
         self.limit = ROOM_FOR_MARKUP * task.limit + (1 << 20)
         self.most_bad = task.source.bad_characters
         self._lines = lines(stream, self.limit, packed=packed)
-        self.taken, self.note, self.text = 0, "", ""
+        self.taken, self.note = 0, ""
+        self.texts: list[str] = []
 
     def __iter__(self) -> _Lines:
         return self
@@ -114,14 +118,17 @@ class _Lines:
         line = next(self._lines)
         self.taken += line.size
         if self.taken > self.limit:
-            raise ValueError(f"a row of more than {self.limit:,} bytes; the rest is not read")
+            raise _TooLong(f"a row of more than {self.limit:,} bytes; the rest is not read")
         if line.damage:
-            raise _Unreadable(line.damage, line.content.decode("utf-8", "replace"))
+            self.texts.append(line.content.decode("utf-8", "replace"))
+            raise ValueError(line.damage)
         if not line.offset:
             line = line._replace(content=line.content.removeprefix(b"\xef\xbb\xbf"))
         try:
             text, note = encoding.decode_most(line.content, self.declared, self.most_bad)
         except encoding.Undecodable as error:
-            raise _Unreadable(str(error), error.text) from None
-        self.note, self.text = note or self.note, text
-        return text + "\n"
+            self.texts.append(error.text)
+            raise
+        self.note = note or self.note
+        self.texts.append(text + "\n")
+        return self.texts[-1]

@@ -74,7 +74,7 @@ def form_of(stream: BinaryIO, name: str, source: Source) -> str:
     if part := _PART.match(name):
         raise PassedOver(f"part of an archive in several files; join them{_join(part)}")
     hint = files.format_of(name)
-    head = head_of(stream)
+    head = compression.head_of(stream, HEAD_BYTES)
     if not head:
         if hint:
             return hint
@@ -89,16 +89,6 @@ def _join(part: re.Match[str]) -> str:
     """How the parts of an archive are joined, where that is simple."""
     whole = (part[1] or "").rpartition("/")[2]
     return f": cat $(ls -v {whole}.*) > {whole}" if whole else " or unpack it"
-
-
-def head_of(stream: BinaryIO) -> bytes:
-    """The first bytes of a file, decompressed: HEAD_BYTES, or all of it that can be had."""
-    try:
-        return compression.read_up_to(compression.unpacked(stream), HEAD_BYTES)[0]
-    except (OSError, EOFError, ValueError):
-        return b""
-    finally:
-        stream.seek(0)
 
 
 def describe(head: bytes) -> str:

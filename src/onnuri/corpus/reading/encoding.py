@@ -134,11 +134,11 @@ def _decode_legacy(raw: bytes, told: list[str], not_utf8: str) -> Decoded:
             share = _hangul_share(_sample(text))
             causes.append(f"cp949: only {share:.0%} is Hangul; if it is CP949, state encoding: cp949")
     cause = f"no encoding fits: {'; '.join(causes[:4])}"
-    for codec in dict.fromkeys([*others, "cp949"]):
-        text = _text(raw, codec, "replace")
-        if codec in others or (codec in told or _fits(text.replace("\ufffd", ""), codec)):
-            raise Undecodable(cause, text, text.count("\ufffd"))
-    raise Undecodable(cause, text)
+    texts = {codec: _text(raw, codec, "replace") for codec in dict.fromkeys([*others, "cp949", "utf-8"])}
+    bad = {codec: text.count("\ufffd") for codec, text in texts.items()}
+    best = min(bad, key=lambda codec: bad[codec])
+    fits = best in told or (best == "cp949" and _fits(texts[best].replace("\ufffd", ""), best))
+    raise Undecodable(cause, texts[best], bad[best] if fits else 0)
 
 
 def _fits(text: str, codec: str) -> bool:
@@ -153,14 +153,12 @@ def _fits(text: str, codec: str) -> bool:
 
 def _is_korean(sample: str) -> bool:
     codes = _codes(sample)
-    if codes.size and _COMMON[codes].mean() >= LEAST_HANGUL:
-        return True
     hangul = codes[(codes >= 0xAC00) & (codes <= 0xD7A3)]
-    return bool(
-        hangul.size >= LEAST_SYLLABLES
-        and len(_FREQUENT.findall(sample)) >= LEAST_FREQUENT * hangul.size
-        and 1 - _COMMON[hangul].mean() <= MOST_RARE
-    )
+    frequent = len(_FREQUENT.findall(sample)) / max(hangul.size, 1)
+    if codes.size and _COMMON[codes].mean() >= LEAST_HANGUL:
+        return hangul.size < 2 * LEAST_SYLLABLES or frequent >= LEAST_FREQUENT / 3
+    enough = hangul.size >= LEAST_SYLLABLES and frequent >= LEAST_FREQUENT
+    return bool(enough and 1 - _COMMON[hangul].mean() <= MOST_RARE)
 
 
 def _meta(raw: bytes) -> str:

@@ -12,8 +12,8 @@ from onnuri.errors import UserError, nearest
 
 LABELS = {
     "utf-8": "utf-8 utf8 utf-8-sig unicode-1-1-utf-8 cp65001",
-    "cp949": "cp949 euc-kr euckr euc_kr ms949 949 uhc windows-949 x-windows-949 korean ksx1001 ks_x-1001 "
-    "ks_c_5601 ks_c_5601-1987 ks_c_5601-1989 ksc5601 ksc_5601 ksc5601-1987 ks_c-5601-1987 ksx1001-2004 iso-ir-149",
+    "cp949": "cp949 euc-kr ms949 949 uhc ksx1001 ks_c_5601-1987 windows-949 x-windows-949 euckr korean "
+    "ks_x-1001 ks_c_5601 ks_c_5601-1989 ksc5601 ksc_5601 ksc5601-1987 ksx1001-2004 iso-ir-149",
     "johab": "johab cp1361 1361 windows-1361 ms1361 ksc5601-1992 ks_c_5601-1992 x-johab",
     "iso2022_kr": "iso-2022-kr csiso2022kr",
     "utf-16": "utf-16 utf16 unicode ucs-2",
@@ -57,7 +57,7 @@ def check(label: str) -> None:
     """Raise UserError, with what is known, for a label that reading would not understand."""
     if not codec_of(label):
         first = [labels.split() for labels in LABELS.values()]
-        known = ", ".join([f"{names[0]} ({', '.join(names[1:4])})" for names in first[:4]])
-        known += "".join(f", {names[0]}" for names in first[4:])
+        korean = [f"{names[0]} ({', '.join(names[1:7])})" for names in first[1:3]]
+        known = ", ".join([first[0][0], *korean, *(names[0] for names in first[3:])])
         every = [name for names in first for name in names]
         raise UserError(f"encoding {label!r} is not known{nearest(label.lower(), every)}; known: {known}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import codecs
-import zlib
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple, cast
 
@@ -86,16 +85,7 @@ def wide_codec(stream: BinaryIO, declared: str) -> str:
     codec = labels.codec_of(declared)
     if codec.startswith(("utf-16", "utf-32")):
         return codec
-    try:
-        if hasattr(stream, "peek"):
-            head = stream.peek(2)[:2]
-        elif stream.seekable():
-            head = stream.read(2)
-            stream.seek(0)
-        else:
-            return ""
-    except (OSError, EOFError, ValueError, zlib.error):
-        return ""  # reading will name the damage
+    head = compression.head_of(stream, 2)
     return "utf-16" if head in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else ""
 
 

@@ -230,8 +230,8 @@ def _archive(task: Reading, stream: BinaryIO, level: int = 1) -> Iterator[pa.Rec
 def _add_passed_over(task: Reading, passed: Counter[str]) -> None:
     """One row for the members of an archive that were not read, with their number by reason."""
     if passed := +passed:
-        reasons = "; ".join(f"{number:,}: {reason}" for reason, number in passed.most_common(5))
-        task.rows.add_unreadable(task.name, f"{passed.total():,} members were passed over: {reasons}")
+        reasons = "; ".join(f"{reason} ({number:,})" for reason, number in passed.most_common(5))
+        task.rows.add_unreadable(task.name, f"members passed over: {reasons}")
 
 
 FORMATS: dict[str, Reader] = {

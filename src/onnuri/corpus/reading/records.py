@@ -22,7 +22,11 @@ ROOM_FOR_MARKUP = 4
 SMALL_TREE_BYTES = 1 << 24
 """A JSON file that is shorter is read whole, which is faster."""
 MOST_TREE_BYTES = 1 << 28
-"""What is read whole, a tree or a record of one; what is longer belongs into lines."""
+"""What is read whole; a tree that is longer belongs into lines."""
+STREAM_BYTES = 1 << 22
+"""Read at a time by ijson, which goes over a text from its beginning each time."""
+MOST_RECORD_BYTES, MOST_BEFORE_RECORDS = 1 << 26, 1 << 30
+"""Of a record that is streamed, and of what comes before the first one: more is a bomb."""
 
 
 def read_jsonl(task: Reading, stream: BinaryIO) -> Iterator[pa.RecordBatch]:
@@ -57,6 +61,7 @@ def _read_lines(
                 add_line(task, line, declared)
             place += line.size
             yield from task.rows.full()
+        task.rows.is_empty = place == task.start
     except Exception as error:
         stop_if_transient(error)
         task.rows.add_unreadable(f"{task.name}@{place}", f"{task.name} after byte {place}: {cause(error)}")
@@ -150,8 +155,9 @@ def _streamed(task: Reading, stream: _Both) -> Iterator[pa.RecordBatch]:
     is_list = stream.head.lstrip()[:1] == b"["
     prefix = f"{path}.item" if path else "item" if is_list else ""
     found = 0
-    for found, record in enumerate(ijson.items(stream, prefix, use_float=True, multiple_values=True), 1):
-        stream.given = 0
+    options = {"use_float": True, "multiple_values": True, "buf_size": STREAM_BYTES}
+    for found, record in enumerate(ijson.items(stream, prefix, **options), 1):
+        stream.given, stream.most = 0, MOST_RECORD_BYTES
         add_record(task, f"{task.name}#{path}.{found - 1}".replace("#.", "#"), record)
         yield from task.rows.full()
     if not found:
@@ -171,8 +177,8 @@ class _Both:
 
     def __init__(self, head: bytes, rest: BinaryIO) -> None:
         self.head, self.rest = head or rest.read(1 << 16), rest
-        self.given = 0
-        """Bytes since the last record."""
+        self.given, self.most = 0, MOST_BEFORE_RECORDS
+        """Bytes since the last record, and how many these may be."""
 
     def read(self, size: int = -1) -> bytes:
         part = self.head if size < 0 else self.head[:size]
@@ -180,8 +186,8 @@ class _Both:
         if len(part) != size:
             part += self.rest.read(size - len(part) if size >= 0 else -1)
         self.given += len(part)
-        if self.given > MOST_TREE_BYTES + 1:
-            raise ValueError(f"a record of more than {MOST_TREE_BYTES:,} bytes; the rest is not read")
+        if self.given > self.most:
+            raise ValueError(f"a record of more than {self.most:,} bytes; the rest is not read")
         return part
 
 

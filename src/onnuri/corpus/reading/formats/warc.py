@@ -46,8 +46,8 @@ def records(stream: BinaryIO, limit: int = MOST_RECORD_BYTES) -> Iterator[Record
 
     HTTP headers are taken off, chunks joined, gzip, deflate, br and zstd undone. A record that is damaged,
     or longer than `limit` bytes packed or unpacked, is a ValueError with the cause in one line, as is the
-    damage or the cut that ends the stream. Nothing is raised but what `stream` itself raises. Gzip is told by its
-    first bytes.
+    damage or the cut that ends the stream. Nothing is raised but what `stream` itself raises. Gzip is told
+    by its first bytes.
     """
     source = _Source(stream)
     while True:
