@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import io
 import json
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, BinaryIO
@@ -25,8 +26,8 @@ MOST_TREE_BYTES = 1 << 28
 """What is read whole; a tree that is longer belongs into lines."""
 STREAM_BYTES = 1 << 22
 """Read at a time by ijson, which goes over a text from its beginning each time."""
-MOST_RECORD_BYTES, MOST_BEFORE_RECORDS = 1 << 26, 1 << 30
-"""Of a record that is streamed, and of what comes before the first one: more is a bomb."""
+MOST_RECORD_BYTES = 1 << 26
+"""Of a record that is streamed: more is a bomb."""
 
 
 def read_jsonl(task: Reading, stream: BinaryIO) -> Iterator[pa.RecordBatch]:
@@ -155,6 +156,10 @@ def _streamed(task: Reading, stream: _Both) -> Iterator[pa.RecordBatch]:
     is_list = stream.head.lstrip()[:1] == b"["
     prefix = f"{path}.item" if path else "item" if is_list else ""
     found = 0
+    if path:  # other lists may come before the records
+        stream.most = MOST_TREE_BYTES if is_unpacked(stream.rest) else sys.maxsize
+    else:
+        stream.most = MOST_RECORD_BYTES
     options = {"use_float": True, "multiple_values": True, "buf_size": STREAM_BYTES}
     for found, record in enumerate(ijson.items(stream, prefix, **options), 1):
         stream.given, stream.most = 0, MOST_RECORD_BYTES
@@ -177,7 +182,7 @@ class _Both:
 
     def __init__(self, head: bytes, rest: BinaryIO) -> None:
         self.head, self.rest = head or rest.read(1 << 16), rest
-        self.given, self.most = 0, MOST_BEFORE_RECORDS
+        self.given, self.most = 0, MOST_TREE_BYTES + 1
         """Bytes since the last record, and how many these may be."""
 
     def read(self, size: int = -1) -> bytes:
