@@ -136,7 +136,7 @@ def test_ai_hub(tmp_path: Path, recipe: str, content: Any, texts: list[str]) -> 
 
 
 def test_large_json_is_read_record_by_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from onnuri.corpus.reading import readers
+    from onnuri.corpus.reading import readers, records
     from onnuri.corpus.reading.piece import Piece
 
     content = {
@@ -153,7 +153,7 @@ def test_large_json_is_read_record_by_record(tmp_path: Path, monkeypatch: pytest
         return list(zip(*columns, strict=True))
 
     small = texts()
-    monkeypatch.setattr(readers, "SMALL_TREE_BYTES", 100)
+    monkeypatch.setattr(records, "SMALL_TREE_BYTES", 100)
     assert texts() == small
     assert small[7] == ("large.json#documents.7", "7", "글 7\n끝")
     (tmp_path / "large.json").write_text(json.dumps(content)[:5000])

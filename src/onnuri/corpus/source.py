@@ -1,7 +1,7 @@
 """One source of a recipe: where its text lies, how it is written, and under which terms it may be used.
 
 A source names exactly one place (`input`, `package`, `dataset` or `python`). What a file means is told by
-its suffix, or by `format`. `config.mapping` makes a Source of what a recipe says.
+its first bytes and its suffix, or by `format`. `config.mapping` makes a Source of what a recipe says.
 """
 
 from __future__ import annotations
@@ -11,14 +11,32 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from onnuri.config.paths import path_option
+from onnuri.corpus.reading import labels
 from onnuri.errors import UserError, check_choice
 
 LEGAL_BASES = ("open-licence", "consent", "legitimate-interest", "public-data", "contract")
 """Korean PIPA, articles 15 and 28; open-licence for text whose authors published it for any use."""
-FORMATS = ("auto", "jsonl", "json", "yaml", "parquet", "text", "html", "warc", "hwp", "hwpx", "archive")
+FORMATS = (
+    *(
+        "auto",
+        "jsonl",
+        "json",
+        "yaml",
+        "csv",
+        "tsv",
+        "parquet",
+        "text",
+        "lines",
+        "html",
+        "warc",
+        "hwp",
+        "hwpx",
+    ),
+    "archive",
+)
 COLUMNS = ("text", "id", "url", "lang", "source", "license", "legal_basis")
 """What a record may say of itself. Its own words win over those of the source."""
-FORM = ("format", "records", "columns", "text_column", "encoding")
+FORM = ("format", "records", "columns", "text_column", "encoding", "bad_characters")
 PLACES: dict[str, tuple[str, ...]] = {
     "input": FORM,
     "package": ("files", *FORM),
@@ -52,7 +70,7 @@ class Source:
     max_bytes: int = 0
     """python: stop before this many bytes of text; 0: no limit."""
     format: str = "auto"
-    """One of FORMATS; auto goes by the suffix."""
+    """One of FORMATS; auto goes by the first bytes, then the suffix. lines: a document a line of text."""
     records: str = ""
     """json, yaml: dotted keys from the top of a file to its records; lists on the way are gone through."""
     columns: dict[str, str] = field(default_factory=dict)
@@ -60,7 +78,10 @@ class Source:
     text_column: str = "text"
     """The same for the text alone."""
     encoding: str = ""
-    """Declared character encoding of text files; "" detects it (UTF-8, UTF-16, CP949)."""
+    """Declared character encoding of text files, by a label of reading/labels.py; "" detects it (UTF-8,
+    UTF-16, CP949, Johab)."""
+    bad_characters: int | float = 0.001
+    """A text with at most so many undecodable characters for each byte is kept, with U+FFFD for them."""
     lang: str = ""
     """Language of every document; "" lets describe find it."""
     url: str = ""
@@ -112,10 +133,9 @@ class Source:
         if self.max_bytes < 0:
             raise UserError(f"max_bytes must be at least 0, found {self.max_bytes}")
         if self.encoding:
-            try:
-                "".encode(self.encoding)
-            except (LookupError, ValueError):
-                raise UserError(f"encoding {self.encoding!r} is not known") from None
+            labels.check(self.encoding)
+        if not 0 <= self.bad_characters < 1:
+            raise UserError(f"bad_characters must be at least 0 and below 1, found {self.bad_characters}")
         if self.opt_out and not Path(self.opt_out).expanduser().is_file():
             raise UserError(f"opt_out file {self.opt_out} does not exist")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -46,7 +47,7 @@ class Tally:
         for field in found.type:
             total = pc.sum(pc.struct_field(found, field.name)).as_py()
             self.measured["personal_data", field.name] += total or 0
-        self._count("repaired", rows["repaired"])
+        self._count_repaired(rows["repaired"])
         for item in pc.list_flatten(rows["contamination"]).value_counts().to_pylist():
             self.items[(str(item["values"]),)] += item["counts"]
         if split == "rejected":
@@ -105,6 +106,15 @@ class Tally:
             if value not in (None, ""):
                 name = f"{value:02d}" if isinstance(value, int) else str(value)
                 self.measured[what, name] += entry["counts"]
+
+    def _count_repaired(self, notes: pa.ChunkedArray) -> None:
+        """Documents by what was done to them; of "bad characters: 3" the characters are counted too."""
+        for entry in notes.value_counts().to_pylist():
+            note, documents = entry["values"] or "", entry["counts"]
+            if note:
+                self.measured["repaired", re.sub(r": \d+", "", note)] += documents
+            for name, number in re.findall(r"([a-z ]+): (\d+)", note):
+                self.measured["damaged", name.strip()] += int(number) * documents
 
     def _add_entered(self, rows: pa.Table) -> None:
         sizes = rows["sizes"].combine_chunks()
@@ -212,6 +222,7 @@ class Tally:
             "quality": {f"{int(tenth) / 10:.1f}": n for tenth, n in self._named("quality").items()},
             "personal_data": self._named("personal_data"),
             "repaired": self._named("repaired"),
+            "damaged_characters": self._named("damaged"),
             "contamination": self._contamination(plan),
             "with_hanja": self.measured["hanja", "documents"],
         }

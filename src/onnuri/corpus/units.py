@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from onnuri import manifest
 from onnuri.corpus import opt_out
-from onnuri.corpus.reading import discovery, files, readers
+from onnuri.corpus.reading import delimited, discovery, files, readers, tables
 from onnuri.corpus.reading.discovery import Found
 from onnuri.corpus.reading.files import File
 from onnuri.corpus.reading.piece import Piece
@@ -99,7 +99,7 @@ def pieces_of(number: int, source: Source) -> tuple[list[Piece], Found]:
     else:
         found = discovery.find(source.input)
     pieces: list[Piece] = []
-    for file, form in discovery.with_formats(found, source.format):
+    for file, form in discovery.with_formats(found, source):
         if len(pieces) < FILES_LOOKED_INTO:
             _check_column(file, form, source)
         pieces.append(Piece(number, file.name, file.path, form, size=_text_bytes(file, form)))
@@ -121,7 +121,7 @@ def _hashes(source: Source, found: list[File]) -> dict[str, str]:
 
 
 def _text_bytes(file: File, form: str) -> int:
-    packed = form in ("parquet", "archive", "hwp", "hwpx") or file.name.lower().endswith((".gz", ".zst"))
+    packed = form in ("parquet", "archive", "hwp", "hwpx") or file.name.lower().endswith(files.PACKED)
     return file.size * (COMPRESSION if packed else 1)
 
 
@@ -132,7 +132,7 @@ def _split(pieces: list[Piece], target: int, encodings: list[str]) -> Iterator[P
             yield piece
         elif piece.form == "parquet":
             yield from _row_groups(piece, target)
-        elif piece.form == "jsonl" and readers.is_plain_utf8(piece, encodings[piece.source]):
+        elif piece.form in ("jsonl", "lines") and readers.is_plain_utf8(piece, encodings[piece.source]):
             cuts = [*range(0, piece.size, target), piece.size]
             for start, stop in zip(cuts, [*cuts[1:-1], None], strict=False):
                 size = (piece.size if stop is None else stop) - start
@@ -185,6 +185,9 @@ def _check_column(file: File, form: str, source: Source) -> None:
                 _check_type(file, path, schema.field(path).type)
         elif form == "jsonl":
             names = _jsonl_names(file)
+        elif form in ("csv", "tsv"):
+            with files.open_bytes(file.path) as stream:
+                names = dict.fromkeys(delimited.header_of(stream, source.encoding, form == "tsv"))
     except (OSError, EOFError, ValueError, pa.ArrowException):
         return  # reading will name the damage, row by row
     if names and path not in names and path.split(".")[0] not in names:
@@ -196,20 +199,22 @@ def _check_column(file: File, form: str, source: Source) -> None:
 
 def _check_type(file: File, path: str, kind: pa.DataType) -> None:
     kind = kind.value_type if pa.types.is_dictionary(kind) else kind
-    text = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
-    if not text and not pa.types.is_nested(kind):
+    if not (
+        tables.is_text(kind) or tables.is_binary(kind) or pa.types.is_null(kind) or pa.types.is_nested(kind)
+    ):
         raise UserError(f"column '{path}' of {file.path} holds {kind}, not text; choose text_column=...")
 
 
 def _jsonl_names(file: File) -> dict[str, None]:
     import json
 
+    from onnuri.corpus.reading.compression import is_unpacked
     from onnuri.corpus.reading.lines import lines
 
     names: dict[str, None] = {}
-    packed = file.name.lower().endswith((".gz", ".zst"))
     try:
         with files.open_bytes(file.path) as stream:
+            packed = is_unpacked(stream)
             for _, line in zip(range(100), lines(stream, 1 << 20, packed=packed), strict=False):
                 if line.size == len(line.content) and line.content.strip():
                     try:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from onnuri.corpus.reading import discovery
+from onnuri.corpus.source import Source
 from onnuri.errors import UserError
 
 
@@ -23,7 +24,10 @@ def write(root: Path, *names: str) -> None:
 def look(pattern: Path | str, stated: str = "auto") -> tuple[list[str], dict[str, list[str]]]:
     """Names of the files to read, and those passed over by reason. The counts add up."""
     found = discovery.find(str(pattern))
-    read = [file.name for file, _ in discovery.with_formats(found, stated)]
+    read = [
+        file.name
+        for file, _ in discovery.with_formats(found, Source("x", input="x", format=stated, unverified=True))
+    ]
     counts = found.counts()
     left_out = {reason: entry["first"] for reason, entry in counts["passed_over"].items()}
     assert counts["read"] == len(read)
@@ -32,7 +36,8 @@ def look(pattern: Path | str, stated: str = "auto") -> tuple[list[str], dict[str
 
 
 def test_every_file_is_read_or_passed_over_with_a_reason(tmp_path: Path) -> None:
-    write(tmp_path, "a.jsonl", "b.JSONL", "sub/c.txt", "sub/odd.q7z", ".d.jsonl", ".git/e.jsonl")
+    write(tmp_path, "a.jsonl", "b.JSONL", "sub/c.txt", ".d.jsonl", ".git/e.jsonl")
+    (tmp_path / "sub" / "odd.q7z").write_bytes(bytes(range(256)))
     (tmp_path / "_SUCCESS").touch()
     (tmp_path / "gone.jsonl").symlink_to("nowhere")
     (tmp_path / "self").symlink_to("self")
@@ -44,7 +49,7 @@ def test_every_file_is_read_or_passed_over_with_a_reason(tmp_path: Path) -> None
         discovery.EMPTY: ["_SUCCESS"],
         discovery.HIDDEN: [".d.jsonl", ".git/e.jsonl"],
         discovery.SPECIAL: ["pipe.jsonl"],
-        discovery.UNKNOWN: ["sub/odd.q7z"],
+        "neither text nor of a known format": ["sub/odd.q7z"],
     }
 
 
@@ -145,13 +150,14 @@ def test_a_stated_format_reads_every_name(tmp_path: Path) -> None:
         ("pipe", "is neither a file nor a folder"),
         ("none.txt", "does not exist"),
         ("empty", "matches no file$"),
-        ("only/*", "no file of a known kind, found odd.q7z; passed over 1 of no known format"),
+        ("only/*", "no file of a known kind; passed over 1 neither text nor of a known format: odd.q7z"),
     ],
 )
 def test_nothing_to_read_is_one_line(tmp_path: Path, name: str, message: str) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "empty").mkdir()
-    write(tmp_path, "only/odd.q7z")
+    (tmp_path / "only").mkdir()
+    (tmp_path / "only" / "odd.q7z").write_bytes(bytes(range(256)))
     with pytest.raises(UserError, match=message) as caught:
         look(tmp_path / name)
     assert "\n" not in str(caught.value)

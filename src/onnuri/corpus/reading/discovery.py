@@ -19,12 +19,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from onnuri.corpus.reading import files
+from onnuri.corpus.reading import detection, files
 from onnuri.corpus.reading.files import File
+from onnuri.corpus.source import Source
 from onnuri.errors import UserError
 
 HIDDEN = "hidden"
-UNKNOWN = "of no known format"
 EMPTY = "empty"
 README = "a README beside data"
 LINKED_FILE = "read under another name"
@@ -35,6 +35,8 @@ SPECIAL = "no regular file"
 RECORDS = ("jsonl", "parquet", "csv", "tsv")
 """Formats of data sets. A README in or above their folders describes them."""
 README_NAME = re.compile(r"readme([._-]\w+)?(\.(md|txt))?", re.IGNORECASE)
+AS_THEY_ARE = Source("files", input="files", unverified=True)
+"""Nothing is stated of the files."""
 NAMED = 5
 """So many of the files that were passed over for one reason are named."""
 
@@ -89,32 +91,33 @@ def find(pattern: str) -> Found:
     return found
 
 
-def with_formats(found: Found, stated: str = "auto") -> list[tuple[File, str]]:
-    """The files of `found` with their formats, from which those that are no text to read are taken out.
+def with_formats(found: Found, source: Source = AS_THEY_ARE) -> list[tuple[File, str]]:
+    """The files of `found` with their formats, from which those that are not read are taken out.
 
-    These are files of no known format, unless one is `stated`, and every README in or above a folder of
-    records. Raises UserError when nothing is left.
+    These are files whose format cannot be told, and every README in or above a folder of records. Raises
+    UserError when nothing is left.
     """
-    told = [stated if stated != "auto" else files.format_of(file.name) for file in found.files]
-    named = list(zip(found.files, told, strict=True))
+    told = []
+    for file in found.files:
+        try:
+            told.append((file, detection.form_of_file(file, source)))
+        except detection.PassedOver as reason:
+            found.pass_over(str(reason), file.name)
     with_data = set[str]()
-    for file, form in named:
+    for file, form in told:
         if form in RECORDS and not _is_readme(file.name):
             with_data |= _folders_of(file.name)
     kept = []
-    for file, form in named:
+    for file, form in told:
         if _is_readme(file.name) and file.name.rpartition("/")[0] in with_data:
             found.pass_over(README, file.name)
-        elif not form:
-            found.pass_over(UNKNOWN, file.name)
         else:
             kept.append((file, form))
     found.files = [file for file, _ in kept]
     if not kept:
         suffixes = ", ".join(suffix for each in files.SUFFIXES.values() for suffix in each)
         raise UserError(
-            f"{found.what}: no file of a known kind, found {named[0][0].name}; "
-            f"passed over {describe(found.counts())}; known: {suffixes}"
+            f"{found.what}: no file of a known kind; passed over {describe(found.counts())}; known: {suffixes}"
         )
     return kept
 

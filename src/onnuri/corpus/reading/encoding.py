@@ -2,9 +2,10 @@
 
 `decode` is strict. UTF-8 that decodes is UTF-8: other encodings practically never look like it. What is
 declared comes next, and CP949 is tried against it by its share of common Hangul, for Korean pages lie
-about being Latin-1. CP949 is what the web means by euc-kr (WHATWG Encoding). UTF-8 goes through at 400 MB
-a second, CP949 at 60 (pages of 2 KB) to 300. charset-normalizer 3.5.2 was left out: it guesses among forty
-encodings at 1 to 5 MB a second, and took 6 Korean pages of 150 for Cyrillic or for nothing.
+about being Latin-1. CP949 is what the web means by euc-kr (WHATWG Encoding). Johab is told by the same
+share, where CP949 does not fit. UTF-8 goes through at 400 MB a second, CP949 at 60 (pages of 2 KB) to 300.
+charset-normalizer 3.5.2 was left out: it guesses among forty encodings at 1 to 5 MB a second, and took 6
+Korean pages of 150 for Cyrillic or for nothing. `decode_most` takes a text that is broken in a few places.
 
 `repair` undoes CP949 and UTF-8 read as Latin-1 or Windows-1252, on a batch: a search in C (RE2, 500 to 900
 MB a second) finds the few texts that look suspicious; those alone are tried in Python (6 MB a second), line
@@ -24,6 +25,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from onnuri.corpus.reading.labels import codec_of
+
 MOST_NULS = 1 / 1000
 MOST_CONTROLS = 1 / 100
 """Of all bytes. More of them is no text."""
@@ -32,23 +35,11 @@ SAMPLE = 1 << 12
 LEAST_HANGUL = 0.5
 """Common Hangul among the non-ASCII characters of what was written in CP949. Korean with many Chinese
 characters has 0.6, GB 2312 read as CP949 0.55 (and it holds bytes that CP949 has not), Latin-1 0."""
+LEAST_FREQUENT, LEAST_SYLLABLES, MOST_RARE = 0.4, 8, 0.1
+"""Among tables, bullets and Chinese characters: of the Hangul, how much has the 160 frequent syllables, how
+many there must be, and how much no one writes. Korean has 0.79 frequent ones, another script 0.07."""
+LEAST_HANGUL_OF_JOHAB = 0.8
 
-_LABELS = {
-    "cp949": "euc-kr euckr ks_c_5601-1987 ks_c_5601-1989 ksc5601 ksc_5601 korean windows-949 cp949 uhc",
-    "cp1252": "iso-8859-1 latin1 latin-1 l1 windows-1252 cp1252 us-ascii ascii iso8859-1 iso-8859-15",
-    "cp932": "shift_jis shift-jis sjis x-sjis windows-31j ms932 cp932",
-    "euc_jp": "euc-jp x-euc-jp eucjp",
-    "gb18030": "gb18030 gbk gb2312 gb_2312-80 x-gbk chinese cp936",
-    "big5": "big5 big5-hkscs x-x-big5 cp950",
-    "iso2022_kr": "iso-2022-kr csiso2022kr",
-    "utf-8": "utf-8 utf8 unicode-1-1-utf-8",
-    "utf-16-le": "utf-16 utf-16le unicode ucs-2",
-    "utf-16-be": "utf-16be",
-    **{f"cp{page}": f"windows-{page} cp{page}" for page in (874, 1250, 1251, 1253, 1254, 1256, 1257, 1258)},
-    "koi8-r": "koi8-r",
-    "iso8859-2": "iso-8859-2",
-}
-_CODECS = {label: codec for codec, labels in _LABELS.items() for label in labels.split()}
 _META = re.compile(
     rb"<meta[^>]{1,300}?charset\s*=\s*[\"']?\s*([\w.:-]{2,40})"
     rb"|<\?xml[^>]{1,100}?encoding\s*=\s*[\"']([\w.:-]{2,40})",
@@ -72,30 +63,54 @@ class Decoded(NamedTuple):
     """Python's name of the codec."""
 
 
+class Undecodable(ValueError):
+    """What `decode` refuses. `text` is what could be read of it, `bad` how many characters could not.
+
+    `bad` is 0 where nothing tells that the bytes are a text in that encoding.
+    """
+
+    def __init__(self, cause: str, text: str = "", bad: int = 0) -> None:
+        super().__init__(cause)
+        self.text, self.bad = text, bad
+
+
+def decode_most(raw: bytes, declared: str = "", most_bad: float = 0) -> tuple[str, str]:
+    """As `decode`, and a note "bad characters: N" on a text with some; they are U+FFFD.
+
+    Raises Undecodable when there are more than `most_bad` for each byte.
+    """
+    try:
+        return decode(raw, declared).text, ""
+    except Undecodable as error:
+        if not 0 < error.bad <= most_bad * len(raw):
+            raise
+        return error.text, f"bad characters: {error.bad}"
+
+
 def decode(raw: bytes, declared: str = "") -> Decoded:
     """The text of some bytes, whole or not at all; a character cut off at the very end is left out.
 
     `declared` is a label as in a Content-Type header ("" for none); a <meta charset> and the encoding of an
-    XML declaration in the first 2 KiB count too. Raises ValueError with the cause in one line.
+    XML declaration in the first 2 KiB count too. Raises Undecodable with the cause in one line.
     """
     for mark, codec in ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be")):
         if raw.startswith(mark):
-            return Decoded(_refuse_nuls(_strict(raw[len(mark) :], codec)), codec)
-    codec = _codec(declared)
+            return Decoded(_refuse_nuls(_whole(raw[len(mark) :], codec)), codec)
+    codec = codec_of(declared)
     if b"\0" in raw:
-        wide = _wide(raw) or (codec if codec.startswith("utf-16") else "")
+        wide = _wide(raw) or (codec if codec.startswith(("utf-16", "utf-32")) else "")
         if wide:
-            return Decoded(_refuse_nuls(_strict(raw, wide)), wide)
+            return Decoded(_refuse_nuls(_whole(raw, wide)), wide)
         if raw.count(0) > MOST_NULS * len(raw):
-            raise ValueError(f"no text: {raw.count(0):,} NUL bytes in {len(raw):,}")
+            raise Undecodable(f"no text: {raw.count(0):,} NUL bytes in {len(raw):,}")
     if b"\x1b$)C" in raw[:4096]:
-        return Decoded(_strict(raw, "iso2022_kr"), "iso2022_kr")
+        return Decoded(_whole(raw, "iso2022_kr"), "iso2022_kr")
     controls = len(raw.translate(None, _TEXT_BYTES))
     if controls > MOST_CONTROLS * len(raw):
-        raise ValueError(f"no text: {controls:,} control bytes in {len(raw):,}")
+        raise Undecodable(f"no text: {controls:,} control bytes in {len(raw):,}")
     try:
         return Decoded(_strict(raw, "utf-8"), "utf-8")
-    except ValueError as error:
+    except Undecodable as error:
         not_utf8 = str(error)
     _refuse_damaged_utf8(raw, not_utf8)
     return _decode_legacy(raw, [codec, _meta(raw)], not_utf8)
@@ -107,43 +122,78 @@ def _decode_legacy(raw: bytes, told: list[str], not_utf8: str) -> Decoded:
     others = [
         codec for codec in told if codec not in ("", "cp949", "cp1252") and not codec.startswith("utf")
     ]
-    for codec in dict.fromkeys([*others, "cp949", "cp1252"]):
+    for codec in dict.fromkeys([*others, "cp949", "johab", "cp1252"]):
         try:
             text = _strict(raw, codec)
-        except ValueError as error:
+        except Undecodable as error:
             causes.append(str(error))
             continue
-        if codec == "cp949":
-            fits = "cp949" in told or _hangul_share(_sample(text)) >= LEAST_HANGUL
-        else:
-            fits = codec != "cp1252" or _is_western(text)
-        if fits:
+        if (codec in told and codec != "cp1252") or _fits(text, codec):
             return Decoded(text, codec)
-    raise ValueError(f"no encoding fits: {'; '.join(causes[:3])}")
+        if codec == "cp949":
+            share = _hangul_share(_sample(text))
+            causes.append(f"cp949: only {share:.0%} is Hangul; if it is CP949, state encoding: cp949")
+    cause = f"no encoding fits: {'; '.join(causes[:4])}"
+    texts = {codec: _text(raw, codec, "replace") for codec in dict.fromkeys([*others, "cp949", "utf-8"])}
+    bad = {codec: text.count("\ufffd") for codec, text in texts.items()}
+    best = min(bad, key=lambda codec: bad[codec])
+    fits = best in told or (best == "cp949" and _fits(texts[best].replace("\ufffd", ""), best))
+    raise Undecodable(cause, texts[best], bad[best] if fits else 0)
 
 
-def _codec(label: str) -> str:
-    return _CODECS.get(label.strip().strip("\"'").lower(), "")
+def _fits(text: str, codec: str) -> bool:
+    """Whether a text looks like what is written in that encoding."""
+    if codec == "cp949":
+        return _is_korean(_sample(text))
+    if codec == "johab":
+        sample = _sample(text)
+        return len(sample) >= LEAST_SYLLABLES and _hangul_share(sample) >= LEAST_HANGUL_OF_JOHAB
+    return codec != "cp1252" or _is_western(text)
+
+
+def _is_korean(sample: str) -> bool:
+    codes = _codes(sample)
+    hangul = codes[(codes >= 0xAC00) & (codes <= 0xD7A3)]
+    frequent = len(_FREQUENT.findall(sample)) / max(hangul.size, 1)
+    if codes.size and _COMMON[codes].mean() >= LEAST_HANGUL:
+        return hangul.size < 2 * LEAST_SYLLABLES or frequent >= LEAST_FREQUENT / 3
+    enough = hangul.size >= LEAST_SYLLABLES and frequent >= LEAST_FREQUENT
+    return bool(enough and 1 - _COMMON[hangul].mean() <= MOST_RARE)
 
 
 def _meta(raw: bytes) -> str:
     found = _META.search(raw, 0, 2048)
-    return _codec((found[1] or found[2]).decode("ascii", "replace")) if found else ""
+    return codec_of((found[1] or found[2]).decode("ascii", "replace")) if found else ""
+
+
+def _text(raw: bytes, codec: str, errors: str = "strict") -> str:
+    text = raw.decode(codec, errors)
+    # Johab shows a won sign where ASCII has the backslash; Python gives what it shows.
+    return text.replace("\u20a9", "\\") if codec == "johab" else text
 
 
 def _strict(raw: bytes, codec: str) -> str:
     try:
-        return raw.decode(codec)
+        return _text(raw, codec)
     except UnicodeDecodeError as error:
         cut = error.reason in ("unexpected end of data", "incomplete multibyte sequence", "truncated data")
         if not cut or error.start < len(raw) - 3:
-            raise ValueError(f"{codec}: byte {error.start:,} {error.reason}") from None
-        return raw[: error.start].decode(codec)
+            raise Undecodable(f"{codec}: byte {error.start:,} {error.reason}") from None
+        return _text(raw[: error.start], codec)
+
+
+def _whole(raw: bytes, codec: str) -> str:
+    """As `_strict`, of bytes that are surely in this encoding."""
+    try:
+        return _strict(raw, codec)
+    except Undecodable as error:
+        text = raw.decode(codec, "replace")
+        raise Undecodable(str(error), text, text.count("\ufffd")) from None
 
 
 def _refuse_nuls(text: str) -> str:
     if text.count("\0") > MOST_NULS * len(text):
-        raise ValueError(f"no text: {text.count(chr(0)):,} NULs in {len(text):,} characters")
+        raise Undecodable(f"no text: {text.count(chr(0)):,} NULs in {len(text):,} characters")
     return text
 
 
@@ -167,11 +217,13 @@ def _wide(raw: bytes) -> str:
 def _refuse_damaged_utf8(raw: bytes, cause: str) -> None:
     """CP949 would read damaged UTF-8, as Chinese characters and rare syllables."""
     first = _NOT_ASCII.search(raw)
-    text = raw[first.start() : first.start() + SAMPLE].decode("utf-8", "replace") if first else ""
-    bad = text.count("\ufffd")
-    good = len(text) - len(text.encode("ascii", "ignore")) - bad
+    sample = raw[first.start() : first.start() + SAMPLE].decode("utf-8", "replace") if first else ""
+    bad = sample.count("\ufffd")
+    good = len(sample) - len(sample.encode("ascii", "ignore")) - bad
     if good > 4 * bad:
-        raise ValueError(f"UTF-8 with {bad:,} bad bytes; {cause}")
+        text = raw.decode("utf-8", "replace")
+        bad = text.count("\ufffd") - raw.count(b"\xef\xbf\xbd")
+        raise Undecodable(f"UTF-8 with {bad:,} bad bytes; {cause}", text, bad)
 
 
 def _sample(text: str) -> str:
@@ -282,14 +334,14 @@ def _repair_runs(text: str, found: set[str], known: frozenset[str]) -> str:
 def _repair_run(run: str, found: set[str], known: frozenset[str]) -> str:
     """A run that bytes became under Latin-1 or Windows-1252, as it was if it is a run of that language."""
     raw = run.translate(_CP1252).encode("latin-1")
-    text = _whole(raw, "utf-8")
+    text = _or_none(raw, "utf-8")
     if text is not None and known != {CP949}:  # two bytes of CP949 are often UTF-8 too (Å°)
         if UTF8 in known or _QUOTE.search(run) or _TWO_HANGUL.search(text):
             found.add(UTF8)
             return text
         again = _repair_run(text, found, known) if len(text) < len(run) and _RUN.fullmatch(text) else text
         return run if again == text else again  # mistaken twice
-    text = _whole(raw, "cp949")
+    text = _or_none(raw, "cp949")
     if text is not None and _hangul_share(text) >= 0.7 and (CP949 in known or _reads_well(run, text)):
         found.add(CP949)
         return text
@@ -312,7 +364,7 @@ def _is_lost(text: str) -> bool:
     return signs >= 3 and signs > 0.2 * codes.size and rare > 0.2
 
 
-def _whole(raw: bytes, codec: str) -> str | None:
+def _or_none(raw: bytes, codec: str) -> str | None:
     try:
         return raw.decode(codec)
     except UnicodeDecodeError:

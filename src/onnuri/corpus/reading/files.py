@@ -6,8 +6,6 @@ fsspec, whose packages for them (s3fs, aiohttp) are loaded when such a URL is me
 
 from __future__ import annotations
 
-import gzip
-import io
 import os
 import unicodedata
 from dataclasses import dataclass
@@ -15,22 +13,25 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from onnuri import manifest
+from onnuri.corpus.reading import compression
 from onnuri.errors import UserError
 
-PACKED = ("", ".gz", ".zst")
+PACKED = (".gz", ".zst", ".xz", ".bz2")
 SUFFIXES: dict[str, tuple[str, ...]] = {
     "parquet": (".parquet",),
-    "jsonl": tuple(kind + packed for kind in (".jsonl", ".ndjson") for packed in PACKED),
-    "text": tuple(kind + packed for kind in (".txt", ".md") for packed in PACKED),
-    "json": tuple(f".json{packed}" for packed in PACKED),
+    "jsonl": (".jsonl", ".ndjson"),
+    "text": (".txt", ".md"),
+    "json": (".json",),
+    "csv": (".csv",),
+    "tsv": (".tsv",),
     "yaml": (".yaml", ".yml"),
     "html": (".html", ".htm", ".xhtml"),
-    "warc": (".warc", ".warc.gz", ".wet", ".wet.gz"),
+    "warc": (".warc", ".wet"),
     "hwp": (".hwp",),
     "hwpx": (".hwpx",),
-    "archive": (".zip", ".tar", ".tar.gz", ".tgz"),
+    "archive": (".zip", ".tar", ".tgz", ".tbz2", ".txz"),
 }
-"""Format to the suffixes it goes by; the longest suffix that fits a name wins."""
+"""Format to the suffixes it goes by, each also with one of PACKED behind it."""
 
 
 @dataclass(frozen=True)
@@ -46,9 +47,13 @@ class File:
 
 def format_of(name: str) -> str:
     """The format that a file name's suffix stands for, "" for none."""
-    name = name.lower()
-    fits = [(suffix, form) for form, suffixes in SUFFIXES.items() for suffix in suffixes]
-    return max(((len(s), form) for s, form in fits if name.endswith(s)), default=(0, ""))[1]
+    name = without_packing(name).lower()
+    return next((form for form, suffixes in SUFFIXES.items() if name.endswith(suffixes)), "")
+
+
+def without_packing(name: str) -> str:
+    """The name without the suffix of a compression."""
+    return name.rpartition(".")[0] if name.lower().endswith(PACKED) else name
 
 
 def file_system(url: str) -> tuple[Any, str]:
@@ -92,67 +97,7 @@ def open_raw(path: str) -> BinaryIO:
 
 def open_bytes(path: str) -> BinaryIO:
     """The decompressed bytes of a file."""
-    return unpacked(open_raw(path), path)
-
-
-def unpacked(stream: BinaryIO, name: str) -> BinaryIO:
-    """The decompressed bytes of a stream, by the suffix (.gz, .zst) of its name."""
-    if name.lower().endswith(".gz"):
-        return cast(BinaryIO, gzip.GzipFile(fileobj=stream))
-    if name.lower().endswith(".zst"):
-        return cast(BinaryIO, io.BufferedReader(Unzstandard(stream), 1 << 17))
-    return stream
-
-
-class Unzstandard(io.RawIOBase):
-    """The content of Zstandard frames. Unlike zstandard's own reader it says when the last one was cut.
-
-    Raises EOFError for a frame without end, ValueError for a damaged one.
-    """
-
-    def __init__(self, stream: BinaryIO) -> None:
-        import zstandard
-
-        self._stream = stream
-        self._context = zstandard.ZstdDecompressor()
-        self._error = zstandard.ZstdError
-        self._frame: Any = None
-        self._ready = memoryview(b"")
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, target: Any) -> int:
-        while not len(self._ready):
-            # So little that the most highly compressed of it, 128 kB in 4 bytes, still fits in memory.
-            packed = self._stream.read(2048)
-            if not packed:
-                if self._frame is not None:
-                    raise EOFError("Compressed file ended before the end of its last frame")
-                return 0
-            self._ready = memoryview(self._unpacked(packed))
-        size = min(len(target), len(self._ready))
-        target[:size] = self._ready[:size]
-        self._ready = self._ready[size:]
-        return size
-
-    def _unpacked(self, packed: bytes) -> bytes:
-        found = []
-        while packed:
-            if self._frame is None:
-                self._frame = self._context.decompressobj()
-            try:
-                found.append(self._frame.decompress(packed))
-            except self._error as error:
-                raise ValueError(f"no valid Zstandard: {error}") from None
-            packed = b""
-            if self._frame.eof:
-                packed, self._frame = self._frame.unused_data, None
-        return b"".join(found)
-
-    def close(self) -> None:
-        self._stream.close()
-        super().close()
+    return compression.unpacked(open_raw(path), owned=True)
 
 
 def one_line(error: object, most: int = 300) -> str:

@@ -1,9 +1,12 @@
-"""Lines of a byte stream in bounded memory, however long a line is."""
+"""Lines of a byte stream in bounded memory, however long a line is and however it is encoded."""
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Iterator
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple, cast
+
+from onnuri.corpus.reading import compression, labels
 
 CHUNK_BYTES = 1 << 20
 MOST_BYTES_PASSED_OVER = 1 << 28
@@ -16,6 +19,8 @@ class Line(NamedTuple):
     offset: int
     content: bytes
     size: int
+    damage: str = ""
+    """What is wrong with the stream here; `content` is then what could be read of the line."""
 
 
 def lines(
@@ -24,7 +29,8 @@ def lines(
     """The lines that begin in [start, stop) of a stream.
 
     Of a line over `limit` bytes the first `limit` are kept. A stream with start > 0 must be seekable.
-    Raises ValueError in a `packed` stream when a line is longer than MOST_BYTES_PASSED_OVER.
+    Damage in a compressed stream is a line of its own, and those of the next member follow. Raises
+    ValueError in a `packed` stream when a line is longer than MOST_BYTES_PASSED_OVER.
     """
     offset = start
     if start:
@@ -36,7 +42,14 @@ def lines(
     held: list[bytes] = []  # the beginning of the present line
     kept = size = 0  # bytes in `held`, and of the line so far
     while stop is None or offset < stop:
-        chunk = take(CHUNK_BYTES)
+        try:
+            chunk = take(CHUNK_BYTES)
+        except compression.Damaged as error:
+            held.append(error.salvaged[: limit - kept])
+            yield Line(offset, b"".join(held), min(limit, size + len(error.salvaged)), str(error))
+            offset += size + len(error.salvaged)
+            held, kept, size = [], 0, 0
+            continue
         if not chunk:
             if size:
                 yield Line(offset, b"".join(held), size)
@@ -65,3 +78,30 @@ def _after_line_feed(stream: BinaryIO, offset: int, stop: int | None) -> int:
             return offset + place + 1
         offset += len(chunk)
     return offset
+
+
+def wide_codec(stream: BinaryIO, declared: str) -> str:
+    """The codec of a stream in UTF-16 or UTF-32, by declaration or byte order mark; "" for others."""
+    codec = labels.codec_of(declared)
+    if codec.startswith(("utf-16", "utf-32")):
+        return codec
+    head = compression.head_of(stream, 2)
+    return "utf-16" if head in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else ""
+
+
+def as_utf8(stream: BinaryIO, codec: str) -> BinaryIO:
+    """A stream of another encoding as UTF-8."""
+    return cast(BinaryIO, _Recoded(stream, codec))
+
+
+class _Recoded:
+    def __init__(self, stream: BinaryIO, codec: str) -> None:
+        self._stream = stream
+        self._decoder = codecs.getincrementaldecoder(codec)()
+
+    def read(self, size: int) -> bytes:
+        """Some bytes, none at the end."""
+        while raw := self._stream.read(size):
+            if text := self._decoder.decode(raw):
+                return text.encode("utf-8", "surrogatepass")
+        return self._decoder.decode(b"", final=True).encode()

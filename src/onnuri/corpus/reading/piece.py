@@ -71,7 +71,7 @@ def stop_if_transient(error: Exception) -> None:
         raise error
 
 
-def add_record(task: Reading, origin: str, record: Any) -> None:
+def add_record(task: Reading, origin: str, record: Any, note: str = "") -> None:
     """The raw row of a record with a text and, it may be, an id, url, lang, ..."""
     source = task.source
     try:
@@ -80,4 +80,4 @@ def add_record(task: Reading, origin: str, record: Any) -> None:
     except (ValueError, RecursionError) as error:
         task.rows.add_unreadable(origin, error)
         return
-    task.rows.add(origin, text, own.pop("id", ""), own)
+    task.rows.add(origin, text, own.pop("id", ""), own, note=note)

@@ -16,8 +16,10 @@ from onnuri.corpus.source import Source
 
 OWN = ("source", "lang", "license", "legal_basis", "url")
 """What the source says of all its documents, and a record may say otherwise."""
-COLUMNS = ("origin", "key", "text", *OWN, "problem")
-"""origin: file and place in it. key: the record's own id, "" for none. problem: "" for a good row."""
+COLUMNS = ("origin", "key", "text", *OWN, "problem", "note")
+"""origin: file and place in it. key: the record's own id, "" for none. problem: "" for a good row. note:
+the damage of a good row, as in "bad characters: 3"."""
+FIELDS = ("origin", "key", "text", "problem", "note")
 SCHEMA = pa.schema([(name, pa.large_string()) for name in COLUMNS])
 ROWS_A_BATCH = 4096
 CHARACTERS_A_BATCH = 1 << 20
@@ -33,10 +35,12 @@ class Rows:
     def __init__(self, source: Source, max_document_bytes: int) -> None:
         self.described = source.described()
         self.limit = max_document_bytes
+        self.is_empty = False
+        """Set by a reader that found nothing where nothing is wrong, as in a table without rows."""
         self._clear()
 
     def _clear(self) -> None:
-        self.columns: dict[str, list[str]] = {name: [] for name in ("origin", "key", "text", "problem")}
+        self.columns: dict[str, list[str]] = {name: [] for name in FIELDS}
         self.own: list[tuple[int, str, str]] = []
         self.characters = 0
 
@@ -46,13 +50,17 @@ class Rows:
         return len(self.columns["text"])
 
     def add(
-        self, origin: str, text: str, key: str = "", own: Mapping[str, str] | None = None, problem: str = ""
+        self,
+        origin: str,
+        text: str,
+        key: str = "",
+        own: Mapping[str, str] | None = None,
+        problem: str = "",
+        note: str = "",
     ) -> None:
         """Add a document; `own` is what it says of itself (OWN)."""
         row = self.num_waiting
-        for name, value in zip(
-            ("origin", "key", "text", "problem"), (origin, key, text, problem), strict=True
-        ):
+        for name, value in zip(FIELDS, (origin, key, text, problem, note), strict=True):
             self.columns[name].append(value)
         if own:
             self.own += [(row, name, value) for name, value in own.items()]
@@ -62,10 +70,10 @@ class Rows:
         """Add a row that says what could not be read."""
         self.add(origin, text[:BYTES_SHOWN], problem=f"unreadable: {' '.join(str(cause).split())}"[:300])
 
-    def add_too_long(self, origin: str, size: int, beginning: bytes) -> None:
+    def add_too_long(self, origin: str, size: int, beginning: bytes, hint: str = "") -> None:
         """Add a row for a text of `size` bytes or more that was not read to its end."""
         text = beginning[:BYTES_SHOWN].decode("utf-8", "ignore")
-        self.add(origin, text, problem=too_long(size, self.limit))
+        self.add(origin, text, problem=too_long(size, self.limit) + hint)
 
     def full(self) -> Iterator[pa.RecordBatch]:
         """A batch if there is enough for one."""
@@ -139,22 +147,19 @@ def too_long(size: int, limit: int) -> str:
 
 
 def _mend(columns: dict[str, list[str]], row: int) -> None:
-    """Replace lone surrogates, which no file can hold, and make the row unreadable."""
-    entry = [columns[name][row] for name in columns]
-    if all(map(_is_storable, entry)):
-        return
-    for name, value in zip(columns, entry, strict=True):
+    """Replace lone surrogates, which no file can hold, by U+FFFD, and note it."""
+    for name in FIELDS:
+        value = columns[name][row]
         columns[name][row] = _storable(value)
-    columns["problem"][row] = columns["problem"][row] or "unreadable: lone surrogate in the text"
-
-
-def _is_storable(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+        if name == "text" and (bad := columns[name][row].count("\ufffd") - value.count("\ufffd")):
+            columns["note"][row] = ", ".join(
+                filter(None, (columns["note"][row], f"lone surrogates: {bad}"))
+            )
 
 
 def _storable(text: str) -> str:
-    return text.encode("utf-8", "replace").decode()
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text

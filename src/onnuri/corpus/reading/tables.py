@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from onnuri.corpus.reading import encoding
 from onnuri.corpus.reading.piece import Reading, add_record, cause, stop_if_transient
 from onnuri.corpus.reading.raw_text import COLUMNS, OWN, ROWS_A_BATCH, SCHEMA, bounded
+from onnuri.corpus.source import Source
 
 BATCH_BYTES = 2 << 20
 
@@ -26,6 +28,7 @@ def read_parquet(task: Reading, stream: BinaryIO) -> Iterator[pa.RecordBatch]:
         wanted = list(dict.fromkeys(path for path in paths.values() if path in known))
         wanted += [path.split(".")[0] for path in paths.values() if path.split(".")[0] in known]
         first = done
+        task.rows.is_empty = not file.metadata.num_rows
         try:
             for batch in file.iter_batches(
                 ROWS_A_BATCH, row_groups=groups, columns=list(dict.fromkeys(wanted))
@@ -51,16 +54,18 @@ def _table_rows(task: Reading, batch: pa.RecordBatch, origins: list[str]) -> Ite
     except (TypeError, pa.ArrowException):
         for index, origin in enumerate(origins):
             try:
-                add_record(task, origin, batch.slice(index, 1).to_pylist()[0])
-            except UnicodeDecodeError as error:
-                task.rows.add_unreadable(origin, error)
+                note: list[str] = []
+                record = _texts(batch.slice(index, 1).to_pylist()[0], task.source, note)
+                add_record(task, origin, record, ", ".join(note))
+            except (ValueError, RecursionError) as error:
+                task.rows.add_unreadable(origin, error, getattr(error, "text", ""))
             yield from task.rows.full()
         return
     yield from task.rows.rest()
     count = batch.num_rows
     blank = pa.repeat(pa.scalar("", pa.large_string()), count)
     described = {n: pa.scalar(v, pa.large_string()) for n, v in task.source.described().items()}
-    arrays = {"origin": pa.array(origins, pa.large_string()), "text": text, "problem": blank}
+    arrays = {"origin": pa.array(origins, pa.large_string()), "text": text, "problem": blank, "note": blank}
     id_column = columns.pop("id")
     arrays["key"] = blank if id_column is None else id_column
     for name in OWN:
@@ -87,12 +92,36 @@ def _plain(batch: pa.RecordBatch, path: str) -> pa.Array | None:
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
     kind = column.type
-    texts = (pa.types.is_string(kind), pa.types.is_large_string(kind), pa.types.is_string_view(kind))
-    if not any((*texts, pa.types.is_integer(kind), pa.types.is_null(kind))):
-        raise TypeError
-    if any(texts):
+    if is_binary(kind) and not pa.types.is_fixed_size_binary(kind):
+        column = column.cast(pa.large_string())  # raises ArrowInvalid unless it is UTF-8
+    elif is_text(kind):
         column.validate(full=True)
+    elif not (pa.types.is_integer(kind) or pa.types.is_null(kind)):
+        raise TypeError
     return pc.fill_null(column.cast(pa.large_string()), "")
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """Whether a column of this type holds texts."""
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+
+
+def is_binary(kind: pa.DataType) -> bool:
+    """Whether a column holds bytes, which may be those of a text: older writers do not say."""
+    types = pa.types
+    checks = (types.is_binary, types.is_large_binary, types.is_binary_view, types.is_fixed_size_binary)
+    return any(check(kind) for check in checks)
+
+
+def _texts(value: Any, source: Source, note: list[str]) -> Any:
+    """A value with texts for bytes, and what was wrong with them. Raises ValueError for what is no text."""
+    if isinstance(value, bytes):
+        text, damage = encoding.decode_most(value.rstrip(b"\0"), source.encoding, source.bad_characters)
+        note += [damage] if damage else []
+        return text
+    if isinstance(value, dict):
+        return {key: _texts(inner, source, note) for key, inner in value.items()}
+    return [_texts(inner, source, note) for inner in value] if isinstance(value, list) else value
 
 
 def _parts(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:

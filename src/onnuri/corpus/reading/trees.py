@@ -60,12 +60,26 @@ def text_at(record: Any, path: str) -> str:
     if value is not record:
         found = _leaves(value, 0) if isinstance(value, list) else None
         if found is None:
-            raise ValueError(f"field '{path}' is a {type(value).__name__}, not text")
+            raise ValueError(f"field '{path}' is {_kind(value, path)}, not text")
         return found
     found_values = [value for _, value in walk(record, path.split("."))]
     if not found_values:
         raise ValueError(f"field '{path}' is missing")
-    return _leaves(found_values, 0) or ""
+    found = _leaves(found_values, 0)
+    if found is None:
+        raise ValueError(f"field '{path}' is {_kind(found_values, path)}, not text")
+    return found
+
+
+def _kind(value: Any, path: str) -> str:
+    """What a value is that is no text, and where the texts in it could be."""
+    several = isinstance(value, list)
+    while isinstance(value, list) and value:
+        value = value[0]
+    if isinstance(value, dict):
+        keys = ", ".join(f"{path}.{key}" for key in list(value)[:5])
+        return f"{'a list of records' if several else 'a record'} (text_column could be {keys})"
+    return f"a {'list' if several else type(value).__name__}"
 
 
 def _leaves(value: Any, level: int) -> str | None:
@@ -73,6 +87,8 @@ def _leaves(value: Any, level: int) -> str | None:
         return value
     if isinstance(value, list) and level < MOST_LEVELS:
         found = [_leaves(item, level + 1) for item in value]
+        if value and all(text is None for text in found) and any(item is not None for item in value):
+            return None
         return "\n".join(text.strip("\n") for text in found if text is not None)
     if isinstance(value, int | float) and not isinstance(value, bool) and level:
         return str(value)

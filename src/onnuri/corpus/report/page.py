@@ -91,6 +91,11 @@ def page(counts: Mapping[str, Any], shown: Examples) -> str:
                 {f"{float(k):.1f} – {float(k) + 0.1:.1f}": v for k, v in counts["quality"].items()},
             ),
             bars("Repaired encodings · 복구한 인코딩", counts["repaired"]),
+            bars(
+                "Characters that could not be decoded · 해독하지 못한 글자",
+                counts.get("damaged_characters", {}),
+                note="characters, U+FFFD in the documents · 글자 수(문서에는 U+FFFD)",
+            ),
             "</div>",
             contamination(counts.get("contamination", {})),
             passed_over(counts["files"]),

@@ -101,7 +101,10 @@ def candidates(text: str, plain_units: Units) -> Candidates:
         _spelt(lower),
     ]
     split, rows = _split(points, digits, gaps, np.flatnonzero(units == ord(BORDER)))
-    passports = [_places_of(lower, b"passport"), np.flatnonzero((units[:-1] == ord("여")) & (units[1:] == ord("권")))]
+    passports = [
+        _places_of(lower, b"passport"),
+        np.flatnonzero((units[:-1] == ord("여")) & (units[1:] == ord("권"))),
+    ]
     return Candidates(
         numbers=_numbers(points, digits, gaps),
         letters=_offsets(_letters_and_digits(points, digits)),

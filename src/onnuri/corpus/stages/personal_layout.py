@@ -30,9 +30,17 @@ MOST_DIGITS = 20
 _WINDOW = 40
 """Characters on either side of an odd digit in which its number can begin or end."""
 
-HANGUL_DIGITS = {char: str(value) for value, char in enumerate("공일이삼사오육칠팔구")} | {"영": "0", "륙": "6"}
+HANGUL_DIGITS = {char: str(value) for value, char in enumerate("공일이삼사오육칠팔구")} | {
+    "영": "0",
+    "륙": "6",
+}
 LETTER_DIGITS = {"O": "0", "o": "0", "I": "1", "l": "1"}
-_MARKED = (*range(0x2460, 0x2500), *range(0x2776, 0x2794), *range(0x1D7CE, 0x1D800), *range(0x1F100, 0x1F10B))
+_MARKED = (
+    *range(0x2460, 0x2500),
+    *range(0x2776, 0x2794),
+    *range(0x1D7CE, 0x1D800),
+    *range(0x1F100, 0x1F10B),
+)
 MARKED_DIGITS = {
     chr(code): str(unicodedata.digit(chr(code)))
     for code in _MARKED
@@ -41,9 +49,13 @@ MARKED_DIGITS = {
 """Circled, parenthesised and mathematical ones. Superscripts are footnotes, so they stay out."""
 VALUES = {str(digit): str(digit) for digit in range(10)} | HANGUL_DIGITS | LETTER_DIGITS | MARKED_DIGITS
 
-_FAMILIES = ("０１２３４５６７８９", "⓪①②③④⑤⑥⑦⑧⑨", "⓿❶❷❸❹❺❻❼❽❾", "공일이삼사오육칠팔구", "영일이삼사오육칠팔구") + tuple(
-    "".join(map(chr, range(first, first + 10))) for first in range(0x1D7CE, 0x1D800, 10)
-)
+_FAMILIES = (
+    "０１２３４５６７８９",
+    "⓪①②③④⑤⑥⑦⑧⑨",
+    "⓿❶❷❸❹❺❻❼❽❾",
+    "공일이삼사오육칠팔구",
+    "영일이삼사오육칠팔구",
+) + tuple("".join(map(chr, range(first, first + 10))) for first in range(0x1D7CE, 0x1D800, 10))
 
 # How a stretch differs from a plain number.
 _LINE, _CELL, _COMMA, _MARK, _MARKED_DIGIT, _HANGUL, _LETTER, _SPACED = (1 << bit for bit in range(8))
@@ -203,7 +215,9 @@ def _sign(joint: str, inside_a_group: bool) -> tuple[str, int]:
     """The one sign that a joint amounts to, and how it differs from a plain one."""
     bare = joint.strip(" \n\t\ufe0e\ufe0f\u20e3")
     marks = _LINE * ("\n" in joint) | _COMMA * ("," in bare and '"' not in bare and "'" not in bare)
-    marks |= _CELL * (len(joint) > 1 and not joint.strip(" ") or any(char in joint for char in "\t|\"';:=<>&"))
+    marks |= _CELL * (
+        len(joint) > 1 and not joint.strip(" ") or any(char in joint for char in "\t|\"';:=<>&")
+    )
     if not bare:
         marks |= _MARKED_DIGIT * ("\u20e3" in joint)
         return ("" if (marks & _LINE and inside_a_group) or marks & _MARKED_DIGIT else " "), marks

@@ -95,7 +95,9 @@ def _split_numbers(text: str, places: Candidates, spans: list[Span], urls: Urls)
     """What layout splits or disguises (see personal_layout), where `spans` have left room."""
     ends = [span.end for span in spans]
     done = 0
-    for start in sorted({*places.split, *layout.labelled(text, places.rows), *layout.starts(text, places.odd)}):
+    for start in sorted(
+        {*places.split, *layout.labelled(text, places.rows), *layout.starts(text, places.odd)}
+    ):
         number = bisect_right(ends, start)
         limit = spans[number].start if number < len(spans) else len(text)
         if start < done or start >= limit or urls.around(start) is not None:
@@ -193,7 +195,9 @@ def _split_passports(text: str, labels: list[int], spans: list[Span]) -> Iterato
     done = 0
     for place in labels:
         span = layout.passport(text, max(place, done))
-        if span is not None and not any(other.start < span.end and span.start < other.end for other in spans):
+        if span is not None and not any(
+            other.start < span.end and span.start < other.end for other in spans
+        ):
             done = span.end
             yield span
 

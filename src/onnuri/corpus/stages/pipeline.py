@@ -193,6 +193,9 @@ def _first_look(raw: pa.RecordBatch, source: Source, rank: int) -> pa.Table:
         **{name: raw[name].cast(pa.string()) for name in CARRIED},
         "stage": pa.repeat(pa.scalar("", pa.string()), count),
         "reason": reason,
+        "repaired": pc.if_else(
+            pc.equal(raw["note"], ""), pa.scalar(None, pa.string()), raw["note"].cast(pa.string())
+        ),
         "rank": pa.repeat(pa.scalar(rank, pa.int32()), count),
     }
     others = {field.name: pa.nulls(count, field.type) for field in STAGED if field.name not in known}
@@ -243,11 +246,20 @@ def one_array(column: pa.ChunkedArray) -> pa.Array:
 
 def _normalise(rows: pa.Table, options: Mapping[str, Any]) -> pa.Table:
     texts, repaired = encoding.repair(one_array(rows["text"]))
-    repaired = repaired.cast(pa.string())
+    repaired = _joined(one_array(rows["repaired"]), repaired.cast(pa.string()))
     texts = normalise.normalise(texts, **options)
     lost = pc.match_substring(repaired, encoding.LOST)
     reason = pc.if_else(lost, f"mojibake: {encoding.LOST}", empty(texts))
     return put(rows, text=texts, repaired=pc.if_else(lost, "", repaired), reason=reason)
+
+
+def _joined(notes: pa.Array, others: pa.Array) -> pa.Array:
+    """Two notes on each row as one."""
+    if notes.null_count == len(notes):
+        return others
+    notes = pc.fill_null(notes, "")
+    both = pc.and_(pc.not_equal(notes, ""), pc.not_equal(others, ""))
+    return pc.binary_join_element_wise(notes, others, pc.if_else(both, ", ", ""))
 
 
 def _describe(rows: pa.Table, options: Mapping[str, Any]) -> pa.Table:

@@ -96,7 +96,8 @@ def test_encodings_of_the_transport_are_undone(body: bytes, headers: dict[str, s
         (response(b"x" * 3_000), "a record of 3,0"),
         (response(gzip.compress(bytes(100_000)), Content_Encoding="gzip"), "bytes unpacked"),
         (response(b"\x1f\x8b\x08" + b"\xff" * 50, Content_Encoding="gzip"), "damaged gzip"),
-        (response(b"\xff\xfe" * 50, Content_Encoding="br"), "'br' is not read"),
+        (response(b"\xff\xfe" * 50, Content_Encoding="br"), "damaged br"),
+        (response(b"\xff\xfe" * 50, Content_Encoding="dcb"), "'dcb' is not read"),
         (b"HTTP/1.1 200 OK\r\nno end", "without an end"),
     ],
 )

@@ -1,19 +1,23 @@
-"""The files in a .zip, .tar or .tar.gz, one at a time and in memory: nothing is ever written to disk.
+"""The files in a zip or a tar, one at a time and in memory: nothing is ever written to disk.
 
 Names come out safe and composed (NFC), whichever of UTF-8, CP949 and CP437 they were stored in: Korean
-Windows stores CP949 without saying so, and zipfile then reads CP437. zipfile and tarfile of the standard
-library do the parsing; around them stand limits on size, number and ratio. libarchive would read more kinds
-and faster, but binds to a system library. Memory: one member, and a zip's table of contents.
+Windows stores CP949 without saying so, and programs that read CP437 there pass that on as UTF-8. zipfile
+and tarfile of the standard library do the parsing; around them stand limits on size, number and ratio.
+libarchive would read more kinds and faster, but binds to a system library. Memory: one member, and a zip's
+table of contents.
 """
 
 from __future__ import annotations
 
-import gzip
+import io
+import re
 import tarfile
 import unicodedata
 import zipfile
 from collections.abc import Iterator
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
+
+from onnuri.corpus.reading import compression
 
 MOST_MEMBER_BYTES = 1 << 28
 MOST_BYTES = 1 << 38
@@ -25,6 +29,8 @@ RATIO_FROM = 4 << 20
 MOST_NAME = 1_000
 MOST_TAR_HEADER_BYTES = 1 << 20
 """Of a name or attributes that are stored as a member of their own."""
+
+_HANGUL = re.compile("[가-힣]")
 
 Member = tuple[str, bytes | Exception]
 
@@ -40,12 +46,10 @@ def members(
     Folders, links, devices and the resource forks of macOS are passed over. Nothing is raised but what
     `stream` raises.
     """
-    head = stream.read(4)
-    stream.seek(0)
-    found = _zip_members(stream, limit) if head[:2] == b"PK" else _tar_members(stream, head, limit)
     room = total
     number = 0
     try:
+        found = _members(stream, limit)
         for number, (stored, content) in enumerate(found, 1):
             if number > MOST_MEMBERS:
                 raise ValueError(f"more than {MOST_MEMBERS:,} members")
@@ -59,12 +63,22 @@ def members(
                 continue
             if not safe.startswith("__MACOSX/"):
                 yield safe, content
-    except OSError as error:
-        if not isinstance(error, gzip.BadGzipFile):
-            raise
-        yield "", _damage(name, number, error)
+    except OSError:
+        raise
     except Exception as error:  # zipfile and tarfile raise what they meet
         yield "", _damage(name, number, error)
+
+
+def _members(stream: BinaryIO, limit: int) -> Iterator[Member]:
+    content = compression.unpacked(stream)
+    if not compression.is_unpacked(content):
+        is_zip = content.read(2) == b"PK"
+        content.seek(0)
+        return _zip_members(content, limit) if is_zip else _tar_members(content, limit)
+    bounded = cast(BinaryIO, _Bounded(content, stream))
+    if cast(Any, content).peek(2)[:2] != b"PK":
+        return _tar_members(bounded, limit)
+    return _zip_members(io.BytesIO(bounded.read(limit)), limit)
 
 
 def _damage(name: str, number: int, error: Exception) -> ValueError:
@@ -94,11 +108,24 @@ def _name_of(raw: bytes, otherwise: str) -> str:
     return otherwise
 
 
+def _from_cp437(stored: str) -> str:
+    """A name said to be UTF-8 that is CP949 read as CP437, as it was: then it has Hangul."""
+    if stored.isascii():
+        return stored
+    try:
+        name = stored.encode("cp437").decode("cp949")
+    except UnicodeError:
+        return stored
+    return name if _HANGUL.search(name) else stored
+
+
 def _zip_members(stream: BinaryIO, limit: int) -> Iterator[Member]:
     with zipfile.ZipFile(stream) as archive:
         for entry in archive.infolist():
             stored = entry.orig_filename
-            if not entry.flag_bits & 0x800:  # not said to be UTF-8
+            if entry.flag_bits & 0x800:  # said to be UTF-8
+                stored = _from_cp437(stored)
+            else:
                 stored = _name_of(stored.encode("cp437", "replace"), stored)
             if not stored.endswith(("/", "\\")):
                 yield stored, _zip_content(archive, entry, limit)
@@ -120,19 +147,18 @@ def _zip_content(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, limit: int) -
         return ValueError(f"damaged: {' '.join(str(error).split())[:200] or type(error).__name__}")
 
 
-class _Gunzip:
-    """What a .tar.gz unpacks to, as far as its ratio is that of files. tarfile needs only `read`."""
+class _Bounded:
+    """What a compressed archive unpacks to, as far as its ratio is that of files."""
 
-    def __init__(self, stream: BinaryIO) -> None:
-        self.stream = stream
-        self.file = gzip.GzipFile(fileobj=stream)
+    def __init__(self, content: BinaryIO, packed: BinaryIO) -> None:
+        self.content, self.packed = content, packed
         self.done = 0
 
     def read(self, size: int) -> bytes:
-        out = self.file.read(size)
+        out = self.content.read(size)
         self.done += len(out)
-        if self.done > max(RATIO_FROM, MOST_RATIO * self.stream.tell()):
-            raise ValueError(f"a bomb: {self.done:,} bytes from {self.stream.tell():,}")
+        if self.done > max(RATIO_FROM, MOST_RATIO * self.packed.tell()):
+            raise ValueError(f"a bomb: {self.done:,} bytes from {self.packed.tell():,}")
         return out
 
 
@@ -153,9 +179,8 @@ class _Header(tarfile.TarInfo):
         return header
 
 
-def _tar_members(stream: BinaryIO, head: bytes, limit: int) -> Iterator[Member]:
-    source = cast(BinaryIO, _Gunzip(stream)) if head[:2] == b"\x1f\x8b" else stream
-    with tarfile.open(fileobj=source, mode="r|", tarinfo=_Header, encoding="utf-8") as archive:
+def _tar_members(stream: BinaryIO, limit: int) -> Iterator[Member]:
+    with tarfile.open(fileobj=stream, mode="r|", tarinfo=_Header, encoding="utf-8") as archive:
         for entry in archive:
             archive.members = []  # type: ignore[attr-defined]  # or it would keep every header
             if not entry.isreg():

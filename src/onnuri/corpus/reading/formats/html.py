@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from onnuri.corpus.reading.encoding import decode
+from onnuri.corpus.reading.encoding import decode_most
 
 MOST_BYTES = 8 << 20
 MOST_STEPS = 12_000_000
@@ -61,16 +61,19 @@ class Page(NamedTuple):
     title: str
     language: str
     """As the <html> tag says (ko, ko-KR), "" where it does not."""
+    note: str = ""
+    """The damage of its encoding, as `decode_most` says it."""
 
 
-def extract(raw: bytes, declared: str = "") -> Page:
-    """The main content of a page. `declared` is the charset of its Content-Type header, "" for none.
+def extract(raw: bytes, declared: str = "", most_bad: float = 0) -> Page:
+    """The main content of a page. `declared` is the charset of its Content-Type header, "" for none;
+    `most_bad` the share of bad characters that is let pass.
 
     Raises ValueError with the cause in one line for what is no text and for what is too costly to parse.
     """
     if len(raw) > MOST_BYTES:
         raise ValueError(f"a page of more than {MOST_BYTES:,} bytes")
-    html = decode(raw, declared).text
+    html, note = decode_most(raw, declared, most_bad)
     _refuse_costly(html)
     from resiliparse.extract.html2text import extract_plain_text
     from resiliparse.parse.html import HTMLTree
@@ -81,7 +84,7 @@ def extract(raw: bytes, declared: str = "") -> Page:
         root = tree.document.query_selector("html") if tree.document else None
         language = (root.getattr("lang") or "").strip() if root else ""
         title = " ".join((tree.title or "").split())
-        return Page(text.replace(_KEEP, ""), title.replace(_KEEP, ""), language)
+        return Page(text.replace(_KEEP, ""), title.replace(_KEEP, ""), language, note)
     except Exception as error:
         raise ValueError(f"the page does not parse: {error}") from None
 

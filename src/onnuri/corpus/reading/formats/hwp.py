@@ -24,6 +24,7 @@ from itertools import groupby
 
 import olefile
 
+from onnuri.corpus.reading.detection import describe
 from onnuri.corpus.reading.formats.hwpx import table_lines
 
 MOST_BYTES = 64 << 20
@@ -54,10 +55,8 @@ def text(raw: bytes) -> str:
 
     Raises ValueError with the cause in one line: not HWP 5, damaged, locked, or too large.
     """
-    if raw.startswith(b"HWP Document File V"):
-        raise ValueError("a HWP 3 file, which is not read")
     if not raw.startswith(olefile.MAGIC):
-        raise ValueError("not a HWP 5 file")
+        raise ValueError(": ".join(filter(None, ("not a HWP 5 file", describe(raw)))))
     if len(raw) > MOST_BYTES:
         raise ValueError(f"a HWP file of more than {MOST_BYTES:,} bytes")
     try:

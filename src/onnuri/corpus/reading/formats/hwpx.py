@@ -1,8 +1,9 @@
 """The text of a HWPX document (OWPML, KS X 6101: a zip of XML): what a reader reads, top to bottom.
 
-Paragraphs are lines. A table row is a line with tabs between cells, or where a cell has several lines,
-these. Notes, captions and text boxes follow the paragraph that they hang on; equations, ruby and caption
-numbers stand in their place. Page headers and footers, comments and tracked deletions are left out.
+Paragraphs are lines. A table row is a line with tabs between cells; the lines of a cell are joined by
+spaces where all cells of the row are short, else each is a line of its own. Notes, captions and text boxes
+follow the paragraph that they hang on; equations, ruby, form fields and caption numbers stand in their
+place. Page headers and footers, comments and tracked deletions are left out.
 
 One pass of expat with handlers. hwp-hwpx-parser 1.0.0 runs shapes into the paragraph around them and
 writes tables as Markdown; extract-hwp 0.2.1 keeps headers, footers and deleted text, and turns every error
@@ -26,10 +27,16 @@ MOST_ELEMENTS = 1_000_000
 MOST_ATTRIBUTES = 10_000
 MOST_ENTRIES = 10_000
 
+MOST_CELL_CHARACTERS = 200
+"""Of a cell that may be joined into one line."""
+
 _LEFT_OUT = frozenset(
     ("header", "footer", "hiddenComment", "fieldBegin", "secPr", "subText", "linesegarray")
 )
+_TEXTS = ("t", "script", "mainText", "text")
 _MARKS = {"tab": "\t", "lineBreak": "\n", "nbSpace": "\u00a0", "fwSpace": " ", "hyphen": "-"}
+_FORM_FIELDS = {"checkBtn": "caption", "radioBtn": "caption", "btn": "caption", "comboBox": "selectedValue"}
+"""Form fields to the attribute that shows; that of an edit is in an element, text."""
 _NUMBERED = frozenset(("TABLE", "PICTURE", "EQUATION"))
 _LONG_TAG = re.compile(rb"<[^<]{262144,}")
 _SECTION = re.compile(r"contents/section(\d{1,5})\.xml", re.IGNORECASE)
@@ -67,12 +74,17 @@ def table_lines(rows: list[list[list[str]]]) -> list[str]:
     lines = []
     for row in rows:
         cells = [[line for line in cell if line.strip()] for cell in row]
-        if all(len(cell) <= 1 for cell in cells):
-            line = "\t".join("".join(cell) for cell in cells).rstrip("\t")
+        if all(len(cell) <= 1 for cell in cells) or (len(cells) > 1 and all(map(_is_short, cells))):
+            line = "\t".join(" ".join(cell) for cell in cells).rstrip("\t")
             lines += [line] if line.strip() else []
         else:
             lines += [line for cell in cells for line in cell]
     return lines
+
+
+def _is_short(cell: list[str]) -> bool:
+    """Whether the lines of a cell are words of a table, rather than text or a table of their own."""
+    return sum(map(len, cell)) <= MOST_CELL_CHARACTERS and not any("\t" in line for line in cell)
 
 
 def _read(package: zipfile.ZipFile, entry: zipfile.ZipInfo, room: int) -> bytes:
@@ -146,8 +158,10 @@ class _Section:
             self.skipped_from = self.depth
         elif kind == "p":
             self.paragraphs.append(([], []))
-        elif kind in ("t", "script", "mainText"):
+        elif kind in _TEXTS:
             self.texts += 1
+        elif shown := attributes.get(_FORM_FIELDS.get(kind, ""), ""):
+            self.insert(f"{shown} ")
         elif kind in _MARKS:
             self.characters(_MARKS[kind])
         elif kind in ("deleteBegin", "deleteEnd"):
@@ -174,8 +188,10 @@ class _Section:
             return
         self.depth -= 1
         kind = name.rpartition(":")[2]
-        if kind in ("t", "script", "mainText"):
+        if kind in _TEXTS:
             self.texts -= 1
+            if kind == "text":
+                self.insert(" ")
         elif kind == "p":
             pieces, following = self.paragraphs.pop()
             line = "".join(pieces)

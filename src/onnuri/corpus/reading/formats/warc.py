@@ -9,10 +9,14 @@ Memory is bounded by the limit of a record and some buffers.
 
 from __future__ import annotations
 
+import codecs
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import BinaryIO, NamedTuple
+
+import brotli
+import zstandard
 
 MOST_RECORD_BYTES = 8 << 20
 MOST_HEADER_BYTES = 64 << 10
@@ -21,6 +25,9 @@ CHUNK_BYTES = 256 << 10
 _BEGIN = re.compile(rb"(?:^|\n)(?=WARC/[01]\.\d+\r?\n)")
 _HEADERS_END = re.compile(rb"\r?\n\r?\n")
 _GZIP = b"\x1f\x8b\x08"
+_CONTROL = re.compile(rb"[\x00-\x06\x0e-\x19\x1c-\x1f\x7f]")
+MOST_WINDOW_BYTES = 1 << 23
+"""What RFC 9659 allows for zstd on the web."""
 
 
 class Record(NamedTuple):
@@ -37,10 +44,10 @@ class Record(NamedTuple):
 def records(stream: BinaryIO, limit: int = MOST_RECORD_BYTES) -> Iterator[Record | ValueError]:
     """The pages (response records of status 2xx) and the texts (conversion records, WET) of a stream.
 
-    HTTP headers are taken off, chunks joined, gzip and deflate undone. A record that is damaged, or longer
-    than `limit` bytes packed or unpacked, is a ValueError with the cause in one line, as is the damage or
-    the cut that ends the stream. Nothing is raised but what `stream` itself raises. Gzip is told by its
-    first bytes.
+    HTTP headers are taken off, chunks joined, gzip, deflate, br and zstd undone. A record that is damaged,
+    or longer than `limit` bytes packed or unpacked, is a ValueError with the cause in one line, as is the
+    damage or the cut that ends the stream. Nothing is raised but what `stream` itself raises. Gzip is told
+    by its first bytes.
     """
     source = _Source(stream)
     while True:
@@ -232,10 +239,9 @@ def _response(headers: dict[str, str], content: bytes, limit: int) -> Record | N
         raise ValueError("HTTP headers without an end")
     http = _fields(content[: end.start()])
     payload = content[end.end() :]
-    if http.get("transfer-encoding", "").lower() == "chunked":
-        payload = _joined_chunks(payload)
-    for encoding in reversed(http.get("content-encoding", "").lower().split(",")):
-        payload = _unpacked(payload, encoding.strip(), limit)
+    codings = f"{http.get('content-encoding', '')},{http.get('transfer-encoding', '')}".lower()
+    for coding in reversed(codings.split(",")):
+        payload = _undone(payload, coding.strip(), limit)
     kind, charset = _content_type(http.get("content-type", ""))
     return Record(_url(headers), headers.get("warc-date", ""), kind, charset, payload)
 
@@ -261,30 +267,73 @@ def _joined_chunks(payload: bytes) -> bytes:
         place = size.end() + count + 2
 
 
-def _unpacked(payload: bytes, encoding: str, limit: int) -> bytes:
-    """Without gzip or deflate. Crawlers unpack and leave the header: what is not packed stays."""
-    if encoding in ("", "identity", "none"):
+def _undone(payload: bytes, coding: str, limit: int) -> bytes:
+    """Without a content or transfer coding. Crawlers undo it and leave the header: plain text stays.
+
+    Raises ValueError for what is damaged, too long unpacked, or in a coding that is not known.
+    """
+    if coding in ("", "identity", "none"):
         return payload
-    if encoding in ("gzip", "x-gzip"):
-        if not payload.startswith(_GZIP[:2]):
+    if coding == "chunked":
+        return _joined_chunks(payload)
+    if coding not in _UNPACKERS:
+        if _looks_plain(payload):
             return payload
-        windows = [31]
-    elif encoding == "deflate":
-        windows = [15, -15]
-    elif b"<" in payload[:512] or payload[:512].isascii():
-        return payload
-    else:
-        raise ValueError(f"content encoding {encoding[:40]!r} is not read")
-    for window in windows:
-        unpacker = zlib.decompressobj(window)
-        try:
-            out = unpacker.decompress(payload, limit + 1)
-        except zlib.error as error:
-            cause = str(error)
-            continue
-        if len(out) > limit:
-            raise ValueError(f"a page of more than {limit:,} bytes unpacked")
-        return out
-    if encoding == "deflate" and b"<" in payload[:512]:
-        return payload
-    raise ValueError(f"damaged {encoding}: {cause}")
+        raise ValueError(f"content encoding {coding[:40]!r} is not read")
+    try:
+        out = _UNPACKERS[coding](payload, limit + 1)
+    except _ERRORS as error:
+        if _looks_plain(payload):
+            return payload
+        raise ValueError(f"damaged {coding}: {' '.join(str(error).split())[:100]}") from None
+    if len(out) > limit:
+        raise ValueError(f"a page of more than {limit:,} bytes unpacked")
+    return out
+
+
+def _looks_plain(payload: bytes) -> bool:
+    """Whether bytes are those of a page rather than packed ones, which soon have a control character."""
+    head = payload[:1024]
+    if head.startswith(_GZIP[:2]) or _CONTROL.search(head):
+        return False
+    try:
+        return b"<" in head or bool(codecs.getincrementaldecoder("utf-8")().decode(head)) or not head
+    except UnicodeDecodeError:
+        return False
+
+
+def _gunzip(payload: bytes, most: int) -> bytes:
+    return zlib.decompressobj(31).decompress(payload, most)
+
+
+def _inflate(payload: bytes, most: int) -> bytes:
+    try:
+        return zlib.decompressobj(15).decompress(payload, most)
+    except zlib.error:
+        return zlib.decompressobj(-15).decompress(payload, most)
+
+
+def _unbrotli(payload: bytes, most: int) -> bytes:
+    unpacker = brotli.Decompressor()
+    out = bytearray(unpacker.process(payload, output_buffer_limit=most))
+    while len(out) < most and not unpacker.is_finished():
+        more = unpacker.process(b"", output_buffer_limit=most - len(out))
+        if not more:
+            raise ValueError("it is cut")
+        out += more
+    return bytes(out)
+
+
+def _unzstandard(payload: bytes, most: int) -> bytes:
+    unpacker = zstandard.ZstdDecompressor(max_window_size=MOST_WINDOW_BYTES)
+    return unpacker.stream_reader(payload, read_across_frames=True).read(most)
+
+
+_UNPACKERS: dict[str, Callable[[bytes, int], bytes]] = {
+    "gzip": _gunzip,
+    "x-gzip": _gunzip,
+    "deflate": _inflate,
+    "br": _unbrotli,
+    "zstd": _unzstandard,
+}
+_ERRORS = (zlib.error, brotli.error, zstandard.ZstdError, ValueError)
