@@ -231,6 +231,21 @@ def test_damaged_files_say_so_in_one_line(name, content, message, tmp_path):
     assert "\n" not in str(raised.value)
 
 
+def test_a_linked_folder_is_read_and_what_is_not_read_is_named(tmp_path, capsys):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real" / "a.jsonl").write_text(json.dumps(KMMLU))
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "link").symlink_to(tmp_path / "real")
+    (tmp_path / "set" / "test.q7z").write_bytes(b"1")
+    (tmp_path / "set" / "README.md").write_text("about")
+    assert len(list(benchmarks.read(str(tmp_path / "set")))) == 1
+    assert list(benchmarks.hashes(str(tmp_path / "set"))) == ["set/link/a.jsonl"]
+    assert capsys.readouterr().out == (
+        f"benchmark {tmp_path}/set: passed over 1 about the benchmark: README.md; "
+        "1 of no known format: test.q7z\n"
+    )
+
+
 def test_missing_and_empty_paths(tmp_path):
     with pytest.raises(UserError, match="does not exist"):
         list(benchmarks.read(str(tmp_path / "none.jsonl")))

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from onnuri import manifest
-from onnuri.corpus.reading import files
+from onnuri.corpus.reading import discovery, files
 from onnuri.errors import UserError
 
 NESTS = frozenset({"data", "paragraphs", "qas", "questions", "examples", "instances"})
@@ -58,7 +58,7 @@ def read(path: str, name: str = "") -> Iterator[Item]:
     """
     name = name or names([path])[0]
     number = 0
-    for each in _files(Path(path).expanduser()):
+    for each in _files(Path(path).expanduser())[0]:
         for texts in _texts(each):
             yield Item(name, number, texts)
             number += 1
@@ -75,9 +75,12 @@ def names(paths: Sequence[str]) -> list[str]:
 
 
 def hashes(path: str) -> dict[str, str]:
-    """Name to sha256 of every file that `read` would read."""
+    """Name to sha256 of every file that `read` would read. Prints which files it would not."""
     root = Path(path).expanduser()
-    return {file.relative_to(root.parent).as_posix(): manifest.hash_file(file) for file in _files(root)}
+    found, passed_over = _files(root)
+    if passed_over:
+        print(f"benchmark {path}: passed over {passed_over}")
+    return {file.relative_to(root.parent).as_posix(): manifest.hash_file(file) for file in found}
 
 
 def _stem(path: Path) -> str:
@@ -92,24 +95,28 @@ def _suffix(path: Path) -> str:
     return Path(path.name.removesuffix(_packing(path))).suffix
 
 
-def _files(path: Path) -> list[Path]:
+def _files(path: Path) -> tuple[list[Path], str]:
+    """The files of a benchmark, and in one line those of its folder that are not."""
     known = ", ".join(READERS)
     if not path.exists():
         raise UserError(f"benchmark {path} does not exist")
     if path.is_file():
         if _suffix(path).lower() not in READERS:
             raise UserError(f"benchmark {path} is of no known kind; known: {known} (.gz, .zst)")
-        return [path]
-    inside = (each for each in sorted(path.rglob("*")) if each.is_file())
-    found = [
-        each
-        for each in inside
-        if _suffix(each).lower() in READERS
-        and not any(ABOUT.match(part) for part in each.relative_to(path).parts)
-    ]
+        return [path], ""
+    inside = discovery.below(path, f"benchmark {path}")
+    found = []
+    for file in inside.files:
+        each = Path(file.path)
+        if any(ABOUT.match(part) for part in each.relative_to(path).parts):
+            inside.pass_over("about the benchmark", file.name)
+        elif _suffix(each).lower() not in READERS:
+            inside.pass_over(discovery.UNKNOWN, file.name)
+        else:
+            found.append(each)
     if not found:
         raise UserError(f"benchmark {path} has no file of a known kind; known: {known} (.gz, .zst)")
-    return found
+    return sorted(found), discovery.describe(inside.counts())
 
 
 def _texts(path: Path) -> Iterator[list[str]]:

@@ -22,7 +22,7 @@ from typing import Any
 from onnuri.corpus.reading import detection, files
 from onnuri.corpus.reading.files import File
 from onnuri.corpus.source import Source
-from onnuri.errors import UserError
+from onnuri.errors import UserError, system_error
 
 HIDDEN = "hidden"
 EMPTY = "empty"
@@ -87,7 +87,6 @@ def find(pattern: str) -> Found:
     if not found.files:
         passed = describe(found.counts())
         raise UserError(f"{found.what} matches no file{' to read; passed over ' if passed else ''}{passed}")
-    found.files.sort(key=lambda file: (file.name, file.path))
     return found
 
 
@@ -132,13 +131,28 @@ def _folders_of(name: str) -> set[str]:
     return {"/".join(parts[:depth]) for depth in range(len(parts))}
 
 
+def below(folder: Path, what: str) -> Found:
+    """Every file in and below a local folder, which may be none; `what` stands for it in messages.
+
+    Raises UserError if a folder cannot be read.
+    """
+    return _expanded(what, folder, ("**", "*"))
+
+
+def _expanded(what: str, root: Path, parts: tuple[str, ...]) -> Found:
+    try:
+        return _Expansion(what, root, parts).found()
+    except OSError as error:
+        raise system_error(error, what) from None
+
+
 def _find_local(pattern: str) -> Found:
     path = Path(pattern).expanduser()
     what = f"input={pattern}"
     if path.is_file():
-        return _Expansion(what, path.parent, (path.name,)).found()
+        return Found(what, [File(files.clean_name(path.name), str(path), path.stat().st_size)])
     if path.is_dir():
-        return _Expansion(what, path, ("**", "*")).found()
+        return below(path, what)
     root = Path()
     parts = list(path.parts)
     while parts and (not glob.has_magic(parts[0]) or os.path.lexists(root / parts[0])):
@@ -150,7 +164,7 @@ def _find_local(pattern: str) -> Found:
         raise UserError(f"{what}: folder {root} does not exist")
     if parts[-1] == "**":
         parts.append("*")
-    return _Expansion(what, root, tuple(parts)).found()
+    return _expanded(what, root, tuple(parts))
 
 
 @dataclass(frozen=True, order=True)
@@ -201,6 +215,7 @@ class _Expansion:
                 self.result.files.append(File(self._name(path), str(Path(path)), size))
             else:
                 self._pass_over(EMPTY, path)
+        self.result.files.sort(key=lambda file: (file.name, file.path))
         return self.result
 
     def _preference(self, path: str) -> tuple[bool, int, str]:
@@ -308,4 +323,5 @@ def _find_remote(pattern: str) -> Found:
             found.pass_over(HIDDEN, name)
         else:
             found.files.append(File(name, system.unstrip_protocol(match), info["size"] or 0))
+    found.files.sort(key=lambda file: (file.name, file.path))
     return found
