@@ -47,11 +47,9 @@ def test_greedy_equals_hugging_face(folder: Path) -> None:
 
 def test_ids_beyond_the_tokenizer_are_never_given_out(folder: Path) -> None:
     model = Qwen3ForCausalLM.from_pretrained(folder)
-    for temperature in (0.0, 5.0):
-        config = options(temperature=temperature, top_p=1.0)
-        found = list(continuation(model, [0, 300], -1, config, 700))
-        assert max(found) < 700
-        assert max(continuation(model, [0, 300], -1, config)) >= 700
+    config = options(temperature=5.0, top_p=1.0, max_tokens=20)
+    assert max(continuation(model, [0, 300], -1, config, 700)) < 700
+    assert max(continuation(model, [0, 300], -1, config)) >= 700
 
 
 def test_the_seed_decides(folder: Path) -> None:

@@ -48,16 +48,23 @@ def run_directory(name: str) -> Path:
 
 def find_run(name: str) -> Located | None:
     """As `locate`, but None for what is no run."""
-    for path in _names(name):
-        if (path / RUN_FILE).is_file():
-            return Located(path, None)
-        if path.name == FOLDER and (path.parent / RUN_FILE).is_file():
-            return Located(path.parent, None)
-        if path.parent.name == FOLDER and (path.parent.parent / RUN_FILE).is_file():
-            if path.is_dir():
-                return Located(path.parent.parent, path)
-            if path.name == LATEST and path.is_file():
-                return Located(path.parent.parent, _newest(path))
+    try:
+        return next(filter(None, map(_run_of, _names(name))), None)
+    except OSError as error:
+        raise UserError(f"{name} cannot be looked at: {error.strerror}") from None
+
+
+def _run_of(path: Path) -> Located | None:
+    """What a path itself stands for, with no look at where it leads."""
+    if (path / RUN_FILE).is_file():
+        return Located(path, None)
+    if path.name == FOLDER and (path.parent / RUN_FILE).is_file():
+        return Located(path.parent, None)
+    if path.parent.name == FOLDER and (path.parent.parent / RUN_FILE).is_file():
+        if path.is_dir():
+            return Located(path.parent.parent, path)
+        if path.name == LATEST and path.is_file():
+            return Located(path.parent.parent, _newest(path))
     return None
 
 
@@ -72,7 +79,7 @@ def _names(name: str) -> Iterator[Path]:
         if not path.is_symlink():
             break
         path = Path(os.path.abspath(path.parent / path.readlink()))  # noqa: PTH100
-    yield Path(name).resolve()
+    yield Path(os.path.realpath(name))
 
 
 def _newest(latest: Path) -> Path:
