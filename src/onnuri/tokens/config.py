@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from onnuri.errors import UserError, check_choice
+from onnuri.errors import UserError, check_choice, check_most
 
 
 @dataclass
@@ -54,6 +54,7 @@ class DataConfig:
     def __post_init__(self) -> None:
         if self.sequence_length < 1 or self.seed < 0:
             raise UserError("data.sequence_length must be at least 1, data.seed at least 0")
+        check_most("data.sequence_length", self.sequence_length, 1 << 28)
         check_choice("data.packing", self.packing, ("concatenate", "best_fit"))
 
     def order_settings(self) -> dict[str, Any]:
