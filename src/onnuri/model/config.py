@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from onnuri.errors import UserError
 
-
 MOST_PARAMETERS = 1e13
 
 
