@@ -208,12 +208,28 @@ def test_pretrain_groups_experiment_and_overrides() -> None:
         (["data=x", "model.norm_eps=0"], "model.norm_eps=0.0 must be above 0"),
         (["data=x", "engine.micro_batch_size=-1"], "must be at least 0"),
         (["data=x", "model=null"], "model=null is not known"),
+        (["data=x", "optim.lr=nan"], "optim.lr=nan must be a finite number"),
+        (["data=x", "optim.lr=-inf"], "optim.lr=-inf must be a finite number"),
+        (["data=x", "optim.lr=1e999"], "optim.lr=inf must be a finite number"),
+        (["data=x", f"train.seed={2**63}"], "must fit in 64 bits"),
+        (["data=x", "train.steps=1e30"], "must fit in 64 bits"),
+        (["data=x", "train.steps=1e15"], "train.steps=1000000000000000 must be at most"),
+        (["data=x", "data.mixture={web:nan}"], "data.mixture.web=nan must be a finite number"),
+        (["data=x", "data.mixture={웹:inf}"], "data.mixture.웹=inf must be a finite number"),
+        (["data=x", "engine.timeout_minutes=1e300"], "must be at most 10,000,000"),
+        (["data=x", "model.hidden_size=1e12"], "one of its sizes is a mistake"),
+        (["data=x", "model.num_layers=1e15"], "one of its sizes is a mistake"),
     ],
 )
 def test_pretrain_mistakes(words: list[str], expected: str) -> None:
     with pytest.raises(UserError) as error:
         pretrain(*words)
     assert expected in str(error.value)
+
+
+def test_whole_numbers_in_other_forms() -> None:
+    config = pretrain("data=x", "train.steps=1e3", "train.seed=9223372036854775807", "optim.lr=1e-3")
+    assert (config.train.steps, config.train.seed, config.optim.lr) == (1000, 2**63 - 1, 1e-3)
 
 
 @pytest.mark.parametrize("group", ["model", "data", "optim", "schedule", "engine", "tracker"])

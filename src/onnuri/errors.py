@@ -37,6 +37,12 @@ def check_choice(option: str, value: str, allowed: Iterable[str]) -> None:
         )
 
 
+def check_most(option: str, value: float, most: float) -> None:
+    """Raise UserError for a number that is larger than any that can be meant."""
+    if value > most:
+        raise UserError(f"{option}={value} must be at most {most:,}")
+
+
 @contextmanager
 def optional_package(extra: str, needed_by: str) -> Iterator[None]:
     """Around the import of a package that only an extra of Onnuri brings: without it, a UserError with the

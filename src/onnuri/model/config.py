@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from onnuri.errors import UserError
 
+MOST_PARAMETERS = 1e13
+
 
 @dataclass
 class ModelConfig:
@@ -52,6 +54,11 @@ class ModelConfig:
             raise UserError(
                 f"model.num_heads={self.num_heads} must be a multiple of "
                 f"model.num_kv_heads={self.num_kv_heads}"
+            )
+        if self.num_parameters() > MOST_PARAMETERS:
+            raise UserError(
+                f"model.* describes {self.num_parameters():.1e} parameters, more than "
+                f"{MOST_PARAMETERS:.0e}: one of its sizes is a mistake"
             )
         if self.head_size % 2:
             raise UserError(f"model.head_size={self.head_size} must be even for rotary positions")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from onnuri.config.paths import path_option
-from onnuri.errors import UserError, check_choice
+from onnuri.errors import UserError, check_choice, check_most
 
 
 @dataclass
@@ -55,6 +55,7 @@ class DataConfig:
     def __post_init__(self) -> None:
         if self.sequence_length < 1 or self.seed < 0:
             raise UserError("data.sequence_length must be at least 1, data.seed at least 0")
+        check_most("data.sequence_length", self.sequence_length, 1 << 28)
         check_choice("data.packing", self.packing, ("concatenate", "best_fit"))
 
     def order_settings(self) -> dict[str, Any]:

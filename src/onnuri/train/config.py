@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from onnuri.config.paths import path_option
-from onnuri.errors import UserError, check_choice
+from onnuri.errors import UserError, check_choice, check_most
 from onnuri.kernel_config import KernelConfig
 from onnuri.model.config import ModelConfig
 from onnuri.tokens.config import DataConfig
@@ -91,6 +91,8 @@ class TrainConfig:
         for name in ("steps", "global_batch_size", "validation_tokens"):
             if getattr(self, name) < 1:
                 raise UserError(f"train.{name}={getattr(self, name)} must be at least 1")
+        check_most("train.global_batch_size", self.global_batch_size, 1 << 26)
+        check_most("train.steps", self.steps, 10**12)
         for name in (
             "validate_every",
             "checkpoint_every",
@@ -136,6 +138,7 @@ class GuardConfig:
         for name in ("spike_threshold", "stall_factor", "stall_seconds", "straggler_every"):
             if not getattr(self, name) >= 0:
                 raise UserError(f"guard.{name}={getattr(self, name)} must be at least 0")
+        check_most("guard.stall_seconds", self.stall_seconds, 1_000_000_000)
         if not self.straggler_factor > 1:
             raise UserError(f"guard.straggler_factor={self.straggler_factor} must be above 1")
 
@@ -181,6 +184,9 @@ class EngineConfig:
         for name in ("micro_batch_size", "threads_per_rank", "recompute_every"):
             if getattr(self, name) < 0:
                 raise UserError(f"engine.{name}={getattr(self, name)} must be at least 0")
+        check_most("engine.threads_per_rank", self.threads_per_rank, 4096)
+        check_most("engine.bucket_size", self.bucket_size, 1 << 36)
+        check_most("engine.timeout_minutes", self.timeout_minutes, 10_000_000)
         if self.bucket_size < 1 or self.timeout_minutes <= 0:
             raise UserError("engine.bucket_size and engine.timeout_minutes must be above 0")
         if self.stage not in (0, 1, 2, 3):
