@@ -103,8 +103,10 @@ def candidates(text: str, plain_units: Units) -> Candidates:
         np.flatnonzero(points == _SNAIL),
         _spelt(lower),
     ]
-    split, rows = _split(points, digits, np.flatnonzero(units == ord(BORDER)))
-    passports = [_places_of(lower, b"passport"), np.flatnonzero((units[:-1] == ord("여")) & (units[1:] == ord("권")))]
+    split, rows = _split(units, points, digits)
+    second = np.flatnonzero(units == ord("권"))
+    passports = [_places_of(lower, b"passport"), second[units[second - 1] == ord("여")] - 1]
+    odd = np.concatenate((*_odd_alone(units, len(plain_units) > len(text)), *_odd_beside_digits(units, points, digits, gaps)))
     return Candidates(
         numbers=_numbers(points, digits, gaps),
         letters=_offsets(_letters_and_digits(points, digits)),
@@ -114,7 +116,7 @@ def candidates(text: str, plain_units: Units) -> Candidates:
         urls=_offsets(_places_of(points, b"://"), _places_of(points, b"www.")),
         split=_offsets(split),
         rows=_offsets(rows),
-        odd=_offsets(*_odd_beside_digits(units, points, digits, gaps), *_odd_alone(units)),
+        odd=_offsets(odd),
     )
 
 
@@ -185,7 +187,7 @@ def _numbers(points: Bytes, digits: Positions, gaps: Positions) -> list[tuple[in
     return list(zip((first[apart] - _PAD).tolist(), (last - _PAD).tolist(), strict=True))
 
 
-def _split(points: Bytes, digits: Positions, borders: Positions) -> tuple[Positions, Positions]:
+def _split(units: Units, points: Bytes, digits: Positions) -> tuple[Positions, Positions]:
     """First digits of what layout could have split: of mobile and resident numbers, and of whole rows."""
     # Prose has few places where eight digits stand close together.
     close = digits[7:] - digits[:-7] <= LONGEST_NUMBER
@@ -208,6 +210,7 @@ def _split(points: Bytes, digits: Positions, borders: Positions) -> tuple[Positi
     wide |= (first == ord("<")) & (final == ord(">"))
     joined = gaps == 0
     joined[between] = wide
+    borders = np.flatnonzero(units == ord(BORDER))
     joined[np.searchsorted(digits, borders[(borders > digits[0]) & (borders < digits[-1])]) - 1] = False
 
     usual = (sizes == 1) & ((first == ord(" ")) | (first == ord("-")))
@@ -248,19 +251,27 @@ def _odd_beside_digits(units: Units, points: Bytes, digits: Positions, gaps: Pos
     before, after = starts[_BESIDE[units[starts - 1]]] - 1, ends[_BESIDE[units[ends + 1]]] + 1
     spelt = _LOOKALIKE[points[starts - 2]] & _LOOKALIKE[points[starts - 3]] & _LOOKALIKE[points[starts - 4]]
     inside = ends[:-1][gaps[apart] == 1] + 1
-    return [
-        before[_NO_LETTER[points[before - 1]]],
-        after[_NO_LETTER[points[after + 1]]],
-        # O1O of letters alone.
-        starts[spelt & _JOINS[points[starts - 1]]] - 2,
-        inside[_HANGUL[units[inside]]],
-    ]
+    found = np.concatenate(
+        (
+            before[_NO_LETTER[points[before - 1]]],
+            after[_NO_LETTER[points[after + 1]]],
+            # O1O of letters alone.
+            starts[spelt & _JOINS[points[starts - 1]]] - 2,
+            inside[_HANGUL[units[inside]]],
+        )
+    )
+    # Most digits of such a number are ASCII ones; numbers of other digits are found without them.
+    near = np.searchsorted(digits, found + LONGEST_NUMBER // 2) - np.searchsorted(digits, found - LONGEST_NUMBER // 2)
+    return [found[near >= 5]]
 
 
-def _odd_alone(units: Units) -> list[Positions]:
+def _odd_alone(units: Units, astral: bool) -> list[Positions]:
     """Three or more circled or Hangul digits in a row."""
-    ringed = ((units - 0x2460) < 0xA0) | ((units - 0x2776) < 30) | (units == 0xD835) | (units == 0xD83C)
+    ringed = (units - 0x2460) < 0x334
+    if astral:
+        ringed |= (units == 0xD835) | (units == 0xD83C)
     found = np.flatnonzero(ringed[1:-1] & ringed[2:] & ringed[:-2]) + 1
+    found = found[_BESIDE[units[found]]]
     if not ((units - 0xAC00) < 0x2BA4).any():
         return [found]
     hangul, same = np.zeros(len(units), np.bool_), np.empty(len(units), np.bool_)
