@@ -49,7 +49,6 @@ def _table(members: bytes) -> npt.NDArray[np.bool_]:
 
 
 _PAD = 8
-_NONE = np.zeros(0, np.int64)
 _OTHER, _SNAIL = 0xFF, 0xFE
 """All beyond Latin-1, and what 골뱅이 (snail) and 앳, the at-sign, begin with. Latin-1 has ÿ and þ there: no
 matter."""
@@ -65,19 +64,23 @@ _LOCAL_END = _table(_ALNUM + b"_+-")
 _BLANK = _table(b" \t\n")
 _DOMAIN_START = _table(_ALNUM + bytes((_OTHER, _SNAIL)))
 
+HANGUL_DIGITS = "공일이삼사오육칠팔구영륙"
 _HANGUL, _BESIDE = np.zeros(0x10000, np.bool_), np.zeros(0x10000, np.bool_)
-_HANGUL[list(map(ord, "공영일이삼사오육륙칠팔구"))] = True
+_HANGUL[list(map(ord, HANGUL_DIGITS))] = True
 # Letters for digits, zeros of Hangul, circled and other marked digits, the first half of mathematical ones,
 # the frame of a keycap.
 _BESIDE[list(map(ord, "OoIl공영\ud835\ud83c\ufe0f\u20e3"))] = True
 _BESIDE[0x2460:0x2500] = _BESIDE[0x2776:0x2794] = True
 _LOOKALIKE = _table(b"OoIl01")
+_NO_LETTER = ~_LETTER | _LOOKALIKE
 
 LONGEST_JOINT = 4
 """Characters between two digits of one number: ') - ' and ' - ('."""
 LONGEST_IPV4, LONGEST_IPV6, LONGEST_PLATE = 15, 39, 10
 LONGEST_LAYOUT, LONGEST_TAGS = 8, 32
 """Characters between two digits of one number that layout splits."""
+LONGEST_NUMBER = 80
+"""Characters from the first to the eighth digit of such a number."""
 LONGEST_ROW = 40
 """Digits of a row that can be a number and what follows it; longer ones are tables."""
 
@@ -100,11 +103,10 @@ def candidates(text: str, plain_units: Units) -> Candidates:
         np.flatnonzero(points == _SNAIL),
         _spelt(lower),
     ]
-    split, rows = _split(points, digits, gaps, np.flatnonzero(units == ord(BORDER)))
-    passports = [
-        _places_of(lower, b"passport"),
-        np.flatnonzero((units[:-1] == ord("여")) & (units[1:] == ord("권"))),
-    ]
+    split, rows = _split(units, points, digits)
+    second = np.flatnonzero(units == ord("권"))
+    passports = [_places_of(lower, b"passport"), second[units[second - 1] == ord("여")] - 1]
+    odd = np.concatenate((*_odd_alone(units, len(plain_units) > len(text)), *_odd_beside_digits(units, points, digits, gaps)))
     return Candidates(
         numbers=_numbers(points, digits, gaps),
         letters=_offsets(_letters_and_digits(points, digits)),
@@ -114,14 +116,13 @@ def candidates(text: str, plain_units: Units) -> Candidates:
         urls=_offsets(_places_of(points, b"://"), _places_of(points, b"www.")),
         split=_offsets(split),
         rows=_offsets(rows),
-        odd=_offsets(*_odd_beside_digits(units, points, digits, gaps), *_odd_alone(units, text)),
+        odd=_offsets(odd),
     )
 
 
 def _offsets(*positions: Positions) -> list[int]:
     """Positions in padded arrays as offsets in the text, in order."""
-    found: list[int] = (np.unique(np.concatenate((_NONE, *positions))) - _PAD).tolist()
-    return found
+    return sorted({place - _PAD for places in positions for place in places.tolist()})
 
 
 def _places_of(points: Bytes, word: bytes) -> Positions:
@@ -167,7 +168,7 @@ def _numbers(points: Bytes, digits: Positions, gaps: Positions) -> list[tuple[in
     heads = heads[_HEX[points[heads + 1]] & _HEX[points[heads + 2]] & _HEX[points[heads + 3]]]
 
     # 12가3456: a syllable, with a blank on either side or none, between two or three digits and four.
-    syllable = digits[:-1][(gaps > 0) & (gaps <= 3)]
+    syllable = digits[:-1][((gaps == 1) & (after == _OTHER)) | (gaps == 2) | (gaps == 3)]
     syllable = syllable[_DIGIT[points[syllable - 1]]]
     inside = syllable + 1 + _BLANK[points[syllable + 1]]
     behind = inside + 1 + _BLANK[points[inside + 1]]
@@ -186,23 +187,32 @@ def _numbers(points: Bytes, digits: Positions, gaps: Positions) -> list[tuple[in
     return list(zip((first[apart] - _PAD).tolist(), (last - _PAD).tolist(), strict=True))
 
 
-def _split(
-    points: Bytes, digits: Positions, gaps: Positions, borders: Positions
-) -> tuple[Positions, Positions]:
+def _split(units: Units, points: Bytes, digits: Positions) -> tuple[Positions, Positions]:
     """First digits of what layout could have split: of mobile and resident numbers, and of whole rows."""
-    if len(digits) < 8:
+    # Prose has few places where eight digits stand close together.
+    close = digits[7:] - digits[:-7] <= LONGEST_NUMBER
+    if not close.any():
         return digits[:0], digits[:0]
+    kept = np.zeros(len(digits), np.bool_)
+    for offset in range(8):
+        kept[offset : offset + len(close)] |= close
+    digits = digits[kept]
+    gaps = np.diff(digits) - 1
     between = np.flatnonzero((gaps > 0) & (gaps <= LONGEST_TAGS))
     sizes, after = gaps[between], digits[between] + 1
-    wide = sizes <= LONGEST_LAYOUT
-    for offset in range(LONGEST_LAYOUT):
-        wide &= (sizes <= offset) | _WIDE[points[after + offset]]
-    wide |= (points[after] == ord("<")) & (points[after + sizes - 1] == ord(">"))
+    first, final = points[after], points[after + sizes - 1]
+    wide = _WIDE[first] & _WIDE[final]
+    long = np.flatnonzero(wide & (sizes > 2))
+    for offset in range(1, LONGEST_LAYOUT):
+        inside = sizes[long] > offset
+        wide[long] &= ~inside | _WIDE[points[after[long] + offset]]
+    wide[long] &= sizes[long] <= LONGEST_LAYOUT
+    wide |= (first == ord("<")) & (final == ord(">"))
     joined = gaps == 0
     joined[between] = wide
+    borders = np.flatnonzero(units == ord(BORDER))
     joined[np.searchsorted(digits, borders[(borders > digits[0]) & (borders < digits[-1])]) - 1] = False
 
-    first, final = points[after], points[after + sizes - 1]
     usual = (sizes == 1) & ((first == ord(" ")) | (first == ord("-")))
     usual |= (sizes == 3) & (first == ord(" ")) & (final == ord(" ")) & (points[after + 1] == ord("-"))
     odd = gaps > 0
@@ -238,37 +248,41 @@ def _odd_beside_digits(units: Units, points: Bytes, digits: Positions, gaps: Pos
     apart = gaps > 0
     starts = digits[np.concatenate(([True], apart))]
     ends = digits[np.concatenate((apart, [True]))]
-    before, after = units[starts - 1], units[ends + 1]
+    before, after = starts[_BESIDE[units[starts - 1]]] - 1, ends[_BESIDE[units[ends + 1]]] + 1
     spelt = _LOOKALIKE[points[starts - 2]] & _LOOKALIKE[points[starts - 3]] & _LOOKALIKE[points[starts - 4]]
     inside = ends[:-1][gaps[apart] == 1] + 1
-    return [
-        starts[_BESIDE[before]] - 1,
-        ends[_BESIDE[after]] + 1,
-        # O1O of letters alone.
-        starts[spelt & _JOINS[points[starts - 1]]] - 2,
-        inside[_HANGUL[units[inside]]],
-    ]
+    found = np.concatenate(
+        (
+            before[_NO_LETTER[points[before - 1]]],
+            after[_NO_LETTER[points[after + 1]]],
+            # O1O of letters alone.
+            starts[spelt & _JOINS[points[starts - 1]]] - 2,
+            inside[_HANGUL[units[inside]]],
+        )
+    )
+    # Most digits of such a number are ASCII ones; numbers of other digits are found without them.
+    near = np.searchsorted(digits, found + LONGEST_NUMBER // 2) - np.searchsorted(digits, found - LONGEST_NUMBER // 2)
+    return [found[near >= 5]]
 
 
-def _odd_alone(units: Units, text: str) -> list[Positions]:
+def _odd_alone(units: Units, astral: bool) -> list[Positions]:
     """Three or more circled or Hangul digits in a row."""
-    if text.isascii():
-        return []
-    ringed = ((units - 0x2460) < 0xA0) | ((units - 0x2776) < 30) | (units == 0xD835) | (units == 0xD83C)
+    ringed = (units - 0x2460) < 0x334
+    if astral:
+        ringed |= (units == 0xD835) | (units == 0xD83C)
     found = np.flatnonzero(ringed[1:-1] & ringed[2:] & ringed[:-2]) + 1
-    # Nearly every long number has one of these; what stands around them is looked at there only.
-    rare = np.zeros(len(units), np.bool_)
-    for char in "공영삼육륙칠팔":
-        rare |= units == ord(char)
-    places = np.flatnonzero(rare)
-    left, right = _HANGUL[units[places - 1]], _HANGUL[units[places + 1]]
-    three = (left & (right | _HANGUL[units[places - 2]])) | (right & _HANGUL[units[places + 2]])
-    left = (units[places - 1] == ord(" ")) & _HANGUL[units[places - 2]]
-    right = (units[places + 1] == ord(" ")) & _HANGUL[units[places + 2]]
-    three |= left & right
-    three |= left & (units[places - 3] == ord(" ")) & _HANGUL[units[places - 4]]
-    three |= right & (units[places + 3] == ord(" ")) & _HANGUL[units[places + 4]]
-    return [found, places[three]]
+    found = found[_BESIDE[units[found]]]
+    if not ((units - 0xAC00) < 0x2BA4).any():
+        return [found]
+    hangul, same = np.zeros(len(units), np.bool_), np.empty(len(units), np.bool_)
+    for char in HANGUL_DIGITS:
+        hangul |= np.equal(units, ord(char), out=same)
+    spaced = hangul[:-4] & hangul[2:-2]
+    spaced &= hangul[4:]
+    three = hangul[:-2] & hangul[1:-1]
+    three &= hangul[2:]
+    spaced = np.flatnonzero(spaced)
+    return [found, np.flatnonzero(three) + 1, spaced[units[spaced + 1] == ord(" ")] + 2]
 
 
 def _letters_and_digits(points: Bytes, digits: Positions) -> Positions:

@@ -49,7 +49,7 @@ DEFAULT_KINDS = ("rrn", "frn", "phone", "card", "account", "passport", "driver_l
 DEFAULT_KINDS += ("vehicle_plate", "health_insurance")
 KINDS = (*DEFAULT_KINDS, "business_number")
 """A business number is public by law, so it is masked only when asked for."""
-CHARACTERS_AT_ONCE = 1 << 17
+CHARACTERS_AT_ONCE = 1 << 18
 """Arrays of this size stay in the processor's cache."""
 STYLES = ("placeholder", "surrogate")
 PLACEHOLDERS = {kind: f"<|{kind}|>" for kind in KINDS} | {"frn": "<|rrn|>"}

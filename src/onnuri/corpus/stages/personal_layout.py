@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from bisect import bisect_left
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -30,17 +31,9 @@ MOST_DIGITS = 20
 _WINDOW = 40
 """Characters on either side of an odd digit in which its number can begin or end."""
 
-HANGUL_DIGITS = {char: str(value) for value, char in enumerate("공일이삼사오육칠팔구")} | {
-    "영": "0",
-    "륙": "6",
-}
+HANGUL_DIGITS = dict(zip("공일이삼사오육칠팔구영륙", "012345678906", strict=True))
 LETTER_DIGITS = {"O": "0", "o": "0", "I": "1", "l": "1"}
-_MARKED = (
-    *range(0x2460, 0x2500),
-    *range(0x2776, 0x2794),
-    *range(0x1D7CE, 0x1D800),
-    *range(0x1F100, 0x1F10B),
-)
+_MARKED = (*range(0x2460, 0x2500), *range(0x2776, 0x2794), *range(0x1D7CE, 0x1D800), *range(0x1F100, 0x1F10B))
 MARKED_DIGITS = {
     chr(code): str(unicodedata.digit(chr(code)))
     for code in _MARKED
@@ -49,13 +42,9 @@ MARKED_DIGITS = {
 """Circled, parenthesised and mathematical ones. Superscripts are footnotes, so they stay out."""
 VALUES = {str(digit): str(digit) for digit in range(10)} | HANGUL_DIGITS | LETTER_DIGITS | MARKED_DIGITS
 
-_FAMILIES = (
-    "０１２３４５６７８９",
-    "⓪①②③④⑤⑥⑦⑧⑨",
-    "⓿❶❷❸❹❺❻❼❽❾",
-    "공일이삼사오육칠팔구",
-    "영일이삼사오육칠팔구",
-) + tuple("".join(map(chr, range(first, first + 10))) for first in range(0x1D7CE, 0x1D800, 10))
+_FAMILIES = ("０１２３４５６７８９", "⓪①②③④⑤⑥⑦⑧⑨", "⓿❶❷❸❹❺❻❼❽❾", "공일이삼사오육칠팔구", "영일이삼사오육칠팔구") + tuple(
+    "".join(map(chr, range(first, first + 10))) for first in range(0x1D7CE, 0x1D800, 10)
+)
 
 # How a stretch differs from a plain number.
 _LINE, _CELL, _COMMA, _MARK, _MARKED_DIGIT, _HANGUL, _LETTER, _SPACED = (1 << bit for bit in range(8))
@@ -71,6 +60,10 @@ _JOINT = rf"(?:[ \n\t|\-._~·*/,:;'\"=()>\ufe0e\ufe0f\u20e3]|{_TAG}|{_WORD}|&nbs
 _ONE_DIGIT = re.compile(_DIGIT)
 _GROUP = re.compile(rf"{_DIGIT}{{1,{MOST_DIGITS}}}")
 _BETWEEN = re.compile(rf"{_JOINT}{{1,10}}")
+_RUN = re.compile(rf"(?:{_DIGIT}|{_JOINT}){{8,}}+")
+_MOBILE_HEAD = re.compile(
+    rf"[0Oo공영⓪⓿𝟎𝟘𝟢𝟬𝟶]{_JOINT}{{0,3}}[1lI일영공①❶➀➊𝟏𝟙𝟣𝟭𝟷]|8{_JOINT}{{0,3}}2|팔{_JOINT}{{0,3}}이"
+)
 _LONG = re.compile(rf"(?:{_DIGIT}{_JOINT}{{0,10}}){{8}}")
 _IN_A_ROW = re.compile(r"[0-9][ \n\t|\"',;]{1,6}\Z")
 _NEAR = rf"{_JOINT}{{0,4}}"
@@ -83,10 +76,10 @@ _LAYOUT = re.compile(rf"{_JOINT}{{0,4}}?(?:[\n\t|\"']|{_TAG}){_JOINT}{{0,10}}")
 _MARKS_AT_AN_END = re.compile(r"\A ?[-.·~_*/]+|[-.·~_*/]+ ?\Z")
 _NO_DIGITS = re.compile(rf"\A{words.REGION_BEFORE.pattern[:-2]}(?=[^가-힣])|{_WORD}")
 
-_LABELS = tuple(
+_LABELS = re.compile(
     "주민 외국인 생년 거소 민증 rrn jumin ssn resident alien 전화 연락 문의 휴대 핸드폰 대표 센터 상담 팩스 예약 신고 접수 안심"
     " 배달 대출 매장 내선 문자 ☎ ☏ ✆ 📞 📱 fax tel phone mobile cell call contact hotline 카드 결제 card visa amex 계좌 통장 입금"
-    " 예금 이체 송금 은행 뱅크 농협 수협 신협 새마을 우체국 acc bank 면허 licen 사업자 등록 business 번호 보험".split()
+    " 예금 이체 송금 은행 뱅크 농협 수협 신협 새마을 우체국 acc bank 면허 licen 사업자 등록 business 번호 보험".replace(" ", "|")
 )
 """Parts of the words of personal_words: a quick first test."""
 
@@ -103,19 +96,26 @@ def starts(text: str, odd: list[int]) -> Iterator[int]:
     """Where a number of at least eight digits can begin that has one of the odd digits."""
     done = 0
     for place in odd:
-        if place >= done:
-            first, done = max(done, place - _WINDOW), place + _WINDOW
-            for match in _GROUP.finditer(text, first, done):
-                if _LONG.match(text, match.start()):
-                    yield match.start()
+        if place < done:
+            continue
+        first, done = max(done, place - _WINDOW), place + _WINDOW
+        for run in _RUN.finditer(text, first, done):
+            for match in _GROUP.finditer(text, *run.span()):
+                start = match.start()
+                upcoming = bisect_left(odd, start)
+                if upcoming == len(odd) or odd[upcoming] >= run.end():
+                    break
+                if _LONG.match(text, start) and (_MOBILE_HEAD.match(text, start) or _is_labelled(text, start)):
+                    yield start
 
 
 def labelled(text: str, rows: list[int]) -> Iterator[int]:
     """Those with a label of numbers beside them."""
-    for start in rows:
-        around = text[max(0, start - _WINDOW) : start + _WINDOW].lower()
-        if any(label in around for label in _LABELS):
-            yield start
+    return (start for start in rows if _is_labelled(text, start))
+
+
+def _is_labelled(text: str, start: int) -> bool:
+    return _LABELS.search(text[max(0, start - _WINDOW) : start + _WINDOW].lower()) is not None
 
 
 def classify(text: str, start: int, limit: int, last: Span | None) -> Span | None:
@@ -215,9 +215,7 @@ def _sign(joint: str, inside_a_group: bool) -> tuple[str, int]:
     """The one sign that a joint amounts to, and how it differs from a plain one."""
     bare = joint.strip(" \n\t\ufe0e\ufe0f\u20e3")
     marks = _LINE * ("\n" in joint) | _COMMA * ("," in bare and '"' not in bare and "'" not in bare)
-    marks |= _CELL * (
-        len(joint) > 1 and not joint.strip(" ") or any(char in joint for char in "\t|\"';:=<>&")
-    )
+    marks |= _CELL * (len(joint) > 1 and not joint.strip(" ") or any(char in joint for char in "\t|\"';:=<>&"))
     if not bare:
         marks |= _MARKED_DIGIT * ("\u20e3" in joint)
         return ("" if (marks & _LINE and inside_a_group) or marks & _MARKED_DIGIT else " "), marks
