@@ -39,6 +39,8 @@ LEAST_FREQUENT, LEAST_SYLLABLES, MOST_RARE = 0.4, 8, 0.1
 """Among tables, bullets and Chinese characters: of the Hangul, how much has the 160 frequent syllables, how
 many there must be, and how much no one writes. Korean has 0.79 frequent ones, another script 0.07."""
 LEAST_HANGUL_OF_JOHAB = 0.8
+_SIGN_ROWS = (0x20, 0x21, 0x22, 0x23, 0x24, 0x25, 0x26, 0x30, 0x32, 0x33, 0xFF)
+"""Of code points, by 256: line drawing, bullets, punctuation. Beside these alone, half the Hangul will do."""
 
 _META = re.compile(
     rb"<meta[^>]{1,300}?charset\s*=\s*[\"']?\s*([\w.:-]{2,40})"
@@ -157,8 +159,10 @@ def _is_korean(sample: str) -> bool:
     frequent = len(_FREQUENT.findall(sample)) / max(hangul.size, 1)
     if codes.size and _COMMON[codes].mean() >= LEAST_HANGUL:
         return hangul.size < 2 * LEAST_SYLLABLES or frequent >= LEAST_FREQUENT / 3
-    enough = hangul.size >= LEAST_SYLLABLES and frequent >= LEAST_FREQUENT
-    return bool(enough and 1 - _COMMON[hangul].mean() <= MOST_RARE)
+    if not hangul.size or frequent < LEAST_FREQUENT or 1 - _COMMON[hangul].mean() > MOST_RARE:
+        return False
+    signs = int(np.isin(codes >> 8, _SIGN_ROWS).sum())
+    return hangul.size >= (LEAST_SYLLABLES if hangul.size + signs < codes.size else LEAST_SYLLABLES / 2)
 
 
 def _meta(raw: bytes) -> str:
@@ -243,10 +247,10 @@ def _hangul_share(text: str) -> float:
 
 
 def _is_western(text: str) -> bool:
-    """Accents and curly quotes stand alone or in pairs; another encoding comes in long runs."""
+    """Accents and curly quotes stand alone or in pairs, among letters; others come in long runs."""
     high = text.count("") - 1 - len(text.encode("ascii", "ignore"))
     in_runs = sum(map(len, re.findall(r"[^\x00-\x7f]{3,}", text)))
-    return in_runs <= high / 4
+    return in_runs <= high / 4 and high <= len(re.findall("[A-Za-z]", text))
 
 
 # Mistaken readings. HIGH is what a byte from 0x80 became under Latin-1 or Windows-1252.
