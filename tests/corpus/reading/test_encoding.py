@@ -7,7 +7,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from onnuri.corpus.reading import encoding
+from onnuri.corpus.reading import encoding, labels
+from onnuri.errors import UserError
 
 KOREAN = """온누리는 한국어와 영어 글을 모아 언어 모델을 처음부터 만드는 도구이다. 2024년에 시작했다.
 “읽기 쉽고 빠르게”가 목표이며, 값은 1,000원·2,000원처럼 적는다. 大韓民國 헌법 제1조(총칙)
@@ -129,6 +130,75 @@ def test_any_bytes_are_a_text_or_a_value_error(raw: bytes, declared: str) -> Non
         )
     except ValueError as error:
         assert "\n" not in str(error)
+
+
+TABLE = """┌──────────┬────────┐
+│  품  목  │  수 량 │
+├──────────┼────────┤
+│  사  과  │   12   │
+└──────────┴────────┘"""
+BULLETS = "".join(f"◆ 제{number}조 ●●●●●●●●● ※※ ▶▶▶ ☎ 문의\n" for number in range(9))
+HANJA = "大韓民國의 主權은 國民에게 있고 모든 權力은 國民으로부터 나온다. 本 法은 國家의 發展을 위한다."
+CHINESE = "中华人民共和国的一切权力属于人民人民行使国家权力的机关是全国人民代表大会"
+
+
+@pytest.mark.parametrize("text", [TABLE, BULLETS, HANJA])
+def test_korean_of_signs_and_chinese_characters_is_told_by_its_frequent_syllables(text: str) -> None:
+    assert encoding.decode(text.encode("cp949")) == (text, "cp949")
+
+
+def test_what_cp949_decodes_and_is_not_korean_names_the_way_out() -> None:
+    for raw in (CHINESE.encode("gb2312"), "◎ ① ※ 가".encode("cp949")):
+        with pytest.raises(ValueError, match="state encoding: cp949"):
+            encoding.decode(raw)
+    assert encoding.decode(CHINESE.encode("gb2312"), "gbk").text == CHINESE
+
+
+@pytest.mark.parametrize("label", ["euc-kr", "EUC_KR", "ms949", "949", "uhc", "ksx1001", "ks_c_5601-1987"])
+def test_every_name_of_cp949_is_used(label: str) -> None:
+    labels.check(label)
+    assert encoding.decode("◎ ① ※ 가".encode("cp949"), label).text == "◎ ① ※ 가"
+
+
+def test_johab_by_declaration_and_by_its_looks() -> None:
+    text = KOREAN.split("“", maxsplit=1)[0]
+    assert encoding.decode(text.encode("johab")) == (text, "johab")
+    assert encoding.decode("가 \\n".encode("johab"), "johab").text == "가 \\n", "not a won sign"
+
+
+def test_every_label_is_a_codec_and_others_are_refused_with_the_list() -> None:
+    for codec, names in labels.LABELS.items():
+        assert "가a".encode(codec, "ignore") and all(
+            labels.codec_of(name) == codec for name in names.split()
+        )
+    for label in ("rot13", "base64", "idna", "no-such", "unicode_escape"):
+        assert labels.codec_of(label) == ""
+        with pytest.raises(UserError, match=r"known: utf-8, cp949 \(euc-kr, ms949, .*johab"):
+            labels.check(label)
+
+
+LONG = KOREAN * 10
+
+
+@pytest.mark.parametrize("codec", ["utf-8", "cp949", "utf-16", "johab"])
+def test_a_few_bad_characters_are_replaced_and_counted(codec: str) -> None:
+    text = (LONG if codec != "johab" else KOREAN.split("“", maxsplit=1)[0] * 20) + "끝."
+    raw = text.encode(codec)
+    bad = b"\x00\xdc" if codec == "utf-16" else b"\xff"
+    place = raw.index("\n".encode(codec)[-2:] if codec == "utf-16" else b"\n")
+    found, note = encoding.decode_most(raw[:place] + bad + raw[place:], codec, 0.001)
+    assert note == "bad characters: 1" and found.replace("\ufffd", "", 1) == text
+    for share in (0, 1e-5):
+        with pytest.raises(encoding.Undecodable) as caught:
+            encoding.decode_most(raw[:place] + bad + raw[place:], codec, share)
+        assert caught.value.text == found, "what could be read"
+    assert encoding.decode_most(raw, codec, 0.001) == (text, "")
+
+
+def test_packed_and_mixed_bytes_are_not_taken_for_a_text_with_damage() -> None:
+    for raw in (bytes(range(128, 256)) * 99, LONG.encode() + LONG.encode("cp949")):
+        with pytest.raises(encoding.Undecodable):
+            encoding.decode_most(raw, "", 0.01)
 
 
 @pytest.mark.parametrize("curly", [False, True])

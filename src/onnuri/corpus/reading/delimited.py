@@ -7,6 +7,7 @@ and KorNLI, unless a field begins and ends with one.
 from __future__ import annotations
 
 import csv
+import sys
 from collections.abc import Iterator
 from typing import BinaryIO
 
@@ -54,7 +55,7 @@ def _read(task: Reading, stream: BinaryIO, tabs: bool) -> Iterator[pa.RecordBatc
     delimiter = ""
     number = 0
     rows: Iterator[list[str]] = iter(())
-    csv.field_size_limit(max(csv.field_size_limit(), source.limit))
+    csv.field_size_limit(sys.maxsize)  # `source` knows how long a row may be
     for first in source:
         delimiter = _delimiter(first, tabs)
         header = [name.strip() for name in next(csv.reader([first], delimiter=delimiter))]
@@ -116,7 +117,7 @@ class _Lines:
 
     def __next__(self) -> str:
         line = next(self._lines)
-        self.taken += line.size
+        self.taken += line.size + 1
         if self.taken > self.limit:
             raise _TooLong(f"a row of more than {self.limit:,} bytes; the rest is not read")
         if line.damage:

@@ -39,6 +39,8 @@ LEAST_FREQUENT, LEAST_SYLLABLES, MOST_RARE = 0.4, 8, 0.1
 """Among tables, bullets and Chinese characters: of the Hangul, how much has the 160 frequent syllables, how
 many there must be, and how much no one writes. Korean has 0.79 frequent ones, another script 0.07."""
 LEAST_HANGUL_OF_JOHAB = 0.8
+_SIGN_ROWS = (0x20, 0x21, 0x22, 0x23, 0x24, 0x25, 0x26, 0x30, 0x32, 0x33, 0xFF)
+"""Of code points, by 256: line drawing, bullets, punctuation. Beside these, half the Hangul will do."""
 
 _META = re.compile(
     rb"<meta[^>]{1,300}?charset\s*=\s*[\"']?\s*([\w.:-]{2,40})"
@@ -74,24 +76,27 @@ class Undecodable(ValueError):
         self.text, self.bad = text, bad
 
 
-def decode_most(raw: bytes, declared: str = "", most_bad: float = 0) -> tuple[str, str]:
+def decode_most(
+    raw: bytes, declared: str = "", most_bad: float = 0, western: bool = True
+) -> tuple[str, str]:
     """As `decode`, and a note "bad characters: N" on a text with some; they are U+FFFD.
 
     Raises Undecodable when there are more than `most_bad` for each byte.
     """
     try:
-        return decode(raw, declared).text, ""
+        return decode(raw, declared, western).text, ""
     except Undecodable as error:
         if not 0 < error.bad <= most_bad * len(raw):
             raise
         return error.text, f"bad characters: {error.bad}"
 
 
-def decode(raw: bytes, declared: str = "") -> Decoded:
+def decode(raw: bytes, declared: str = "", western: bool = True) -> Decoded:
     """The text of some bytes, whole or not at all; a character cut off at the very end is left out.
 
     `declared` is a label as in a Content-Type header ("" for none); a <meta charset> and the encoding of an
-    XML declaration in the first 2 KiB count too. Raises Undecodable with the cause in one line.
+    XML declaration in the first 2 KiB count too. Windows-1252 is guessed if `western`. Raises Undecodable with
+    the cause in one line.
     """
     for mark, codec in ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be")):
         if raw.startswith(mark):
@@ -113,16 +118,17 @@ def decode(raw: bytes, declared: str = "") -> Decoded:
     except Undecodable as error:
         not_utf8 = str(error)
     _refuse_damaged_utf8(raw, not_utf8)
-    return _decode_legacy(raw, [codec, _meta(raw)], not_utf8)
+    return _decode_legacy(raw, [codec, _meta(raw)], not_utf8, western)
 
 
-def _decode_legacy(raw: bytes, told: list[str], not_utf8: str) -> Decoded:
+def _decode_legacy(raw: bytes, told: list[str], not_utf8: str, western: bool) -> Decoded:
     """What is neither ASCII nor UTF-8."""
     causes = [not_utf8]
     others = [
         codec for codec in told if codec not in ("", "cp949", "cp1252") and not codec.startswith("utf")
     ]
-    for codec in dict.fromkeys([*others, "cp949", "johab", "cp1252"]):
+    guesses = ["cp949", "johab", "cp1252"] if western else ["cp949", "johab"]
+    for codec in dict.fromkeys([*others, *guesses]):
         try:
             text = _strict(raw, codec)
         except Undecodable as error:
@@ -157,8 +163,10 @@ def _is_korean(sample: str) -> bool:
     frequent = len(_FREQUENT.findall(sample)) / max(hangul.size, 1)
     if codes.size and _COMMON[codes].mean() >= LEAST_HANGUL:
         return hangul.size < 2 * LEAST_SYLLABLES or frequent >= LEAST_FREQUENT / 3
-    enough = hangul.size >= LEAST_SYLLABLES and frequent >= LEAST_FREQUENT
-    return bool(enough and 1 - _COMMON[hangul].mean() <= MOST_RARE)
+    if not hangul.size or frequent < LEAST_FREQUENT or 1 - _COMMON[hangul].mean() > MOST_RARE:
+        return False
+    signs = int(np.isin(codes >> 8, _SIGN_ROWS).sum())
+    return hangul.size >= (LEAST_SYLLABLES if hangul.size + signs < codes.size else LEAST_SYLLABLES / 2)
 
 
 def _meta(raw: bytes) -> str:
@@ -243,10 +251,10 @@ def _hangul_share(text: str) -> float:
 
 
 def _is_western(text: str) -> bool:
-    """Accents and curly quotes stand alone or in pairs; another encoding comes in long runs."""
+    """Accents and curly quotes stand alone or in pairs, among letters; others come in long runs."""
     high = text.count("") - 1 - len(text.encode("ascii", "ignore"))
     in_runs = sum(map(len, re.findall(r"[^\x00-\x7f]{3,}", text)))
-    return in_runs <= high / 4
+    return in_runs <= high / 4 and high <= len(re.findall("[A-Za-z]", text))
 
 
 # Mistaken readings. HIGH is what a byte from 0x80 became under Latin-1 or Windows-1252.

@@ -74,14 +74,15 @@ def _add_damaged(task: Reading, line: Line) -> None:
 
 
 def _text_line(task: Reading, line: Line, declared: str) -> None:
-    text, note = _text_of(line.content, declared, task)
+    text, note = _text_of(line.content, declared, task, western=True)
     task.rows.add(f"{task.name}@{line.offset}", text.removeprefix("\ufeff").removesuffix("\r"), note=note)
 
 
 def _json_line(task: Reading, line: Line, declared: str) -> None:
     origin = f"{task.name}@{line.offset}"
     try:
-        text, note = _text_of(line.content, declared, task)
+        # JSON is UTF-8 by its standard; CP949 is met all the same.
+        text, note = _text_of(line.content, declared, task, western=bool(declared))
         record = json.loads(text.removeprefix("\ufeff"))
     except (ValueError, RecursionError) as error:
         readable = getattr(error, "text", "") or line.content.decode(declared or "utf-8", "replace")
@@ -95,14 +96,14 @@ def _json_line(task: Reading, line: Line, declared: str) -> None:
         )
 
 
-def _text_of(content: bytes, declared: str, task: Reading) -> tuple[str, str]:
+def _text_of(content: bytes, declared: str, task: Reading, western: bool) -> tuple[str, str]:
     """What was declared, else UTF-8, else what it looks like; and what was wrong with it."""
     try:
-        if declared not in ("", "johab"):
-            return content.decode(declared), ""
-        return (content.decode("utf-8"), "") if not declared else encoding.decode_most(content, declared)
+        if declared != "johab":  # which takes more than Python's codec
+            return content.decode(declared or "utf-8"), ""
     except UnicodeDecodeError:
-        return encoding.decode_most(content, declared, task.source.bad_characters)
+        pass
+    return encoding.decode_most(content, declared, task.source.bad_characters, western)
 
 
 def read_json(task: Reading, stream: BinaryIO) -> Iterator[pa.RecordBatch]:
