@@ -16,11 +16,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from onnuri.corpus.stages import near_duplicates
+from onnuri.corpus.stages import kept_copies, near_duplicates
 
 EARLIER = -1
 """Rank of a document of an earlier corpus."""
-ALWAYS_LONGEST = 1 << 62
 ROWS_AT_ONCE, ROWS_TO_SKIP = 1 << 13, 8
 SCHEMA = pa.schema([("reason", pa.string()), ("cluster", pa.string()), ("cluster_size", pa.int32())])
 KEPT_COLUMNS = ("id", "digest", "sketch", "canonical_size")
@@ -136,9 +135,14 @@ def judge(measured: Measured) -> Verdicts:
     single_ids = measured.ids.take(pa.array(single))
     # The id of an earlier document may be that of one here; a rank and a number of its own set it apart.
     named = _told_apart(single_ids, measured.ranks[single])
-    groups = near_duplicates.clusters(named, bands)
-    lengths = np.where(measured.ranks == EARLIER, ALWAYS_LONGEST, measured.sizes)[single]
-    stays = near_duplicates.keep(named, bands, lengths, measured.ranks[single], groups.representative)
+    shared = near_duplicates.shared_bands(bands)
+    by_id = near_duplicates.id_order(named)
+    groups = near_duplicates.clusters(by_id, bands, shared)
+    ranks, sizes = measured.ranks[single], measured.sizes[single]
+    earlier = ranks == EARLIER
+    order = by_id[np.lexsort((ranks[by_id], -sizes[by_id], ~earlier[by_id]))]
+    kept = kept_copies.keep(order, bands, shared, groups, always=earlier)
+    groups = near_duplicates.joined(by_id, groups, kept.keeper)
     totals = np.bincount(groups.representative, weights=copies, minlength=len(single)).astype(np.int64)
 
     place = np.empty(count, np.int64)
@@ -146,7 +150,9 @@ def judge(measured: Measured) -> Verdicts:
     mine = place[head]
     names = single_ids.take(pa.array(groups.representative[mine]))
     reasons = np.full(count, "", object)
-    reasons[~stays[mine]] = "near duplicate"
+    reasons[~kept.stays[mine]] = "near duplicate"
+    for row in np.flatnonzero(kept.candidates[mine]):
+        reasons[row] = f"too many candidates: {kept.candidates[mine[row]]:,}"
     reasons[head != np.arange(count)] = "duplicate"
     return Verdicts(reasons, _hex(names), totals[groups.representative[mine]])
 

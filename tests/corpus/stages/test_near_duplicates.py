@@ -8,6 +8,7 @@ import re
 import unicodedata
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +18,7 @@ from growth import LINEAR, UNITS, growth
 from hypothesis import given
 from hypothesis import strategies as st
 
+from onnuri.corpus.stages import kept_copies
 from onnuri.corpus.stages import near_duplicates as near
 
 Sample = Callable[[str], str]
@@ -90,14 +92,23 @@ def bands(texts: list[str]) -> np.ndarray:
 
 
 def clusters(texts: list[str]) -> near.Clusters:
-    return near.clusters([f"{number:08d}" for number in range(len(texts))], bands(texts))
+    return clustered([f"{number:08d}" for number in range(len(texts))], bands(texts))
+
+
+def clustered(ids: list[str] | pa.Array, rows: np.ndarray) -> near.Clusters:
+    return near.clusters(near.id_order(ids), rows, near.shared_bands(rows))
 
 
 def kept(texts: list[str], ids: list[str] | None = None, ranks: list[int] | None = None) -> np.ndarray:
     ids = ids or [f"{number:08d}" for number in range(len(texts))]
-    lengths = [len(text) for text in near.canonical(pa.array(texts, pa.large_string())).to_pylist()]
-    sketches = bands(texts)
-    return near.keep(ids, sketches, lengths, ranks, near.clusters(ids, sketches).representative)
+    found = near.sketches(pa.array(texts, pa.large_string()))
+    return kept_rows(ids, found.bands, found.lengths, ranks or [0] * len(texts))
+
+
+def kept_rows(ids: list[str], rows: np.ndarray, lengths: Any, ranks: list[int]) -> np.ndarray:
+    by_id, shared = near.id_order(ids), near.shared_bands(rows)
+    order = by_id[np.lexsort((np.array(ranks)[by_id], -np.array(lengths)[by_id]))]
+    return kept_copies.keep(order, rows, shared, near.clusters(by_id, rows, shared)).stays
 
 
 def kept_ids(ids: list[str], texts: list[str], ranks: list[int]) -> set[str]:
@@ -201,24 +212,6 @@ def test_real_documents_that_are_dropped_have_a_copy(sample: Sample) -> None:
         assert max(jaccard(texts[row], texts[other]) for other in others) > 0.6
 
 
-def test_a_template_with_other_numbers_is_another_document() -> None:
-    rng = random.Random(5)
-
-    def notice() -> str:
-        low, high, rain, wind = (rng.randint(0, size) for size in (20, 39, 99, 30))
-        return (
-            f"{rng.randint(1, 12)}월 {rng.randint(1, 28)}일 전국의 날씨를 알려 드립니다. "
-            f"오늘 서울의 아침 최저 기온은 {low}도, 낮 최고 기온은 {high}도로 예상됩니다. "
-            f"오후부터 비가 올 확률은 {rain}퍼센트이고 바람은 초속 {wind}미터로 불겠습니다. "
-            "나들이를 하실 분은 우산을 챙기시기 바랍니다. 지금까지 기상청에서 알려 드렸습니다."
-        )
-
-    notices = list({notice() for _ in range(10_000)})
-    assert clusters(notices).size.max() > len(notices) / 2  # by chains of few changed numbers each
-    respaced_too = kept(notices + [text.replace(" ", "") for text in notices[:500]])
-    assert len(notices) / 2 < respaced_too.sum() == kept(notices).sum()
-
-
 def test_texts_without_letters_and_short_texts() -> None:
     texts = [
         "",
@@ -238,7 +231,7 @@ def test_texts_without_letters_and_short_texts() -> None:
     label = clusters(texts).representative.tolist()
     assert label == [0, 1, 2, 3, 4, 4, 6, 6, 8, 9, 10, 11, 11]
     assert near.band_hashes(pa.array([], pa.large_string())).shape == (0, near.NUM_BANDS)
-    assert len(near.clusters([], bands([])).size) == 0
+    assert len(clusters([]).size) == len(kept([])) == 0
     assert near.canonical(pa.array([None, "a"], pa.large_string())).to_pylist() == ["", "a"]
     assert near.sketches(pa.array([], pa.string())).lengths.tolist() == []
 
@@ -261,7 +254,7 @@ def test_a_bucket_full_of_unlike_documents() -> None:
     rows = rng.integers(1, 2**63, (100_000, near.NUM_BANDS)).astype(np.uint64)
     rows[:, 3] = 7
     rows[50_000] = rows[10]
-    found = near.clusters(pa.array(np.arange(len(rows)).astype(str)), rows)
+    found = clustered(pa.array(np.arange(len(rows)).astype(str)), rows)
     assert np.count_nonzero(found.size > 1) == 2
     assert found.representative[10] == found.representative[50_000]
 
@@ -300,11 +293,10 @@ def test_chains_are_one_cluster_of_known_size() -> None:
 
 
 def test_the_longest_then_the_better_source_then_the_smallest_id_stays() -> None:
-    group, rows = np.zeros(4, np.int64), bands(["같은 글"] * 4)
-    stays = near.keep(list("abcd"), rows, [5, 9, 9, 9], [0, 2, 1, 1], group)
+    rows = bands(["같은 글"] * 4)
+    stays = kept_rows(list("abcd"), rows, [5, 9, 9, 9], [0, 2, 1, 1])
     assert stays.tolist() == [False, False, True, False]
-    assert near.keep(list("dcba"), rows, [1] * 4, None, group).tolist() == [False, False, False, True]
-    assert near.keep(list("abcd"), rows, [1] * 4, None, np.arange(4)).all()
+    assert kept_rows(list("dcba"), rows, [1] * 4, [0] * 4).tolist() == [False, False, False, True]
 
 
 def test_a_memory_map_will_do(tmp_path: Path) -> None:
@@ -313,7 +305,7 @@ def test_a_memory_map_will_do(tmp_path: Path) -> None:
     expected = clusters(texts)
     np.save(tmp_path / "bands.npy", bands(texts))
     mapped = np.load(tmp_path / "bands.npy", mmap_mode="r")
-    found = near.clusters([f"{number:08d}" for number in range(len(texts))], mapped)
+    found = clustered([f"{number:08d}" for number in range(len(texts))], mapped)
     assert np.array_equal(found.representative, expected.representative)
     assert set(found.size.tolist()) == {2}
 
@@ -321,9 +313,9 @@ def test_a_memory_map_will_do(tmp_path: Path) -> None:
 def test_wrong_input_is_refused() -> None:
     rows = bands(["하나", "둘"])
     with pytest.raises(ValueError, match="a occurs twice"):
-        near.clusters(["a", "a"], rows)
+        near.id_order(["a", "a"])
     with pytest.raises(ValueError, match=r"\(2, 32\).*\(3, 32\)"):
-        near.clusters(["a", "b", "c"], rows)
+        clustered(["a", "b", "c"], rows)
 
 
 def test_sketches_stay_as_they_were() -> None:

@@ -59,6 +59,7 @@ REASONS = {
     "opted out": "opted out · 학습 거부",
     "duplicate": "equal text · 완전 중복",
     "near duplicate": "near duplicate · 유사 중복",
+    "too many candidates": "template, not compared · 서식 과다, 비교 생략",
     "duplicate lines": "repeated lines · 줄 반복",
     "duplicate characters": "repeated text · 글 반복",
     "duplicate n-gram": "repeated phrases · 구절 반복",

@@ -7,13 +7,12 @@ uint64; pairs with a band in common are candidates: 1 - (1 - J^8)^32 of them, 0.
 0.4. A candidate is joined only where its whole sketch agrees to `THRESHOLD`. The estimate's standard
 deviation is at most sqrt(J (1 - J) / 256): 0.025 at 0.8, and 0.73 is 2.8 of them below, seven above 0.5.
 
-Which copies go. Joined pairs form chains: a template filled in a hundred thousand ways hangs together
-though most of its documents are unlike. So `keep` drops a document only for one that stays and agrees with
-it; a cluster tells how often something was copied, not what may go.
+Joined pairs form chains: a template filled in a hundred thousand ways hangs together though most of its
+documents are unlike. So a cluster tells how often something was copied, not what may go: `kept_copies`
+decides that.
 
-Memory. `clusters` and `keep` take about 80 bytes a document and read one column of bands at a time, so the
-sketches (256 bytes a document) may lie in a file: `verdicts.Sketches`. 10 million documents are 2.6 GB on
-disk and 0.8 GB in memory.
+Memory. About 80 bytes a document and 8 for each band that it shares with another, one column of bands at a
+time: the sketches (256 bytes a document) may lie in a file, `verdicts.Sketches`.
 """
 
 from __future__ import annotations
@@ -35,7 +34,6 @@ from onnuri.corpus.stages.sketch import (
     band_hashes,
     canonical,
     sketches,
-    splitmix,
 )
 
 __all__ = [
@@ -43,17 +41,23 @@ __all__ = [
     "NUM_BINS",
     "Clusters",
     "Sketches",
+    "agree",
     "band_hashes",
+    "bytes_needed",
     "canonical",
     "clusters",
-    "keep",
+    "id_order",
+    "joined",
+    "shared_bands",
     "sketches",
 ]
 
 THRESHOLD = 0.73
 HEADS_A_BUCKET = 16
-KEPT_BY_COMPARISON = 64
 PAIRS_AT_ONCE = 1 << 15  # bounds memory; the result does not depend on it
+
+Bucketed = list[tuple[npt.NDArray[Any], npt.NDArray[Any]]]
+"""For each band the rows that share its value with another row, and the number of that bucket, rising."""
 
 
 class Bands(Protocol):
@@ -72,80 +76,50 @@ class Clusters(NamedTuple):
     size: Int64s
 
 
-def clusters(
-    ids: Sequence[str] | pa.Array | pa.ChunkedArray, bands: Bands, threshold: float = THRESHOLD
-) -> Clusters:
-    """Join the documents whose sketches agree: connected components of the verified candidate pairs.
+def shared_bands(bands: Bands) -> Bucketed:
+    """The buckets of each band with more than one document. Zeros, of texts without a letter, have none."""
+    small = np.min_scalar_type(NUM_BANDS * max(bands.shape[0], 1))
+    return [
+        (members.astype(small), bucket.astype(small))
+        for members, bucket in (_buckets(bands[:, number]) for number in range(NUM_BANDS))
+    ]
 
-    `bands` is [N, NUM_BANDS] from `sketches`, in memory or not; row i belongs to `ids[i]`.
-    The outcome is the same for any order of the rows. In a bucket of equal bands all members are
-    compared with the smallest id, those unlike it with the smallest of their own, up to HEADS_A_BUCKET
-    times: work is linear in N even where boilerplate fills a bucket. Raises ValueError if an id occurs
-    twice or the shapes do not match.
+
+def clusters(order: Int64s, bands: Bands, shared: Bucketed, threshold: float = THRESHOLD) -> Clusters:
+    """Join the documents whose sketches agree: connected components of verified candidate pairs.
+
+    `order` is `id_order` of N ids; `bands` is [N, NUM_BANDS] from `sketches`, in memory or not; `shared`
+    is `shared_bands` of them. The outcome is the same for any order of the rows. In a bucket of equal bands
+    all members are compared with the smallest id, those unlike it with the smallest of their own, up to
+    HEADS_A_BUCKET times: work is linear in N even where boilerplate fills a bucket. Raises ValueError if
+    the shapes do not match.
     """
-    order = _order(ids)
     if bands.shape != (len(order), NUM_BANDS):
         raise ValueError(f"bands are {bands.shape}, but {len(order)} ids need {(len(order), NUM_BANDS)}")
-    label = np.arange(len(order))
-    for number in range(NUM_BANDS):
-        column = bands[:, number][order]
-        members, bucket = _buckets(column)
+    place, label = np.argsort(order), np.arange(len(order))
+    for rows, numbers in shared:
+        sort = np.lexsort((place[rows], numbers))
+        members, bucket = place[rows[sort]], numbers[sort]
         for _ in range(HEADS_A_BUCKET):
             if not len(members):
                 break
             head = _heads(members, bucket)
             unjoined = label[members] != label[head]
             alike = ~unjoined
-            alike[unjoined] = _alike(bands, order[members[unjoined]], order[head[unjoined]], threshold)
+            alike[unjoined] = agree(bands, order[members[unjoined]], order[head[unjoined]], threshold)
             label = _connect(label, members[alike & unjoined], head[alike & unjoined])
             members, bucket = _shared(members[~alike], bucket[~alike])
-    representative = np.empty_like(label)
-    representative[order] = order[label]
-    return Clusters(representative, np.bincount(representative, minlength=len(label))[representative])
+    return _named(order, label)
 
 
-def keep(
-    ids: Sequence[str] | pa.Array | pa.ChunkedArray,
-    bands: Bands,
-    lengths: npt.ArrayLike,
-    ranks: npt.ArrayLike | None,
-    representative: Int64s,
-    *,
-    threshold: float = THRESHOLD,
-) -> npt.NDArray[np.bool_]:
-    """True for the documents that stay, whatever the order of the rows.
-
-    Of a cluster stays the longest document, of equals the one with the lowest rank of its source, then the
-    smallest id. Whatever agrees with it goes. Of the rest, which hung together by a chain only, the first
-    stays by the same rule, and so on. A cluster that needs more than KEPT_BY_COMPARISON of them is a
-    template filled in many ways: what is then left stays, but for equal sketches. So a document goes only
-    if one that agrees with it stays. Give the lengths of the canonical texts: other lengths would prefer
-    decomposed and spaced-out copies.
-    """
-    place = np.empty(len(representative), np.int64)
-    place[_order(ids)] = np.arange(len(place))
-    rank = np.zeros(len(place), np.int64) if ranks is None else np.asarray(ranks)
-    members = np.lexsort((place, rank, -np.asarray(lengths, np.int64), representative))
-    members, cluster = _shared(members, representative[members])
-    stays = np.ones(len(representative), bool)
-    digest = cluster.astype(np.uint64)
-    for number in range(NUM_BANDS):
-        digest = splitmix(digest ^ bands[:, number][members])
-    first = np.sort(np.unique(digest, return_index=True)[1])
-    stays[members] = False
-    stays[members[first]] = True
-    members, cluster = _shared(members[first], cluster[first])
-    for _ in range(KEPT_BY_COMPARISON):
-        if not len(members):
-            break
-        head = _heads(members, cluster)
-        alike = _alike(bands, members, head, threshold)
-        stays[members[alike & (members != head)]] = False
-        members, cluster = _shared(members[~alike], cluster[~alike])
-    return stays
+def joined(order: Int64s, found: Clusters, keeper: Int64s) -> Clusters:
+    """The clusters once each document is in that of its keeper."""
+    place = np.argsort(order)
+    label = _connect(place[found.representative][order], np.arange(len(order)), place[keeper][order])
+    return _named(order, label)
 
 
-def _order(ids: Sequence[str] | pa.Array | pa.ChunkedArray) -> Int64s:
+def id_order(ids: Sequence[str] | pa.Array | pa.ChunkedArray) -> Int64s:
     """Rows in the order of ids. Raises ValueError if an id occurs twice."""
     array = ids if isinstance(ids, pa.Array | pa.ChunkedArray) else pa.array(ids, pa.string())
     order = pc.sort_indices(array)
@@ -155,9 +129,16 @@ def _order(ids: Sequence[str] | pa.Array | pa.ChunkedArray) -> Int64s:
     return np.asarray(order).astype(np.int64)
 
 
+def _named(order: Int64s, label: Int64s) -> Clusters:
+    """Clusters of rows from the labels of places."""
+    representative = np.empty_like(label)
+    representative[order] = order[label]
+    return Clusters(representative, np.bincount(representative, minlength=len(label))[representative])
+
+
 def _buckets(column: Uint64s) -> tuple[Int64s, Int64s]:
-    """Places with an equal value in a column, smallest first, and the number of the bucket of each."""
-    members = np.argsort(column, kind="stable")
+    """Rows with an equal value in a column, and the number of the bucket of each."""
+    members = np.argsort(column)
     values = column[members]
     changes = np.ones(len(values), bool)
     changes[1:] = values[1:] != values[:-1]
@@ -181,15 +162,20 @@ def _heads(members: Int64s, bucket: Int64s) -> Int64s:
     return members[starts][np.cumsum(starts) - 1]
 
 
-def _alike(bands: Bands, left: Int64s, right: Int64s, threshold: float) -> npt.NDArray[np.bool_]:
-    """Whether two rows agree: unequal minima have an equal byte in one of 256 cases, hence the terms."""
-    needed = NUM_BINS * (threshold + (1 - threshold) / 256)
+def agree(bands: Bands, left: Int64s, right: Int64s, threshold: float) -> npt.NDArray[np.bool_]:
+    """Whether two rows agree."""
+    needed = bytes_needed(threshold)
     alike = np.empty(len(left), bool)
     for start in range(0, len(left), PAIRS_AT_ONCE):
         piece = slice(start, start + PAIRS_AT_ONCE)
         equal = bands[left[piece]].view(np.uint8) == bands[right[piece]].view(np.uint8)
         alike[piece] = np.count_nonzero(equal, axis=1) >= needed
     return alike
+
+
+def bytes_needed(threshold: float) -> float:
+    """Of NUM_BINS: unequal minima have an equal byte in one of 256 cases."""
+    return NUM_BINS * (threshold + (1 - threshold) / 256)
 
 
 def _connect(label: Int64s, left: Int64s, right: Int64s) -> Int64s:

@@ -7,7 +7,7 @@ U+1100 (alphabets and digits): five letters say less than five syllables. On tex
 unrelated English sources share 0.32 of their windows of 5 but 0.04 of 10; two Korean ones share 0.06 of 5.
 Digits stay as they are: hiding them would make one document of every notice, price list or weather report
 that a template produced. A changed number of d digits costs about d + 5 windows, so such documents stay
-apart where a number changes every 40 characters or so; with fewer changes one of two goes.
+apart where a number of six digits changes every 40 characters; with fewer changes one of two goes.
 
 Sketch. The share of bytes that are equal in two sketches of 256 bytes estimates the Jaccard similarity J of
 the two window sets (Broder 1997; the low byte of each minimum only: Li and König 2010, b-bit minwise
