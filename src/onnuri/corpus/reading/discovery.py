@@ -25,6 +25,7 @@ from onnuri.corpus.source import Source
 from onnuri.errors import UserError, system_error
 
 HIDDEN = "hidden"
+UNKNOWN = "of no known format"
 EMPTY = "empty"
 README = "a README beside data"
 LINKED_FILE = "read under another name"
