@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from onnuri.tokenizer import counting
-from onnuri.tokenizer.native import Words, lay_out
+from onnuri.tokenizer.native import Counter, Words, lay_out
 
 
 def counted(words: Mapping[bytes, int]) -> Words:
@@ -25,6 +25,21 @@ def as_dict(words: Words) -> dict[bytes, int]:
 
 def letters(rng: random.Random, size: int) -> bytes:
     return bytes(rng.choices(b"ACGT", k=size))
+
+
+def test_text_without_a_space_counts_up_to_a_bound() -> None:
+    rng = random.Random(4)
+    runs = [bytes(rng.choices(b"abc+/", k=size)) for size in (100_000, 131_072, 140_000, 2_000_000)]
+    text = "가".encode() * 50_000 + b" " + b" ".join(runs) + b"\nend"
+    for documents, left_out in ((text, 18_930 + 8_928 + 1_868_928), (text[150_001:], 8_928 + 1_868_928)):
+        counter = Counter()
+        source, offsets = lay_out([documents])
+        assert counter.add_text(source, offsets, np.ones(1, np.int64), True, False) == left_out
+        found = as_dict(counter.words())
+        assert sum(len(word) * count for word, count in found.items()) == len(documents) - left_out
+        assert found[b"end"] == 1
+        for word in found:
+            word.decode()
 
 
 @pytest.mark.parametrize("size", [70, 512])

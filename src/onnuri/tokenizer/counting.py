@@ -124,27 +124,34 @@ def count_corpus(
     """Words of the training documents, their phrases if `phrases`, and one in how many of those is kept.
 
     Training takes `memory_bytes` in all, about. Where the distinct words do not fit into an eighth of that,
-    the rarest are left out; where the phrases do not, a sample of them is taken. Of long words, which cost
-    most and teach least, no more stay than `without_rare_long` lets.
+    the rarest are left out; where the phrases do not, a sample of them is taken. Text without a space
+    (`Counter.add_text`) and long words (`without_rare_long`) are bounded too.
     """
     share = memory_bytes // 8
     with SharedCounter(share) as words, SharedCounter(share, sample=True) as spans:
 
-        def count(batches: Iterator[Any]) -> None:
+        def count(batches: Iterator[Any]) -> int:
+            left_out = 0
             own = [(words, Counter(), False), (spans, Counter(), True)][: 1 + phrases]
             for batch in batches:
                 text, offsets = text_bytes(batch["text"])
                 documents = batch_weights(batch, weights)
                 for number, (shared, counter, by_phrase) in enumerate(own):
-                    counter.add_text(text, offsets, documents, mark_prefix, by_phrase)
+                    here = counter.add_text(text, offsets, documents, mark_prefix, by_phrase)
+                    left_out += 0 if by_phrase else here
                     if memory_of(counter) > share // (2 * workers):
                         shared.put(counter)
                         own[number] = shared, Counter(), by_phrase
             for shared, counter, _ in own:
                 shared.put(counter)
+            return left_out
 
         parts = corpus_parts(folder, "train")
-        each_part(parts, ("text", "source", "lang"), count, workers, "counting")
+        left_out = sum(each_part(parts, ("text", "source", "lang"), count, workers, "counting"))
+        if left_out:
+            print(
+                f"left out of training: {left_out:,} bytes, after the first 128 KB of text without a space"
+            )
         kept = without_rare_long(words.sum_up()[0])
         return (kept, *spans.sum_up()) if phrases else (kept, None, 1)
 
