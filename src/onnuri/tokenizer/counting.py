@@ -27,6 +27,10 @@ PARTS = 16
 """By hash, of the counts that workers share."""
 BYTES_PER_PIECE = 40
 """Memory that a counter takes for a piece, beside its text."""
+LONG_WORD = 64
+"""Bytes; longer words are rulers, or base64 and the like, in which there is nothing to learn."""
+LONG_WORDS_MEMORY, LONG_WORDS_SHARE = 1 << 17, 16
+"""Long words may take so many bytes, and one in so many of what the others take."""
 Result = TypeVar("Result")
 
 
@@ -120,27 +124,35 @@ def count_corpus(
     """Words of the training documents, their phrases if `phrases`, and one in how many of those is kept.
 
     Training takes `memory_bytes` in all, about. Where the distinct words do not fit into an eighth of that,
-    the rarest are left out; where the phrases do not, a sample of them is taken.
+    the rarest are left out; where the phrases do not, a sample of them is taken. Text without a space
+    (`Counter.add_text`) and long words (`without_rare_long`) are bounded too.
     """
     share = memory_bytes // 8
     with SharedCounter(share) as words, SharedCounter(share, sample=True) as spans:
 
-        def count(batches: Iterator[Any]) -> None:
+        def count(batches: Iterator[Any]) -> int:
+            left_out = 0
             own = [(words, Counter(), False), (spans, Counter(), True)][: 1 + phrases]
             for batch in batches:
                 text, offsets = text_bytes(batch["text"])
                 documents = batch_weights(batch, weights)
                 for number, (shared, counter, by_phrase) in enumerate(own):
-                    counter.add_text(text, offsets, documents, mark_prefix, by_phrase)
+                    here = counter.add_text(text, offsets, documents, mark_prefix, by_phrase)
+                    left_out += 0 if by_phrase else here
                     if memory_of(counter) > share // (2 * workers):
                         shared.put(counter)
                         own[number] = shared, Counter(), by_phrase
             for shared, counter, _ in own:
                 shared.put(counter)
+            return left_out
 
         parts = corpus_parts(folder, "train")
-        each_part(parts, ("text", "source", "lang"), count, workers, "counting")
-        kept, _ = words.sum_up()
+        left_out = sum(each_part(parts, ("text", "source", "lang"), count, workers, "counting"))
+        if left_out:
+            print(
+                f"left out of training: {left_out:,} bytes, after the first 128 KB of text without a space"
+            )
+        kept = without_rare_long(words.sum_up()[0])
         return (kept, *spans.sum_up()) if phrases else (kept, None, 1)
 
 
@@ -221,6 +233,30 @@ def fit(words: Words, limit: int, most_bytes: int) -> tuple[Words, int]:
     used = np.cumsum(sizes[order] + BYTES_PER_PIECE)
     limit = int(counts[order[int(np.searchsorted(used, most_bytes, side="right"))]])
     return select_above(words, limit), limit
+
+
+def without_rare_long(words: Words) -> Words:
+    """The words without the rarest long ones, where these take more than their share.
+
+    Megabytes without a space, in one line or in many, would take most of the time of training; a ruler of
+    dashes, which is frequent, stays. Of those equally rare a sample by hash stays. It is logged.
+    """
+    sizes = np.diff(words[1])
+    is_long = sizes > LONG_WORD
+    most = LONG_WORDS_MEMORY + int((sizes[~is_long] + BYTES_PER_PIECE).sum()) // LONG_WORDS_SHARE
+    long_words = select(words, is_long)
+    kept, limit = fit(long_words, 0, most)
+    if not limit:
+        return words
+    sample = Counter(max(1, most - int((np.diff(kept[1]) + BYTES_PER_PIECE).sum())))
+    sample.add(select(long_words, long_words[2] == limit))
+    kept = join([kept, sample.words()])
+    left_out, size = len(long_words[2]) - len(kept[2]), int(long_words[1][-1] - kept[1][-1])
+    print(
+        f"left out of training: {left_out:,} rare words or parts of words over {LONG_WORD} bytes, "
+        f"{size:,} bytes in all (base64 and the like)"
+    )
+    return join([select(words, ~is_long), kept])
 
 
 def select_above(words: Words, limit: int) -> Words:

@@ -32,7 +32,7 @@ FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "counter_merge": (None, [POINTER, POINTER]),
     "counter_export": (INT64, [POINTER] * 4 + [INT64] * 2),
     "counter_add": (None, [POINTER] * 4 + [INT64]),
-    "counter_add_text": (None, [POINTER, POINTER, INT64, INT64, TEXT] + [POINTER] * 4 + [INT64]),
+    "counter_add_text": (INT64, [POINTER, POINTER, INT64, INT64, TEXT] + [POINTER] * 4 + [INT64]),
     "split": (INT64, [POINTER, INT64, INT64, POINTER, INT64, POINTER]),
     "trainer_new": (POINTER, [POINTER, POINTER, INT64, POINTER, POINTER, POINTER, INT64, INT64, INT64]),
     "trainer_free": (None, [POINTER]),
@@ -113,13 +113,14 @@ class Counter(_Handle):
 
     def add_text(
         self, text: np.ndarray, offsets: np.ndarray, weights: np.ndarray, mark_prefix: bool, phrases: bool
-    ) -> None:
+    ) -> int:
         """Count the words (or phrases) of documents; each counts `weights[document]` times.
 
-        Placeholders of personal data are left out: they are tokens already.
+        Placeholders of personal data are left out: they are tokens already. So is what comes after the
+        first 128 KB of text without a space; returns how many bytes.
         """
         classes, ids = character_classes(), np.zeros(len(PLACEHOLDERS), dtype=np.uint32)
-        self.library.counter_add_text(
+        return self.library.counter_add_text(
             self.pointer,
             _place(classes),
             mark_prefix,

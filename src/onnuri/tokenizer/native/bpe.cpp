@@ -23,6 +23,28 @@ const uint8_t* start_of_character(const uint8_t* p) {
   return p;
 }
 
+// Bytes without a space that are counted: more are base64 or the like, each piece of which is new and rare.
+constexpr ptrdiff_t kLongestRun = 1 << 17;
+
+// Call text(p, end) for all but what comes after the first kLongestRun bytes of each run without an ASCII space
+// or control character. Returns the bytes left out.
+template <class Text>
+int64_t without_long_runs(const uint8_t* p, const uint8_t* end, Text text) {
+  int64_t left_out = 0;
+  for (const uint8_t* run = p; end - run > kLongestRun;) {
+    const uint8_t* const stop = std::find_if(run, end, [](uint8_t byte) { return byte <= ' '; });
+    if (stop - run > kLongestRun) {
+      const uint8_t* const cut = start_of_character(run + kLongestRun);
+      text(p, cut);
+      left_out += stop - cut;
+      p = stop;
+    }
+    run = stop == end ? end : stop + 1;
+  }
+  if (p < end) text(p, end);
+  return left_out;
+}
+
 // Where to cut a piece that is too long: after the last word that fits, or within the first one. Looks no
 // further than a character beyond what fits, else a word of megabytes would be walked through once a part.
 const uint8_t* shorter(const Splitter& splitter, const uint8_t* p, const uint8_t* end) {
@@ -53,11 +75,13 @@ int64_t counter_export(const Counter* counter, uint8_t* bytes, int64_t* offsets,
 void counter_add(Counter* counter, const uint8_t* text, const int64_t* offsets, const int64_t* counts, int64_t pieces) {
   for (int64_t i = 0; i < pieces; ++i) counter->add(text + offsets[i], offsets[i + 1] - offsets[i], counts[i]);
 }
-void counter_add_text(Counter* counter, const uint8_t* classes, int64_t mark_prefix, int64_t phrases, const char* placeholders,
-                      const uint32_t* placeholder_ids, const uint8_t* text, const int64_t* offsets, const int64_t* weights,
-                      int64_t documents) {
+// Returns the bytes that are left out (kLongestRun).
+int64_t counter_add_text(Counter* counter, const uint8_t* classes, int64_t mark_prefix, int64_t phrases, const char* placeholders,
+                         const uint32_t* placeholder_ids, const uint8_t* text, const int64_t* offsets,
+                         const int64_t* weights, int64_t documents) {
   const Splitter splitter(classes, mark_prefix);
-  const Placeholders left_out(placeholders, placeholder_ids);
+  const Placeholders no_text(placeholders, placeholder_ids);
+  int64_t left_out = 0;
   for (int64_t i = 0; i < documents; ++i) {
     if (weights[i] == 0) continue;
     const auto count = [&](const uint8_t* p, const uint8_t* end) {
@@ -70,8 +94,10 @@ void counter_add_text(Counter* counter, const uint8_t* classes, int64_t mark_pre
         }
       }
     };
-    left_out.walk(text + offsets[i], text + offsets[i + 1], count, [](uint32_t) {});
+    const auto walk = [&](const uint8_t* p, const uint8_t* end) { no_text.walk(p, end, count, [](uint32_t) {}); };
+    left_out += without_long_runs(text + offsets[i], text + offsets[i + 1], walk);
   }
+  return left_out;
 }
 int64_t split(const uint8_t* classes, int64_t mark_prefix, int64_t phrases, const uint8_t* text, int64_t size, int64_t* ends) {
   const Splitter splitter(classes, mark_prefix);
