@@ -35,9 +35,9 @@ class Candidates(NamedTuple):
     urls: list[int]
     """Where '://' or 'www.' stands."""
     split: list[int]
-    """First digits of what could be a mobile or resident number with layout inside (see personal_layout)."""
+    """First digits of what could be a mobile number with layout inside (see personal_layout)."""
     rows: list[int]
-    """First digits of what, behind a label, could be another number with layout inside."""
+    """First digits of what could be another number, if its label or its check digit says so."""
     odd: list[int]
     """Where digits stand that are not ASCII: circled, Hangul (공일공), or letters for digits (O1O)."""
 
@@ -71,7 +71,7 @@ _HANGUL[list(map(ord, HANGUL_DIGITS))] = True
 # the frame of a keycap.
 _BESIDE[list(map(ord, "OoIl공영\ud835\ud83c\ufe0f\u20e3"))] = True
 _BESIDE[0x2460:0x2500] = _BESIDE[0x2776:0x2794] = True
-_LOOKALIKE = _table(b"OoIl01")
+_LOOKALIKE = _table(b"OoIl")
 _NO_LETTER = ~_LETTER | _LOOKALIKE
 
 LONGEST_JOINT = 4
@@ -188,7 +188,7 @@ def _numbers(points: Bytes, digits: Positions, gaps: Positions) -> list[tuple[in
 
 
 def _split(units: Units, points: Bytes, digits: Positions) -> tuple[Positions, Positions]:
-    """First digits of what layout could have split: of mobile and resident numbers, and of whole rows."""
+    """First digits of what layout could have split: of mobile numbers, and of resident numbers and rows."""
     # Prose has few places where eight digits stand close together.
     close = digits[7:] - digits[:-7] <= LONGEST_NUMBER
     if not close.any():
@@ -238,7 +238,7 @@ def _split(units: Units, points: Bytes, digits: Positions) -> tuple[Positions, P
     day = values[starts + 4] * 10 + values[starts + 5]
     born = (month - 1 < 12) & (day - 1 < 31) & (values[starts + 6] - 1 < 8) & (count >= 13)
     row = np.concatenate(([True], ~joined))[starts] & (count <= LONGEST_ROW)
-    return digits[starts[mobile | born]], digits[starts[row & ~mobile & ~born]]
+    return digits[starts[mobile]], digits[starts[(row | born) & ~mobile]]
 
 
 def _odd_beside_digits(units: Units, points: Bytes, digits: Positions, gaps: Positions) -> list[Positions]:
@@ -282,7 +282,8 @@ def _odd_alone(units: Units, astral: bool) -> list[Positions]:
     three = hangul[:-2] & hangul[1:-1]
     three &= hangul[2:]
     spaced = np.flatnonzero(spaced)
-    return [found, np.flatnonzero(three) + 1, spaced[units[spaced + 1] == ord(" ")] + 2]
+    spaced = spaced[(units[spaced + 1] == ord(" ")) & _HANGUL[units[spaced + 6]]] + 2
+    return [found, np.flatnonzero(three) + 1, spaced]
 
 
 def _letters_and_digits(points: Bytes, digits: Positions) -> Positions:

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from onnuri.corpus.stages import personal_layout as layout
 from onnuri.corpus.stages import personal_shapes as shapes
 from onnuri.corpus.stages import personal_words as words
+from onnuri.corpus.stages.joined import BORDER
 from onnuri.corpus.stages.personal_candidates import Candidates, candidates
 from onnuri.corpus.stages.personal_rules import (
     RULES,
@@ -94,17 +95,23 @@ def _classify(text: str, start: int, last: Span | None, urls: Urls) -> Span | No
 def _split_numbers(text: str, places: Candidates, spans: list[Span], urls: Urls) -> Iterator[Span]:
     """What layout splits or disguises (see personal_layout), where `spans` have left room."""
     ends = [span.end for span in spans]
-    done = 0
-    for start in sorted(
-        {*places.split, *layout.labelled(text, places.rows), *layout.starts(text, places.odd)}
-    ):
-        number = bisect_right(ends, start)
+    done = previous = failures = 0
+    found: Span | None = None
+    for start in sorted({*places.split, *layout.labelled(text, places.rows), *layout.starts(text, places.odd)}):
+        if start - previous > layout.DENSE or BORDER in text[previous:start]:
+            failures = 0
+        number, previous = bisect_right(ends, start), start
         limit = spans[number].start if number < len(spans) else len(text)
-        if start < done or start >= limit or urls.around(start) is not None:
+        # A long row of what could begin a number and does not is a table.
+        if start < done or start >= limit or failures > layout.MOST_FAILURES or urls.around(start) is not None:
             continue
-        span = layout.classify(text, start, limit, spans[number - 1] if number else None)
-        if span is not None:
-            done = span.end
+        last = spans[number - 1] if number else None
+        if found is not None and (last is None or last.end < found.end):
+            last = found
+        span = layout.classify(text, start, limit, last)
+        failures += 1
+        if span is not None and (last is None or span.start >= last.end):
+            found, done, failures = span, span.end, 0
             yield span
 
 
@@ -195,9 +202,7 @@ def _split_passports(text: str, labels: list[int], spans: list[Span]) -> Iterato
     done = 0
     for place in labels:
         span = layout.passport(text, max(place, done))
-        if span is not None and not any(
-            other.start < span.end and span.start < other.end for other in spans
-        ):
+        if span is not None and not any(other.start < span.end and span.start < other.end for other in spans):
             done = span.end
             yield span
 
