@@ -95,8 +95,9 @@ def decode(raw: bytes, declared: str = "", western: bool = True) -> Decoded:
     """The text of some bytes, whole or not at all; a character cut off at the very end is left out.
 
     `declared` is a label as in a Content-Type header ("" for none); a <meta charset> and the encoding of an
-    XML declaration in the first 2 KiB count too. Windows-1252 is guessed if `western`. Raises Undecodable with
-    the cause in one line.
+    XML declaration in the first 2 KiB count too. Windows-1252 is guessed if `western`.
+
+    Raises Undecodable with the cause in one line.
     """
     for mark, codec in ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be")):
         if raw.startswith(mark):
