@@ -78,11 +78,8 @@ def test_tables_captions_and_tables_inside() -> None:
 
 
 def test_a_row_stays_a_row_where_its_cells_are_short() -> None:
-    two_lines = p(t("야간")) + p(t("(22시 이후)"))
-    assert (
-        hwpx.text(package(section(p(table([[two_lines, p(t("12,000원"))]])))))
-        == "야간 (22시 이후)\t12,000원"
-    )
+    row = table([[p(t("야간")) + p(t("(22시 이후)")), p(t("12,000원"))]])
+    assert hwpx.text(package(section(p(row)))) == "야간 (22시 이후)\t12,000원"
     long = p(t("가" * 150)) + p(t("나" * 150))
     lines = ["가" * 150, "나" * 150, "끝"]
     assert hwpx.text(package(section(p(table([[long, p(t("끝"))]]))))).split("\n") == lines
