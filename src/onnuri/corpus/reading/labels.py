@@ -7,6 +7,7 @@ names that Korean software uses are in it too. Case, spaces, hyphens, dots and u
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from onnuri.errors import UserError, nearest
 
@@ -48,6 +49,7 @@ def _plain(label: str) -> str:
 _CODECS = {_plain(label): codec for codec, labels in LABELS.items() for label in labels.split()}
 
 
+@lru_cache(maxsize=1024)
 def codec_of(label: str) -> str:
     """Python's codec for a label as in a Content-Type header or a recipe, "" for one that is not known."""
     return _CODECS.get(_plain(label), "")

@@ -9,6 +9,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -68,8 +69,12 @@ def cp949_named(raw: bytes) -> bytes:
         tarred(FILES, "w:gz"),
         tarred(FILES, form=tarfile.GNU_FORMAT),
         gzip.compress(tarred(FILES, form=tarfile.USTAR_FORMAT)),
+        tarred(FILES, "w:xz"),
+        tarred(FILES, "w:bz2"),
+        zstandard.compress(tarred(FILES)),
+        gzip.compress(zipped(FILES)),
     ],
-    ids=["zip", "stored", "bzip2", "pax", "tgz", "gnu", "ustar"],
+    ids=["zip", "stored", "bzip2", "pax", "tgz", "gnu", "ustar", "xz", "tar.bz2", "zst", "zip.gz"],
 )
 def test_names_and_contents_come_back(raw: bytes) -> None:
     assert members(raw) == list(FILES.items())
@@ -84,6 +89,13 @@ def test_names_are_composed_whatever_they_were_stored_in() -> None:
     with tarfile.open(fileobj=out, mode="w", format=tarfile.GNU_FORMAT) as file:
         file.addfile(tarfile.TarInfo(stored))
     assert members(out.getvalue()) == [("라벨/가나다.json", b"")]
+
+
+def test_names_of_cp949_that_a_program_took_for_cp437_and_wrote_as_utf_8() -> None:
+    name = "라벨링데이터/경제_1.json"
+    assert members(zipped({name.encode("cp949").decode("cp437"): b"x"})) == [(name, b"x")]
+    for other in ("été/café.txt", "═══.txt", "日本.txt", name):
+        assert members(zipped({other: b"x"})) == [(other, b"x")]
 
 
 @pytest.mark.parametrize(

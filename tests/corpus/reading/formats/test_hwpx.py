@@ -77,6 +77,22 @@ def test_tables_captions_and_tables_inside() -> None:
     assert text == "앞 뒤\n표 제목\n이름\t나이\n윗줄\nㄱ\tㄴ\n아랫줄\n옆"
 
 
+def test_a_row_stays_a_row_where_its_cells_are_short() -> None:
+    row = table([[p(t("야간")) + p(t("(22시 이후)")), p(t("12,000원"))]])
+    assert hwpx.text(package(section(p(row)))) == "야간 (22시 이후)\t12,000원"
+    long = p(t("가" * 150)) + p(t("나" * 150))
+    lines = ["가" * 150, "나" * 150, "끝"]
+    assert hwpx.text(package(section(p(table([[long, p(t("끝"))]]))))).split("\n") == lines
+    alone = p(t("한 칸의")) + p(t("두 문단"))
+    assert hwpx.text(package(section(p(table([[alone]]))))) == "한 칸의\n두 문단", "a frame around text"
+
+
+def test_form_fields_stand_in_the_line() -> None:
+    fields = '<hp:checkBtn caption="동의함"/><hp:edit><hp:text>홍길동</hp:text></hp:edit>'
+    fields += '<hp:comboBox selectedValue="서울"><hp:listItem value="부산"/></hp:comboBox>'
+    assert hwpx.text(package(section(p(fields + t("끝"))))) == "동의함 홍길동 서울 끝"
+
+
 def test_notes_follow_boxes_too_and_headers_comments_and_deletions_do_not() -> None:
     note = f"<hp:ctrl><hp:footNote>{sub(p(t('각주')))}</hp:footNote></hp:ctrl>"
     head = f"<hp:ctrl><hp:header>{sub(p(t('머리말')))}</hp:header></hp:ctrl>"

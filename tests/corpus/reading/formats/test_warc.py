@@ -5,12 +5,16 @@ import io
 import random
 import zlib
 from collections.abc import Callable
+from pathlib import Path
 
+import brotli
 import pytest
+import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from onnuri.corpus.reading.formats import warc
+from tests.corpus.reading.reading import read as read_file
 from tests.soak import tries
 
 PAGE = "<p>안녕하세요, 여기는 온누리입니다.</p>".encode()
@@ -82,6 +86,12 @@ def raw_deflate(body: bytes) -> bytes:
         (chunked(gzip.compress(PAGE * 50)), {"Transfer_Encoding": "chunked", "Content_Encoding": "x-gzip"}),
         (PAGE * 50, {"Transfer_Encoding": "chunked", "Content_Encoding": "gzip"}),  # undone by the crawler
         (PAGE * 50, {"Content_Encoding": "br"}),
+        (brotli.compress(PAGE * 50), {"Content_Encoding": "br"}),
+        (zstandard.compress(PAGE * 50), {"Content_Encoding": "zstd"}),
+        (chunked(brotli.compress(PAGE * 50)), {"Content_Encoding": "br", "Transfer_Encoding": "chunked"}),
+        (chunked(gzip.compress(PAGE * 50)), {"Transfer_Encoding": "gzip, chunked"}),
+        (gzip.compress(brotli.compress(PAGE * 50)), {"Content_Encoding": "br, gzip"}),
+        (PAGE * 50, {"Content_Encoding": "zstd", "Transfer_Encoding": "gzip"}),
         (PAGE * 50, {"Content_Encoding": "identity"}),
     ],
 )
@@ -95,6 +105,9 @@ def test_encodings_of_the_transport_are_undone(body: bytes, headers: dict[str, s
     [
         (response(b"x" * 3_000), "a record of 3,0"),
         (response(gzip.compress(bytes(100_000)), Content_Encoding="gzip"), "bytes unpacked"),
+        (response(brotli.compress(bytes(100_000)), Content_Encoding="br"), "bytes unpacked"),
+        (response(zstandard.compress(bytes(100_000)), Content_Encoding="zstd"), "bytes unpacked"),
+        (response(brotli.compress(PAGE * 9)[:-9], Content_Encoding="br"), "damaged br"),
         (response(b"\x1f\x8b\x08" + b"\xff" * 50, Content_Encoding="gzip"), "damaged gzip"),
         (response(b"\xff\xfe" * 50, Content_Encoding="br"), "damaged br"),
         (response(b"\xff\xfe" * 50, Content_Encoding="dcb"), "'dcb' is not read"),
@@ -203,3 +216,16 @@ def test_damage_is_an_item(pack: Callable[[bytes], bytes], rng: random.Random) -
         )
     for item in read(bytes(raw)):
         assert isinstance(item, warc.Record | ValueError)
+
+
+def test_a_page_without_a_type_is_told_by_its_bytes(tmp_path: Path) -> None:
+    pages = [
+        record(
+            response(f"<html><head><title>제목</title></head><body>{PAGE.decode()}</body></html>".encode())
+        ),
+        record(response("그냥 글 < 부등호".encode())),
+        record(response(b"<!-- x --><!DOCTYPE HTML>" + PAGE, Content_Type="unknown/unknown")),
+    ]
+    found = read_file(tmp_path / "a.warc", b"".join(pages))
+    text = "안녕하세요, 여기는 온누리입니다."
+    assert [each.strip() for each in found.texts] == [text, "그냥 글 < 부등호", text]
