@@ -260,7 +260,7 @@ def test_own_recipe_limits_held_out_share(tmp_path: Path) -> None:
             "no column 'boddy'.*'body'.*found: body",
         ),
         (["recipe=local", "input={here}/in.csv"], "no column 'text'.*found: txt"),
-        (["recipe=local", "input={here}/in.log"], "no file that can be read; in.log: text under a suffix"),
+        (["recipe=local", "input={here}/in.log"], "passed over 1 text under a suffix that is not known"),
         (["recipe={here}/key.yaml"], "unknown key 'licence'.*did you mean 'license'"),
         (["recipe={here}/package.yaml"], "pip install --no-deps no-such-package-here"),
         (["recipe=sample", "heldout_share=1.5"], "heldout_share=1.5 must be"),

@@ -41,7 +41,10 @@ def test_files_passed_over_are_on_console_report_and_manifest(
     (tmp_path / "in" / "data.q7z").write_bytes(b"\0\1\2\3" * 9)
     (tmp_path / "in" / ".b.jsonl").write_text("{}")
     words = ("recipe=local", f"input={tmp_path / 'in'}", f"output={tmp_path / 'out'}")
-    expected = "local: passed over 2 of 3 files: 1 hidden: .b.jsonl; 1 of no known format: data.q7z\n"
+    expected = (
+        "local: passed over 2 of 3 files: "
+        "1 hidden: .b.jsonl; 1 neither text nor of a known format: data.q7z\n"
+    )
     for _ in range(2):  # the second time it is up to date
         assert make(*words) == 0
         assert expected in capsys.readouterr().out

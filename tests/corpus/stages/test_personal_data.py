@@ -42,6 +42,9 @@ def _found(rows: list[Labelled]) -> list[set[tuple[int, int, str]]]:
     return found
 
 
+LABELLED = [kind for kind in KINDS if kind not in ("vehicle_plate", "health_insurance")]
+
+
 def test_recall_and_precision_on_the_labelled_sets() -> None:
     """At least 0.99 and 0.98 for every kind in each set; a span counts only if both ends are right."""
     spans = clean = 0
@@ -63,7 +66,7 @@ def test_recall_and_precision_on_the_labelled_sets() -> None:
         # The table is a result of the test: `pytest -s` shows it.
         print(f"\n{name:16}   recall precision   right missed wrong")
         scores = {}
-        for kind in KINDS:
+        for kind in LABELLED:
             good, lost, false = right[kind], missed[kind], wrong[kind]
             scores[kind] = recall, precision = good / (good + lost), good / (good + false)
             print(f"{kind:16} {recall:8.4f} {precision:9.4f} {good:7} {lost:6} {false:5}")

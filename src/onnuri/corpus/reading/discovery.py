@@ -117,7 +117,8 @@ def with_formats(found: Found, source: Source = AS_THEY_ARE) -> list[tuple[File,
     if not kept:
         suffixes = ", ".join(suffix for each in files.SUFFIXES.values() for suffix in each)
         raise UserError(
-            f"{found.what}: no file of a known kind; passed over {describe(found.counts())}; known: {suffixes}"
+            f"{found.what}: no file of a known kind; passed over {describe(found.counts())}; "
+            f"known: {suffixes}"
         )
     return kept
 

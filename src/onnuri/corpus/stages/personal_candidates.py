@@ -50,8 +50,8 @@ def _table(members: bytes) -> npt.NDArray[np.bool_]:
 
 _PAD = 8
 _OTHER, _SNAIL = 0xFF, 0xFE
-"""All beyond Latin-1, and what 골뱅이 (snail) and 앳, the at-sign, begin with. Latin-1 has ÿ and þ there: no
-matter."""
+"""All beyond Latin-1, and what 골뱅이 (snail) and 앳, the at-sign, begin with. Latin-1 has ÿ and þ there:
+no matter."""
 _ALNUM = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _DIGIT = _table(_ALNUM[:10])
 _LETTER = _table(_ALNUM[10:])
@@ -106,7 +106,9 @@ def candidates(text: str, plain_units: Units) -> Candidates:
     split, rows = _split(units, points, digits)
     second = np.flatnonzero(units == ord("권"))
     passports = [_places_of(lower, b"passport"), second[units[second - 1] == ord("여")] - 1]
-    odd = np.concatenate((*_odd_alone(units, len(plain_units) > len(text)), *_odd_beside_digits(units, points, digits, gaps)))
+    odd = np.concatenate(
+        (*_odd_alone(units, len(plain_units) > len(text)), *_odd_beside_digits(units, points, digits, gaps))
+    )
     return Candidates(
         numbers=_numbers(points, digits, gaps),
         letters=_offsets(_letters_and_digits(points, digits)),
@@ -261,7 +263,8 @@ def _odd_beside_digits(units: Units, points: Bytes, digits: Positions, gaps: Pos
         )
     )
     # Most digits of such a number are ASCII ones; numbers of other digits are found without them.
-    near = np.searchsorted(digits, found + LONGEST_NUMBER // 2) - np.searchsorted(digits, found - LONGEST_NUMBER // 2)
+    half = LONGEST_NUMBER // 2
+    near = np.searchsorted(digits, found + half) - np.searchsorted(digits, found - half)
     return [found[near >= 5]]
 
 
@@ -281,9 +284,9 @@ def _odd_alone(units: Units, astral: bool) -> list[Positions]:
     spaced &= hangul[4:]
     three = hangul[:-2] & hangul[1:-1]
     three &= hangul[2:]
-    spaced = np.flatnonzero(spaced)
-    spaced = spaced[(units[spaced + 1] == ord(" ")) & _HANGUL[units[spaced + 6]]] + 2
-    return [found, np.flatnonzero(three) + 1, spaced]
+    places = np.flatnonzero(spaced)
+    places = places[(units[places + 1] == ord(" ")) & _HANGUL[units[places + 6]]] + 2
+    return [found, np.flatnonzero(three) + 1, places]
 
 
 def _letters_and_digits(points: Bytes, digits: Positions) -> Positions:
@@ -298,14 +301,13 @@ def _letters_and_digits(points: Bytes, digits: Positions) -> Positions:
 
 
 def _bracketed(points: Bytes, opens: Positions) -> Positions:
-    """Brackets such as '(at)', '[ a ]', '<@>' and '(앳)'; '(골뱅이)' is found by its 골."""
+    """Brackets such as '(at)', '[ AT ]', '<@>' and '(앳)'; '(골뱅이)' is found by its 골."""
     inside = opens + 1 + (points[opens + 1] == ord(" "))
     first = points[inside]
-    end = inside + 1 + ((points[inside + 1] | 0x20) == ord("t"))
+    is_at = ((first | 0x20) == ord("a")) & ((points[inside + 1] | 0x20) == ord("t"))
+    end = inside + 1 + is_at
     end += points[end] == ord(" ")
-    return opens[
-        (((first | 0x20) == ord("a")) | (first == ord("@")) | (first == _OTHER)) & _CLOSES[points[end]]
-    ]
+    return opens[(is_at | (first == ord("@")) | (first == _OTHER)) & _CLOSES[points[end]]]
 
 
 def _spelt(lower: Bytes) -> Positions:

@@ -45,7 +45,17 @@ from onnuri.corpus.stages.surrogates import surrogate
 
 __all__ = ["DEFAULT_KINDS", "KINDS", "PLACEHOLDERS", "STYLES", "Span", "find", "mask", "surrogate"]
 
-DEFAULT_KINDS: tuple[str, ...] = ("rrn", "frn", "phone", "card", "account", "passport", "driver_licence", "email", "ip")
+DEFAULT_KINDS: tuple[str, ...] = (
+    "rrn",
+    "frn",
+    "phone",
+    "card",
+    "account",
+    "passport",
+    "driver_licence",
+    "email",
+    "ip",
+)
 DEFAULT_KINDS += ("vehicle_plate", "health_insurance")
 KINDS = (*DEFAULT_KINDS, "business_number")
 """A business number is public by law, so it is masked only when asked for."""

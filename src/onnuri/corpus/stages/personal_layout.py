@@ -18,7 +18,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from onnuri.corpus.stages import personal_shapes as shapes
@@ -29,13 +29,19 @@ from onnuri.corpus.stages.personal_rules import Context, Span, accepted, context
 
 MOST_DIGITS = 20
 DENSE, MOST_FAILURES = 16, 64
-"""After so many views without a value, each within so many characters of the one before, no more are built."""
+"""After so many views without a value, each within so many characters of the one before, no more are
+built."""
 _WINDOW = 40
 """Characters on either side of an odd digit in which its number can begin or end."""
 
 HANGUL_DIGITS = dict(zip("공일이삼사오육칠팔구영륙", "012345678906", strict=True))
 LETTER_DIGITS = {"O": "0", "o": "0", "I": "1", "l": "1"}
-_MARKED = (*range(0x2460, 0x2500), *range(0x2776, 0x2794), *range(0x1D7CE, 0x1D800), *range(0x1F100, 0x1F10B))
+_MARKED = (
+    *range(0x2460, 0x2500),
+    *range(0x2776, 0x2794),
+    *range(0x1D7CE, 0x1D800),
+    *range(0x1F100, 0x1F10B),
+)
 MARKED_DIGITS = {
     chr(code): str(unicodedata.digit(chr(code)))
     for code in _MARKED
@@ -44,8 +50,13 @@ MARKED_DIGITS = {
 """Circled, parenthesised and mathematical ones. Superscripts are footnotes, so they stay out."""
 VALUES = {str(digit): str(digit) for digit in range(10)} | HANGUL_DIGITS | LETTER_DIGITS | MARKED_DIGITS
 
-_FAMILIES = ("０１２３４５６７８９", "⓪①②③④⑤⑥⑦⑧⑨", "⓿❶❷❸❹❺❻❼❽❾", "공일이삼사오육칠팔구", "영일이삼사오육칠팔구") + tuple(
-    "".join(map(chr, range(first, first + 10))) for first in range(0x1D7CE, 0x1D800, 10)
+_FAMILIES = (
+    "０１２３４５６７８９",
+    "⓪①②③④⑤⑥⑦⑧⑨",
+    "⓿❶❷❸❹❺❻❼❽❾",
+    "공일이삼사오육칠팔구",
+    "영일이삼사오육칠팔구",
+    *("".join(map(chr, range(first, first + 10))) for first in range(0x1D7CE, 0x1D800, 10)),
 )
 
 # How a stretch differs from a plain number.
@@ -79,9 +90,11 @@ _MARKS_AT_AN_END = re.compile(r"\A ?[-.·~_*/]+|[-.·~_*/]+ ?\Z")
 _NO_DIGITS = re.compile(rf"\A{words.REGION_BEFORE.pattern[:-2]}(?=[^가-힣])|{_WORD}")
 
 _LABELS = re.compile(
-    "주민 외국인 생년 거소 민증 rrn jumin ssn resident alien 전화 연락 문의 휴대 핸드폰 대표 센터 상담 팩스 예약 신고 접수 안심"
-    " 배달 대출 매장 내선 문자 ☎ ☏ ✆ 📞 📱 fax tel phone mobile cell call contact hotline 카드 결제 card visa amex 계좌 통장 입금"
-    " 예금 이체 송금 은행 뱅크 농협 수협 신협 새마을 우체국 acc bank 면허 licen 사업자 등록 business 번호 보험".replace(" ", "|")
+    "주민 외국인 생년 거소 민증 rrn jumin ssn resident alien "
+    "전화 연락 문의 휴대 핸드폰 대표 센터 상담 팩스 예약 신고 접수 안심 배달 대출 매장 내선 문자 "
+    "☎ ☏ ✆ 📞 📱 fax tel phone mobile cell call contact hotline 카드 결제 card visa amex "
+    "계좌 통장 입금 예금 이체 송금 은행 뱅크 농협 수협 신협 새마을 우체국 acc bank "
+    "면허 licen 사업자 등록 business 번호 보험".replace(" ", "|")
 )
 """Parts of the words of personal_words: a quick first test."""
 
@@ -107,7 +120,9 @@ def starts(text: str, odd: list[int]) -> Iterator[int]:
                 upcoming = bisect_left(odd, start)
                 if upcoming == len(odd) or odd[upcoming] >= run.end():
                     break
-                if _LONG.match(text, start) and (_MOBILE_HEAD.match(text, start) or _is_labelled(text, start)):
+                if _LONG.match(text, start) and (
+                    _MOBILE_HEAD.match(text, start) or _is_labelled(text, start)
+                ):
                     yield start
 
 
@@ -135,7 +150,10 @@ def classify(text: str, start: int, limit: int, last: Span | None) -> Span | Non
         if inside_a_group and not any("\n" in group.joint for group in groups):
             break
         view, marks, offsets = _view(groups, inside_a_group)
-        contexts = lambda end: context_of(text, start, offsets[end - 1] + 1, last)  # noqa: E731
+
+        def contexts(end: int, offsets: Sequence[int] = offsets) -> Context:
+            return context_of(text, start, offsets[end - 1] + 1, last)
+
         for found, kind, context in accepted(view, 0, contexts):
             bits = 0
             for mark in marks[: len(found)]:
@@ -222,7 +240,9 @@ def _sign(joint: str, inside_a_group: bool) -> tuple[str, int]:
     """The one sign that a joint amounts to, and how it differs from a plain one."""
     bare = joint.strip(" \n\t\ufe0e\ufe0f\u20e3")
     marks = _LINE * ("\n" in joint) | _COMMA * ("," in bare and '"' not in bare and "'" not in bare)
-    marks |= _CELL * (len(joint) > 1 and not joint.strip(" ") or any(char in joint for char in "\t|\"';:=<>&"))
+    marks |= _CELL * (
+        (len(joint) > 1 and not joint.strip(" ")) or any(char in joint for char in "\t|\"';:=<>&")
+    )
     if not bare:
         marks |= _MARKED_DIGIT * ("\u20e3" in joint)
         return ("" if (marks & _LINE and inside_a_group) or marks & _MARKED_DIGIT else " "), marks

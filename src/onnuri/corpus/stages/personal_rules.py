@@ -300,7 +300,8 @@ def accepted(
 
 
 def whole_start(start: int, found: str, kind: str, context: Context) -> int:
-    """The start with '+' and '(' of '(+82) 10-...' or '(02) 123-...', or the region of a licence or plate."""
+    """The start with '+' and '(' of '(+82) 10-...' or '(02) 123-...', or the region of a licence or
+    plate."""
     left = context.left
     if kind == "phone":
         if found.startswith("82") and left.endswith("+"):

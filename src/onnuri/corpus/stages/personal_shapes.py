@@ -1,8 +1,9 @@
 """The shapes of personal data, as regular expressions over plain text.
 
-Plain text (`plain`) is the text with every full-width letter and digit, odd dash, odd space and middle dot replaced by
-its ASCII or commonest form, character for character, so that a span in one is a span in the other and no
-pattern has to list nine kinds of hyphen. The alternative, listing them, missed full-width numbers.
+Plain text (`plain`) is the text with every full-width letter and digit, odd dash, odd space and middle dot
+replaced by its ASCII or commonest form, character for character, so that a span in one is a span in the
+other and no pattern has to list nine kinds of hyphen. The alternative, listing them, missed full-width
+numbers.
 
 Boundaries are ASCII look-arounds, never `\\b`: between a digit and a josa there is no `\\b`. Every repeat
 is bounded or possessive, so that no text costs more than a constant a character.
@@ -110,7 +111,8 @@ ACCOUNT = re.compile(
 """With spaces, not a part of a longer row of numbers."""
 HEALTH_INSURANCE = re.compile(r"[1-9](?: ?- ?| )?[0-9]{10}(?![0-9])")
 VEHICLE_PLATE = re.compile(
-    r"[0-9]{2,3}[ \n]?[가나다라마거너더러머버서어저고노도로모보소오조구누두루무부수우주바사아자배하허호][ \n]?[0-9]{4}"
+    r"[0-9]{2,3}[ \n]?[가나다라마거너더러머버서어저고노도로모보소오조구누두루무부수우주바사아자배하허호]"
+    r"[ \n]?[0-9]{4}"
     r"(?![0-9]|[,.][0-9]|년|원|명|개|대|%)"
 )
 """Also old Supreme Court numbers (98다1234): only a label or a region tells them apart."""
@@ -132,12 +134,13 @@ EMAIL_DOMAIN = re.compile(
 # At most two blanks and a line end.
 _GAP = r"[ \t]{0,2}+(?:\n[ \t>]{0,3}+)?+"
 _OPEN, _CLOSE = r"[(\[{<]", r"[)\]}>]"
-_AT = rf"{_GAP}(?:@|골뱅이|앳|{_OPEN} ?(?:[Aa][Tt]?|앳|골뱅이|@) ?{_CLOSE}){_GAP}"
+_AT = rf"{_GAP}(?:@|골뱅이|앳|{_OPEN} ?(?:[Aa][Tt]|앳|골뱅이|@) ?{_CLOSE}){_GAP}"
 _DOT_WORD = "[Dd]ot|DOT|점|쩜|닷"
 _TIGHT_DOT = rf"\.| ?{_OPEN} ?(?:{_DOT_WORD}|\.) ?{_CLOSE} ?| ?[점쩜닷] ?| (?:dot|DOT) "
 _LOOSE_DOT = rf"{_GAP}\.{_GAP}|[,·]| (?=com|net|co\.kr)"
 TIGHT_DOT, DOT_WORD = re.compile(_TIGHT_DOT), re.compile(_DOT_WORD)
-_HOST_LABEL = r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?+|네이버|지메일|다음|한메일|네이트|구글|카카오|핫메일|컴|넷)"
+_HOSTS = "네이버|지메일|다음|한메일|네이트|구글|카카오|핫메일|컴|넷"
+_HOST_LABEL = rf"(?:[A-Za-z0-9](?:[A-Za-z0-9-]{{0,61}}[A-Za-z0-9])?+|{_HOSTS})"
 HOST_LABEL = re.compile(_HOST_LABEL)
 HIDDEN_EMAIL_DOMAIN = re.compile(
     rf"(?P<sign>{_AT}| (?:at|AT) (?=[A-Za-z0-9-]{{1,63}} (?:dot|DOT) ))"

@@ -24,8 +24,8 @@ def surrogate(found: str, kind: str) -> str:
     rrn, frn: a birth on 30 February or 31 of a short month. phone: exchange 000 or 0000, which no operator
     has; service numbers 1500. card, business_number: a wrong check digit. account: the first three digits
     000. passport: X, which is no type of passport, for each leading letter, and three digits 000.
-    driver_licence: serial 000000. vehicle_plate: serial 00xx. health_insurance: 0 at the start. email: example.com (RFC 2606). ip: 192.0.2.0/24 (RFC 5737) or
-    2001:db8::/32 (RFC 3849).
+    driver_licence: serial 000000. vehicle_plate: serial 00xx. health_insurance: 0 at the start. email:
+    example.com (RFC 2606). ip: 192.0.2.0/24 (RFC 5737) or 2001:db8::/32 (RFC 3849).
 
     `kind` is one of personal_data.KINDS and `found` a value that personal_data.find calls so.
     """

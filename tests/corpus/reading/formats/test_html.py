@@ -32,7 +32,7 @@ def test_title_language_and_layout() -> None:
     blocks = page.text.split("\n\n")
     assert blocks[:2] == ["머리", "여기에 본문 한 문단이 있습니다."]
     assert "이름\t\t홍길동" in blocks[2] and blocks[-1].endswith("가\n나")
-    assert html.extract(b"<p>x") == ("x", "", "")
+    assert html.extract(b"<p>x") == ("x", "", "", "")
 
 
 @given(
