@@ -7,7 +7,7 @@ however many hang together, and a document goes only if one that agrees with it 
 Cost. Only documents that share a band take part, a block at a time: it is compared with those that stay so
 far and are in its buckets, then within itself. Three bits of each byte tell most pairs apart (all but some
 0.16 of them at J = 0.67, fewer below); of the rest the whole sketches are compared. That makes some 60
-million pairs a second: 1 s for 10,000 different documents with a band in common, 83 s for 100,000.
+million pairs a second: 1 s for 10,000 different documents with a band in common, 70 s for 100,000.
 MOST_CANDIDATES keeps the work linear. A document with more of them is not compared and does not stay: what
 fills a bucket so far is a template, and to keep it would keep copies unseen. `Kept.candidates` counts them.
 
