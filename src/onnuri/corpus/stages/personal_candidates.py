@@ -301,13 +301,14 @@ def _letters_and_digits(points: Bytes, digits: Positions) -> Positions:
 
 
 def _bracketed(points: Bytes, opens: Positions) -> Positions:
-    """Brackets such as '(at)', '[ AT ]', '<@>' and '(앳)'; '(골뱅이)' is found by its 골."""
+    """Brackets such as '(at)', '(a)', '<@>' and '(앳)'; '(골뱅이)' is found by its 골."""
     inside = opens + 1 + (points[opens + 1] == ord(" "))
     first = points[inside]
-    is_at = ((first | 0x20) == ord("a")) & ((points[inside + 1] | 0x20) == ord("t"))
-    end = inside + 1 + is_at
+    end = inside + 1 + ((points[inside + 1] | 0x20) == ord("t"))
     end += points[end] == ord(" ")
-    return opens[(is_at | (first == ord("@")) | (first == _OTHER)) & _CLOSES[points[end]]]
+    return opens[
+        (((first | 0x20) == ord("a")) | (first == ord("@")) | (first == _OTHER)) & _CLOSES[points[end]]
+    ]
 
 
 def _spelt(lower: Bytes) -> Positions:

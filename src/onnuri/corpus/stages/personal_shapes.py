@@ -134,7 +134,11 @@ EMAIL_DOMAIN = re.compile(
 # At most two blanks and a line end.
 _GAP = r"[ \t]{0,2}+(?:\n[ \t>]{0,3}+)?+"
 _OPEN, _CLOSE = r"[(\[{<]", r"[)\]}>]"
-_AT = rf"{_GAP}(?:@|골뱅이|앳|{_OPEN} ?(?:[Aa][Tt]|앳|골뱅이|@) ?{_CLOSE}){_GAP}"
+_AT = (
+    rf"(?:{_GAP}(?:@|골뱅이|앳|{_OPEN} ?(?:[Aa][Tt]|앳|골뱅이|@) ?{_CLOSE}){_GAP}"
+    rf"| ?{_OPEN} ?[Aa] ?{_CLOSE} ?(?=[A-Za-z0-9-]+\.[A-Za-z0-9]))"
+)
+"""(a) only beside a domain: a call such as f(a) stands in any text on code."""
 _DOT_WORD = "[Dd]ot|DOT|점|쩜|닷"
 _TIGHT_DOT = rf"\.| ?{_OPEN} ?(?:{_DOT_WORD}|\.) ?{_CLOSE} ?| ?[점쩜닷] ?| (?:dot|DOT) "
 _LOOSE_DOT = rf"{_GAP}\.{_GAP}|[,·]| (?=com|net|co\.kr)"
