@@ -24,7 +24,7 @@ from typing import NamedTuple
 from onnuri.corpus.stages import personal_shapes as shapes
 from onnuri.corpus.stages import personal_words as words
 from onnuri.corpus.stages.joined import BORDER
-from onnuri.corpus.stages.korean_numbers import birth_date, business_check_digit, resident_check_digit
+from onnuri.corpus.stages.korean_numbers import business_check_digit, resident_check_digit
 from onnuri.corpus.stages.personal_rules import Context, Span, accepted, context_of, digits_of, whole_start
 
 MOST_DIGITS = 20
@@ -112,13 +112,8 @@ def starts(text: str, odd: list[int]) -> Iterator[int]:
 
 
 def labelled(text: str, rows: list[int]) -> Iterator[int]:
-    """Those with a label of numbers beside them, or the check digit of a resident number."""
-    for start in rows:
-        digits = digits_of(text[start : start + 32])[:13]
-        if _is_labelled(text, start) or (
-            len(digits) == 13 and birth_date(digits) and int(digits[12]) == resident_check_digit(digits)
-        ):
-            yield start
+    """Those with a label of numbers beside them."""
+    return (start for start in rows if _is_labelled(text, start))
 
 
 def _is_labelled(text: str, start: int) -> bool:
