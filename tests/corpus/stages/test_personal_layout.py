@@ -188,14 +188,31 @@ def test_surrogates_keep_the_script() -> None:
     assert surrogate("⓪①⓪-③④⑤⑥-⑦⑧⑨⓪", "phone").startswith("⓪①⓪-⓪⓪⓪⓪-")
     assert surrogate("910307 | 2023456", "rrn")[6:10] == " | 2"
     digits = "".join(char for char in surrogate("010-3456-7890", "phone") if char.isdigit())
-    hangul = surrogate("공일공 삼사오육 칠팔구공", "phone").translate(str.maketrans("공일이삼사오육칠팔구", "0123456789"))
+    hangul = surrogate("공일공 삼사오육 칠팔구공", "phone").translate(
+        str.maketrans("공일이삼사오육칠팔구", "0123456789")
+    )
     assert hangul.replace(" ", "") == digits
     assert surrogate("34나5678", "vehicle_plate")[2:5] == "나00"
     assert surrogate("1-3456789012", "health_insurance").startswith("0-")
 
 
 @pytest.mark.parametrize(
-    "unit", ["0", "-", "공", "공 ", "공일공 ", "010\n", "010 3456\n", "0|", "O1", "⓪①⓪", "1 1\n", "a@\n", "여권 M1 "]
+    "unit",
+    [
+        "0",
+        "-",
+        "공",
+        "공 ",
+        "공일공 ",
+        "010\n",
+        "010 3456\n",
+        "0|",
+        "O1",
+        "⓪①⓪",
+        "1 1\n",
+        "a@\n",
+        "여권 M1 ",
+    ],
 )
 def test_a_long_row_of_digits_takes_linear_time(unit: str) -> None:
     times = []

@@ -108,7 +108,9 @@ def candidates(text: str, plain_units: Units) -> Candidates:
     split, rows = _split(units, points, digits)
     second = np.flatnonzero(units == ord("권"))
     passports = [_places_of(lower, b"passport"), second[units[second - 1] == ord("여")] - 1]
-    odd = np.concatenate((*_odd_alone(units, len(plain_units) > len(text)), *_odd_beside_digits(units, points, digits, gaps)))
+    odd = np.concatenate(
+        (*_odd_alone(units, len(plain_units) > len(text)), *_odd_beside_digits(units, points, digits, gaps))
+    )
     return Candidates(
         numbers=_numbers(points, digits, gaps),
         letters=_offsets(_letters_and_digits(points, digits)),
@@ -268,7 +270,9 @@ def _odd_beside_digits(units: Units, points: Bytes, digits: Positions, gaps: Pos
         )
     )
     # Most digits of such a number are ASCII ones; numbers of other digits are found without them.
-    near = np.searchsorted(digits, found + LONGEST_NUMBER // 2) - np.searchsorted(digits, found - LONGEST_NUMBER // 2)
+    near = np.searchsorted(digits, found + LONGEST_NUMBER // 2) - np.searchsorted(
+        digits, found - LONGEST_NUMBER // 2
+    )
     return [found[near >= 5]]
 
 

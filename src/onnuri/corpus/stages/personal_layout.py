@@ -35,7 +35,12 @@ _WINDOW = 40
 
 HANGUL_DIGITS = dict(zip("공일이삼사오육칠팔구영륙", "012345678906", strict=True))
 LETTER_DIGITS = {"O": "0", "o": "0", "I": "1", "l": "1"}
-_MARKED = (*range(0x2460, 0x2500), *range(0x2776, 0x2794), *range(0x1D7CE, 0x1D800), *range(0x1F100, 0x1F10B))
+_MARKED = (
+    *range(0x2460, 0x2500),
+    *range(0x2776, 0x2794),
+    *range(0x1D7CE, 0x1D800),
+    *range(0x1F100, 0x1F10B),
+)
 MARKED_DIGITS = {
     chr(code): str(unicodedata.digit(chr(code)))
     for code in _MARKED
@@ -44,9 +49,13 @@ MARKED_DIGITS = {
 """Circled, parenthesised and mathematical ones. Superscripts are footnotes, so they stay out."""
 VALUES = {str(digit): str(digit) for digit in range(10)} | HANGUL_DIGITS | LETTER_DIGITS | MARKED_DIGITS
 
-_FAMILIES = ("０１２３４５６７８９", "⓪①②③④⑤⑥⑦⑧⑨", "⓿❶❷❸❹❺❻❼❽❾", "공일이삼사오육칠팔구", "영일이삼사오육칠팔구") + tuple(
-    "".join(map(chr, range(first, first + 10))) for first in range(0x1D7CE, 0x1D800, 10)
-)
+_FAMILIES = (
+    "０１２３４５６７８９",
+    "⓪①②③④⑤⑥⑦⑧⑨",
+    "⓿❶❷❸❹❺❻❼❽❾",
+    "공일이삼사오육칠팔구",
+    "영일이삼사오육칠팔구",
+) + tuple("".join(map(chr, range(first, first + 10))) for first in range(0x1D7CE, 0x1D800, 10))
 
 # How a stretch differs from a plain number.
 _LINE, _CELL, _COMMA, _MARK, _MARKED_DIGIT, _HANGUL, _LETTER, _SPACED = (1 << bit for bit in range(8))
@@ -58,7 +67,7 @@ _DIGIT = (
 )
 _TAG = r"</?(?:t[dhr]|br|span|div|p|li|b)\b[^<>\n]{0,40}>"
 _WORD = r"에서?|의|다시|대시|하이픈|뒷 ?(?:자리|번호)(?:는|가|:)?|뒤(?:에|는)?"
-_JOINT = rf"(?:[ \n\t|\-._~·*/,:;'\"=()>\ufe0e\ufe0f\u20e3]|{_TAG}|{_WORD}|&nbsp;)"
+_JOINT = rf"(?:[ \n\t|\-._~·/,:;'\"=()>\ufe0e\ufe0f\u20e3]|(?<!\*)\*(?!\*)|{_TAG}|{_WORD}|&nbsp;)"
 _ONE_DIGIT = re.compile(_DIGIT)
 _GROUP = re.compile(rf"{_DIGIT}{{1,{MOST_DIGITS}}}")
 _BETWEEN = re.compile(rf"{_JOINT}{{1,10}}")
@@ -81,7 +90,9 @@ _NO_DIGITS = re.compile(rf"\A{words.REGION_BEFORE.pattern[:-2]}(?=[^가-힣])|{_
 _LABELS = re.compile(
     "주민 외국인 생년 거소 민증 rrn jumin ssn resident alien 전화 연락 문의 휴대 핸드폰 대표 센터 상담 팩스 예약 신고 접수 안심"
     " 배달 대출 매장 내선 문자 ☎ ☏ ✆ 📞 📱 fax tel phone mobile cell call contact hotline 카드 결제 card visa amex 계좌 통장 입금"
-    " 예금 이체 송금 은행 뱅크 농협 수협 신협 새마을 우체국 acc bank 면허 licen 사업자 등록 business 번호 보험".replace(" ", "|")
+    " 예금 이체 송금 은행 뱅크 농협 수협 신협 새마을 우체국 acc bank 면허 licen 사업자 등록 business 번호 보험".replace(
+        " ", "|"
+    )
 )
 """Parts of the words of personal_words: a quick first test."""
 
@@ -107,7 +118,9 @@ def starts(text: str, odd: list[int]) -> Iterator[int]:
                 upcoming = bisect_left(odd, start)
                 if upcoming == len(odd) or odd[upcoming] >= run.end():
                     break
-                if _LONG.match(text, start) and (_MOBILE_HEAD.match(text, start) or _is_labelled(text, start)):
+                if _LONG.match(text, start) and (
+                    _MOBILE_HEAD.match(text, start) or _is_labelled(text, start)
+                ):
                     yield start
 
 
@@ -201,7 +214,7 @@ def _view(groups: list[_Group], inside_a_group: bool) -> tuple[str, list[int], l
         if group.joint and number + 1 < len(groups):
             sign, mark = _sign(group.joint, inside_a_group)
             if sign == "(" and groups[number + 1].digits != "0":
-                sign = " "
+                sign, mark = " ", mark | _MARK
             if len(group.digits) == len(groups[number + 1].digits) == 1 and sign == " ":
                 sign, mark = "", mark | _SPACED
             view.append(sign)
@@ -217,7 +230,9 @@ def _sign(joint: str, inside_a_group: bool) -> tuple[str, int]:
     """The one sign that a joint amounts to, and how it differs from a plain one."""
     bare = joint.strip(" \n\t\ufe0e\ufe0f\u20e3")
     marks = _LINE * ("\n" in joint) | _COMMA * ("," in bare and '"' not in bare and "'" not in bare)
-    marks |= _CELL * (len(joint) > 1 and not joint.strip(" ") or any(char in joint for char in "\t|\"';:=<>&"))
+    marks |= _CELL * (
+        len(joint) > 1 and not joint.strip(" ") or any(char in joint for char in "\t|\"';:=<>&")
+    )
     if not bare:
         marks |= _MARKED_DIGIT * ("\u20e3" in joint)
         return ("" if (marks & _LINE and inside_a_group) or marks & _MARKED_DIGIT else " "), marks
@@ -234,6 +249,7 @@ def _sign(joint: str, inside_a_group: bool) -> tuple[str, int]:
 
 _MOBILE = re.compile(r"(?:(?:00[1-9]?[-. )]?)?82[-. )]?\(?0?\)?[-. ]?|0)1[016-9]")
 _PARTED_MOBILE = re.compile(r"(?:.*[^0-9])?0?1[016-9][^0-9][0-9]{3,4}[^0-9][0-9]{4}")
+_DATE = re.compile(r"(?:19|20)[0-9]{2}[-. ](?:0?[1-9]|1[0-2])[-. ]")
 _ACCOUNT_LABEL = re.compile(r"계좌|입금처|account|acct", re.I)
 _PHONE_LABEL = re.compile(rf"{words.PHONE_WORDS.pattern}|번호|카톡|폰|집", re.I)
 
@@ -271,6 +287,8 @@ def _is_certain(kind: str, found: str, context: Context, marks: int) -> bool:
         named = context.before(words.CARD_WORDS, 40)
         return (named or ("-" in found and not marks & _CELL)) and not (marks & _CELL and _goes_on(context))
     if kind == "account":
+        if _DATE.match(found):
+            return False
         named = context.before(_ACCOUNT_LABEL, 40) or context.after(_ACCOUNT_LABEL, 14)
         return named or ("-" in found and not marks & (_CELL | _HANGUL))
     if kind == "health_insurance":

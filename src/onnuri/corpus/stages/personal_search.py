@@ -97,13 +97,20 @@ def _split_numbers(text: str, places: Candidates, spans: list[Span], urls: Urls)
     ends = [span.end for span in spans]
     done = previous = failures = 0
     found: Span | None = None
-    for start in sorted({*places.split, *layout.labelled(text, places.rows), *layout.starts(text, places.odd)}):
+    for start in sorted(
+        {*places.split, *layout.labelled(text, places.rows), *layout.starts(text, places.odd)}
+    ):
         if start - previous > layout.DENSE or BORDER in text[previous:start]:
             failures = 0
         number, previous = bisect_right(ends, start), start
         limit = spans[number].start if number < len(spans) else len(text)
         # A long row of what could begin a number and does not is a table.
-        if start < done or start >= limit or failures > layout.MOST_FAILURES or urls.around(start) is not None:
+        if (
+            start < done
+            or start >= limit
+            or failures > layout.MOST_FAILURES
+            or urls.around(start) is not None
+        ):
             continue
         last = spans[number - 1] if number else None
         if found is not None and (last is None or last.end < found.end):
@@ -202,7 +209,9 @@ def _split_passports(text: str, labels: list[int], spans: list[Span]) -> Iterato
     done = 0
     for place in labels:
         span = layout.passport(text, max(place, done))
-        if span is not None and not any(other.start < span.end and span.start < other.end for other in spans):
+        if span is not None and not any(
+            other.start < span.end and span.start < other.end for other in spans
+        ):
             done = span.end
             yield span
 

@@ -137,7 +137,10 @@ _DOT_WORD = "[Dd]ot|DOT|점|쩜|닷"
 _TIGHT_DOT = rf"\.| ?{_OPEN} ?(?:{_DOT_WORD}|\.) ?{_CLOSE} ?| ?[점쩜닷] ?| (?:dot|DOT) "
 _LOOSE_DOT = rf"{_GAP}\.{_GAP}|[,·]| (?=com|net|co\.kr)"
 TIGHT_DOT, DOT_WORD = re.compile(_TIGHT_DOT), re.compile(_DOT_WORD)
-_HOST_LABEL = r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?+|네이버|지메일|다음|한메일|네이트|구글|카카오|핫메일|컴|넷)"
+_HOST_LABEL = (
+    r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?+"
+    r"|네이버|지메일|다음|한메일|네이트|구글|카카오|핫메일|컴|넷|한국|[가-힣]{2,20}(?=\.))"
+)
 HOST_LABEL = re.compile(_HOST_LABEL)
 HIDDEN_EMAIL_DOMAIN = re.compile(
     rf"(?P<sign>{_AT}| (?:at|AT) (?=[A-Za-z0-9-]{{1,63}} (?:dot|DOT) ))"

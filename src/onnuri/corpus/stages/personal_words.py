@@ -57,7 +57,8 @@ REGION_BEFORE = re.compile(
     r"|세종)(?: ?- ?|[ \n])?\Z"
 )
 VEHICLE_WORDS = re.compile(
-    r"차량|차 ?번호|번호판|자동차|승용차|화물차|(?<![a-z])(?:licen[cs]e|number) plate|(?<![a-z])plate n", re.I
+    r"차량|차 ?번호|번호판|자동차|승용차|화물차|(?<![a-z])(?:licen[cs]e|number) plate|(?<![a-z])plate n",
+    re.I,
 )
 HEALTH_WORDS = re.compile(r"(?:건강|의료|건)보험|보험증|요양기관|health insurance", re.I)
 PASSPORT_WORDS = re.compile(r"여권|[Pp]assport|PASSPORT")
