@@ -91,6 +91,8 @@ LABELS: dict[str, tuple[str, ...]] = {
     "email": ("이메일", "이메일 ", "메일: ", "E-mail : ", "email ", "문의는 ", "mailto:", "메일주소는 ", "접수", "제출처 "),
     "ip": ("IP ", "접속 IP: ", "아이피 ", "서버 주소는 ", "from ", "client ", "작성자 IP ", "host=", "접속지"),
     "business_number": ("사업자등록번호 ", "사업자등록번호 : ", "사업자번호: ", "사업자 등록번호는 "),
+    "vehicle_plate": ("차량번호 ", "차량번호: ", "차 번호는 ", "번호판 ", "자동차등록번호 : ", "차량번호("),
+    "health_insurance": ("건강보험증 번호 ", "건강보험증번호: ", "보험증 번호는 ", "의료보험증 번호("),
 }  # fmt: skip
 
 
@@ -246,6 +248,21 @@ def business_number(rng: random.Random) -> Value:
     return Value(_grouped(digits + str(business_check_digit(digits)), (3, 2, 5), "-"), False)
 
 
+def vehicle_plate(rng: random.Random) -> Value:
+    syllable = rng.choice(
+        "가나다라마거너더러머버서어저고노도로모보소오조구누두루무부수우주바사아자허하호배"
+    )
+    joint = rng.choice(("", "", " "))
+    return Value(
+        f"{_digits(rng, rng.choice((2, 3)), '123456789')}{syllable}{joint}{_digits(rng, 4, '123456789')}",
+        True,
+    )
+
+
+def health_insurance(rng: random.Random) -> Value:
+    return Value(_digits(rng, 1, "12345678") + rng.choice(("-", "-", " - ", "")) + _digits(rng, 10), True)
+
+
 MAKERS: dict[str, Maker] = {
     "rrn": rrn,
     "frn": frn,
@@ -257,6 +274,8 @@ MAKERS: dict[str, Maker] = {
     "email": email,
     "ip": ip,
     "business_number": business_number,
+    "vehicle_plate": vehicle_plate,
+    "health_insurance": health_insurance,
 }
 
 

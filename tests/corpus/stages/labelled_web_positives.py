@@ -355,6 +355,22 @@ Business registration number {business_number!}
 {business_number} (주)대한
 계좌번호 {account} {bank} 사업자등록번호 {business_number!}
 """,
+    "vehicle_plate": """
+차량번호 {vehicle_plate!} 차주분 이동 부탁드립니다
+| 성명 | 차량번호 |\\n| {name} | {vehicle_plate!} |
+방문 차량: {vehicle_plate!}, {vehicle_plate!}
+가해차량({vehicle_plate!})은 {day} {time} 신호를 위반하였다
+서울 강남 주차장 자동차 등록 {vehicle_plate!}
+번호판이 {vehicle_plate!}인 흰색 승용차
+License plate {vehicle_plate!}
+""",
+    "health_insurance": """
+건강보험증번호 {health_insurance!}
+환자 {name}, 보험증 번호: {health_insurance!}, 연락처 {phone!}
+| 건강보험 번호 | {health_insurance!} |
+의료보험증 {health_insurance!} 사본 제출
+피보험자 {name} 건강보험증 번호는 {health_insurance!}입니다
+""",
     "mixed": """
 성명: {name} / 주민등록번호: {rrn!} / 연락처: {phone!} / 이메일: {email} / 계좌: {bank} {account}
 {name} {phone} {email} {day} {won}

@@ -15,7 +15,7 @@ import re
 from collections.abc import Callable, Iterator
 from datetime import date, timedelta
 
-from labelled_personal_data import Labelled
+from labelled_personal_data import Labelled, health_insurance, vehicle_plate
 
 from onnuri.corpus.stages.korean_numbers import (
     business_check_digit,
@@ -313,6 +313,7 @@ def _business(rng: random.Random, labelled: bool) -> str:
 PERSONAL: dict[str, Callable[[random.Random, bool], str]] = {
     "rrn": _rrn, "frn": _frn, "phone": _phone, "card": _card, "passport": _passport,
     "driver_licence": _driver_licence, "email": _email, "ip": _ip, "ipv4": _ipv4, "business_number": _business,
+    "vehicle_plate": lambda rng, _: vehicle_plate(rng).text, "health_insurance": lambda rng, _: health_insurance(rng).text,
 }  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import ipaddress
 from datetime import date
 
-_RESIDENT_WEIGHTS = (2, 3, 4, 5, 6, 7, 8, 9, 2, 3, 4, 5)
+RESIDENT_WEIGHTS = (2, 3, 4, 5, 6, 7, 8, 9, 2, 3, 4, 5)
 _BUSINESS_WEIGHTS = (1, 3, 7, 1, 3, 7, 1, 3, 5)
 _CENTURY = {"1": 1900, "2": 1900, "3": 2000, "4": 2000, "5": 1900, "6": 1900, "7": 2000, "8": 2000}
 
@@ -40,7 +40,7 @@ def birth_date(digits: str) -> date | None:
 
 def resident_check_digit(digits: str) -> int:
     """The 13th digit of a resident (7th digit 1-4) or foreigner number (5-8) of 12 or 13 digits."""
-    total = sum(weight * int(digit) for weight, digit in zip(_RESIDENT_WEIGHTS, digits, strict=False))
+    total = sum(weight * int(digit) for weight, digit in zip(RESIDENT_WEIGHTS, digits, strict=False))
     base = 13 if digits[6] in "5678" else 11
     return (base - total % 11) % 10
 

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from onnuri.corpus.stages.joined import BORDER
+from onnuri.corpus.stages.korean_numbers import RESIDENT_WEIGHTS
 
 Bytes = npt.NDArray[np.uint8]
 Positions = npt.NDArray[np.int64]
@@ -35,9 +36,10 @@ class Candidates(NamedTuple):
     urls: list[int]
     """Where '://' or 'www.' stands."""
     split: list[int]
-    """First digits of what could be a mobile number with layout inside (see personal_layout)."""
+    """First digits of what could be a mobile number, or a resident number by its check digit, with layout
+    inside (see personal_layout)."""
     rows: list[int]
-    """First digits of what could be another number, if its label or its check digit says so."""
+    """First digits of what could be another number behind or before a label."""
     odd: list[int]
     """Where digits stand that are not ASCII: circled, Hangul (공일공), or letters for digits (O1O)."""
 
@@ -190,7 +192,8 @@ def _numbers(points: Bytes, digits: Positions, gaps: Positions) -> list[tuple[in
 
 
 def _split(units: Units, points: Bytes, digits: Positions) -> tuple[Positions, Positions]:
-    """First digits of what layout could have split: of mobile numbers, and of resident numbers and rows."""
+    """First digits of what layout could have split: of mobile numbers and resident numbers with a right
+    check digit; and of other resident numbers and whole rows."""
     # Prose has few places where eight digits stand close together.
     close = digits[7:] - digits[:-7] <= LONGEST_NUMBER
     if not close.any():
@@ -232,15 +235,19 @@ def _split(units: Units, points: Bytes, digits: Positions) -> tuple[Positions, P
     if not len(starts):
         return starts, starts
     count = last - starts + 1
-    values = np.append(points[digits] - np.uint8(ord("0")), np.zeros(_PAD, np.uint8))
+    values = np.append(points[digits] - np.uint8(ord("0")), np.zeros(2 * _PAD, np.uint8))
     one, two, three, four = (values[starts + offset] for offset in range(4))
     abroad = (one == 8) & (two == 2) & ((three == 1) | ((three == 0) & (four == 1)))
     mobile = (count >= 10) & (abroad | ((one == 0) & (two == 1) & _MOBILE_HEAD[three]))
     month = three * 10 + four
     day = values[starts + 4] * 10 + values[starts + 5]
     born = (month - 1 < 12) & (day - 1 < 31) & (values[starts + 6] - 1 < 8) & (count >= 13)
+    right = starts[born]
+    digits_13 = values[right[:, None] + np.arange(13)].astype(np.int64)
+    base = np.where(digits_13[:, 6] >= 5, 13, 11)
+    right = right[(base - digits_13[:, :12] @ RESIDENT_WEIGHTS % 11) % 10 == digits_13[:, 12]]
     row = np.concatenate(([True], ~joined))[starts] & (count <= LONGEST_ROW)
-    return digits[starts[mobile]], digits[starts[(row | born) & ~mobile]]
+    return digits[np.concatenate((starts[mobile], right))], digits[starts[(row | born) & ~mobile]]
 
 
 def _odd_beside_digits(units: Units, points: Bytes, digits: Positions, gaps: Positions) -> list[Positions]:
@@ -263,8 +270,9 @@ def _odd_beside_digits(units: Units, points: Bytes, digits: Positions, gaps: Pos
         )
     )
     # Most digits of such a number are ASCII ones; numbers of other digits are found without them.
-    half = LONGEST_NUMBER // 2
-    near = np.searchsorted(digits, found + half) - np.searchsorted(digits, found - half)
+    near = np.searchsorted(digits, found + LONGEST_NUMBER // 2) - np.searchsorted(
+        digits, found - LONGEST_NUMBER // 2
+    )
     return [found[near >= 5]]
 
 
@@ -301,7 +309,7 @@ def _letters_and_digits(points: Bytes, digits: Positions) -> Positions:
 
 
 def _bracketed(points: Bytes, opens: Positions) -> Positions:
-    """Brackets such as '(at)', '(a)', '<@>' and '(앳)'; '(골뱅이)' is found by its 골."""
+    """Brackets such as '(at)', '[ a ]', '<@>' and '(앳)'; '(골뱅이)' is found by its 골."""
     inside = opens + 1 + (points[opens + 1] == ord(" "))
     first = points[inside]
     end = inside + 1 + ((points[inside + 1] | 0x20) == ord("t"))

@@ -24,7 +24,7 @@ from typing import NamedTuple
 from onnuri.corpus.stages import personal_shapes as shapes
 from onnuri.corpus.stages import personal_words as words
 from onnuri.corpus.stages.joined import BORDER
-from onnuri.corpus.stages.korean_numbers import birth_date, business_check_digit, resident_check_digit
+from onnuri.corpus.stages.korean_numbers import business_check_digit, resident_check_digit
 from onnuri.corpus.stages.personal_rules import Context, Span, accepted, context_of, digits_of, whole_start
 
 MOST_DIGITS = 20
@@ -69,7 +69,7 @@ _DIGIT = (
 )
 _TAG = r"</?(?:t[dhr]|br|span|div|p|li|b)\b[^<>\n]{0,40}>"
 _WORD = r"에서?|의|다시|대시|하이픈|뒷 ?(?:자리|번호)(?:는|가|:)?|뒤(?:에|는)?"
-_JOINT = rf"(?:[ \n\t|\-._~·*/,:;'\"=()>\ufe0e\ufe0f\u20e3]|{_TAG}|{_WORD}|&nbsp;)"
+_JOINT = rf"(?:[ \n\t|\-._~·/,:;'\"=()>\ufe0e\ufe0f\u20e3]|(?<!\*)\*(?!\*)|{_TAG}|{_WORD}|&nbsp;)"
 _ONE_DIGIT = re.compile(_DIGIT)
 _GROUP = re.compile(rf"{_DIGIT}{{1,{MOST_DIGITS}}}")
 _BETWEEN = re.compile(rf"{_JOINT}{{1,10}}")
@@ -90,13 +90,11 @@ _MARKS_AT_AN_END = re.compile(r"\A ?[-.·~_*/]+|[-.·~_*/]+ ?\Z")
 _NO_DIGITS = re.compile(rf"\A{words.REGION_BEFORE.pattern[:-2]}(?=[^가-힣])|{_WORD}")
 
 _LABELS = re.compile(
-    "주민 외국인 생년 거소 민증 rrn jumin ssn resident alien "
-    "전화 연락 문의 휴대 핸드폰 대표 센터 상담 팩스 예약 신고 접수 안심 배달 대출 매장 내선 문자 "
-    "☎ ☏ ✆ 📞 📱 fax tel phone mobile cell call contact hotline 카드 결제 card visa amex "
-    "계좌 통장 입금 예금 이체 송금 은행 뱅크 농협 수협 신협 새마을 우체국 acc bank "
-    "면허 licen 사업자 등록 business 번호 보험".replace(" ", "|")
+    "주민 외국인 생년 거소 민증 rrn jumin ssn resident alien 전화 연락 문의 휴대 핸드폰 대표 센터 "
+    "상담 팩스 예약 신고 접수 안심 배달 대출 매장 내선 문자 ☎ ☏ ✆ 📞 📱 fax tel phone mobile "
+    "cell call contact hotline 카드 결제 card visa amex 계좌 통장 입금 예금 이체 송금 은행 뱅크 "
+    "농협 수협 신협 새마을 우체국 acc bank 면허 licen 사업자 등록 business 번호 보험".replace(" ", "|")
 )
-"""Parts of the words of personal_words: a quick first test."""
 
 
 class _Group(NamedTuple):
@@ -127,13 +125,8 @@ def starts(text: str, odd: list[int]) -> Iterator[int]:
 
 
 def labelled(text: str, rows: list[int]) -> Iterator[int]:
-    """Those with a label of numbers beside them, or the check digit of a resident number."""
-    for start in rows:
-        digits = digits_of(text[start : start + 32])[:13]
-        if _is_labelled(text, start) or (
-            len(digits) == 13 and birth_date(digits) and int(digits[12]) == resident_check_digit(digits)
-        ):
-            yield start
+    """Those with a label of numbers beside them."""
+    return (start for start in rows if _is_labelled(text, start))
 
 
 def _is_labelled(text: str, start: int) -> bool:
@@ -224,7 +217,7 @@ def _view(groups: list[_Group], inside_a_group: bool) -> tuple[str, list[int], l
         if group.joint and number + 1 < len(groups):
             sign, mark = _sign(group.joint, inside_a_group)
             if sign == "(" and groups[number + 1].digits != "0":
-                sign = " "
+                sign, mark = " ", mark | _MARK
             if len(group.digits) == len(groups[number + 1].digits) == 1 and sign == " ":
                 sign, mark = "", mark | _SPACED
             view.append(sign)
@@ -259,6 +252,7 @@ def _sign(joint: str, inside_a_group: bool) -> tuple[str, int]:
 
 _MOBILE = re.compile(r"(?:(?:00[1-9]?[-. )]?)?82[-. )]?\(?0?\)?[-. ]?|0)1[016-9]")
 _PARTED_MOBILE = re.compile(r"(?:.*[^0-9])?0?1[016-9][^0-9][0-9]{3,4}[^0-9][0-9]{4}")
+_DATE = re.compile(r"(?:19|20)[0-9]{2}[-. ](?:0?[1-9]|1[0-2])[-. ]")
 _ACCOUNT_LABEL = re.compile(r"계좌|입금처|account|acct", re.I)
 _PHONE_LABEL = re.compile(rf"{words.PHONE_WORDS.pattern}|번호|카톡|폰|집", re.I)
 
@@ -296,6 +290,8 @@ def _is_certain(kind: str, found: str, context: Context, marks: int) -> bool:
         named = context.before(words.CARD_WORDS, 40)
         return (named or ("-" in found and not marks & _CELL)) and not (marks & _CELL and _goes_on(context))
     if kind == "account":
+        if _DATE.match(found):
+            return False
         named = context.before(_ACCOUNT_LABEL, 40) or context.after(_ACCOUNT_LABEL, 14)
         return named or ("-" in found and not marks & (_CELL | _HANGUL))
     if kind == "health_insurance":

@@ -136,15 +136,17 @@ _GAP = r"[ \t]{0,2}+(?:\n[ \t>]{0,3}+)?+"
 _OPEN, _CLOSE = r"[(\[{<]", r"[)\]}>]"
 _AT = (
     rf"(?:{_GAP}(?:@|골뱅이|앳|{_OPEN} ?(?:[Aa][Tt]|앳|골뱅이|@) ?{_CLOSE}){_GAP}"
-    rf"| ?{_OPEN} ?[Aa] ?{_CLOSE} ?(?=[A-Za-z0-9-]+\.[A-Za-z0-9]))"
+    rf"| ?{_OPEN} ?[Aa] ?{_CLOSE} ?(?=[A-Za-z0-9가-힣-]+\.[A-Za-z0-9]))"
 )
 """(a) only beside a domain: a call such as f(a) stands in any text on code."""
 _DOT_WORD = "[Dd]ot|DOT|점|쩜|닷"
 _TIGHT_DOT = rf"\.| ?{_OPEN} ?(?:{_DOT_WORD}|\.) ?{_CLOSE} ?| ?[점쩜닷] ?| (?:dot|DOT) "
 _LOOSE_DOT = rf"{_GAP}\.{_GAP}|[,·]| (?=com|net|co\.kr)"
 TIGHT_DOT, DOT_WORD = re.compile(_TIGHT_DOT), re.compile(_DOT_WORD)
-_HOSTS = "네이버|지메일|다음|한메일|네이트|구글|카카오|핫메일|컴|넷"
-_HOST_LABEL = rf"(?:[A-Za-z0-9](?:[A-Za-z0-9-]{{0,61}}[A-Za-z0-9])?+|{_HOSTS})"
+_HOST_LABEL = (
+    r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?+"
+    r"|네이버|지메일|다음|한메일|네이트|구글|카카오|핫메일|컴|넷|한국|[가-힣]{2,20}(?=\.))"
+)
 HOST_LABEL = re.compile(_HOST_LABEL)
 HIDDEN_EMAIL_DOMAIN = re.compile(
     rf"(?P<sign>{_AT}| (?:at|AT) (?=[A-Za-z0-9-]{{1,63}} (?:dot|DOT) ))"
