@@ -34,6 +34,11 @@ TINY_MODEL = [
 ]
 
 
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Packed bytes carry the time of day: as a test's name they would differ between the workers."""
+    return "bytes" if isinstance(val, bytes) and not val.isascii() else None
+
+
 def run_command(name: str, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
     """Run scripts/DOOR.py in a process of its own."""
     return processes.run([sys.executable, str(SCRIPTS / f"{name}.py"), *words], check)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -116,6 +117,25 @@ def is_rank(pid: int) -> bool:
         return rank_of(psutil.Process(pid)) is not None
     except psutil.NoSuchProcess:
         return False
+
+
+@contextmanager
+def held(pids: list[int]) -> Iterator[list[int]]:
+    """Processes that stand still while the block runs."""
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield pids
+    finally:
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+
+
+def is_told_to_end(pid: int) -> bool:
+    """Whether a process that stands still has a SIGTERM before it."""
+    pending = re.search(r"^ShdPnd:\s*(\w+)", Path(f"/proc/{pid}/status").read_text(), re.M)
+    return bool(pending and int(pending[1], 16) >> (signal.SIGTERM - 1) & 1)
 
 
 @contextmanager

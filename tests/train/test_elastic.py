@@ -13,7 +13,7 @@ import pytest
 from onnuri.ledger import chain
 from tests.conftest import SCRIPTS, TINY_MODEL, pretrain, torchrun_command
 from tests.processes import Process
-from tests.train.nodes import joined, wait_until
+from tests.train.nodes import held, is_told_to_end, joined, wait_until
 
 Sample = Callable[[str], str]
 STEPS = 80
@@ -118,7 +118,10 @@ def test_a_node_that_joins_takes_its_share(whole: Path, sample: Sample, tmp_path
         for number in (4, 1, 2):
             nodes.start(number, SCRIPTS / "pretrain.py", *words)
         wait_until(lambda: max(losses(run_dir), default=0) >= 3, 120, "step 3")
-        nodes.start(3, SCRIPTS / "pretrain.py", *words)
+        # Held, or on a busy machine they would be done before it comes.
+        with held([pid for number in nodes.agents for pid in nodes.ranks(number)]) as ranks:
+            nodes.start(3, SCRIPTS / "pretrain.py", *words)
+            wait_until(lambda: any(map(is_told_to_end, ranks)), 60, "the new node in the others' eyes")
         assert [agent.wait(timeout=120) for agent in nodes.agents.values()] == [0, 0, 0, 0]
     output = nodes.log(1).read_text()
     stopped = int(re.findall(r"stopped by a signal after step (\d+);", output)[0])
