@@ -14,7 +14,7 @@ from setuptools.command.build_py import build_py
 ROOT = Path(__file__).parent
 sys.path.insert(0, str(ROOT / "src"))
 
-from onnuri.provenance import BUILD_FILE, code_version  # noqa: E402
+from onnuri.base.provenance import BUILD_FILE, code_version  # noqa: E402
 
 
 class BuildWithData(build_py):

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from onnuri.base.errors import UserError
 from onnuri.config import CONFIG_ROOT, compose, help_text, options
 from onnuri.config.words import Unparsable, parsed, prepare, quoted
-from onnuri.errors import UserError
 from onnuri.plan.config import PlanConfig
 from onnuri.tokens.config import DataConfig
 from onnuri.train.config import PretrainConfig

@@ -2,7 +2,7 @@
 
 import pytest
 
-from onnuri.errors import UserError, optional_package
+from onnuri.base.errors import UserError, optional_package
 
 
 def test_a_missing_package_names_its_extra() -> None:

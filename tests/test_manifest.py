@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from onnuri import manifest
-from onnuri.errors import UserError
+from onnuri.base import manifest
+from onnuri.base.errors import UserError
 
 
 def build(output: Path, text: str = "가나다", **settings: object) -> manifest.Manifest:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from onnuri.errors import UserError
-from onnuri.ranks import COPIES, NEEDED, Ranks, from_environment, own_rank
+from onnuri.base.errors import UserError
+from onnuri.base.process import COPIES, NEEDED, Ranks, from_environment, own_rank
 from tests.conftest import SCRIPTS, TINY_MODEL
 from tests.processes import Process
 

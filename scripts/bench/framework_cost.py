@@ -87,11 +87,12 @@ class Clock:
 
 def run_ours(words: list[str], turn: int) -> None:
     """scripts/pretrain.py, with a clock at its joints."""
-    from onnuri.ledger.chain import Ledger
+    from onnuri.run.chain import Ledger
+    from onnuri.run.metrics_file import read_metrics
     from onnuri.train import loop
     from onnuri.train.config import PretrainConfig
     from onnuri.train.guard import StepGuard
-    from onnuri.train.metrics import Metrics, read_metrics
+    from onnuri.train.metrics import Metrics
     from onnuri.train.run_plan import make_plan
     from onnuri.train.watchdog import Watchdog
 

@@ -13,7 +13,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from onnuri.errors import UserError
+from onnuri.base.errors import UserError
 from onnuri.gpu.report import block, rehearsed, write_block
 from onnuri.gpu.results import read
 from onnuri.gpu.update import update

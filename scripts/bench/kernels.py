@@ -11,8 +11,8 @@ import argparse
 
 import torch
 
-from onnuri.kernel_config import BACKENDS
 from onnuri.kernels.backends import FUNCTIONS, REFERENCES, load
+from onnuri.kernels.config import BACKENDS
 from onnuri.kernels.verification.speed import (
     TABLE_HEAD,
     attention_workload,

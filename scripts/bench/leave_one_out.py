@@ -17,7 +17,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-from onnuri import manifest
+from onnuri.base import manifest
 from onnuri.tokenizer.huggingface import load_tokenizer
 
 DOOR = Path(__file__).resolve().parents[1] / "tokenizer.py"

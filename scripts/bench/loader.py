@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from loader_peer import LENGTH, ROWS, million_tokens_a_second  # type: ignore[import-not-found]
 
-from onnuri.manifest import Manifest
+from onnuri.base.manifest import Manifest
 from onnuri.tokens.config import DataConfig
 from onnuri.tokens.loader import Loader
 from onnuri.tokens.shards import DOCUMENT, SplitWriter

@@ -59,8 +59,8 @@ def worker(folder: Path, gpu_settings: bool, settings: list[str]) -> None:
     """One rank: write down the peak of each setting."""
     import torch.distributed as dist
 
+    from onnuri.parallel.zero_config import deepspeed_config
     from onnuri.train import engine
-    from onnuri.train.zero_config import deepspeed_config
 
     engine.deepspeed_config = lambda plan, _: deepspeed_config(plan, gpu_settings)  # type: ignore[assignment]
     from onnuri.train.engine import start_process_group
@@ -90,7 +90,7 @@ def run(config: PlanConfig, ranks: int) -> None:
     import torch
 
     from onnuri.kernels import attention_mask
-    from onnuri.train import step_gate
+    from onnuri.parallel import step_gate
     from onnuri.train.engine import build_engine
     from onnuri.train.run_plan import RunPlan, choose_micro_batch_size
 

@@ -28,7 +28,7 @@ from typing import NamedTuple
 import psutil
 import pyarrow as pa
 
-from onnuri import manifest
+from onnuri.base import manifest
 from onnuri.corpus.documents import corpus_parts, read_part
 from onnuri.corpus.store import SteadyWriter
 from onnuri.tokenizer.huggingface import load_tokenizer

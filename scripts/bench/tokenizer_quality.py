@@ -19,7 +19,7 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import NamedTuple
 
-from onnuri import manifest
+from onnuri.base import manifest
 
 ROOT = Path(__file__).resolve().parents[2]
 ALGORITHMS = ("bpe", "superword", "morpheme", "morpheme_superword", "unigram")

@@ -23,11 +23,11 @@ from hydra.core.utils import JobReturn, JobStatus, filter_overrides
 from hydra.plugins.launcher import Launcher
 from omegaconf import OmegaConf, open_dict
 
+from onnuri.base.errors import JobsFailed
+from onnuri.base.lifetime import bound
 from onnuri.config.start_time import agent_store
 from onnuri.config.words import quoted
-from onnuri.errors import JobsFailed
-from onnuri.lifetime import bound
-from onnuri.train.ownership import die_with_launcher
+from onnuri.run.lock import die_with_launcher
 
 NOT_OF_A_JOB = ("hydra.mode=", "hydra.run.", "hydra.sweep", "hydra/sweep", "hydra.launch", "hydra/launch")
 """Words about the sweep, which its jobs do not get."""

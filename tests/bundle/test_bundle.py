@@ -13,6 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from onnuri.base.errors import UserError
+from onnuri.base.manifest import hash_file
+from onnuri.base.provenance import code_version, hash_source
 from onnuri.bundle import build, pip, wheels
 from onnuri.bundle.config import BundleConfig
 from onnuri.bundle.sbom import component, licences_of
@@ -20,10 +23,7 @@ from onnuri.bundle.seal import is_signed_with, read_sums, seal
 from onnuri.bundle.source import GENERATED, Source, add_compiled, copy_source, pack_source
 from onnuri.bundle.target import Target, choose_target, wheel_glibc
 from onnuri.bundle.wheels import Request, collect
-from onnuri.errors import UserError
 from onnuri.gpu.wheels import read_metadata
-from onnuri.manifest import hash_file
-from onnuri.provenance import code_version, hash_source
 from tests.bundle.small import PYTHON, TARGET, make_keys, write_bundle, write_tree, write_wheel
 from tests.conftest import REPOSITORY, run_command
 
@@ -271,7 +271,7 @@ def test_the_source_tree_knows_its_commit(source: Source, tmp_path: Path) -> Non
     }
     assert not list(source.folder.rglob("*.so"))
     tree = shutil.copytree(source.folder, tmp_path / "tree")
-    code = "import json; from onnuri.provenance import code_version; print(json.dumps(code_version()))"
+    code = "import json; from onnuri.base.provenance import code_version; print(json.dumps(code_version()))"
 
     def version() -> dict[str, str]:
         environment = {**os.environ, "PYTHONPATH": str(tree / "src")}

@@ -18,9 +18,9 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-from onnuri.checkpoint.listing import newest_verified, step_of
 from onnuri.checkpoint.shard_file import Piece
 from onnuri.checkpoint.store import Saver, load
+from onnuri.run.checkpoints import newest_verified, step_of
 
 CALLS = ("open", "close", "write", "fsync", "fdatasync", "replace", "mkdir", "unlink", "rmdir")
 SIZE = 30_001

@@ -17,12 +17,12 @@ import pytest
 import torch
 import torch.distributed as dist
 
-from onnuri import manifest
+from onnuri.base import manifest
+from onnuri.base.errors import UserError
 from onnuri.checkpoint import store
-from onnuri.checkpoint.listing import list_checkpoints, newest_verified, step_of
 from onnuri.checkpoint.shard_file import Piece, write_shard
 from onnuri.checkpoint.store import Saver, load
-from onnuri.errors import UserError
+from onnuri.run.checkpoints import list_checkpoints, newest_verified, step_of
 
 
 @pytest.fixture(autouse=True)

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from safetensors import safe_open
 
-from onnuri.checkpoint.listing import list_checkpoints, newest_verified
-from onnuri.errors import UserError
+from onnuri.base.errors import UserError
+from onnuri.run.checkpoints import list_checkpoints, newest_verified
 from tests.conftest import pretrain
 
 Sample = Callable[[str], str]

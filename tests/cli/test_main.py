@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
+from onnuri.base.location import PACKAGE
 from onnuri.cli.main import COMMANDS
-from onnuri.location import PACKAGE
 from tests.conftest import SCRIPTS
 
 

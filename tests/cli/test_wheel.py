@@ -93,7 +93,7 @@ def test_what_a_wheel_holds(wheel: tuple[Path, str]) -> None:
 
 
 def test_the_commit_of_a_wheel_is_that_of_its_build(site: Path, wheel: tuple[Path, str]) -> None:
-    code = "import json; from onnuri.provenance import code_version; print(json.dumps(code_version()))"
+    code = "import json; from onnuri.base.provenance import code_version; print(json.dumps(code_version()))"
     expected = {"version": __version__, "commit": wheel[1], "modified": ""}
     assert json.loads(installed(site, "-c", code)) == expected
 
@@ -101,7 +101,7 @@ def test_the_commit_of_a_wheel_is_that_of_its_build(site: Path, wheel: tuple[Pat
 def test_sources_in_somebody_elses_repository_have_no_commit(checkout: Path, tmp_path: Path) -> None:
     shutil.copytree(checkout / "src" / "onnuri", tmp_path / "vendored" / "src" / "onnuri")
     commit_all(tmp_path)
-    code = "from onnuri.provenance import code_version; print(code_version()['commit'])"
+    code = "from onnuri.base.provenance import code_version; print(code_version()['commit'])"
     assert installed_source(tmp_path / "vendored" / "src", code) == "\n"
     assert installed_source(REPOSITORY / "src", code).strip() != ""
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
+from onnuri.base.errors import UserError
 from onnuri.config.start_time import start_time
-from onnuri.errors import UserError
 from tests.conftest import SCRIPTS
 
 

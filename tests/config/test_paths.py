@@ -8,15 +8,15 @@ import importlib
 import pytest
 from omegaconf import OmegaConf
 
+from onnuri.base.errors import UserError
+from onnuri.base.location import PACKAGE
 from onnuri.config import CONFIG_ROOT, compose, options
 from onnuri.config.mapping import from_mapping
 from onnuri.config.paths import path_option
 from onnuri.corpus.config import CorpusConfig
 from onnuri.corpus.source import Source
 from onnuri.corpus.stage_options import STAGES
-from onnuri.errors import UserError
 from onnuri.generate.config import GenerateConfig
-from onnuri.location import PACKAGE
 from onnuri.train.config import PretrainConfig
 
 

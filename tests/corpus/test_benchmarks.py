@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from onnuri.base.errors import UserError
 from onnuri.corpus import benchmarks
-from onnuri.errors import UserError
 
 STEM = "다음 중 대한민국 헌법에 대한 설명으로 옳은 것은?"
 CHOICES = ["주권은 국민에게 있다.", "수도는 부산이다.", "국회는 양원제다.", "대통령은 세습된다."]

@@ -16,11 +16,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from onnuri import manifest
+from onnuri.base import manifest
+from onnuri.base.errors import UserError
 from onnuri.config import compose
 from onnuri.corpus.build import build
 from onnuri.corpus.config import CorpusConfig
-from onnuri.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
 KOREAN = "국가연구개발사업이란 중앙행정기관이 법령에 근거하여 지원하는 사업을 말한다."

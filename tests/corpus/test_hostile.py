@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from onnuri import manifest
+from onnuri.base import manifest
 from onnuri.config import compose
 from onnuri.corpus.build import build
 from onnuri.corpus.config import CorpusConfig

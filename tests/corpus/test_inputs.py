@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from onnuri import manifest
+from onnuri.base import manifest
 from onnuri.config import compose
 from onnuri.corpus import units
 from onnuri.corpus.build import build

@@ -13,11 +13,11 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
-from onnuri import manifest
+from onnuri.base import manifest
+from onnuri.base.errors import UserError
 from onnuri.corpus.quality.model import load
 from onnuri.corpus.quality.texts import read
 from onnuri.corpus.stages.quality import quality
-from onnuri.errors import UserError
 from tests.conftest import run_command
 from tests.corpus.stages.test_quality import KOREAN_ARTICLE, KOREAN_CHATTER, heap, prose
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from onnuri.base.errors import UserError
 from onnuri.corpus import recipe
 from onnuri.corpus.source import Source
 from onnuri.corpus.stage_options import STAGES
-from onnuri.errors import UserError
 from tests.conftest import SCRIPTS
 
 SOURCE = "sources: [{name: a, input: x, unverified: true}]"

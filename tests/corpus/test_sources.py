@@ -14,13 +14,13 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from onnuri import manifest
+from onnuri.base import manifest
+from onnuri.base.errors import UserError
 from onnuri.config import compose
 from onnuri.corpus.build import build
 from onnuri.corpus.config import CorpusConfig
 from onnuri.corpus.explain import ExplainConfig, explain
 from onnuri.corpus.source import Source
-from onnuri.errors import UserError
 from tests.conftest import SCRIPTS
 
 FIRST = "어제 열린 회의에서 위원들은 새로운 계획을 두고 오랫동안 이야기를 나누었다."

@@ -18,10 +18,10 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from onnuri.base.errors import UserError
 from onnuri.config import compose
 from onnuri.corpus.build import build
 from onnuri.corpus.config import CorpusConfig
-from onnuri.errors import UserError
 from tests.conftest import SCRIPTS
 
 WORDS = (

@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from transformers import Qwen3ForCausalLM
 
+from onnuri.corpus.texts import read_texts, xz_bits_per_byte
 from onnuri.evaluate.score import cut_windows, document_nats
-from onnuri.evaluate.texts import read_texts, xz_bits_per_byte
 from onnuri.tokenizer.huggingface import load_tokenizer
 from tests.conftest import run_command, save_model, untrained_model
 

@@ -15,15 +15,15 @@ import torch
 import yaml
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
-from onnuri.checkpoint.listing import newest_verified
+from onnuri.base.errors import UserError
 from onnuri.checkpoint.shard_file import Piece
 from onnuri.checkpoint.store import load
 from onnuri.corpus.documents import read_documents
-from onnuri.errors import UserError
 from onnuri.export.config import ExportConfig
 from onnuri.export.huggingface import export, find_source, plan_files, write_texts
 from onnuri.model.config import ModelConfig
 from onnuri.model.decoder import Decoder
+from onnuri.run.checkpoints import newest_verified
 from tests.conftest import pretrain, run_command
 
 Sample = Callable[[str], str]

@@ -10,8 +10,8 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from onnuri.errors import UserError
-from onnuri.export.grow_embeddings import check_model, grow_rows
+from onnuri.base.errors import UserError
+from onnuri.hf.grow_embeddings import check_model, grow_rows
 from tests.conftest import save_model, untrained_model
 from tests.tokenizer.growing import (
     NEW_TOKENS,

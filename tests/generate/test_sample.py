@@ -11,7 +11,7 @@ import pytest
 import torch
 from transformers import Qwen3ForCausalLM
 
-from onnuri.errors import UserError
+from onnuri.base.errors import UserError
 from onnuri.generate.config import GenerateConfig
 from onnuri.generate.sample import choose, continuation
 from tests.conftest import SCRIPTS, run_command, save_model, untrained_model

@@ -9,8 +9,8 @@ import sys
 import time
 from pathlib import Path
 
+from onnuri.base.lifetime import bound
 from onnuri.gpu.stage import Results, Settings
-from onnuri.lifetime import bound
 
 
 def good(settings: Settings, value: int = 1) -> Results:

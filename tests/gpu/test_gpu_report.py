@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from onnuri.base.errors import UserError
 from onnuri.config import CONFIG_ROOT
-from onnuri.errors import UserError
 from onnuri.gpu import bars, report, update
 from onnuri.gpu.check import failed
 from onnuri.gpu.planned import cluster_of, plan

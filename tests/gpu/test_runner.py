@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from onnuri.errors import UserError
+from onnuri.base.errors import UserError
 from onnuri.gpu.check import check
 from onnuri.gpu.config import GpuCheckConfig
 from onnuri.gpu.results import read

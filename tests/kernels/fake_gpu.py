@@ -40,9 +40,9 @@ install_device_guard()
 torch.utils._triton.has_triton = lambda *_, **__: True
 torch.utils._triton.has_triton_package = lambda *_, **__: True
 
-from onnuri.kernel_config import BACKENDS  # noqa: E402
 from onnuri.kernels import AttentionMask, attention_mask, backends, rope_tables  # noqa: E402
 from onnuri.kernels.choice import Choice  # noqa: E402
+from onnuri.kernels.config import BACKENDS  # noqa: E402
 from onnuri.model.config import ModelConfig  # noqa: E402
 from onnuri.model.decoder import Decoder  # noqa: E402
 from onnuri.train.compile import compile_model  # noqa: E402

@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from onnuri import kernels
-from onnuri.errors import UserError
-from onnuri.kernel_config import BACKENDS
+from onnuri.base.errors import UserError
 from onnuri.kernels import KernelConfig, choice, operations
 from onnuri.kernels.backends import FUNCTIONS, load, select
+from onnuri.kernels.config import BACKENDS
 from onnuri.kernels.native.library import missing
 from onnuri.kernels.verification.cases import DRAW, TOLERANCE, errors
 from tests.soak import tries

@@ -11,7 +11,7 @@ import pytest
 import torch
 from triton.runtime.jit import JITFunction
 
-from onnuri.errors import UserError
+from onnuri.base.errors import UserError
 from onnuri.kernels.linear_cross_entropy import Reduction
 from onnuri.kernels.triton.linear_cross_entropy import linear_cross_entropy
 from onnuri.kernels.triton.tiles import AttentionTiles, Tile, attention_tiles

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from onnuri.errors import UserError
-from onnuri.kernel_config import KernelConfig
+from onnuri.base.errors import UserError
 from onnuri.kernels import backends
+from onnuri.kernels.config import KernelConfig
 from onnuri.kernels.native import library
 
 NATIVE_OPERATIONS = ("attention", "linear_cross_entropy")

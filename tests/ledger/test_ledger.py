@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from onnuri import manifest
-from onnuri.checkpoint.listing import list_checkpoints
-from onnuri.errors import UserError
-from onnuri.ledger.chain import BEGINNING, Ledger, read
+from onnuri.base import manifest
+from onnuri.base.errors import UserError
 from onnuri.ledger.config import SourcesConfig
 from onnuri.ledger.sources import sources
+from onnuri.run.chain import BEGINNING, Ledger, read
+from onnuri.run.checkpoints import list_checkpoints
 from tests.conftest import pretrain, run_command
 
 Sample = Callable[[str], str]

@@ -13,7 +13,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from onnuri.checkpoint.listing import list_checkpoints
+from onnuri.run.checkpoints import list_checkpoints
 from tests.conftest import REPOSITORY, SCRIPTS, pretrain, run_command
 
 pytestmark = pytest.mark.extra("sign")

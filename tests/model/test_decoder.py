@@ -7,11 +7,11 @@ import pytest
 import torch
 import transformers
 
-from onnuri.errors import UserError
+from onnuri.base.errors import UserError
+from onnuri.hf.weights import hf_config, hf_weights
 from onnuri.kernels import attention_mask
 from onnuri.model.config import ModelConfig
 from onnuri.model.decoder import Decoder, initialise
-from onnuri.model.huggingface import hf_config, hf_weights
 from onnuri.tokens.batch import make_batch
 
 SHAPES = {

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pytest
 
 from onnuri.config import CONFIG_ROOT, compose
-from onnuri.kernel_config import ROW_OPERATIONS
+from onnuri.kernels.config import ROW_OPERATIONS
 from onnuri.plan.config import PlanConfig
 from onnuri.plan.machine import settle
 from onnuri.plan.memory import GIB, peak

@@ -14,9 +14,9 @@ from hypothesis import example, given, settings
 from tokenizers import Tokenizer, models, normalizers
 from transformers import AutoTokenizer
 
-from onnuri import manifest
+from onnuri.base import manifest
+from onnuri.base.errors import UserError
 from onnuri.corpus.documents import read_documents, text_bytes
-from onnuri.errors import UserError
 from onnuri.tokenizer.encoder import TokenizerFile
 from onnuri.tokenizer.extend import ExtendConfig, cut_at_known
 from onnuri.tokenizer.huggingface import byte_of_character, load_tokenizer, token_bytes

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from onnuri.base.errors import UserError
 from onnuri.corpus.documents import text_bytes
-from onnuri.errors import UserError
 from onnuri.tokenizer.encoder import TokenizerFile
 from onnuri.tokenizer.huggingface import byte_of_character, load_tokenizer
 from onnuri.tokenizer.presplit import PHRASES, WORDS

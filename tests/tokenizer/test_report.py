@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from tokenizers import Tokenizer, normalizers
 
+from onnuri.base.errors import UserError
 from onnuri.corpus.documents import read_documents
-from onnuri.errors import UserError
 from onnuri.tokenizer.report import ReportConfig
 from onnuri.tokenizer.report.loading import PACKAGES
 from tests.conftest import SCRIPTS, run_command

@@ -20,10 +20,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
-from onnuri import manifest
+from onnuri.base import manifest
+from onnuri.base.errors import UserError
 from onnuri.corpus.documents import text_bytes
 from onnuri.corpus.stages.personal_data import PLACEHOLDERS as CORPUS_PLACEHOLDERS
-from onnuri.errors import UserError
 from onnuri.tokenizer.config import TokenizerConfig
 from onnuri.tokenizer.counting import SharedCounter
 from onnuri.tokenizer.encoder import TokenizerFile

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from onnuri.manifest import Manifest
+from onnuri.base.manifest import Manifest
 from onnuri.tokens.config import DataConfig
 from onnuri.tokens.loader import Loader
 from onnuri.tokens.shards import DOCUMENT, SplitWriter, token_dtype

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from onnuri import manifest
-from onnuri.errors import UserError
+from onnuri.base import manifest
+from onnuri.base.errors import UserError
 from onnuri.tokens.batch import IGNORE_INDEX, Batch
 from onnuri.tokens.config import DataConfig
 from onnuri.tokens.loader import Loader

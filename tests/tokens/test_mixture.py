@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from onnuri.errors import UserError
+from onnuri.base.errors import UserError
 from onnuri.tokens.mixture import Mixture, floor_sum, parse_weights
 from tests.soak import tries
 

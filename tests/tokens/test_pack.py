@@ -14,9 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from onnuri import manifest
+from onnuri.base import manifest
+from onnuri.base.errors import UserError
 from onnuri.corpus.documents import read_documents
-from onnuri.errors import UserError
 from onnuri.tokenizer.huggingface import load_tokenizer
 from onnuri.tokens.config import PackConfig
 from onnuri.tokens.shards import DOCUMENT, ShardWriter, TokenShards

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from onnuri.errors import UserError
+from onnuri.base.errors import UserError
 from onnuri.tokens.shards import TokenShards
 from tests.soak import tries
 from tests.tokens.shard_files import write

@@ -20,11 +20,11 @@ from typing import Any
 import deepspeed.runtime.superoffload.superoffload_stage3  # noqa: F401 - DeepSpeed imports it late
 import torch
 
-from onnuri.checkpoint.zero_layout import fragments
+from onnuri.base.errors import UserError
 from onnuri.config import CONFIG_ROOT, compose
-from onnuri.errors import UserError
+from onnuri.parallel import step_gate
+from onnuri.parallel.zero_layout import fragments
 from onnuri.train import engine as building
-from onnuri.train import step_gate
 from onnuri.train.config import PretrainConfig
 from onnuri.train.run_plan import make_plan
 

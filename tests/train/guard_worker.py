@@ -11,8 +11,8 @@ import sys
 import torch
 import torch.distributed as dist
 
-from onnuri.checkpoint.zero_layout import inner_optimizer
 from onnuri.config import CONFIG_ROOT, run_cli
+from onnuri.parallel.zero_layout import inner_optimizer
 from onnuri.train import guard, loop
 from onnuri.train.config import PretrainConfig
 from onnuri.train.run_plan import make_plan

@@ -14,14 +14,14 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-from onnuri.checkpoint.zero_layout import fragments, inner_optimizer
 from onnuri.config import CONFIG_ROOT, compose
 from onnuri.model.decoder import Decoder, hidden_matrices, initialise
+from onnuri.optim.muon import POLAR_EXPRESS, RMS
+from onnuri.parallel.zero_layout import fragments, inner_optimizer
 from onnuri.tokens.loader import Loader
 from onnuri.train.config import PretrainConfig
 from onnuri.train.engine import build_engine, describe_optimizer, start_process_group
 from onnuri.train.inputs import read_ahead, to_inputs
-from onnuri.train.muon import POLAR_EXPRESS, RMS
 from onnuri.train.run_plan import make_plan
 
 STEPS = 4

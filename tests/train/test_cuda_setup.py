@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from onnuri.train.cuda_setup import ALLOCATOR_VARIABLES, set_up_cuda
+from onnuri.parallel.cuda_setup import ALLOCATOR_VARIABLES, set_up_cuda
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from onnuri.ledger import chain
+from onnuri.run import chain
 from tests.conftest import SCRIPTS, TINY_MODEL, pretrain, torchrun_command
 from tests.processes import Process
 from tests.train.nodes import held, is_told_to_end, joined, wait_until

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from onnuri.checkpoint.listing import list_checkpoints
+from onnuri.run.checkpoints import list_checkpoints
 from onnuri.train.config import GuardConfig
 from onnuri.train.guard import SPIKE, Progress, StepGuard
 from tests.conftest import TINY_MODEL, our_traceback_lines, torchrun

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from onnuri.errors import UserError
-from onnuri.train.locate import Located, locate, run_directory
+from onnuri.base.errors import UserError
+from onnuri.run.locate import Located, locate, run_directory
 
 
 @pytest.fixture

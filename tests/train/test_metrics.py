@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from onnuri.errors import UserError
+from onnuri.base.errors import UserError
+from onnuri.run.metrics_file import read_metrics
 from onnuri.train.config import TrackerConfig
-from onnuri.train.metrics import Metrics, read_metrics
+from onnuri.train.metrics import Metrics
 from onnuri.train.trackers import check_tracker
 from tests.conftest import pretrain
 

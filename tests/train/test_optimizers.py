@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from onnuri.train.muon import orthogonalise
+from onnuri.optim.muon import orthogonalise
 from tests.conftest import TINY_MODEL, pretrain, torchrun
 from tests.train.test_pretrain import losses
 

@@ -13,8 +13,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from onnuri.checkpoint.listing import list_checkpoints
-from onnuri.train.ownership import lock_run_dir
+from onnuri.run.checkpoints import list_checkpoints
+from onnuri.run.lock import lock_run_dir
 from tests.conftest import SCRIPTS, TINY_MODEL, our_traceback_lines, pretrain, torchrun_command
 from tests.processes import Process
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from onnuri.checkpoint.listing import list_checkpoints
+from onnuri.run.checkpoints import list_checkpoints
 from tests.conftest import SCRIPTS, TINY_MODEL, pretrain, torchrun_command
 from tests.processes import Process, rank_of
 from tests.soak import tries

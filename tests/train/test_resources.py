@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 import torch
 
+from onnuri.run.metrics_file import read_metrics
 from onnuri.train.config import TrackerConfig
-from onnuri.train.metrics import Metrics, read_metrics, scalars
+from onnuri.train.metrics import Metrics, scalars
 from onnuri.train.resources import SLOW_STEPS, Resources
 from tests.conftest import pretrain
 

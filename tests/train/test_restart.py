@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from onnuri.checkpoint.listing import list_checkpoints
+from onnuri.run.checkpoints import list_checkpoints
 from tests.conftest import SCRIPTS, TINY_MODEL, torchrun_command
 from tests.processes import Process, rank_of
 from tests.train.nodes import wait_until

@@ -2,8 +2,8 @@
 
 import pytest
 
+from onnuri.optim.schedule import default_warmup, lr_multiplier
 from onnuri.train.config import OptimConfig, PretrainConfig, ScheduleConfig, TrainConfig
-from onnuri.train.schedule import default_warmup, lr_multiplier
 from onnuri.train.unintended import schedule_warnings
 
 

@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from onnuri import copying
-from onnuri.checkpoint.listing import list_checkpoints
+from onnuri.base import copying
+from onnuri.base.errors import UserError
 from onnuri.config import CONFIG_ROOT, compose
-from onnuri.errors import UserError
-from onnuri.ledger import chain
 from onnuri.ledger.config import VerifyConfig
 from onnuri.ledger.verify import verify
+from onnuri.run import chain
+from onnuri.run.checkpoints import list_checkpoints
+from onnuri.run.metrics_file import is_validated
 from onnuri.train.config import PretrainConfig
-from onnuri.train.metrics import is_validated
 from onnuri.train.run_plan import make_plan
 from tests.conftest import SCRIPTS, TINY_MODEL, our_traceback_lines, pretrain
 from tests.processes import run

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from onnuri.errors import UserError
-from onnuri.train import step_gate
+from onnuri.base.errors import UserError
+from onnuri.parallel import step_gate
 from tests.conftest import REPOSITORY, TINY_MODEL
 from tests.processes import run
 

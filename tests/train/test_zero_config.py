@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from onnuri.config import CONFIG_ROOT, compose
+from onnuri.parallel.zero_config import deepspeed_config
 from onnuri.train.config import PretrainConfig
 from onnuri.train.run_plan import RunPlan
-from onnuri.train.zero_config import deepspeed_config
 from tests.conftest import TINY_MODEL, torchrun
 
 Sample = Callable[[str], str]

@@ -16,13 +16,13 @@ import torch
 
 from onnuri.checkpoint import zero_state
 from onnuri.config import CONFIG_ROOT, compose
+from onnuri.parallel import step_gate
+from onnuri.parallel.zero_config import deepspeed_config
 from onnuri.tokens.loader import Loader
 from onnuri.train import engine as building
-from onnuri.train import step_gate
 from onnuri.train.config import PretrainConfig
 from onnuri.train.inputs import read_ahead
 from onnuri.train.run_plan import make_plan
-from onnuri.train.zero_config import deepspeed_config
 
 STEPS = 4
 gpu = sys.argv[2] == "gpu"

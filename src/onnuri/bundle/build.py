@@ -17,15 +17,15 @@ from typing import Any
 from packaging.specifiers import SpecifierSet
 
 from onnuri import __version__
+from onnuri.base.errors import UserError
+from onnuri.base.manifest import hash_file, hash_json
 from onnuri.bundle.config import BundleConfig
 from onnuri.bundle.sbom import write_sbom
 from onnuri.bundle.seal import SIGNATURE_FILE, SUMS_FILE, is_signed_with, read_sums, seal
 from onnuri.bundle.source import Source, add_compiled, copy_source, pack_source
 from onnuri.bundle.target import Target, choose_target, needed_glibc
 from onnuri.bundle.wheels import Request, collect
-from onnuri.errors import UserError
 from onnuri.ledger.keys import load_private_key
-from onnuri.manifest import hash_file, hash_json
 
 FACTS_FILE = "bundle.json"
 SBOM_FILE = "sbom.cdx.json"

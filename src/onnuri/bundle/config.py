@@ -6,8 +6,8 @@ import re
 import sys
 from dataclasses import dataclass, field
 
+from onnuri.base.errors import UserError, check_choice
 from onnuri.config.paths import path_option
-from onnuri.errors import UserError, check_choice
 
 
 @dataclass

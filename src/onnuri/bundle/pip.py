@@ -13,7 +13,7 @@ from os import environ
 from pathlib import Path
 from urllib.parse import unquote
 
-from onnuri.errors import UserError
+from onnuri.base.errors import UserError
 
 NO_NETWORK = re.compile(
     r"Retrying \(|NewConnectionError|Failed to establish a new connection|NameResolutionError|ProxyError"

@@ -12,8 +12,8 @@ from urllib.parse import quote
 
 from packaging.utils import canonicalize_name
 
+from onnuri.base.manifest import hash_file, hash_json
 from onnuri.gpu.wheels import read_metadata
-from onnuri.manifest import hash_file, hash_json
 
 LONGEST_NAME = 100
 """Some packages have the whole text of their licence where its name belongs."""

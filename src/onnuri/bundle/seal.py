@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from onnuri.base.manifest import hash_file, sync
 from onnuri.ledger.keys import load_private_key
-from onnuri.manifest import hash_file, sync
 
 SUMS_FILE = "SHA256SUMS"
 SIGNATURE_FILE = "SHA256SUMS.sig"

@@ -15,9 +15,9 @@ from pathlib import Path
 from zipfile import ZipFile
 
 from onnuri import __version__
-from onnuri.errors import UserError
-from onnuri.location import checkout
-from onnuri.provenance import BUILD_FILE, code_version, hash_source
+from onnuri.base.errors import UserError
+from onnuri.base.location import checkout
+from onnuri.base.provenance import BUILD_FILE, code_version, hash_source
 
 GENERATED = (
     *(".venv*", "build", "runs", "dist", "__pycache__", "*.egg-info", ".*_cache", ".hypothesis", "*.so"),

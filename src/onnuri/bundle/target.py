@@ -12,7 +12,7 @@ from zipfile import ZipFile
 
 from packaging.utils import parse_wheel_filename
 
-from onnuri.errors import UserError
+from onnuri.base.errors import UserError
 
 OLD_NAMES = {17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"}
 """Names of platforms (PEP 599, 571, 513) before they were named by glibc (PEP 600)."""

@@ -15,11 +15,11 @@ from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
+from onnuri.base.errors import UserError, check_choice
+from onnuri.base.manifest import hash_file
 from onnuri.bundle.pip import NoWheel, Wheel, resolve, run_pip
 from onnuri.bundle.target import Target, wheel_glibc
-from onnuri.errors import UserError, check_choice
 from onnuri.gpu.wheels import unmet_requirements
-from onnuri.manifest import hash_file
 
 SOURCE_ONLY = ("deepspeed", "antlr4-python3-runtime", "kiwipiepy-model")
 """Published without a wheel. Pure Python or data, if DeepSpeed compiles nothing (DS_BUILD_OPS=0)."""

@@ -24,8 +24,11 @@ from torch.distributed.checkpoint.metadata import ChunkStorageMetadata, Metadata
 from torch.distributed.checkpoint.planner import LoadPlan
 from torch.distributed.checkpoint.planner_helpers import create_read_items_for_chunk_list
 
-from onnuri import manifest
-from onnuri.checkpoint.listing import (
+from onnuri.base import manifest
+from onnuri.base.errors import UserError
+from onnuri.base.manifest import Manifest
+from onnuri.checkpoint.shard_file import Piece, write_shard
+from onnuri.run.checkpoints import (
     FOLDER,
     list_checkpoints,
     move_aside,
@@ -35,9 +38,6 @@ from onnuri.checkpoint.listing import (
     stays_for_good,
     superfluous,
 )
-from onnuri.checkpoint.shard_file import Piece, write_shard
-from onnuri.errors import UserError
-from onnuri.manifest import Manifest
 
 SPARE = 1.05
 """Free space asked for before a checkpoint is written, as a factor of its size."""

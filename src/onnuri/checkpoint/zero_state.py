@@ -14,7 +14,7 @@ import torch
 import torch.distributed as dist
 
 from onnuri.checkpoint.shard_file import Piece
-from onnuri.checkpoint.zero_layout import Fragment, fragments, inner_optimizer, refresh_copies
+from onnuri.parallel.zero_layout import Fragment, fragments, inner_optimizer, refresh_copies
 
 ADAMW_KINDS, MUON_KINDS = ("exp_avg", "exp_avg_sq"), ("momentum_buffer",)
 

@@ -10,8 +10,8 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from onnuri.base.errors import nearest
 from onnuri.config import help_text, print_any_text, run_cli
-from onnuri.errors import nearest
 from onnuri.ledger.config import SignConfig, SourcesConfig, VerifyConfig
 
 

@@ -6,7 +6,7 @@ import importlib
 import sys
 
 from onnuri import __version__
-from onnuri.errors import nearest
+from onnuri.base.errors import nearest
 
 COMMANDS = {
     "corpus": "clean, mask and deduplicate raw text",

@@ -10,14 +10,14 @@ import statistics
 import sys
 from pathlib import Path
 
+from onnuri.base.errors import UserError
 from onnuri.config import CONFIG_ROOT, run_cli
-from onnuri.errors import UserError
 from onnuri.train.config import PretrainConfig
 
 
 def run(config: PretrainConfig) -> int:
     """Check what can be checked alone, then train together."""
-    from onnuri.train.ownership import die_with_launcher
+    from onnuri.run.lock import die_with_launcher
     from onnuri.train.run_plan import finished, make_plan
     from onnuri.train.trackers import check_tracker
 
@@ -41,7 +41,7 @@ def run(config: PretrainConfig) -> int:
 
 def last_score(run_dir: str) -> float | None:
     """What a sweep makes small: the last bits per byte, mean of the languages, or else the last loss."""
-    from onnuri.train.metrics import read_metrics
+    from onnuri.run.metrics_file import read_metrics
 
     lines = read_metrics(Path(run_dir))
     validations = [line["bits_per_byte"].values() for line in lines if line.get("bits_per_byte")]

@@ -15,12 +15,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from onnuri.base.errors import JobsFailed, UserError
+from onnuri.base.location import shipped
+from onnuri.base.process import own_rank
 from onnuri.config.paths import expand_home, expand_homes
 from onnuri.config.schema import config_groups, help_text, options
 from onnuri.config.words import prepare, refuse_repeated_tables
-from onnuri.errors import JobsFailed, UserError
-from onnuri.location import shipped
-from onnuri.ranks import own_rank
 
 Config = TypeVar("Config")
 CONFIG_ROOT = shipped("configs")

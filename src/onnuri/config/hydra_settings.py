@@ -21,10 +21,10 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, read_write
 from omegaconf.errors import OmegaConfBaseException
 
+from onnuri.base.errors import UserError, nearest
 from onnuri.config.paths import expand_home
 from onnuri.config.start_time import now
 from onnuri.config.words import TABLE_RESOLVER, check_number
-from onnuri.errors import UserError, nearest
 
 RUNS = "runs/${now:%Y%m%d-%H%M%S}"
 LAUNCHER = "processes"

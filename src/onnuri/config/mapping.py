@@ -8,10 +8,10 @@ import typing
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
+from onnuri.base.errors import UserError, nearest
 from onnuri.config.application import one_line_errors
 from onnuri.config.paths import expand_homes
 from onnuri.config.schema import options
-from onnuri.errors import UserError, nearest
 
 Part = TypeVar("Part")
 

@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from onnuri.errors import UserError
+from onnuri.base.errors import UserError
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig

@@ -11,8 +11,8 @@ import os
 from datetime import datetime, timedelta
 from typing import Any
 
-from onnuri.errors import UserError
-from onnuri.ranks import from_environment
+from onnuri.base.errors import UserError
+from onnuri.base.process import from_environment
 
 KEY = "onnuri/start_time"
 

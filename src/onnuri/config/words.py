@@ -18,9 +18,9 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from onnuri.base.errors import UserError, check_choice, nearest
 from onnuri.config.paths import expand_home
 from onnuri.config.schema import Option
-from onnuri.errors import UserError, check_choice, nearest
 
 WORD = re.compile(
     r"(?P<sign>\+\+|\+|~|)(?P<key>[^=@~+]*)(?P<package>@[^=]*)?(?:=(?P<value>.*))?", re.DOTALL

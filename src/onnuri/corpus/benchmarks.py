@@ -23,9 +23,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-from onnuri import manifest
+from onnuri.base import manifest
+from onnuri.base.errors import UserError
 from onnuri.corpus.reading import discovery, files
-from onnuri.errors import UserError
 
 NESTS = frozenset({"data", "paragraphs", "qas", "questions", "examples", "instances"})
 NOT_TEXT = re.compile(

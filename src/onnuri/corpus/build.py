@@ -12,13 +12,13 @@ from typing import Any
 
 from tqdm import tqdm
 
-from onnuri import manifest
+from onnuri.base import manifest
+from onnuri.base.errors import UserError
 from onnuri.corpus import recipe, units
 from onnuri.corpus.config import CorpusConfig, EngineConfig
 from onnuri.corpus.reading import discovery
 from onnuri.corpus.recipe import Recipe
 from onnuri.corpus.units import Unit
-from onnuri.errors import UserError
 
 PROCESSES_FROM_BYTES = 1 << 28
 """A smaller corpus is written by threads: starting processes would take longer."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from onnuri.base.errors import UserError, check_choice
 from onnuri.config.paths import path_option
-from onnuri.errors import UserError, check_choice
 
 
 @dataclass

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from onnuri.errors import UserError
+from onnuri.base.errors import UserError
 
 BATCH_BYTES = 8 << 20
 

@@ -19,12 +19,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from onnuri.base.errors import UserError, system_error
 from onnuri.corpus import store, verdicts
 from onnuri.corpus.reading.raw_text import merged
 from onnuri.corpus.reading.readers import read
 from onnuri.corpus.recipe import Recipe
 from onnuri.corpus.units import Unit
-from onnuri.errors import UserError, system_error
 
 os.environ["DAFT_ANALYTICS_ENABLED"] = "0"
 os.environ["DO_NOT_TRACK"] = "1"

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from onnuri import manifest
+from onnuri.base import manifest
+from onnuri.base.errors import UserError
 from onnuri.config.paths import path_option
-from onnuri.errors import UserError
 
 SHOWN_CHARACTERS = 300
 MOST_RELATIVES = 10

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import pyarrow as pa
 
-from onnuri.errors import UserError
+from onnuri.base.errors import UserError
 
 HOST = re.compile(r"[\w-]+(\.[\w-]+)+\.?(:[0-9]+)?")
 

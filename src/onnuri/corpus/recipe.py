@@ -12,12 +12,12 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from onnuri.base.errors import UserError, check_choice
+from onnuri.base.location import shipped
 from onnuri.config.mapping import as_text, from_mapping
 from onnuri.config.schema import field_meanings
 from onnuri.corpus.source import Source
 from onnuri.corpus.stage_options import STAGES
-from onnuri.errors import UserError, check_choice
-from onnuri.location import shipped
 
 RECIPE_FOLDER = shipped("data_recipes")
 DEFAULT_STAGES = ("normalise", "describe", "filter", "pii", "dedup")

@@ -10,9 +10,9 @@ import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from onnuri.base.errors import UserError, check_choice
 from onnuri.config.paths import path_option
 from onnuri.corpus.reading import labels
-from onnuri.errors import UserError, check_choice
 
 LEGAL_BASES = ("open-licence", "consent", "legitimate-interest", "public-data", "contract")
 """Korean PIPA, articles 15 and 28; open-licence for text whose authors published it for any use."""

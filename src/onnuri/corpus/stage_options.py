@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
+from onnuri.base.errors import UserError, check_choice, nearest
 from onnuri.config.paths import path_option
-from onnuri.errors import UserError, check_choice, nearest
 
 
 @dataclass

@@ -16,12 +16,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from onnuri.base.manifest import write_json
 from onnuri.corpus.recipe import Recipe
 from onnuri.corpus.stages import decontaminate, pipeline
 from onnuri.corpus.stages.pipeline import CARRIED, MEASURED, STAGED
 from onnuri.corpus.tally import Tally
 from onnuri.corpus.verdicts import KEPT_COLUMNS, read_columns
-from onnuri.manifest import write_json
 
 GROUP_ROWS, GROUP_BYTES = 4096, 4 << 20
 BATCH_ROWS = 512

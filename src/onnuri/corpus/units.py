@@ -15,7 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
-from onnuri import manifest
+from onnuri.base import manifest
+from onnuri.base.errors import UserError, nearest
 from onnuri.corpus import opt_out
 from onnuri.corpus.reading import delimited, discovery, files, readers, tables
 from onnuri.corpus.reading.discovery import Found
@@ -23,7 +24,6 @@ from onnuri.corpus.reading.files import File
 from onnuri.corpus.reading.piece import Piece
 from onnuri.corpus.recipe import Recipe
 from onnuri.corpus.source import Source
-from onnuri.errors import UserError, nearest
 
 LEAST_BYTES, MOST_BYTES = 4 << 20, 128 << 20
 UNITS_WANTED = 64

@@ -8,11 +8,11 @@ import os
 from pathlib import Path
 from typing import Any
 
-from onnuri import manifest
-from onnuri.errors import UserError
+from onnuri.base import manifest
+from onnuri.base.errors import UserError
+from onnuri.corpus.texts import Text, data_identity, read_texts, xz_bits_per_byte
 from onnuri.evaluate.config import EvaluateConfig
-from onnuri.evaluate.texts import Text, data_identity, read_texts, xz_bits_per_byte
-from onnuri.export.load import check_model_folder, load_model
+from onnuri.hf.load import check_model_folder, load_model
 
 
 def evaluate(config: EvaluateConfig) -> int:

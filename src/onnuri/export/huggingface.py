@@ -9,15 +9,15 @@ from typing import Any
 
 from tqdm import tqdm
 
-from onnuri import manifest
-from onnuri.checkpoint.listing import newest_verified
-from onnuri.errors import UserError
+from onnuri.base import manifest
+from onnuri.base.errors import UserError
+from onnuri.base.manifest import Manifest
 from onnuri.export.config import ExportConfig
-from onnuri.export.model_card import model_card
-from onnuri.manifest import Manifest
+from onnuri.hf.model_card import model_card
 from onnuri.model.config import ModelConfig
-from onnuri.train.locate import locate
-from onnuri.train.run_plan import DATA_FOLDER, RUN_FILE, read_run_file
+from onnuri.run.checkpoints import newest_verified
+from onnuri.run.locate import locate
+from onnuri.run.run_file import DATA_FOLDER, RUN_FILE, read_run_file
 
 FORMAT = 2
 """Counted up when the same request gives another folder: older ones are then written anew."""
@@ -141,8 +141,8 @@ def write_weights(source: Source, output: Path, config: ExportConfig) -> None:
 
     from onnuri.checkpoint.shard_file import Piece
     from onnuri.checkpoint.store import load
+    from onnuri.hf.weights import hf_weights
     from onnuri.model.decoder import Decoder
-    from onnuri.model.huggingface import hf_weights
 
     with torch.device("meta"):
         shapes = {name: p.shape for name, p in Decoder(source.model).named_parameters()}
@@ -175,7 +175,7 @@ def write_weights(source: Source, output: Path, config: ExportConfig) -> None:
 
 def write_texts(source: Source, output: Path, config: ExportConfig) -> None:
     """Config, generation config, tokenizer and model card."""
-    from onnuri.model.huggingface import hf_config
+    from onnuri.hf.weights import hf_config
     from onnuri.tokenizer.huggingface import (
         TOKENIZER_FILES,
         load_tokenizer,

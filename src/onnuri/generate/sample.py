@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 
-from onnuri.errors import UserError
-from onnuri.export.load import check_model_folder, load_model
+from onnuri.base.errors import UserError
 from onnuri.generate.config import GenerateConfig
+from onnuri.hf.load import check_model_folder, load_model
 from onnuri.tokenizer.huggingface import num_ids
 from onnuri.tokenizer.stream import Utf8Stream
 

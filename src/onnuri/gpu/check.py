@@ -11,15 +11,15 @@ from typing import Any
 
 import torch
 
-from onnuri import manifest
-from onnuri.errors import UserError
+from onnuri.base import manifest
+from onnuri.base.errors import UserError
+from onnuri.base.provenance import code_version
 from onnuri.gpu.config import GpuCheckConfig
 from onnuri.gpu.environment import device_name
 from onnuri.gpu.results import FORMAT, read
 from onnuri.gpu.runner import ResultsFile, run_stages
 from onnuri.gpu.stage import Result
 from onnuri.gpu.stages import selected
-from onnuri.provenance import code_version
 
 TRAINS = ("training", "peers", "resume")
 """Kinds of stages that read token shards."""

@@ -17,10 +17,10 @@ from typing import Any
 
 import torch
 
-from onnuri.errors import UserError
+from onnuri.base.errors import UserError
 from onnuri.gpu.stage import Result, Results, Settings, not_run
-from onnuri.kernel_config import KernelConfig
 from onnuri.kernels.backends import FUNCTIONS, load, select
+from onnuri.kernels.config import KernelConfig
 from onnuri.kernels.verification.cases import DRAW, TOLERANCE, Case, errors, several_blocks
 
 OURS = "triton"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from onnuri.errors import UserError
+from onnuri.base.errors import UserError
 from onnuri.gpu import bars
 from onnuri.gpu.results import Call, find, spilled, split
 from onnuri.gpu.stage import Result

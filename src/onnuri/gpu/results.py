@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from onnuri.errors import UserError
+from onnuri.base.errors import UserError
 from onnuri.gpu.stage import Result
 
 FORMAT = 1

@@ -14,12 +14,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from onnuri.checkpoint.listing import list_checkpoints
+from onnuri.base.lifetime import bound
 from onnuri.gpu.numbers import missing
 from onnuri.gpu.shards import VOCABULARY
 from onnuri.gpu.stage import Result, Results, Settings, not_run
 from onnuri.gpu.training import REHEARSED, steps
-from onnuri.lifetime import bound
+from onnuri.run.checkpoints import list_checkpoints
 
 STEPS, SAVED = 8, 4
 WORDS = {

@@ -24,7 +24,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from onnuri.errors import UserError
+from onnuri.base.errors import UserError
 from onnuri.gpu.stage import Result, Settings, Stage
 
 POLL_SECONDS = 0.5

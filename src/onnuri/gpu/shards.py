@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from onnuri import manifest
-from onnuri.errors import UserError
+from onnuri.base import manifest
+from onnuri.base.errors import UserError
 from onnuri.tokens.shards import DOCUMENT, SplitWriter, token_dtype
 
 VOCABULARY = 32000

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from onnuri.errors import UserError, nearest
+from onnuri.base.errors import UserError, nearest
 from onnuri.gpu.stage import Stage
 
 ROWS_BY_TRITON = {"kernels.rms_norm": "triton", "kernels.rope": "triton", "kernels.swiglu": "triton"}

@@ -17,12 +17,12 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from onnuri.base.lifetime import bound
 from onnuri.gpu.numbers import missing
 from onnuri.gpu.planned import cluster_here, plan
 from onnuri.gpu.shards import VOCABULARY
 from onnuri.gpu.stage import Result, Results, Settings, not_run
-from onnuri.kernel_config import BACKENDS
-from onnuri.lifetime import bound
+from onnuri.kernels.config import BACKENDS
 
 SHAPES = {
     "300m": {"data.sequence_length": 2048, "train.global_batch_size": 64, "engine.micro_batch_size": 8},

@@ -16,7 +16,7 @@ from onnuri.gpu.attention import DOCUMENTS, LENGTHS
 from onnuri.gpu.planned import plan
 from onnuri.gpu.results import Call, find, spilled, training
 from onnuri.gpu.stage import Result
-from onnuri.kernel_config import ROW_OPERATIONS
+from onnuri.kernels.config import ROW_OPERATIONS
 from onnuri.kernels.triton.tiles import HEAD_SIZES, AttentionTiles
 
 TILES = "src/onnuri/kernels/triton/tiles.json"

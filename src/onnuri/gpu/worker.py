@@ -12,8 +12,8 @@ import sys
 import traceback
 from typing import Any
 
+from onnuri.base.lifetime import end_with_parent
 from onnuri.gpu.stage import Settings
-from onnuri.lifetime import end_with_parent
 
 
 def main() -> int:

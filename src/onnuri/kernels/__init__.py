@@ -3,9 +3,9 @@
 PyTorch's own is always there: any device, any dtype, float64 too. `use(config, device)` chooses another.
 """
 
-from onnuri.kernel_config import KernelConfig
 from onnuri.kernels.attention_mask import AttentionMask, attention_mask
 from onnuri.kernels.backends import describe, use
+from onnuri.kernels.config import KernelConfig
 from onnuri.kernels.operations import (
     add_rms_norm,
     apply_rope,

@@ -10,11 +10,11 @@ from typing import Any
 
 import torch
 
-from onnuri.errors import UserError
-from onnuri.kernel_config import BACKENDS, KernelConfig
+from onnuri.base.errors import UserError
 from onnuri.kernels import flash
 from onnuri.kernels.attention import reference_attention
 from onnuri.kernels.choice import Choice, choose
+from onnuri.kernels.config import BACKENDS, KernelConfig
 from onnuri.kernels.linear_cross_entropy import reference_linear_cross_entropy
 
 FUNCTIONS = {

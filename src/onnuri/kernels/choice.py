@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from onnuri.kernel_config import ROW_OPERATIONS
+from onnuri.kernels.config import ROW_OPERATIONS
 
 TABLE = Path(__file__).with_name("measured.json")
 

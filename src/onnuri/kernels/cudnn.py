@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from onnuri.errors import UserError
+from onnuri.base.errors import UserError
 from onnuri.kernels.attention_mask import AttentionMask
 
 

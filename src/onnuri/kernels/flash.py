@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from onnuri.errors import UserError
+from onnuri.base.errors import UserError
 from onnuri.kernels.attention_mask import AttentionMask, check_heads, whole_rows
 
 MODULES = {4: "flash_attn.cute", 3: "flash_attn_interface", 2: "flash_attn"}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from onnuri.base.errors import UserError
 from onnuri.config.paths import path_option
-from onnuri.errors import UserError
 
 
 @dataclass

@@ -5,7 +5,7 @@ from __future__ import annotations
 import typing
 from pathlib import Path
 
-from onnuri.errors import UserError, optional_package
+from onnuri.base.errors import UserError, optional_package
 
 if typing.TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey

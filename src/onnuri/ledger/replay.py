@@ -15,14 +15,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from onnuri.checkpoint.listing import FOLDER, list_checkpoints, step_of
-from onnuri.copying import copy_contents
-from onnuri.errors import UserError
-from onnuri.ledger.chain import last_of_each_step
-from onnuri.provenance import environment
+from onnuri.base.copying import copy_contents
+from onnuri.base.errors import UserError
+from onnuri.base.provenance import environment
+from onnuri.run.chain import last_of_each_step
+from onnuri.run.checkpoints import FOLDER, list_checkpoints, step_of
+from onnuri.run.metrics_file import read_metrics
+from onnuri.run.run_file import RUN_FILE, unknown_options
 from onnuri.train.config import PretrainConfig
-from onnuri.train.metrics import read_metrics
-from onnuri.train.run_plan import RUN_FILE, unknown_options
 
 TOLERANCE = 1e-4
 """Of the loss, in nats, on other hardware, versions or numbers of ranks."""

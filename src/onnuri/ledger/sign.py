@@ -9,15 +9,15 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
-from onnuri import manifest
-from onnuri.errors import UserError
-from onnuri.ledger.chain import Ledger, read
+from onnuri.base import manifest
+from onnuri.base.errors import UserError
 from onnuri.ledger.config import SignConfig, VerifyConfig
 from onnuri.ledger.keys import load_private_key
 from onnuri.ledger.signature import NOT_SIGNED, SIGNATURE_FILE, files_of, need_package
 from onnuri.ledger.verify import is_model, verify
-from onnuri.train.locate import run_directory
-from onnuri.train.ownership import lock_run_dir
+from onnuri.run.chain import Ledger, read
+from onnuri.run.locate import run_directory
+from onnuri.run.lock import lock_run_dir
 
 
 def sign(config: SignConfig) -> int:

@@ -13,14 +13,14 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from onnuri import manifest
-from onnuri.checkpoint.listing import FOLDER
-from onnuri.errors import UserError
-from onnuri.ledger.chain import LEDGER_FILE
+from onnuri.base import manifest
+from onnuri.base.errors import UserError
+from onnuri.run.chain import LEDGER_FILE
+from onnuri.run.checkpoints import FOLDER
+from onnuri.run.lock import LOCK_FILE
+from onnuri.run.metrics_file import METRICS_FILE, PICTURE_FILE
+from onnuri.run.run_file import HYDRA_FOLDER, RUN_FILE
 from onnuri.train.guard import RECORD_FILE
-from onnuri.train.metrics import METRICS_FILE, PICTURE_FILE
-from onnuri.train.ownership import LOCK_FILE
-from onnuri.train.run_plan import HYDRA_FOLDER, RUN_FILE
 
 SIGNATURE_FILE = "model.sig"
 NOT_SIGNED = (SIGNATURE_FILE, SIGNATURE_FILE + ".tmp", LOCK_FILE, HYDRA_FOLDER, "tensorboard", "wandb")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from onnuri import manifest
-from onnuri.errors import UserError
+from onnuri.base import manifest
+from onnuri.base.errors import UserError
 from onnuri.export.huggingface import find_source
 from onnuri.ledger.config import SourcesConfig
 from onnuri.tokens.config import DataConfig

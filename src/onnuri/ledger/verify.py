@@ -7,16 +7,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from onnuri import manifest
-from onnuri.checkpoint.listing import list_checkpoints, step_of
-from onnuri.errors import UserError
-from onnuri.ledger.chain import LEDGER_FILE, last_of_each_step, read
+from onnuri.base import manifest
+from onnuri.base.errors import UserError
 from onnuri.ledger.config import VerifyConfig
 from onnuri.ledger.replay import replay
 from onnuri.ledger.signature import check_signature
-from onnuri.train.locate import run_directory
-from onnuri.train.metrics import METRICS_FILE, read_metrics
-from onnuri.train.run_plan import DATA_FOLDER, RUN_FILE, flatten, read_run_file
+from onnuri.run.chain import LEDGER_FILE, last_of_each_step, read
+from onnuri.run.checkpoints import list_checkpoints, step_of
+from onnuri.run.locate import run_directory
+from onnuri.run.metrics_file import METRICS_FILE, read_metrics
+from onnuri.run.run_file import DATA_FOLDER, RUN_FILE, flatten, read_run_file
 
 
 def verify(config: VerifyConfig) -> int:

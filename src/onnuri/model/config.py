@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from onnuri.errors import UserError
+from onnuri.base.errors import UserError
 
 MOST_PARAMETERS = 1e13
 

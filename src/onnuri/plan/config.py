@@ -6,8 +6,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from onnuri.base.errors import UserError
 from onnuri.config.paths import path_option
-from onnuri.errors import UserError
 from onnuri.model.config import ModelConfig
 from onnuri.tokens.config import DataConfig
 from onnuri.train.config import PretrainConfig

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from onnuri import manifest
-from onnuri.errors import UserError
-from onnuri.kernel_config import ROW_OPERATIONS, KernelConfig
+from onnuri.base import manifest
+from onnuri.base.errors import UserError
+from onnuri.kernels.config import ROW_OPERATIONS, KernelConfig
 from onnuri.plan.activations import Kept
 from onnuri.plan.config import ClusterConfig, PlanConfig, PlanModelConfig
 from onnuri.plan.gathering import block_parameters

@@ -103,7 +103,7 @@ def _resident(setting: Setting) -> dict[str, int]:
         held["communication buckets"] = width * setting.bucket_size
         held["second copy in a node"] = width * numbers // setting.hpz if setting.hpz > 1 else 0
     elif stage == 1 and width < FP32 and on_device:
-        # BF16_Optimizer: all sums in fp32; on CPUs in bf16 again (onnuri.train.zero_config).
+        # BF16_Optimizer: all sums in fp32; on CPUs in bf16 again (onnuri.parallel.zero_config).
         held["gradients"] = (FP32 + (0 if setting.cluster.gpu else width)) * numbers
     return held
 

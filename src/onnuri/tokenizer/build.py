@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from onnuri import manifest
+from onnuri.base import manifest
+from onnuri.base.errors import UserError
 from onnuri.config import to_dict
-from onnuri.errors import UserError
 from onnuri.tokenizer.config import TokenizerConfig
 
 NOT_SETTINGS = ("input", "output", "workers")

@@ -23,11 +23,11 @@ from typing import Any
 
 import numpy as np
 
-from onnuri import manifest
+from onnuri.base import manifest
+from onnuri.base.errors import UserError
 from onnuri.config import to_dict
 from onnuri.config.paths import path_option
 from onnuri.corpus.documents import corpus_parts
-from onnuri.errors import UserError
 from onnuri.tokenizer.counting import batch_weights, corpus_sizes, each_part, select, usable_cores
 from onnuri.tokenizer.fertility import corpus_fertility
 from onnuri.tokenizer.huggingface import (
@@ -107,7 +107,7 @@ def extend(config: ExtendConfig) -> int:
     inputs = {name: manifest.hash_file(Path(config.tokenizer) / name) for name in copied}
     inputs |= {"corpus": corpus.identity, "tokenizer": manifest.hash_file(old.path)}
     if config.model:
-        from onnuri.export.grow_embeddings import check_model, grow_model, model_identity
+        from onnuri.hf.grow_embeddings import check_model, grow_model, model_identity
 
         check_model(Path(config.model), len(old.tokens))
         inputs["model"] = model_identity(Path(config.model))

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from onnuri.errors import UserError
-from onnuri.manifest import write_json
+from onnuri.base.errors import UserError
+from onnuri.base.manifest import write_json
 from onnuri.tokenizer.presplit import PHRASES, WORDS
 from onnuri.tokenizer.special import (
     CHAT_TEMPLATE,

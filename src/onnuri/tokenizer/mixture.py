@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from onnuri.errors import UserError, nearest
+from onnuri.base.errors import UserError, nearest
 
 UNIT = 256
 """Weight of a document that counts once, on average over the bytes of the corpus."""

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from onnuri.errors import optional_package
+from onnuri.base.errors import optional_package
 from onnuri.tokenizer.counting import join, select
 from onnuri.tokenizer.native import Counter, Words
 

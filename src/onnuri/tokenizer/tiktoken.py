@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
+from onnuri.base.manifest import write_json
 from onnuri.corpus.documents import corpus_parts, read_part, text_bytes
-from onnuri.manifest import write_json
 from onnuri.tokenizer.native import Encoder, Merges, lay_out
 from onnuri.tokenizer.presplit import PHRASES, WORDS
 from onnuri.tokenizer.special import SPECIAL_TOKENS

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from onnuri.errors import UserError
+from onnuri.base.errors import UserError
 from onnuri.tokenizer.counting import count_corpus
 from onnuri.tokenizer.mixture import UNIT, Kind
 from onnuri.tokenizer.native import Encoder, Merges, Trainer, Words

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from onnuri.errors import UserError, optional_package
+from onnuri.base.errors import UserError, optional_package
 from onnuri.tokenizer.counting import count_corpus, fit
 from onnuri.tokenizer.huggingface import add_special_tokens
 from onnuri.tokenizer.mixture import UNIT, Kind

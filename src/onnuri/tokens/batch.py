@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from onnuri.errors import UserError
+from onnuri.base.errors import UserError
 
 IGNORE_INDEX = -100
 """The target of a place where there is nothing to predict; what torch's cross-entropy leaves out."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from onnuri.base.errors import UserError, check_choice, check_most
 from onnuri.config.paths import path_option
-from onnuri.errors import UserError, check_choice, check_most
 
 
 @dataclass

@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from onnuri.errors import UserError
-from onnuri.manifest import Manifest
+from onnuri.base.errors import UserError
+from onnuri.base.manifest import Manifest
 from onnuri.tokens.batch import Batch, make_batch
 from onnuri.tokens.best_fit import layouts
 from onnuri.tokens.config import DataConfig

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from onnuri.errors import UserError, nearest
+from onnuri.base.errors import UserError, nearest
 
 CIRCLE = 1 << 64
 STEP = 0x9E3779B97F4A7C15

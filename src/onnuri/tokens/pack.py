@@ -14,11 +14,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from onnuri import manifest
+from onnuri.base import manifest
+from onnuri.base.errors import UserError
+from onnuri.base.manifest import Manifest
+from onnuri.base.ordered_map import ordered_map
 from onnuri.corpus.documents import Part, corpus_parts, read_part, text_bytes
-from onnuri.errors import UserError
-from onnuri.manifest import Manifest
-from onnuri.ordered_map import ordered_map
 from onnuri.tokens.config import PackConfig
 from onnuri.tokens.shards import DOCUMENT, SplitWriter, token_dtype
 

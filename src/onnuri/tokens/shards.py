@@ -15,7 +15,7 @@ from typing import BinaryIO, Literal
 
 import numpy as np
 
-from onnuri.errors import UserError
+from onnuri.base.errors import UserError
 
 DOCUMENT = np.dtype(
     [

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from onnuri.base.errors import UserError, check_choice, check_most
 from onnuri.config.paths import path_option
-from onnuri.errors import UserError, check_choice, check_most
-from onnuri.kernel_config import KernelConfig
+from onnuri.kernels.config import KernelConfig
 from onnuri.model.config import ModelConfig
 from onnuri.tokens.config import DataConfig
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 from pathlib import Path
 from types import TracebackType
 
-from onnuri.checkpoint.listing import list_checkpoints
-from onnuri.errors import UserError
+from onnuri.base.errors import UserError
+from onnuri.run.checkpoints import list_checkpoints
 
 
 class DiskTrouble:

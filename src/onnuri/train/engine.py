@@ -16,20 +16,20 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-from onnuri import ranks
-from onnuri.checkpoint.zero_layout import fragments, inner_optimizer
+from onnuri.base import process as ranks
+from onnuri.base.errors import UserError
 from onnuri.checkpoint.zero_state import prime_optimizer
 from onnuri.config.start_time import agent_store
-from onnuri.errors import UserError
 from onnuri.kernels import use
 from onnuri.model.decoder import Block, Decoder, hidden_matrices, initialise
+from onnuri.optim.muon import Muon
+from onnuri.parallel.cuda_setup import set_up_cuda
+from onnuri.parallel.step_gate import unknown
+from onnuri.parallel.zero_config import deepspeed_config
+from onnuri.parallel.zero_layout import fragments, inner_optimizer
 from onnuri.train.compile import compile_model
 from onnuri.train.config import PretrainConfig
-from onnuri.train.cuda_setup import set_up_cuda
-from onnuri.train.muon import Muon
 from onnuri.train.run_plan import RunPlan
-from onnuri.train.step_gate import unknown
-from onnuri.train.zero_config import deepspeed_config
 
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
 

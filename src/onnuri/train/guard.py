@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, SupportsFloat
 
 from onnuri import __version__
-from onnuri.errors import UserError
+from onnuri.base.errors import UserError
 from onnuri.train.config import GuardConfig
 
 RECORD_FILE = "skipped.jsonl"

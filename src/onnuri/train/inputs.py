@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import torch
 
+from onnuri.base.ordered_map import ordered_map
 from onnuri.kernels.attention_mask import AttentionMask, attention_mask
-from onnuri.ordered_map import ordered_map
 from onnuri.tokens.batch import Batch
 from onnuri.tokens.config import DataConfig
 from onnuri.tokens.loader import Loader

@@ -20,13 +20,15 @@ import torch
 import torch.distributed as dist
 
 from onnuri import kernels
+from onnuri.base.errors import UserError
 from onnuri.checkpoint import store, zero_state
-from onnuri.checkpoint.listing import list_checkpoints, newest_verified, set_aside
 from onnuri.checkpoint.store import Saver
 from onnuri.config import to_dict
-from onnuri.errors import UserError
+from onnuri.optim.schedule import lr_multiplier
+from onnuri.parallel import step_gate
+from onnuri.run.checkpoints import list_checkpoints, newest_verified, set_aside
+from onnuri.run.metrics_file import is_validated
 from onnuri.tokens.loader import Loader
-from onnuri.train import step_gate
 from onnuri.train.config import GuardConfig
 from onnuri.train.disk_trouble import DiskTrouble
 from onnuri.train.engine import (
@@ -37,13 +39,12 @@ from onnuri.train.engine import (
 )
 from onnuri.train.guard import LEFT_OUT, Progress, StepGuard, finite, read_progress, record_odd_step
 from onnuri.train.inputs import read_ahead
-from onnuri.train.metrics import Metrics, is_validated
+from onnuri.train.metrics import Metrics
 from onnuri.train.profile import Profiler
 from onnuri.train.resources import Resources
 from onnuri.train.run_ledger import ledger_line, record_checkpoints
 from onnuri.train.run_plan import RunPlan
 from onnuri.train.run_start import open_loader, open_run, record_start
-from onnuri.train.schedule import lr_multiplier
 from onnuri.train.step_totals import StepTotals
 from onnuri.train.stragglers import Stragglers
 from onnuri.train.unintended import warnings_at_start

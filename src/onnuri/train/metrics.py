@@ -6,16 +6,14 @@ import json
 import os
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from tqdm import tqdm
 
-from onnuri.manifest import sync
+from onnuri.run.metrics_file import PICTURE_FILE, keep_until, read_metrics
 from onnuri.train.config import TrackerConfig
 from onnuri.train.trackers import make_tracker
 
-METRICS_FILE = "metrics.jsonl"
-PICTURE_FILE = "loss.png"
 UNNAMED = "no language"
 """Shown for documents whose language is not known."""
 
@@ -95,38 +93,6 @@ class Metrics:
         self.stream.write(json.dumps(line) + "\n")
         self.stream.flush()
         self.tracker.log(line["step"], scalars(line))
-
-
-def keep_until(run_dir: Path, step: int) -> IO[str]:
-    """Cut metrics.jsonl after the lines of a step, and open it to go on."""
-    path = run_dir / METRICS_FILE
-    kept = [line for line in read_metrics(run_dir) if line["step"] <= step]
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
-    sync(temporary)
-    temporary.replace(path)
-    return path.open("a", encoding="utf-8")
-
-
-def read_metrics(run_dir: Path) -> list[dict[str, Any]]:
-    """Every whole line of metrics.jsonl; a last line cut by a crash is left out."""
-    path = run_dir / METRICS_FILE
-    if not path.is_file():
-        return []
-    lines = []
-    for text in path.read_bytes().splitlines():
-        try:
-            line = json.loads(text)
-        except ValueError:
-            continue
-        if isinstance(line, dict) and "step" in line:
-            lines.append(line)
-    return lines
-
-
-def is_validated(run_dir: Path, step: int) -> bool:
-    """True when metrics.jsonl has the validation of a step."""
-    return any(line["step"] == step and "bits_per_byte" in line for line in read_metrics(run_dir))
 
 
 def scalars(line: dict[str, Any]) -> dict[str, float]:

@@ -6,10 +6,10 @@ import contextlib
 from pathlib import Path
 from typing import Any
 
+from onnuri.base.provenance import code_version, environment
 from onnuri.checkpoint.store import Saver
 from onnuri.config import to_dict
-from onnuri.ledger.chain import Ledger
-from onnuri.provenance import code_version, environment
+from onnuri.run.chain import Ledger
 from onnuri.train.guard import Progress, StepGuard, finite
 from onnuri.train.run_plan import RunPlan
 

@@ -5,35 +5,24 @@ Every rank computes the same plan from the same files, so a mistake ends all ran
 
 from __future__ import annotations
 
-import json
-import typing
-from dataclasses import dataclass, is_dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from onnuri import __version__, manifest, ranks
-from onnuri.checkpoint.listing import list_checkpoints, newest_verified, step_of
+from onnuri import __version__
+from onnuri.base import manifest
+from onnuri.base import process as ranks
+from onnuri.base.errors import UserError
+from onnuri.base.manifest import Manifest
+from onnuri.base.provenance import code_version
 from onnuri.config import to_dict
-from onnuri.errors import UserError
-from onnuri.ledger.chain import LEDGER_FILE
-from onnuri.manifest import Manifest
-from onnuri.provenance import code_version
+from onnuri.optim.schedule import default_warmup
+from onnuri.run.checkpoints import list_checkpoints, newest_verified, step_of
+from onnuri.run.metrics_file import is_validated
+from onnuri.run.run_file import DATA_FOLDER, RUN_FILE, flatten, read_run_file, unknown_options
 from onnuri.tokens.mixture import parse_weights
 from onnuri.train.config import PretrainConfig
-from onnuri.train.metrics import is_validated
-from onnuri.train.ownership import LOCK_FILE
-from onnuri.train.schedule import default_warmup
 
-RUN_FILE = "run.json"
-DATA_FOLDER = "data"
-"""In a run directory: manifest and tokenizer of the shards it was trained on."""
-HYDRA_FOLDER = ".hydra"
-"""In a run directory: the words of its last start, overrides.yaml, and of other starts before it."""
-NEEDED_PARTS = ("model", "data", "engine")
-"""Of the config in `run.json`: what resuming and exporting read; others may be younger than the run."""
-BEGINNINGS = {LOCK_FILE, DATA_FOLDER, LEDGER_FILE, RUN_FILE + ".tmp", HYDRA_FOLDER}
-"""All that a run killed in its first instant can leave in its directory; launchers of Hydra that run a job
-within their process make `.hydra` before it starts."""
 CAN_CHANGE = (
     "run_dir",
     "tokenizer",
@@ -176,30 +165,6 @@ def record_words(run_dir: Path) -> None:
     path.write_text(text, encoding="utf-8")
 
 
-def read_run_file(run_dir: Path) -> dict[str, Any] | None:
-    """`run.json` of a run that was started before, None for a fresh directory.
-
-    Raises UserError if the directory holds something else.
-    """
-    path = run_dir / RUN_FILE
-    if not path.is_file():
-        if run_dir.exists() and (not run_dir.is_dir() or {p.name for p in run_dir.iterdir()} - BEGINNINGS):
-            raise UserError(f"run_dir={run_dir} exists and is not a run directory; choose another")
-        return None
-    try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(f"{path} is damaged ({error})") from None
-    if not isinstance(stored, dict) or not {"config", "data", "code"} <= stored.keys():
-        raise UserError(
-            f"run_dir={run_dir} is not a run directory: its {RUN_FILE} is not ours; choose another"
-        )
-    config = stored["config"]
-    if lacking := [part for part in NEEDED_PARTS if not isinstance(config, dict) or not config.get(part)]:
-        raise UserError(f"{path} is damaged (its config lacks '{lacking[0]}')")
-    return stored
-
-
 def check_same_run(config: PretrainConfig, data: Manifest) -> dict[str, Any] | None:
     """`run.json` of the run directory, None for a fresh one.
 
@@ -238,17 +203,6 @@ def check_same_run(config: PretrainConfig, data: Manifest) -> dict[str, Any] | N
     return stored
 
 
-def unknown_options(schema: Any, tree: dict[str, Any], prefix: str = "") -> list[str]:
-    """Names in a stored config that its dataclass does not have: it is of a later version."""
-    types, unknown = typing.get_type_hints(schema), []
-    for name, value in tree.items():
-        if name not in types:
-            unknown.append(prefix + name)
-        elif is_dataclass(types[name]) and isinstance(value, dict):
-            unknown += unknown_options(types[name], value, f"{prefix}{name}.")
-    return unknown
-
-
 def what_changed(run_dir: Path, now: Manifest) -> str:
     """What differs between the shards that a run was started on, whose manifest it keeps, and others."""
     try:
@@ -266,14 +220,6 @@ def what_changed(run_dir: Path, now: Manifest) -> str:
             return f"source {name} had {old.get(name, 0):,} tokens and has {new.get(name, 0):,}"
     changed = [name for name, facts in before.files.items() if now.files.get(name) != facts]
     return f"{changed[0]} is another file" if changed else "the same tokens, made from another input"
-
-
-def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested dicts to one dict with dotted names."""
-    leaves: dict[str, Any] = {}
-    for key, value in tree.items():
-        leaves |= flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
-    return leaves
 
 
 def finished(plan: RunPlan) -> bool:

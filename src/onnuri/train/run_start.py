@@ -12,17 +12,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from onnuri import manifest
-from onnuri.copying import copy_contents
-from onnuri.errors import UserError
-from onnuri.ledger.chain import Ledger
+from onnuri.base import manifest
+from onnuri.base.copying import copy_contents
+from onnuri.base.errors import UserError
+from onnuri.run.chain import Ledger
+from onnuri.run.lock import lock_run_dir
+from onnuri.run.run_file import DATA_FOLDER, RUN_FILE
 from onnuri.tokens.loader import Loader
 from onnuri.train.compile import worth_compiling
 from onnuri.train.engine import broadcast_from_rank_zero, hardware_precision
 from onnuri.train.guard import Progress
-from onnuri.train.ownership import lock_run_dir
 from onnuri.train.run_ledger import open_ledger
-from onnuri.train.run_plan import DATA_FOLDER, RUN_FILE, RunPlan, check_same_run, record_words, run_record
+from onnuri.train.run_plan import RunPlan, check_same_run, record_words, run_record
 
 
 def open_run(plan: RunPlan, cleanup: contextlib.ExitStack) -> Path:

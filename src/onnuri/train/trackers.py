@@ -12,7 +12,7 @@ import secrets
 from pathlib import Path
 from typing import Any
 
-from onnuri.errors import UserError, optional_package
+from onnuri.base.errors import UserError, optional_package
 from onnuri.train.config import TrackerConfig
 
 WANDB_ID = "onnuri-run-id"

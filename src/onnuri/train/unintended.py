@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from onnuri.optim.schedule import decay_start, lr_multiplier
 from onnuri.tokens.loader import Loader, WindowUse
 from onnuri.train.config import PretrainConfig
 from onnuri.train.run_plan import RunPlan
-from onnuri.train.schedule import decay_start, lr_multiplier
 
 SMALL_JUMP = 0.01
 """Of the peak: a change of the learning rate that is not worth a line."""

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 
-from onnuri.errors import UserError
+from onnuri.base.errors import UserError
 from onnuri.tokens.batch import IGNORE_INDEX, make_batch
 from onnuri.tokens.shards import TokenShards, load_array
 from onnuri.train.inputs import to_inputs

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from onnuri.errors import UserError
+from onnuri.base.errors import UserError
 from tests.corpus.reading.reading import read
 
 

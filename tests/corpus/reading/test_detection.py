@@ -17,8 +17,8 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
+from onnuri.base.errors import UserError
 from onnuri.corpus.reading import records
-from onnuri.errors import UserError
 from tests.corpus.hostile_inputs import hwpx
 from tests.corpus.reading.reading import read
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from onnuri.base.errors import UserError
 from onnuri.corpus.reading import discovery
 from onnuri.corpus.source import Source
-from onnuri.errors import UserError
 
 
 def write(root: Path, *names: str) -> None:

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from onnuri.base.errors import UserError
 from onnuri.corpus.reading import encoding, labels
-from onnuri.errors import UserError
 
 KOREAN = """온누리는 한국어와 영어 글을 모아 언어 모델을 처음부터 만드는 도구이다. 2024년에 시작했다.
 “읽기 쉽고 빠르게”가 목표이며, 값은 1,000원·2,000원처럼 적는다. 大韓民國 헌법 제1조(총칙)

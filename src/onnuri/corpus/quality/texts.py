@@ -11,11 +11,11 @@ import json
 from collections.abc import Callable, Iterator
 from itertools import islice
 
-from onnuri import manifest
+from onnuri.base import manifest
+from onnuri.base.errors import UserError
 from onnuri.corpus.quality.features import windows
 from onnuri.corpus.quality.model import CHARACTERS
 from onnuri.corpus.reading import discovery, files
-from onnuri.errors import UserError
 
 LEAST_CHARACTERS = 20
 """Shorter texts say too little to learn from."""

@@ -34,10 +34,10 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
+from onnuri.base.errors import UserError
 from onnuri.corpus.quality import features
 from onnuri.corpus.quality.features import SCRIPTS, Chunk, Floats, Indices, Mask
 from onnuri.corpus.quality.model import CHARACTERS, Model, mean_weights
-from onnuri.errors import UserError
 
 TRAINING_CHARACTERS = 1000
 """So many of a text are learnt from; 500 cost 0.5 points of AUC on new sources, 2,000 gained none."""

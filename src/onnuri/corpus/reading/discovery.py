@@ -19,10 +19,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from onnuri.base.errors import UserError, system_error
 from onnuri.corpus.reading import detection, files
 from onnuri.corpus.reading.files import File
 from onnuri.corpus.source import Source
-from onnuri.errors import UserError, system_error
 
 HIDDEN = "hidden"
 UNKNOWN = "of no known format"

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from onnuri import manifest
+from onnuri.base import manifest
+from onnuri.base.errors import UserError
 from onnuri.corpus.reading import compression
-from onnuri.errors import UserError
 
 PACKED = (".gz", ".zst", ".xz", ".bz2")
 SUFFIXES: dict[str, tuple[str, ...]] = {

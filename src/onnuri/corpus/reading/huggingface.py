@@ -8,12 +8,12 @@ from typing import Any
 
 import pyarrow as pa
 
-from onnuri import manifest
+from onnuri.base import manifest
+from onnuri.base.errors import UserError, nearest, optional_package
 from onnuri.corpus.reading.files import one_line
 from onnuri.corpus.reading.piece import Piece, Reading, add_record, stop_if_transient
 from onnuri.corpus.reading.raw_text import Rows
 from onnuri.corpus.source import Source
-from onnuri.errors import UserError, nearest, optional_package
 
 BYTES_ASSUMED = 1 << 27
 """Size of a shard on the hub, for progress."""

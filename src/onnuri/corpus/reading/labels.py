@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from onnuri.errors import UserError, nearest
+from onnuri.base.errors import UserError, nearest
 
 LABELS = {
     "utf-8": "utf-8 utf8 utf-8-sig unicode-1-1-utf-8 cp65001",

@@ -6,8 +6,8 @@ import fnmatch
 from importlib import metadata
 from pathlib import Path
 
+from onnuri.base.errors import UserError
 from onnuri.corpus.reading.files import File
-from onnuri.errors import UserError
 
 
 def find(package: str, pattern: str) -> list[File]:

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from onnuri.base.errors import UserError
 from onnuri.corpus.reading.raw_text import Rows
 from onnuri.corpus.source import Source
-from onnuri.errors import UserError
 
 SKIPPED_FOLDERS = {
     "__pycache__", "dist-packages", "ensurepip", "idlelib", "lib2to3", "pydoc_data", "site-packages",

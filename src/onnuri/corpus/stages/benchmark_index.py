@@ -38,10 +38,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from onnuri.base.errors import UserError
 from onnuri.corpus import benchmarks
 from onnuri.corpus.stages import sketch
 from onnuri.corpus.stages.joined import Codes, code_points
-from onnuri.errors import UserError
 
 DEFAULT_NGRAM = 24
 STRIDE = 8

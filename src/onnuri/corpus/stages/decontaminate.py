@@ -34,10 +34,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from onnuri.base.errors import check_choice
 from onnuri.corpus.stages import sketch
 from onnuri.corpus.stages.benchmark_index import SEED, STRIDE, Index, Int64s, seeded
 from onnuri.corpus.stages.joined import Codes, code_points, join_strings
-from onnuri.errors import check_choice
 
 ACTIONS = ("cut", "drop")
 SHARE = 0.5

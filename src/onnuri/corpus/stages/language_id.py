@@ -35,8 +35,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from onnuri.base.errors import UserError
 from onnuri.corpus.stages.joined import BORDER
-from onnuri.errors import UserError
 
 WINDOWS = 3
 WINDOW_CHARACTERS = 350

@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
+from onnuri.base.errors import UserError
 from onnuri.corpus.quality.model import Model, score
-from onnuri.errors import UserError
 
 
 def quality(texts: pa.Array, model: Model, threshold: float) -> tuple[pa.Array, pa.Array]:

@@ -14,7 +14,7 @@ import torch
 import triton
 import triton.language as tl
 
-from onnuri.errors import UserError
+from onnuri.base.errors import UserError
 
 TILE_ELEMENTS = 8192
 """Of a block, and of the longest row: beyond it the backward pass spills registers."""

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from onnuri.errors import UserError
+from onnuri.base.errors import UserError
 
 TABLE = Path(__file__).with_name("tiles.json")
 HEAD_SIZES = (64, 128)

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from onnuri.errors import UserError
+from onnuri.base.errors import UserError
 from onnuri.tokenizer.presplit import character_classes
 from onnuri.tokenizer.special import PLACEHOLDERS
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from onnuri.base.errors import UserError
+from onnuri.base.manifest import any_content, write_json
+from onnuri.base.provenance import code_version
 from onnuri.config.paths import path_option
-from onnuri.errors import UserError
-from onnuri.manifest import any_content, write_json
-from onnuri.provenance import code_version
 
 RESULT_FILE = "report.json"
 
@@ -81,7 +81,7 @@ def report(config: ReportConfig) -> int:
 
 def _read(place: str) -> tuple[str, list[Any]]:
     """Hash of the input, and its documents by language and source."""
-    from onnuri.evaluate.texts import data_identity, read_texts
+    from onnuri.corpus.texts import data_identity, read_texts
     from onnuri.tokenizer.report.measure import by_source
 
     try:

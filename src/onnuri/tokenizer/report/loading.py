@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
+from onnuri.base.errors import UserError, nearest, optional_package
 from onnuri.corpus.reading.files import one_line, open_bytes
-from onnuri.errors import UserError, nearest, optional_package
 from onnuri.tokenizer.encoder import TokenizerFile
 from onnuri.tokenizer.huggingface import spell_bytes
 from onnuri.tokenizer.native import lay_out

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from onnuri.base.errors import UserError
 from onnuri.corpus.reading.files import one_line
-from onnuri.errors import UserError
-from onnuri.evaluate.texts import Text
+from onnuri.corpus.texts import Text
 from onnuri.tokenizer.report.loading import LoadedTokenizer
 
 SYLLABLES = [chr(code) for code in range(ord("가"), ord("힣") + 1)]

@@ -8,8 +8,8 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from onnuri import manifest
-from onnuri.errors import UserError
+from onnuri.base import manifest
+from onnuri.base.errors import UserError
 
 
 @dataclass

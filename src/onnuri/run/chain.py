@@ -15,8 +15,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from onnuri.errors import UserError
-from onnuri.manifest import hash_json
+from onnuri.base.errors import UserError
+from onnuri.base.manifest import hash_json
 
 LEDGER_FILE = "ledger.jsonl"
 BEGINNING = "0" * 64

@@ -1,6 +1,6 @@
 """Processes that end with the one that started them, kill -9 of it included (Linux: PR_SET_PDEATHSIG).
 
-    python -m onnuri.lifetime PARENT_PID COMMAND...
+    python -m onnuri.base.lifetime PARENT_PID COMMAND...
 
 The kernel sends the signal when the starting thread ends: that thread has to wait for its child.
 """
@@ -25,7 +25,7 @@ def end_with_parent() -> None:
 
 def bound(command: Sequence[str]) -> list[str]:
     """The command line of a child that ends with this process."""
-    return [sys.executable, "-m", "onnuri.lifetime", str(os.getpid()), *command]
+    return [sys.executable, "-m", "onnuri.base.lifetime", str(os.getpid()), *command]
 
 
 if __name__ == "__main__":

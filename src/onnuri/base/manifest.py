@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from onnuri import __version__
-from onnuri.errors import UserError, system_error
+from onnuri.base.errors import UserError, system_error
 
 FILE_NAME = "manifest.json"
 UNFINISHED = "unfinished"

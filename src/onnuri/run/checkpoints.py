@@ -9,9 +9,9 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 
-from onnuri import manifest
-from onnuri.errors import UserError
-from onnuri.manifest import Manifest
+from onnuri.base import manifest
+from onnuri.base.errors import UserError
+from onnuri.base.manifest import Manifest
 
 FOLDER = "checkpoints"
 NAME = re.compile(r"step-(\d{7}|[1-9]\d{7,})")

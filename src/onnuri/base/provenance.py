@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from onnuri import __version__
-from onnuri.location import PACKAGE, checkout
+from onnuri.base.location import PACKAGE, checkout
 
 BUILD_FILE = "build.json"
 """In an installed wheel, or at the root of a tree from a bundle: the code version that it was made of."""

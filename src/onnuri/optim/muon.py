@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import torch
 import torch.distributed as dist
 
-from onnuri.checkpoint.zero_layout import Fragment
+from onnuri.parallel.zero_layout import Fragment
 
 POLAR_EXPRESS = (
     (8.28721201814563, -23.595886519098837, 17.300387312530933),

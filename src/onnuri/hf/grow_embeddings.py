@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from onnuri import manifest
-from onnuri.copying import copy_contents
-from onnuri.errors import UserError
+from onnuri.base import manifest
+from onnuri.base.copying import copy_contents
+from onnuri.base.errors import UserError
 
 if TYPE_CHECKING:
     import torch

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from onnuri.manifest import Manifest
+from onnuri.base.manifest import Manifest
 from onnuri.model.config import ModelConfig
 
 

@@ -11,7 +11,7 @@ import os
 from contextlib import suppress
 from dataclasses import dataclass
 
-from onnuri.errors import UserError
+from onnuri.base.errors import UserError
 
 NEEDED = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 """Variables of every rank; all launchers for PyTorch set them."""

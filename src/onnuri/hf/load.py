@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from onnuri.errors import UserError
-from onnuri.train.locate import find_run
+from onnuri.base.errors import UserError
+from onnuri.run.locate import find_run
 
 
 def check_model_folder(folder: Path) -> None:

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from onnuri.checkpoint.listing import FOLDER
-from onnuri.errors import UserError
-from onnuri.train.run_plan import RUN_FILE
+from onnuri.base.errors import UserError
+from onnuri.run.checkpoints import FOLDER
+from onnuri.run.run_file import RUN_FILE
 
 LATEST = "latest"
 """File in the folder of checkpoints that names the newest of them."""

@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 
-from onnuri.errors import UserError
+from onnuri.base.errors import UserError
 
 CLIP_EPS = 1e-6
 """Added to a norm before it divides, as in DeepSpeed."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from onnuri.errors import check_choice
+from onnuri.base.errors import check_choice
 
 BACKENDS = {
     "attention": ("reference", "torch", "native", "triton", "varlen", "cudnn", "flash"),

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
-from onnuri.errors import UserError
+from onnuri.base.errors import UserError
 
 LOCK_FILE = "lock"
 PR_SET_PDEATHSIG = 1

@@ -1,0 +1,1 @@
+"""What every package stands on: errors, manifests, provenance, processes. It imports no other package."""
