@@ -22,7 +22,7 @@ import torch.distributed as dist
 from onnuri.checkpoint import shard_file
 from onnuri.checkpoint.shard_file import Piece, write_shard
 from onnuri.checkpoint.store import Saver
-from onnuri.train.engine import keep_freed_memory
+from onnuri.parallel.process_group import keep_freed_memory
 
 
 def seconds(work: Callable[[], object]) -> float:

@@ -138,9 +138,9 @@ def run_bare(words: list[str], turn: int) -> None:
     import torch
 
     from onnuri.model.decoder import Decoder, initialise
+    from onnuri.parallel.process_group import keep_freed_memory
     from onnuri.tokens.loader import Loader
     from onnuri.train.config import PretrainConfig
-    from onnuri.train.engine import keep_freed_memory
     from onnuri.train.inputs import to_inputs
     from onnuri.train.run_plan import make_plan
 

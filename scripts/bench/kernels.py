@@ -21,7 +21,7 @@ from onnuri.kernels.verification.speed import (
     row_workloads,
     table_row,
 )
-from onnuri.train.engine import keep_freed_memory
+from onnuri.parallel.process_group import keep_freed_memory
 
 
 def main() -> None:

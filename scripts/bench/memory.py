@@ -62,8 +62,8 @@ def worker(folder: Path, gpu_settings: bool, settings: list[str]) -> None:
     from onnuri.parallel.zero_config import deepspeed_config
     from onnuri.train import engine
 
-    engine.deepspeed_config = lambda plan, _: deepspeed_config(plan, gpu_settings)  # type: ignore[assignment]
-    from onnuri.train.engine import start_process_group
+    engine.deepspeed_config = lambda *given: deepspeed_config(*given[:5], gpu_settings)  # type: ignore[call-arg]
+    from onnuri.parallel.process_group import start_process_group
 
     shim: Any = ctypes.CDLL(os.environ["LD_PRELOAD"])
     shim.peak_bytes.restype = shim.live_bytes.restype = ctypes.c_long
@@ -74,7 +74,7 @@ def worker(folder: Path, gpu_settings: bool, settings: list[str]) -> None:
         if config.engine.compile == "auto":
             config.engine.compile = "off"
         if not dist.is_initialized():
-            start_process_group(config, ranks)
+            start_process_group(config.engine)
         gc.collect()
         before = shim.live_bytes()
         shim.reset_peak()
@@ -89,13 +89,15 @@ def run(config: PlanConfig, ranks: int) -> None:
     """Build and step as onnuri.train.loop does."""
     import torch
 
+    from onnuri.base.process import from_environment
     from onnuri.kernels import attention_mask
     from onnuri.parallel import step_gate
+    from onnuri.parallel.ranks import Ranks
     from onnuri.train.engine import build_engine
     from onnuri.train.run_plan import RunPlan, choose_micro_batch_size
 
     size, length = choose_micro_batch_size(config, ranks), config.data.sequence_length
-    plan = RunPlan(config, None, int(os.environ["RANK"]), ranks, ranks, size, None)  # type: ignore[arg-type]
+    plan = RunPlan(config, None, Ranks.of_process(from_environment()), size, None)  # type: ignore[arg-type]
     engine = build_engine(plan)
     step_gate.install(engine, lambda norm: True, config.optim.gradient_clipping)
     for _ in range(STEPS * plan.accumulation):

@@ -22,8 +22,8 @@ from onnuri.kernels import AttentionMask, attention_mask
 from onnuri.kernels.backends import chosen, load
 from onnuri.model.config import ModelConfig
 from onnuri.model.decoder import Decoder, initialise
+from onnuri.parallel.process_group import keep_freed_memory
 from onnuri.train.compile import compile_model
-from onnuri.train.engine import keep_freed_memory
 
 
 def draw_borders(random: Random, rows: int, length: int, mean: int) -> list[int]:

@@ -23,6 +23,7 @@ import torch
 from onnuri.base.errors import UserError
 from onnuri.config import CONFIG_ROOT, compose
 from onnuri.parallel import step_gate
+from onnuri.parallel.process_group import start_process_group
 from onnuri.parallel.zero_layout import fragments
 from onnuri.train import engine as building
 from onnuri.train.config import PretrainConfig
@@ -59,7 +60,7 @@ def train(words: list[str]) -> str:
     """Three steps; "guarded" if the second left no trace and was asked about."""
     config = compose(PretrainConfig, words, CONFIG_ROOT, "pretrain")
     plan = make_plan(config)
-    building.start_process_group(config, 1)
+    start_process_group(config.engine)
     engine = building.build_engine(plan)
     norms: list[float] = []
 

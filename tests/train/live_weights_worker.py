@@ -12,16 +12,17 @@ from typing import Any
 import torch
 
 from onnuri.config import CONFIG_ROOT, compose
+from onnuri.parallel.process_group import start_process_group
 from onnuri.tokens.loader import Loader
 from onnuri.train.config import PretrainConfig
-from onnuri.train.engine import build_engine, start_process_group
+from onnuri.train.engine import build_engine
 from onnuri.train.inputs import read_ahead
 from onnuri.train.run_plan import make_plan
 
 STEPS = 3
 config = compose(PretrainConfig, sys.argv[2:], CONFIG_ROOT, "pretrain")
 plan = make_plan(config)
-device = start_process_group(config, plan.local_world_size)
+device = start_process_group(config.engine)
 engine = build_engine(plan)
 storages: dict[int, list[int]] = {}
 
@@ -49,7 +50,7 @@ for _ in range(STEPS):  # DeepSpeed learns in the first how the modules follow e
     alive = [n for n, weak in storages.items() if not all(torch.UntypedStorage._expired(w) for w in weak)]
     engine.backward(loss, scale_wrt_gas=False)
     engine.step()
-Path(sys.argv[1], f"rank-{plan.rank}.json").write_text(json.dumps(alive))
+Path(sys.argv[1], f"rank-{plan.ranks.rank}.json").write_text(json.dumps(alive))
 torch.distributed.barrier()
 torch.distributed.destroy_process_group()
 sys.stdout.flush()

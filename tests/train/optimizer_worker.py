@@ -16,11 +16,13 @@ import torch.distributed as dist
 
 from onnuri.config import CONFIG_ROOT, compose
 from onnuri.model.decoder import Decoder, hidden_matrices, initialise
+from onnuri.optim.groups import describe_optimizer
 from onnuri.optim.muon import POLAR_EXPRESS, RMS
+from onnuri.parallel.process_group import start_process_group
 from onnuri.parallel.zero_layout import fragments, inner_optimizer
 from onnuri.tokens.loader import Loader
 from onnuri.train.config import PretrainConfig
-from onnuri.train.engine import build_engine, describe_optimizer, start_process_group
+from onnuri.train.engine import build_engine
 from onnuri.train.inputs import read_ahead, to_inputs
 from onnuri.train.run_plan import make_plan
 
@@ -100,7 +102,7 @@ def main() -> None:
     """Write what this rank found to OUTPUT_FOLDER/rank-N.json."""
     config = compose(PretrainConfig, sys.argv[2:], CONFIG_ROOT, "pretrain")
     plan = make_plan(config)
-    device = start_process_group(config, plan.local_world_size)
+    device = start_process_group(config.engine)
     engine = build_engine(plan)
     loader = Loader(config.data, plan.data, config.train.global_batch_size, None)
     losses, batches = [], read_ahead(loader, plan, 0, device)
@@ -116,7 +118,7 @@ def main() -> None:
         for inputs in itertools.islice(batches, plan.accumulation):
             loss = engine(*inputs, reduction="sum") / loader.num_targets(step)
             seen["secondary"] += getattr(weight, "ds_secondary_tensor", None) is not None
-            engine.backward(loss * plan.world_size, scale_wrt_gas=False)
+            engine.backward(loss * plan.ranks.dp_size, scale_wrt_gas=False)
             engine.step()
             total += loss.detach()
         dist.all_reduce(total)
@@ -134,9 +136,9 @@ def main() -> None:
         "secondary_copies": seen["secondary"] > 0,
         "held": sum(f.numel for f in fragments(engine)),
     }
-    if plan.rank == 0 and config.optim.name == "muon":
+    if plan.ranks.rank == 0 and config.optim.name == "muon":
         facts["plain_losses"] = plain_muon_losses(config, loader)
-    Path(sys.argv[1], f"rank-{plan.rank}.json").write_text(json.dumps(facts))
+    Path(sys.argv[1], f"rank-{plan.ranks.rank}.json").write_text(json.dumps(facts))
     dist.barrier()
     dist.destroy_process_group()
     sys.stdout.flush()

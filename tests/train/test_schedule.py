@@ -2,8 +2,9 @@
 
 import pytest
 
+from onnuri.optim.config import OptimConfig, ScheduleConfig
 from onnuri.optim.schedule import default_warmup, lr_multiplier
-from onnuri.train.config import OptimConfig, PretrainConfig, ScheduleConfig, TrainConfig
+from onnuri.train.config import PretrainConfig, TrainConfig
 from onnuri.train.unintended import schedule_warnings
 
 

@@ -13,7 +13,6 @@ import pytest
 from onnuri.config import CONFIG_ROOT, compose
 from onnuri.parallel.zero_config import deepspeed_config
 from onnuri.train.config import PretrainConfig
-from onnuri.train.run_plan import RunPlan
 from tests.conftest import TINY_MODEL, torchrun
 
 Sample = Callable[[str], str]
@@ -22,8 +21,7 @@ WORKER = Path(__file__).with_name("zero_config_worker.py")
 
 def zero_settings(world_size: int, gpu: bool, *words: str) -> dict[str, Any]:
     config = compose(PretrainConfig, ["data=none", *words], CONFIG_ROOT, "pretrain")
-    plan = RunPlan(config, None, 0, world_size, world_size, 1, None)  # type: ignore[arg-type]
-    settings = deepspeed_config(plan, gpu)
+    settings = deepspeed_config(config.engine, world_size, 1, 32, 1.0, gpu)
     assert settings["timers"] == {"throughput": {"enabled": False}}, "it waits for the device"
     assert settings["bf16"]["immediate_grad_update"] == gpu
     return dict(settings["zero_optimization"])

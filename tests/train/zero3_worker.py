@@ -13,9 +13,10 @@ import torch
 
 from onnuri.config import CONFIG_ROOT, compose
 from onnuri.model.decoder import Decoder, initialise
+from onnuri.parallel.process_group import start_process_group
 from onnuri.tokens.loader import Loader
 from onnuri.train.config import PretrainConfig
-from onnuri.train.engine import build_engine, start_process_group
+from onnuri.train.engine import build_engine
 from onnuri.train.inputs import read_ahead, to_inputs
 from onnuri.train.run_plan import make_plan
 
@@ -50,7 +51,7 @@ def main() -> None:
     """Write what this rank found to OUTPUT_FOLDER/rank-N.json."""
     config = compose(PretrainConfig, sys.argv[2:], CONFIG_ROOT, "pretrain")
     plan = make_plan(config)
-    start_process_group(config, plan.local_world_size)
+    start_process_group(config.engine)
     engine = build_engine(plan)
     loader = Loader(config.data, plan.data, config.train.global_batch_size, None)
     losses, batches = [], read_ahead(loader, plan, 0, torch.device("cpu"))
@@ -60,7 +61,7 @@ def main() -> None:
         total = torch.zeros(())
         for inputs in itertools.islice(batches, plan.accumulation):
             loss = engine(*inputs, reduction="sum") / loader.num_targets(step)
-            engine.backward(loss * plan.world_size, scale_wrt_gas=False)
+            engine.backward(loss * plan.ranks.dp_size, scale_wrt_gas=False)
             engine.step()
             total += loss.detach()
         torch.distributed.all_reduce(total)
@@ -79,9 +80,9 @@ def main() -> None:
         "exp_avg_is_used": min(float(inner[m]["exp_avg"].abs().sum()) for m in masters),
         "losses": losses,
     }
-    if plan.rank == 0:
+    if plan.ranks.rank == 0:
         facts["plain_losses"] = plain_losses(config, loader)
-    Path(sys.argv[1], f"rank-{plan.rank}.json").write_text(json.dumps(facts))
+    Path(sys.argv[1], f"rank-{plan.ranks.rank}.json").write_text(json.dumps(facts))
     torch.distributed.barrier()
     torch.distributed.destroy_process_group()
     sys.stdout.flush()

@@ -17,6 +17,7 @@ import torch
 from onnuri.checkpoint import zero_state
 from onnuri.config import CONFIG_ROOT, compose
 from onnuri.parallel import step_gate
+from onnuri.parallel.process_group import start_process_group
 from onnuri.parallel.zero_config import deepspeed_config
 from onnuri.tokens.loader import Loader
 from onnuri.train import engine as building
@@ -26,10 +27,10 @@ from onnuri.train.run_plan import make_plan
 
 STEPS = 4
 gpu = sys.argv[2] == "gpu"
-building.deepspeed_config = lambda plan, _: deepspeed_config(plan, gpu)  # type: ignore[assignment]
+building.deepspeed_config = lambda *given: deepspeed_config(*given[:5], gpu)
 config = compose(PretrainConfig, sys.argv[3:], CONFIG_ROOT, "pretrain")
 plan = make_plan(config)
-device = building.start_process_group(config, plan.local_world_size)
+device = start_process_group(config.engine)
 engine = building.build_engine(plan)
 loader = Loader(config.data, plan.data, config.train.global_batch_size, None)
 norms: list[float] = []
@@ -46,7 +47,7 @@ def run(steps: int) -> list[float]:
         total = torch.zeros(())
         for inputs in itertools.islice(batches, plan.accumulation):
             loss = engine(*inputs, reduction="sum") / loader.num_targets(step)
-            engine.backward(loss * plan.world_size, scale_wrt_gas=False)
+            engine.backward(loss * plan.ranks.dp_size, scale_wrt_gas=False)
             whole.append(sum(parameter.numel() for parameter in engine.module.parameters()))
             engine.step()
             total += loss.detach()
@@ -69,7 +70,7 @@ zero_state.after_load(engine, 0)
 again = run(STEPS)
 facts = {"losses": first, "again": again, "norms": norms, "whole": whole}
 facts["parameters"] = sum(getattr(p, "ds_numel", p.numel()) for p in engine.module.parameters())
-Path(sys.argv[1], f"rank-{plan.rank}.json").write_text(json.dumps(facts))
+Path(sys.argv[1], f"rank-{plan.ranks.rank}.json").write_text(json.dumps(facts))
 torch.distributed.barrier()
 torch.distributed.destroy_process_group()
 sys.stdout.flush()

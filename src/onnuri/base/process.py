@@ -20,7 +20,7 @@ COPIES = {"SLURM_STEP_NUM_TASKS": "srun", "OMPI_COMM_WORLD_SIZE": "mpirun", "PMI
 
 
 @dataclass(frozen=True)
-class Ranks:
+class ProcessRank:
     """This process among all processes of a run."""
 
     rank: int = 0
@@ -32,7 +32,7 @@ class Ranks:
     """False: the process was started alone."""
 
 
-def from_environment() -> Ranks:
+def from_environment() -> ProcessRank:
     """The rank that a launcher has given to this process; rank 0 of 1 without one.
 
     Raises UserError where the variables of ranks contradict each other or some are missing, and where
@@ -47,7 +47,7 @@ def from_environment() -> Ranks:
                 f"RANK={rank}, LOCAL_RANK={local_rank} and WORLD_SIZE={world_size} do not fit together; "
                 "start with torchrun, or unset them to train on one rank"
             )
-        return Ranks(rank, world_size, local_rank, local_world_size, launched=True)
+        return ProcessRank(rank, world_size, local_rank, local_world_size, launched=True)
     if (rank, world_size) not in ((-1, -1), (-1, 1), (0, 1)):
         shown = ", ".join(f"{name}={given[name]}" for name in NEEDED[:2] if name in given)
         missing = ", ".join(name for name in NEEDED if name not in given)
@@ -61,7 +61,7 @@ def from_environment() -> Ranks:
                 f"{launcher} has started {os.environ[name]} copies of this command ({name}) that know "
                 f"nothing of each other; have {launcher} start one torchrun on each node instead"
             )
-    return Ranks()
+    return ProcessRank()
 
 
 def own_rank() -> int:

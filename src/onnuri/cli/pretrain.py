@@ -24,10 +24,10 @@ def run(config: PretrainConfig) -> int:
     die_with_launcher()
     plan = make_plan(config)
     if finished(plan):
-        if plan.rank == 0:
+        if plan.ranks.is_lead:
             print(f"{config.run_dir} is already trained to step {config.train.steps}: up to date")
         return 0
-    if plan.rank == 0:
+    if plan.ranks.is_lead:
         check_tracker(config.tracker)
     if getattr(sys.modules.get("deepspeed.comm.comm"), "cdb", None) is not None:  # it has started before
         raise UserError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from onnuri.train.config import ScheduleConfig
+from onnuri.optim.config import ScheduleConfig
 
 LONGEST_DEFAULT_WARMUP = 100
 

@@ -8,17 +8,23 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from onnuri.train.run_plan import RunPlan
+from onnuri.parallel.config import EngineConfig
 
 SMALL = 100_000
 """Elements of a parameter that each of several GPUs keeps whole from the first micro-batch of a step on:
 the scales of norms. Otherwise each costs a kernel in every gather of its block."""
 
 
-def deepspeed_config(plan: RunPlan, gpu: bool) -> dict[str, Any]:
+def deepspeed_config(
+    engine: EngineConfig,
+    world_size: int,
+    micro_batch_size: int,
+    accumulation: int,
+    gradient_clipping: float,
+    gpu: bool,
+) -> dict[str, Any]:
     """DeepSpeed's configuration for ranks on GPUs or on CPUs."""
-    engine, bucket = plan.config.engine, plan.config.engine.bucket_size
-    alone = gpu and plan.world_size == 1
+    bucket, alone = engine.bucket_size, gpu and world_size == 1
     zero: dict[str, Any] = {
         "stage": engine.stage,
         "reduce_bucket_size": bucket,
@@ -57,10 +63,10 @@ def deepspeed_config(plan: RunPlan, gpu: bool) -> dict[str, Any]:
     sharded_or_bf16 = engine.stage > 0 or engine.precision == "bf16"
     accumulate_in_fp32 = engine.stage > 0 or engine.precision == "fp32"
     return {
-        "train_micro_batch_size_per_gpu": plan.micro_batch_size,
-        "gradient_accumulation_steps": plan.accumulation,
+        "train_micro_batch_size_per_gpu": micro_batch_size,
+        "gradient_accumulation_steps": accumulation,
         # Plain torch (stage 0, fp32) is clipped behind the step gate, which sees the norm before.
-        "gradient_clipping": plan.config.optim.gradient_clipping if sharded_or_bf16 else 0.0,
+        "gradient_clipping": gradient_clipping if sharded_or_bf16 else 0.0,
         # Stage 1: a gradient is added to its fp32 sum as soon as it is there, and freed. Otherwise all of
         # them stay in bf16 too (2 bytes a parameter), and every micro-batch zeroes them and adds to them.
         "bf16": {

@@ -33,7 +33,7 @@ def worth_compiling(plan: RunPlan) -> bool:
     config = plan.config
     flops = config.model.flops_per_token(config.data.sequence_length) * plan.tokens_per_step
     has_compiler = bool(shutil.which("g++") or shutil.which("clang++"))
-    return has_compiler and flops * config.train.steps / plan.world_size > WORTH_IT
+    return has_compiler and flops * config.train.steps / plan.ranks.dp_size > WORTH_IT
 
 
 def compile_model(model: Decoder) -> None:

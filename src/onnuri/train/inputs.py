@@ -47,11 +47,13 @@ def to_inputs(batch: Batch, config: DataConfig, device: torch.device) -> Inputs:
 def read_ahead(loader: Loader, plan: RunPlan, first_step: int, device: torch.device) -> Generator[Inputs]:
     """This rank's micro-batches of all steps after `first_step`, read in a thread of its own."""
 
+    ranks = plan.ranks
+
     def read(number: int) -> Inputs:
         if device.type == "cuda":
             torch.cuda.set_device(device)  # it is set thread by thread
         step, micro = divmod(number, plan.accumulation)
-        batch = loader.micro_batch(step, micro, plan.rank, plan.world_size, plan.micro_batch_size)
+        batch = loader.micro_batch(step, micro, ranks.dp_rank, ranks.dp_size, plan.micro_batch_size)
         return to_inputs(batch, loader.config, device)
 
     steps = (first_step, plan.config.train.steps)

@@ -24,19 +24,16 @@ from onnuri.base.errors import UserError
 from onnuri.checkpoint import store, zero_state
 from onnuri.checkpoint.store import Saver
 from onnuri.config import to_dict
+from onnuri.optim.groups import describe_optimizer
 from onnuri.optim.schedule import lr_multiplier
 from onnuri.parallel import step_gate
+from onnuri.parallel.process_group import broadcast_from_rank_zero, start_process_group
 from onnuri.run.checkpoints import list_checkpoints, newest_verified, set_aside
 from onnuri.run.metrics_file import is_validated
 from onnuri.tokens.loader import Loader
 from onnuri.train.config import GuardConfig
 from onnuri.train.disk_trouble import DiskTrouble
-from onnuri.train.engine import (
-    broadcast_from_rank_zero,
-    build_engine,
-    describe_optimizer,
-    start_process_group,
-)
+from onnuri.train.engine import build_engine
 from onnuri.train.guard import LEFT_OUT, Progress, StepGuard, finite, read_progress, record_odd_step
 from onnuri.train.inputs import read_ahead
 from onnuri.train.metrics import Metrics
@@ -89,13 +86,13 @@ def train(plan: RunPlan) -> int:
     """
     config, metrics = plan.config, None
     with contextlib.ExitStack() as cleanup:
-        device = start_process_group(config, plan.local_world_size)
+        device = start_process_group(config.engine)
         cleanup.callback(dist.destroy_process_group)
         stop = StopRequest()
         cleanup.callback(stop.close)
         run_dir = open_run(plan, cleanup)
         trouble = DiskTrouble(run_dir)
-        torch.manual_seed(config.train.seed + plan.rank)
+        torch.manual_seed(config.train.seed + plan.ranks.rank)
         loader = open_loader(plan, run_dir)
         engine = build_engine(plan)
         guard = StepGuard(config.guard)
@@ -103,7 +100,7 @@ def train(plan: RunPlan) -> int:
         progress, origin, notes = resume(engine, loader, run_dir)
         validation = Validation(plan, device)
         ledger = record_start(plan, engine, progress, origin, cleanup)
-        stacks = run_dir / f"stacks-rank-{plan.rank:05d}.txt"
+        stacks = run_dir / f"stacks-rank-{plan.ranks.rank:05d}.txt"
         watchdog = Watchdog(config.guard.stall_factor, config.guard.stall_seconds, stacks)
         cleanup.callback(watchdog.close)
         stragglers = Stragglers(config.guard.straggler_every, config.guard.straggler_factor, device)
@@ -111,9 +108,9 @@ def train(plan: RunPlan) -> int:
         resources = Resources(device)
         peak = peak_flops(device, config.engine.precision)
         flops_per_token = config.model.flops_per_token(config.data.sequence_length)
-        profiler = Profiler(config.profile, run_dir, plan.rank)
+        profiler = Profiler(config.profile, run_dir, plan.ranks.rank)
         cleanup.callback(profiler.close)
-        if plan.rank == 0:
+        if plan.ranks.is_lead:
             metrics = Metrics(run_dir, progress.step, config.train.steps, config.tracker, to_dict(config))
             cleanup.callback(metrics.close)
             about = (describe(plan, run_dir, progress.step), describe_optimizer(engine), kernels.describe())
@@ -153,7 +150,7 @@ def train(plan: RunPlan) -> int:
                     continue
                 loss = engine(*inputs, reduction="sum") / num_targets
                 # DeepSpeed averages gradients over ranks; the loss is already a share of the global mean.
-                engine.backward(loss * plan.world_size, scale_wrt_gas=False)
+                engine.backward(loss * plan.ranks.dp_size, scale_wrt_gas=False)
                 loss_sum += loss.detach().double()
                 if engine.is_gradient_accumulation_boundary():
                     waited = time.monotonic() - saved > 60 * config.train.ephemeral_minutes > 0
@@ -241,7 +238,7 @@ def train(plan: RunPlan) -> int:
                         f"resumes, with run_dir={run_dir}"
                     )
                 return stop.status
-    if plan.rank == 0:
+    if plan.ranks.is_lead:
         print(f"trained to step {config.train.steps}: {run_dir}", flush=True)
     return 0
 
@@ -309,7 +306,7 @@ def validation_is_missing(plan: RunPlan, run_dir: Path, step: int) -> bool:
     last = step == plan.config.train.steps
     if step == 0 or plan.replay_until or not due(step, plan.config.train.validate_every, last):
         return False
-    return bool(broadcast_from_rank_zero(plan.rank == 0 and not is_validated(run_dir, step)))
+    return bool(broadcast_from_rank_zero(plan.ranks.is_lead and not is_validated(run_dir, step)))
 
 
 def due(step: int, every: int, always: bool = False) -> bool:
@@ -340,7 +337,8 @@ def describe(plan: RunPlan, run_dir: Path, first_step: int) -> str:
     began = f"resumes after step {first_step}" if first_step else "starts"
     return (
         f"{run_dir} {began}: {model.num_parameters() / 1e6:.1f}M parameters, {config.train.steps} steps of "
-        f"{plan.tokens_per_step:,} tokens, {plan.world_size} rank(s) x {plan.accumulation} micro-batch(es) "
-        f"of {plan.micro_batch_size} x {config.data.sequence_length}, ZeRO-{config.engine.stage}, "
+        f"{plan.tokens_per_step:,} tokens, {plan.ranks.world_size} rank(s) x {plan.accumulation} "
+        f"micro-batch(es) of {plan.micro_batch_size} x {config.data.sequence_length}, "
+        f"ZeRO-{config.engine.stage}, "
         f"{config.engine.precision}{compiled}, {plan.data.counts['train']['tokens']:,} tokens in the shards"
     )

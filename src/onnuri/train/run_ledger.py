@@ -24,7 +24,7 @@ def open_ledger(
         "step": progress.step,
         "data": plan.data.identity,
         "tokenizer": plan.data.counts["tokenizer_sha256"],
-        "world_size": plan.world_size,
+        "world_size": plan.ranks.world_size,
         "code": code_version(),
         "environment": environment(),
         "config": to_dict(plan.config),

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from onnuri import __version__
-from onnuri.base import manifest
-from onnuri.base import process as ranks
+from onnuri.base import manifest, process
 from onnuri.base.errors import UserError
 from onnuri.base.manifest import Manifest
 from onnuri.base.provenance import code_version
 from onnuri.config import to_dict
 from onnuri.optim.schedule import default_warmup
+from onnuri.parallel.ranks import Ranks
 from onnuri.run.checkpoints import list_checkpoints, newest_verified, step_of
 from onnuri.run.metrics_file import is_validated
 from onnuri.run.run_file import DATA_FOLDER, RUN_FILE, flatten, read_run_file, unknown_options
@@ -53,9 +53,7 @@ class RunPlan:
 
     config: PretrainConfig
     data: Manifest
-    rank: int
-    world_size: int
-    local_world_size: int
+    ranks: Ranks
     micro_batch_size: int
     stored: dict[str, Any] | None
     """`run.json` of the run directory when the run has been started before."""
@@ -75,7 +73,7 @@ class RunPlan:
     @property
     def accumulation(self) -> int:
         """Micro-batches a rank runs in one optimizer step; the last may be partly empty."""
-        return -(-self.config.train.global_batch_size // (self.micro_batch_size * self.world_size))
+        return -(-self.config.train.global_batch_size // (self.micro_batch_size * self.ranks.dp_size))
 
 
 def make_plan(config: PretrainConfig) -> RunPlan:
@@ -84,7 +82,7 @@ def make_plan(config: PretrainConfig) -> RunPlan:
     Raises UserError for ranks that the environment leaves unclear, shards that are missing or damaged, a
     tokenizer that is not theirs, a batch smaller than the ranks, and a run directory of another config.
     """
-    own = ranks.from_environment()
+    ranks = Ranks.of_process(process.from_environment())
     data = manifest.read_whole(config.data.path, "tokens")
     check_tokenizer(config, data)
     parse_weights(config.data.mixture, [source["name"] for source in data.counts["sources"]])
@@ -101,10 +99,8 @@ def make_plan(config: PretrainConfig) -> RunPlan:
     return RunPlan(
         config=config,
         data=data,
-        rank=own.rank,
-        world_size=own.world_size,
-        local_world_size=own.local_world_size,
-        micro_batch_size=choose_micro_batch_size(config, own.world_size),
+        ranks=ranks,
+        micro_batch_size=choose_micro_batch_size(config, ranks.dp_size),
         stored=stored,
     )
 
@@ -123,7 +119,7 @@ def check_tokenizer(config: PretrainConfig, data: Manifest) -> None:
         )
 
 
-def choose_micro_batch_size(config: PretrainConfig, world_size: int) -> int:
+def choose_micro_batch_size(config: PretrainConfig, dp_size: int) -> int:
     """Sequences a rank holds at once: as asked, or the fastest that fits MICRO_BATCH_TOKENS.
 
     Where the ranks do not divide the batch (a node was lost), some of their rows stay empty, and those are
@@ -131,9 +127,9 @@ def choose_micro_batch_size(config: PretrainConfig, world_size: int) -> int:
     counts as its tokens and MICRO_BATCH_OVERHEAD; of equal sums the larger size is taken.
     """
     batch, asked = config.train.global_batch_size, config.engine.micro_batch_size
-    if batch < world_size:
-        raise UserError(f"train.global_batch_size={batch} is too small for {world_size} ranks")
-    per_rank, length = -(-batch // world_size), config.data.sequence_length
+    if batch < dp_size:
+        raise UserError(f"train.global_batch_size={batch} is too small for {dp_size} ranks")
+    per_rank, length = -(-batch // dp_size), config.data.sequence_length
     if asked:
         return min(asked, per_rank)
     sizes = range(1, min(per_rank, max(1, MICRO_BATCH_TOKENS // length)) + 1)
@@ -229,7 +225,7 @@ def finished(plan: RunPlan) -> bool:
     The quick way out, without a process group: every rank hashes the files, so it is taken only where
     all ranks are on one machine. Elsewhere training starts, resumes after the last step, and ends.
     """
-    if plan.stored is None or plan.world_size != plan.local_world_size:
+    if plan.stored is None or plan.ranks.world_size != plan.ranks.local_world_size:
         return False
     run_dir = Path(plan.config.run_dir)
     checkpoints = list_checkpoints(run_dir)

@@ -15,12 +15,12 @@ from typing import Any
 from onnuri.base import manifest
 from onnuri.base.copying import copy_contents
 from onnuri.base.errors import UserError
+from onnuri.parallel.process_group import broadcast_from_rank_zero, hardware_precision
 from onnuri.run.chain import Ledger
 from onnuri.run.lock import lock_run_dir
 from onnuri.run.run_file import DATA_FOLDER, RUN_FILE
 from onnuri.tokens.loader import Loader
 from onnuri.train.compile import worth_compiling
-from onnuri.train.engine import broadcast_from_rank_zero, hardware_precision
 from onnuri.train.guard import Progress
 from onnuri.train.run_ledger import open_ledger
 from onnuri.train.run_plan import RunPlan, check_same_run, record_words, run_record
@@ -32,7 +32,7 @@ def open_run(plan: RunPlan, cleanup: contextlib.ExitStack) -> Path:
     Returns the directory; the lock is given up by `cleanup`.
     """
     config = plan.config
-    if plan.rank == 0:
+    if plan.ranks.is_lead:
         if config.engine.precision == "auto":
             config.engine.precision = hardware_precision()
         if config.engine.compile == "auto":
@@ -97,7 +97,7 @@ def on_rank_zero(plan: RunPlan) -> Iterator[bool]:
     """
     problem = ""
     try:
-        yield plan.rank == 0
+        yield plan.ranks.is_lead
     except OSError as error:
         problem = f"cannot write to run_dir={plan.config.run_dir}: {error.strerror or error}"
         problem += f" ({error.filename})" if error.filename else ""

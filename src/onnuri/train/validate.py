@@ -53,9 +53,9 @@ class Validation:
 
     @torch.no_grad()
     def _bits_per_byte(self, engine: Any, windows: np.ndarray, lengths: np.ndarray) -> float:
-        size, rank, world = self.plan.micro_batch_size, self.plan.rank, self.plan.world_size
+        size, rank, count = self.plan.micro_batch_size, self.plan.ranks.dp_rank, self.plan.ranks.dp_size
         totals = torch.zeros(2, dtype=torch.float64, device=self.device)
-        for start in range(0, len(windows), size * world):
+        for start in range(0, len(windows), size * count):
             chosen = np.arange(start + rank * size, start + (rank + 1) * size)
             counted = np.where(chosen < len(windows), lengths.take(chosen, mode="clip"), 1)
             rows = windows.take(chosen, axis=0, mode="clip")
