@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from onnuri.base.errors import UserError
-from onnuri.base.process import COPIES, NEEDED, Ranks, from_environment, own_rank
+from onnuri.base.process import COPIES, NEEDED, ProcessRank, from_environment, own_rank
 from tests.conftest import SCRIPTS, TINY_MODEL
 from tests.processes import Process
 
@@ -38,12 +38,12 @@ def set_environment(monkeypatch: pytest.MonkeyPatch, words: str) -> None:
 )
 def test_one_rank(words: str, monkeypatch: pytest.MonkeyPatch) -> None:
     set_environment(monkeypatch, words)
-    assert from_environment() == Ranks(rank=0, world_size=1, local_rank=0, local_world_size=1)
+    assert from_environment() == ProcessRank(rank=0, world_size=1, local_rank=0, local_world_size=1)
 
 
 def test_a_rank_of_torchrun(monkeypatch: pytest.MonkeyPatch) -> None:
     set_environment(monkeypatch, WHOLE + " SLURM_STEP_NUM_TASKS=4")
-    assert from_environment() == Ranks(3, 8, 1, 2, launched=True)
+    assert from_environment() == ProcessRank(3, 8, 1, 2, launched=True)
     assert own_rank() == 3
 
 
