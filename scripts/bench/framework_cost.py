@@ -89,7 +89,7 @@ def run_ours(words: list[str], turn: int) -> None:
     """scripts/pretrain.py, with a clock at its joints."""
     from onnuri.run.chain import Ledger
     from onnuri.run.metrics_file import read_metrics
-    from onnuri.train import loop
+    from onnuri.train import loop, record, run_start
     from onnuri.train.config import PretrainConfig
     from onnuri.train.guard import StepGuard
     from onnuri.train.metrics import Metrics
@@ -98,7 +98,7 @@ def run_ours(words: list[str], turn: int) -> None:
 
     clock = Clock(turn)
     patched: Any = loop
-    build, read, start = patched.build_engine, patched.read_ahead, Watchdog.start_step
+    build, read, start = run_start.build_engine, patched.read_ahead, Watchdog.start_step
 
     def build_engine(plan: Any) -> Any:
         engine = build(plan)
@@ -117,9 +117,9 @@ def run_ours(words: list[str], turn: int) -> None:
         clock.start_step()
         start(self)
 
-    patched.build_engine, patched.read_ahead = build_engine, read_ahead
+    run_start.build_engine, patched.read_ahead = build_engine, read_ahead
     patched.StepTotals = clock.timed("reduce loss", loop.StepTotals)
-    patched.ledger_line = clock.timed("ledger", loop.ledger_line)
+    record.ledger_line = clock.timed("ledger", record.ledger_line)
     for owner, name, part in (
         (StepGuard, "accept", "guard"),
         (StepGuard, "finish_step", "guard"),

@@ -113,7 +113,7 @@ def worker(folder: Path, words: list[str]) -> None:
     import torch
     from torch.utils._python_dispatch import TorchDispatchMode
 
-    from onnuri.train import engine, loop
+    from onnuri.train import engine, loop, run_start
     from onnuri.train.config import PretrainConfig
     from onnuri.train.run_plan import make_plan
     from onnuri.train.watchdog import Watchdog
@@ -127,7 +127,7 @@ def worker(folder: Path, words: list[str]) -> None:
             return func(*args, **(kwargs or {}))
 
     plan = make_plan(compose(PretrainConfig, words, CONFIG_ROOT, "pretrain"))
-    settings, build, start_step = engine.deepspeed_config, loop.build_engine, Watchdog.start_step
+    settings, build, start_step = engine.deepspeed_config, run_start.build_engine, Watchdog.start_step
     found: dict[str, Any] = {}
     marks, sites, step = [], Counter[str](), 0
     calls, operators, reads = cProfile.Profile(), torch.profiler.profile(record_shapes=False), Reads()
@@ -168,7 +168,7 @@ def worker(folder: Path, words: list[str]) -> None:
         start_step(self)
 
     engine.deepspeed_config = settings_of_gpus  # type: ignore[assignment]
-    loop.build_engine, Watchdog.start_step = build_with_streams, next_step  # type: ignore[method-assign]
+    run_start.build_engine, Watchdog.start_step = build_with_streams, next_step  # type: ignore[method-assign]
     loop.train(plan)
     for place, name in enumerate(("seconds", "cpu")):
         found[name] = median(after[place] - before[place] for before, after in itertools.pairwise(marks))

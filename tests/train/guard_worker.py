@@ -13,7 +13,7 @@ import torch.distributed as dist
 
 from onnuri.config import CONFIG_ROOT, run_cli
 from onnuri.parallel.zero_layout import inner_optimizer
-from onnuri.train import guard, loop
+from onnuri.train import guard, loop, run_start
 from onnuri.train.config import PretrainConfig
 from onnuri.train.run_plan import make_plan
 
@@ -62,6 +62,10 @@ def finish_step(self: guard.StepGuard, progress: guard.Progress) -> None:
     print(f"STATE {dist.get_rank()} {progress.step} {state_hash(now['engine'])}", flush=True)
 
 
-build, begin, finish = loop.build_engine, guard.StepGuard.start_step, guard.StepGuard.finish_step
-loop.build_engine, guard.StepGuard.start_step, guard.StepGuard.finish_step = spoil, start_step, finish_step
+build, begin, finish = run_start.build_engine, guard.StepGuard.start_step, guard.StepGuard.finish_step
+run_start.build_engine, guard.StepGuard.start_step, guard.StepGuard.finish_step = (
+    spoil,
+    start_step,
+    finish_step,
+)
 run_cli(PretrainConfig, lambda config: loop.train(make_plan(config)), "", CONFIG_ROOT, "pretrain")

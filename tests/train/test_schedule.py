@@ -5,7 +5,7 @@ import pytest
 from onnuri.optim.config import OptimConfig, ScheduleConfig
 from onnuri.optim.schedule import default_warmup, lr_multiplier
 from onnuri.train.config import PretrainConfig, TrainConfig
-from onnuri.train.unintended import schedule_warnings
+from onnuri.train.schedule_warnings import schedule_warnings
 
 
 def curve(schedule: ScheduleConfig, steps: int) -> list[float]:

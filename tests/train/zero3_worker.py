@@ -17,7 +17,8 @@ from onnuri.parallel.process_group import start_process_group
 from onnuri.tokens.loader import Loader
 from onnuri.train.config import PretrainConfig
 from onnuri.train.engine import build_engine
-from onnuri.train.inputs import read_ahead, to_inputs
+from onnuri.train.inputs import to_inputs
+from onnuri.train.read_ahead import read_ahead
 from onnuri.train.run_plan import make_plan
 
 STEPS = 5

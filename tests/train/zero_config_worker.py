@@ -22,7 +22,7 @@ from onnuri.parallel.zero_config import deepspeed_config
 from onnuri.tokens.loader import Loader
 from onnuri.train import engine as building
 from onnuri.train.config import PretrainConfig
-from onnuri.train.inputs import read_ahead
+from onnuri.train.read_ahead import read_ahead
 from onnuri.train.run_plan import make_plan
 
 STEPS = 4

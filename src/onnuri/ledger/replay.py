@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -101,9 +102,7 @@ def main() -> int:
     config: Any = OmegaConf.to_object(
         OmegaConf.merge(OmegaConf.structured(PretrainConfig), stored["config"])
     )
-    plan = make_plan(config)
-    plan.replay_until = int(sys.argv[2])
-    return train(plan)
+    return train(replace(make_plan(config), replay_until=int(sys.argv[2])))
 
 
 if __name__ == "__main__":

@@ -8,11 +8,13 @@ The batch, the scale of the loss and validation follow the data-parallel rank; c
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-import torch.distributed as dist
+from typing import TYPE_CHECKING
 
 from onnuri.base.errors import UserError
 from onnuri.base.process import ProcessRank
+
+if TYPE_CHECKING:
+    import torch.distributed as dist
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,8 @@ class Groups:
 
 
 def _group_of(rank: int, lists: list[list[int]], world_size: int) -> dist.ProcessGroup | None:
+    import torch.distributed as dist
+
     if len(lists[0]) in (1, world_size):
         return None
     made = {tuple(members): dist.new_group(members) for members in lists}

@@ -30,6 +30,8 @@ from onnuri.tokens.windows import BestFit, Concatenated, Windows
 
 BLOCK = 8192
 """Sequences whose windows are looked up at a time."""
+MOST_FILLER = 0.25
+"""Share of positions without a token above which windows hold too little text."""
 
 
 class _Block(NamedTuple):
@@ -42,19 +44,6 @@ class _Block(NamedTuple):
     """int64 [steps, B]: number of its window."""
     num_targets: np.ndarray
     """int64 [steps]."""
-
-
-class WindowUse(NamedTuple):
-    """How the windows of one group of sources fill its rows of a batch."""
-
-    name: str
-    """The source, "" for all of them in one pool."""
-    tokens: int
-    num_windows: int
-    rows: int
-    """In the batch; more than there are windows, and some are the same."""
-    filler: float
-    """Share of the positions of all windows that hold no token."""
 
 
 class Loader:
@@ -144,14 +133,22 @@ class Loader:
         block = self._look_up(step)
         return block.groups[step - block.first_step], block.windows[step - block.first_step]
 
-    def window_use(self, step: int) -> Iterator[WindowUse]:
-        """How each group of sources fills its rows of the global batch of `step`."""
-        groups, _ = self.window_numbers(step)
+    def warnings(self, first_step: int) -> list[str]:
+        """Where windows are so long that rows of a batch are the same, or hold little text."""
+        found, length = [], self.config.sequence_length
+        groups, _ = self.window_numbers(first_step)
         for index, (name, group) in enumerate(zip(self.group_names, self.groups, strict=True)):
             tokens = sum(len(self.shards.shards[member]) for member in self._members[index])
-            filler = 1 - tokens / (group.num_windows * self.config.sequence_length)
+            filler = max(0.0, 1 - tokens / (group.num_windows * length))
             rows = int(np.count_nonzero(groups == index))
-            yield WindowUse(name, tokens, group.num_windows, rows, max(0.0, filler))
+            repeated = max(0, rows - group.num_windows)
+            if repeated or (rows and filler > MOST_FILLER):
+                found.append(
+                    f"data.sequence_length={length} cuts the {tokens:,} tokens"
+                    f"{f' of {name}' if name else ''} into {group.num_windows:,} window(s): {repeated} of "
+                    f"{rows} rows of a step repeat another one, {filler:.0%} of their positions are filler"
+                )
+        return found
 
     def rows(self, step: int, start: int, stop: int) -> Batch:
         """Rows [start, stop) of the global batch of `step`; rows from B on are empty."""

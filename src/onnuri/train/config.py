@@ -119,6 +119,8 @@ class PretrainConfig:
     hydra.run.dir, which is runs/TIME; in a sweep (-m) a folder of hydra.sweep.dir, multirun/DATE/TIME/N."""
     tokenizer: str = path_option("")
     """Tokenizer folder to check against the shards; empty takes the one packed with them."""
+    objective: str = "next_token"
+    """What is learnt: next_token."""
     profile: bool = False
     """Trace three of the first steps: a trace, a table of operators and a picture of memory in
     RUN_DIR/profile."""

@@ -1,22 +1,18 @@
-"""Batches of the loader as tensors on the device, read ahead of the step."""
+"""Micro-batches as tensors on the device."""
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from typing import NamedTuple
 
 import torch
 
-from onnuri.base.ordered_map import ordered_map
 from onnuri.kernels.attention_mask import AttentionMask, attention_mask
 from onnuri.tokens.batch import Batch
 from onnuri.tokens.config import DataConfig
-from onnuri.tokens.loader import Loader
-from onnuri.train.run_plan import RunPlan
 
 
 class Inputs(NamedTuple):
-    """What the model takes, in its order. B rows of one micro-batch, S sequence length."""
+    """What the model takes, by the names of its arguments. B rows of one micro-batch, S sequence length."""
 
     tokens: torch.Tensor
     """int64 [B, S]."""
@@ -42,19 +38,3 @@ def to_inputs(batch: Batch, config: DataConfig, device: torch.device) -> Inputs:
         attention_mask(tokens.shape[0], tokens.shape[1], documents, device=device),
         move(torch.from_numpy(batch.positions)) if config.reset_positions else None,
     )
-
-
-def read_ahead(loader: Loader, plan: RunPlan, first_step: int, device: torch.device) -> Generator[Inputs]:
-    """This rank's micro-batches of all steps after `first_step`, read in a thread of its own."""
-
-    ranks = plan.ranks
-
-    def read(number: int) -> Inputs:
-        if device.type == "cuda":
-            torch.cuda.set_device(device)  # it is set thread by thread
-        step, micro = divmod(number, plan.accumulation)
-        batch = loader.micro_batch(step, micro, ranks.dp_rank, ranks.dp_size, plan.micro_batch_size)
-        return to_inputs(batch, loader.config, device)
-
-    steps = (first_step, plan.config.train.steps)
-    return ordered_map(read, range(*(step * plan.accumulation for step in steps)), workers=1)

@@ -5,41 +5,25 @@ Every rank computes the same plan from the same files, so a mistake ends all ran
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from onnuri import __version__
 from onnuri.base import manifest, process
-from onnuri.base.errors import UserError
+from onnuri.base.errors import UserError, check_choice
 from onnuri.base.manifest import Manifest
 from onnuri.base.provenance import code_version
 from onnuri.config import to_dict
+from onnuri.model.config import ModelConfig
 from onnuri.optim.schedule import default_warmup
 from onnuri.parallel.ranks import Ranks
 from onnuri.run.checkpoints import list_checkpoints, newest_verified, step_of
 from onnuri.run.metrics_file import is_validated
-from onnuri.run.run_file import DATA_FOLDER, RUN_FILE, flatten, read_run_file, unknown_options
+from onnuri.run.run_file import read_run_file
 from onnuri.tokens.mixture import parse_weights
 from onnuri.train.config import PretrainConfig
+from onnuri.train.same_run import begun, check_same_run, take_over
 
-CAN_CHANGE = (
-    "run_dir",
-    "tokenizer",
-    "profile",
-    "engine.",
-    "kernels.",
-    "tracker.",
-    "data.path",
-    "model.loss_chunk_size",
-    "train.steps",
-    "train.validate_every",
-    "train.validation_tokens",
-    "train.checkpoint_every",
-    "train.keep_",
-    "train.ephemeral_",
-    "guard.",
-)
 PADDED_TO = 64
 MICRO_BATCH_TOKENS = 16384
 MICRO_BATCH_OVERHEAD = 1024
@@ -47,7 +31,7 @@ MICRO_BATCH_OVERHEAD = 1024
 choice is within 3 % of the planner's fastest, from 300M to 70B parameters on 3 to 64 GPUs."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class RunPlan:
     """A checked run."""
 
@@ -83,19 +67,18 @@ def make_plan(config: PretrainConfig) -> RunPlan:
     tokenizer that is not theirs, a batch smaller than the ranks, and a run directory of another config.
     """
     ranks = Ranks.of_process(process.from_environment())
+    check_objective(config)
     data = manifest.read_whole(config.data.path, "tokens")
     check_tokenizer(config, data)
     parse_weights(config.data.mixture, [source["name"] for source in data.counts["sources"]])
-    vocab_size = int(data.counts["vocab_size"])
-    if config.model.vocab_size == 0:
-        config.model.vocab_size = -(-vocab_size // PADDED_TO) * PADDED_TO
-    elif config.model.vocab_size < vocab_size:
-        raise UserError(
-            f"model.vocab_size={config.model.vocab_size} is below the tokenizer's {vocab_size} tokens"
-        )
-    stored = check_same_run(config, data) if config.run_dir else None
+    config = replace(config, model=sized_model(config.model, int(data.counts["vocab_size"])))
+    stored = read_run_file(Path(config.run_dir)) if config.run_dir else None
+    if started := begun(config.run_dir) if config.run_dir else None:
+        config = take_over(config, started)
+        check_same_run(config, data, started)
     if config.schedule.warmup_steps < 0:
-        config.schedule.warmup_steps = default_warmup(config.train.steps)
+        schedule = replace(config.schedule, warmup_steps=default_warmup(config.train.steps))
+        config = replace(config, schedule=schedule)
     return RunPlan(
         config=config,
         data=data,
@@ -103,6 +86,22 @@ def make_plan(config: PretrainConfig) -> RunPlan:
         micro_batch_size=choose_micro_batch_size(config, ranks.dp_size),
         stored=stored,
     )
+
+
+def check_objective(config: PretrainConfig) -> None:
+    """Raise UserError for an objective that does not exist."""
+    from onnuri.train.objectives import OBJECTIVES
+
+    check_choice("objective", config.objective, tuple(OBJECTIVES))
+
+
+def sized_model(model: ModelConfig, vocab_size: int) -> ModelConfig:
+    """The model with as many rows of embeddings as the tokenizer needs. Raises UserError for too few."""
+    if model.vocab_size == 0:
+        return replace(model, vocab_size=-(-vocab_size // PADDED_TO) * PADDED_TO)
+    if model.vocab_size < vocab_size:
+        raise UserError(f"model.vocab_size={model.vocab_size} is below the tokenizer's {vocab_size} tokens")
+    return model
 
 
 def check_tokenizer(config: PretrainConfig, data: Manifest) -> None:
@@ -159,63 +158,6 @@ def record_words(run_dir: Path) -> None:
     if path.is_file() and path.read_text(encoding="utf-8") != text:
         path.rename(path.with_stem(f"overrides-{len(list(path.parent.glob('overrides*.yaml')))}"))
     path.write_text(text, encoding="utf-8")
-
-
-def check_same_run(config: PretrainConfig, data: Manifest) -> dict[str, Any] | None:
-    """`run.json` of the run directory, None for a fresh one.
-
-    `engine.precision=auto`, `compile=auto` and a warm-up that is not named take what the run was started
-    with. Raises UserError naming
-    the first setting that would change the course of the run, once it has a checkpoint.
-    """
-    stored = read_run_file(Path(config.run_dir))
-    if stored is None or not list_checkpoints(Path(config.run_dir)):
-        return stored
-    for name in ("precision", "compile"):
-        if getattr(config.engine, name) == "auto":
-            setattr(config.engine, name, stored["config"]["engine"].get(name, "off"))
-    if unknown := unknown_options(PretrainConfig, stored["config"]):
-        raise UserError(
-            f"{Path(config.run_dir) / RUN_FILE} has the option {unknown[0]}, which this version "
-            f"({__version__}) does not know: resume with the version of Onnuri that started the run"
-        )
-    if config.schedule.warmup_steps < 0:
-        config.schedule.warmup_steps = stored["config"]["schedule"]["warmup_steps"]
-    defaults = flatten(to_dict(PretrainConfig()))  # for options that are younger than the run
-    before, now = defaults | flatten(stored["config"]), flatten(to_dict(config))
-    for name in sorted(before.keys() | now.keys()):
-        if name != "engine.precision" and name.startswith(CAN_CHANGE):
-            continue
-        if before.get(name) != now.get(name):
-            raise UserError(
-                f"run_dir={config.run_dir} was started with {name}={before.get(name)}, now it is "
-                f"{now.get(name)}; choose another run_dir, or the old value to resume"
-            )
-    if stored["data"] != data.identity:
-        raise UserError(
-            f"run_dir={config.run_dir} was started on other data than {config.data.path} holds now: "
-            f"{what_changed(Path(config.run_dir), data)}; choose another run_dir, or give it the old shards"
-        )
-    return stored
-
-
-def what_changed(run_dir: Path, now: Manifest) -> str:
-    """What differs between the shards that a run was started on, whose manifest it keeps, and others."""
-    try:
-        before = manifest.read(run_dir / DATA_FOLDER, "tokens")
-    except UserError:
-        return "the run's own description of them is gone"
-    if before.counts["tokenizer_sha256"] != now.counts["tokenizer_sha256"]:
-        return "another tokenizer"
-    old, new = (
-        {source["name"]: source["train_tokens"] for source in each.counts["sources"]}
-        for each in (before, now)
-    )
-    for name in sorted(old.keys() | new.keys()):
-        if old.get(name, 0) != new.get(name, 0):
-            return f"source {name} had {old.get(name, 0):,} tokens and has {new.get(name, 0):,}"
-    changed = [name for name, facts in before.files.items() if now.files.get(name) != facts]
-    return f"{changed[0]} is another file" if changed else "the same tokens, made from another input"
 
 
 def finished(plan: RunPlan) -> bool:

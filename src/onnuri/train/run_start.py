@@ -9,58 +9,144 @@ from __future__ import annotations
 import contextlib
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
+import torch.distributed as dist
+
+from onnuri import kernels
 from onnuri.base import manifest
 from onnuri.base.copying import copy_contents
 from onnuri.base.errors import UserError
-from onnuri.parallel.process_group import broadcast_from_rank_zero, hardware_precision
+from onnuri.checkpoint.store import Saver
+from onnuri.optim.groups import describe_optimizer
+from onnuri.parallel import step_gate
+from onnuri.parallel.process_group import (
+    broadcast_from_rank_zero,
+    hardware_precision,
+    start_process_group,
+)
 from onnuri.run.chain import Ledger
 from onnuri.run.lock import lock_run_dir
 from onnuri.run.run_file import DATA_FOLDER, RUN_FILE
-from onnuri.tokens.loader import Loader
+from onnuri.tokens.source import BatchSource
 from onnuri.train.compile import worth_compiling
-from onnuri.train.guard import Progress
+from onnuri.train.engine import build_engine
+from onnuri.train.guard import Progress, StepGuard
+from onnuri.train.monitors import Monitors
+from onnuri.train.objectives import OBJECTIVES, Objective
+from onnuri.train.record import Record
 from onnuri.train.run_ledger import open_ledger
-from onnuri.train.run_plan import RunPlan, check_same_run, record_words, run_record
+from onnuri.train.run_plan import RunPlan, record_words, run_record
+from onnuri.train.run_state import Run, resume
+from onnuri.train.same_run import begun, check_same_run
+from onnuri.train.schedule_warnings import schedule_warnings
+from onnuri.train.signals import StopRequest
+from onnuri.train.validate import Validation
 
 
-def open_run(plan: RunPlan, cleanup: contextlib.ExitStack) -> Path:
+def open_run(plan: RunPlan, cleanup: contextlib.ExitStack) -> Run:
+    """Join the other ranks, open the run directory, build the model and resume. A collective call.
+
+    Raises UserError for whatever refuses the start, on all ranks alike.
+    """
+    device = start_process_group(plan.config.engine)
+    cleanup.callback(dist.destroy_process_group)
+    stop = StopRequest()
+    cleanup.callback(stop.close)
+    plan = open_directory(plan, cleanup)
+    config, run_dir = plan.config, Path(plan.config.run_dir)
+    torch.manual_seed(config.train.seed + plan.ranks.rank)
+    objective = OBJECTIVES[config.objective]
+    source = open_source(plan, objective, run_dir)
+    engine = build_engine(plan)
+    guard = StepGuard(config.guard)
+    step_gate.install(engine, guard.accept, config.optim.gradient_clipping)
+    progress, origin, notes = resume(engine, source, run_dir)
+    validation = Validation(plan, device)
+    ledger = record_start(plan, engine, progress, origin, cleanup)
+    monitors = Monitors(plan, device, run_dir, cleanup)
+    record = Record(plan, run_dir, ledger, progress, cleanup)
+    for line in (*notes, *about(plan, engine, source, monitors, progress)):
+        record.say(line)
+    saver = Saver(run_dir, config.train.keep_checkpoints, config.train.keep_every, record.say)
+    cleanup.callback(saver.close)
+    return Run(
+        plan=plan,
+        run_dir=run_dir,
+        device=device,
+        engine=engine,
+        source=source,
+        objective=objective,
+        progress=progress,
+        guard=guard,
+        validation=validation,
+        monitors=monitors,
+        record=record,
+        saver=saver,
+        stop=stop,
+    )
+
+
+def open_directory(plan: RunPlan, cleanup: contextlib.ExitStack) -> RunPlan:
     """Settle what rank 0 alone decides (precision, compiling), lock the directory and check it.
 
-    Returns the directory; the lock is given up by `cleanup`.
+    Returns the plan with that settled; the lock is given up by `cleanup`.
     """
-    config = plan.config
+    engine = plan.config.engine
+    chosen = (engine.precision, engine.compile)
     if plan.ranks.is_lead:
-        if config.engine.precision == "auto":
-            config.engine.precision = hardware_precision()
-        if config.engine.compile == "auto":
-            config.engine.compile = "on" if worth_compiling(plan) else "off"
-    config.engine.precision, config.engine.compile = broadcast_from_rank_zero(
-        (config.engine.precision, config.engine.compile)
-    )
-    run_dir = Path(config.run_dir)
+        precision = hardware_precision() if engine.precision == "auto" else engine.precision
+        compiled = engine.compile
+        if compiled == "auto":
+            compiled = "on" if worth_compiling(plan) else "off"
+        chosen = (precision, compiled)
+    precision, compiled = broadcast_from_rank_zero(chosen)
+    engine = replace(engine, precision=precision, compile=compiled)
+    plan = replace(plan, config=replace(plan.config, engine=engine))
+    run_dir = Path(plan.config.run_dir)
     with on_rank_zero(plan) as lead:
         if lead:
             run_dir.mkdir(parents=True, exist_ok=True)
             cleanup.enter_context(lock_run_dir(run_dir))
-            check_same_run(config, plan.data)
-    return run_dir
+            if started := begun(plan.config.run_dir):
+                check_same_run(plan.config, plan.data, started)
+    return plan
 
 
-def open_loader(plan: RunPlan, run_dir: Path) -> Loader:
-    """The loader of every rank; rank 0 makes first what it keeps in the run directory."""
-    config = plan.config
-
-    def make() -> Loader:
-        return Loader(config.data, plan.data, config.train.global_batch_size, run_dir / DATA_FOLDER)
-
-    loader = None
+def open_source(plan: RunPlan, objective: Objective, run_dir: Path) -> BatchSource:
+    """The batches of every rank; rank 0 makes first what it keeps in the run directory."""
+    source = None
     with on_rank_zero(plan) as lead:
         if lead:
-            loader = make()
-    return loader or make()
+            source = objective.open_source(plan, run_dir / DATA_FOLDER)
+    return source or objective.open_source(plan, run_dir / DATA_FOLDER)
+
+
+def about(
+    plan: RunPlan, engine: Any, source: BatchSource, monitors: Monitors, progress: Progress
+) -> Iterator[str]:
+    """Lines on what is about to run, and warnings."""
+    config, model, step = plan.config, plan.config.model, progress.step
+    compiled = ", compiled" * (config.engine.compile == "on")
+    began = f"resumes after step {step}" if step else "starts"
+    yield (
+        f"{config.run_dir} {began}: {model.num_parameters() / 1e6:.1f}M parameters, {config.train.steps} "
+        f"steps of {plan.tokens_per_step:,} tokens, {plan.ranks.world_size} rank(s) x {plan.accumulation} "
+        f"micro-batch(es) of {plan.micro_batch_size} x {config.data.sequence_length}, "
+        f"ZeRO-{config.engine.stage}, {config.engine.precision}{compiled}, "
+        f"{plan.data.counts['train']['tokens']:,} tokens in the shards"
+    )
+    yield describe_optimizer(engine)
+    yield kernels.describe()
+    peak = f"{monitors.peak / 1e12:.3g} TFLOP/s on all ranks" if monitors.peak else "not known, so no MFU"
+    yield f"peak: {peak}"
+    stored = plan.stored or {"config": {}}
+    steps_before = stored["config"].get("train", {}).get("steps", config.train.steps)
+    for line in (*schedule_warnings(config, step, steps_before), *source.warnings(step)):
+        yield f"warning: {line}"
 
 
 def record_start(

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from onnuri.train.unintended import window_warnings
 from tests.tokens.shard_files import open_loader, write
 
 
 def warned(folder: Path, length: int, batch: int, num_sources: int = 1, **options: object) -> list[str]:
     loader = open_loader(folder, num_sources, batch, sequence_length=length, **options)
-    return list(window_warnings(length, loader.window_use(0)))
+    return loader.warnings(0)
 
 
 def test_windows_longer_than_the_data(tmp_path: Path) -> None:

@@ -1,28 +1,14 @@
-"""Settings that are allowed and hardly meant: what they come to, in one line of figures each."""
+"""Learning-rate schedules that are allowed and hardly meant: what they come to, in figures."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from onnuri.optim.schedule import decay_start, lr_multiplier
-from onnuri.tokens.loader import Loader, WindowUse
 from onnuri.train.config import PretrainConfig
-from onnuri.train.run_plan import RunPlan
 
 SMALL_JUMP = 0.01
 """Of the peak: a change of the learning rate that is not worth a line."""
-MOST_FILLER = 0.25
-
-
-def warnings_at_start(plan: RunPlan, loader: Loader, first_step: int) -> list[str]:
-    """Lines to print before the step after `first_step`."""
-    config, stored = plan.config, plan.stored or {"config": {}}
-    steps_before = stored["config"].get("train", {}).get("steps", config.train.steps)
-    found = [
-        *schedule_warnings(config, first_step, steps_before),
-        *window_warnings(config.data.sequence_length, loader.window_use(first_step)),
-    ]
-    return [f"warning: {line}" for line in found]
 
 
 def schedule_warnings(config: PretrainConfig, first_step: int, steps_before: int) -> Iterator[str]:
@@ -59,16 +45,3 @@ def schedule_warnings(config: PretrainConfig, first_step: int, steps_before: int
             f"{rate(first_step, steps_before):.3g} (step {first_step}) to {rate(step, steps):.3g} (step "
             f"{step})"
         )
-
-
-def window_warnings(sequence_length: int, uses: Iterable[WindowUse]) -> Iterator[str]:
-    """Where windows are so long that rows of a step are the same, or hold little text."""
-    for use in uses:
-        repeated = use.rows - use.num_windows
-        if repeated > 0 or (use.rows and use.filler > MOST_FILLER):
-            yield (
-                f"data.sequence_length={sequence_length} cuts the {use.tokens:,} tokens"
-                f"{f' of {use.name}' if use.name else ''} into {use.num_windows:,} window(s): "
-                f"{max(0, repeated)} of {use.rows} rows of a step repeat another one, {use.filler:.0%} of "
-                "their positions are filler"
-            )

@@ -1,0 +1,31 @@
+"""What a training loop needs of its data."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from onnuri.tokens.batch import Batch
+
+
+class BatchSource(Protocol):
+    """Global batches by step, counted from 0: the same whatever the ranks and the micro-batch."""
+
+    def num_targets(self, step: int) -> int:
+        """Tokens of the global batch whose loss counts."""
+
+    def micro_batch(
+        self, step: int, micro: int, dp_rank: int, dp_size: int, micro_batch_size: int
+    ) -> Batch:
+        """The rows of one data-parallel rank in one micro-step; empty where the global batch has ended."""
+
+    def document_ids(self, step: int) -> list[str]:
+        """Documents whose tokens count in the global batch."""
+
+    def state(self, step: int) -> dict[str, Any]:
+        """What a checkpoint after `step` steps keeps; holds no rank and no world size."""
+
+    def check_state(self, state: dict[str, Any]) -> None:
+        """Raise UserError naming what differs between a checkpoint's state and this source."""
+
+    def warnings(self, first_step: int) -> list[str]:
+        """What is allowed and hardly meant, in one line each, for a run that goes on after `first_step`."""

@@ -1,0 +1,29 @@
+"""Predict each next token of packed documents."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from onnuri.tokens.loader import Loader
+from onnuri.train.inputs import Inputs, to_inputs
+from onnuri.train.objectives.objective import Objective
+
+if TYPE_CHECKING:
+    from onnuri.train.run_plan import RunPlan
+
+
+def open_source(plan: RunPlan, folder: Path) -> Loader:
+    """Windows of the training split of the run's token shards."""
+    return Loader(plan.config.data, plan.data, plan.config.train.global_batch_size, folder)
+
+
+def loss_sum(model: Any, inputs: Inputs) -> torch.Tensor:
+    """Negative log-likelihood of all targets."""
+    loss: torch.Tensor = model(**inputs._asdict(), reduction="sum")
+    return loss
+
+
+OBJECTIVE = Objective(open_source, to_inputs, loss_sum)

@@ -1,0 +1,29 @@
+"""Micro-batches read in a thread, ahead of the step that needs them."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any
+
+import torch
+
+from onnuri.base.ordered_map import ordered_map
+from onnuri.tokens.source import BatchSource
+from onnuri.train.objectives import OBJECTIVES
+from onnuri.train.run_plan import RunPlan
+
+
+def read_ahead(source: BatchSource, plan: RunPlan, first_step: int, device: torch.device) -> Generator[Any]:
+    """This rank's micro-batches of all steps after `first_step`, on the device."""
+    ranks, config = plan.ranks, plan.config
+    to_inputs = OBJECTIVES[config.objective].to_inputs
+
+    def read(number: int) -> Any:
+        if device.type == "cuda":
+            torch.cuda.set_device(device)  # it is set thread by thread
+        step, micro = divmod(number, plan.accumulation)
+        batch = source.micro_batch(step, micro, ranks.dp_rank, ranks.dp_size, plan.micro_batch_size)
+        return to_inputs(batch, config.data, device)
+
+    steps = (first_step, config.train.steps)
+    return ordered_map(read, range(*(step * plan.accumulation for step in steps)), workers=1)
