@@ -179,3 +179,12 @@ def test_the_command_starts_without_torch() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
     assert "onnuri pretrain" in run_command("plan", "--help").stdout
     assert (SCRIPTS / "plan.py").is_file()
+
+
+def test_the_clusters_have_the_peaks_of_their_devices() -> None:
+    found = {}
+    for path in (CONFIG_ROOT / "cluster").glob("*.yaml"):
+        cluster = yaml.safe_load(path.read_text())
+        found[path.stem] = peak_flops_of(cluster["name"].split("-")[0].upper())
+        assert found[path.stem] in (0, cluster["peak_tflops"] * 1e12)
+    assert sum(peak > 0 for peak in found.values()) >= 4

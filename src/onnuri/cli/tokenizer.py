@@ -32,7 +32,8 @@ def main() -> None:
             command="tokenizer report",
         )
     if sys.argv[1:2] == ["extend"]:
-        from onnuri.tokenizer.extend import ExtendConfig, extend
+        from onnuri.hf.extend_tokenizer import extend
+        from onnuri.tokenizer.extend import ExtendConfig
 
         del sys.argv[1]
         run_cli(

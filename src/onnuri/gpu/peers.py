@@ -66,10 +66,10 @@ def summary(seconds: list[float], config: ModelConfig, length: int, tokens: int)
     rate = tokens / median(counted)
     result |= {"seconds": median(counted), "tokens_per_second": rate}
     if torch.cuda.is_available():
-        from onnuri.train.utilisation import DATA_SHEET
+        from onnuri.base.devices import peak_flops_of
 
         name = torch.cuda.get_device_name()
-        peak = next((peak for part, peak in DATA_SHEET.items() if part in name), 0.0)
+        peak = peak_flops_of(name)
         result |= {"mfu": rate * config.flops_per_token(length) / peak} if peak else {}
         result["memory_reserved_gib"] = torch.cuda.max_memory_reserved() / 2**30
     return result

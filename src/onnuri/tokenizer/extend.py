@@ -14,8 +14,6 @@ neighbours spell such a token, before anything is learned from them.
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,27 +21,18 @@ from typing import Any
 
 import numpy as np
 
-from onnuri.base import manifest
 from onnuri.base.errors import UserError
-from onnuri.config import to_dict
 from onnuri.config.paths import path_option
 from onnuri.corpus.documents import corpus_parts
-from onnuri.tokenizer.counting import batch_weights, corpus_sizes, each_part, select, usable_cores
-from onnuri.tokenizer.fertility import corpus_fertility
+from onnuri.tokenizer.counting import batch_weights, corpus_sizes, each_part, select
 from onnuri.tokenizer.huggingface import (
-    TOKENIZER_FILES,
     byte_of_character,
     load_tokenizer,
     spell_bytes,
-    tokenizer_config,
 )
 from onnuri.tokenizer.mixture import UNIT, Kind, check_mixture, document_weights
 from onnuri.tokenizer.native import Counter, Words
 
-NOT_SETTINGS = ("input", "tokenizer", "output", "model", "workers")
-"""Options that do not change the result, or that the manifest holds as inputs."""
-COPIED_FILES = TOKENIZER_FILES[1:]
-"""What stays as it is; vocab.json, merges.txt and the like would be outdated."""
 DOCUMENTS = 64
 """Documents encoded in one call: HF tokenizers takes about 100 bytes of memory for each of their tokens."""
 LONGEST_PIECE = 512
@@ -95,54 +84,6 @@ class ExtendConfig:
             folder = Path(getattr(self, option)).resolve()
             if getattr(self, option) and (output.is_relative_to(folder) or folder.is_relative_to(output)):
                 raise UserError(f"output={self.output} overlaps {option}={folder}; choose another output")
-
-
-def extend(config: ExtendConfig) -> int:
-    """Write the grown folder, or do nothing when it answers this request. Returns the exit status."""
-    corpus = manifest.read_whole(config.input, "corpus")
-    old = OldTokenizer(config.tokenizer)
-    tokenizer_config(config.tokenizer)  # is copied: says now what is wrong with it
-    settings = {name: value for name, value in to_dict(config).items() if name not in NOT_SETTINGS}
-    copied = [name for name in COPIED_FILES if (Path(config.tokenizer) / name).is_file()]
-    inputs = {name: manifest.hash_file(Path(config.tokenizer) / name) for name in copied}
-    inputs |= {"corpus": corpus.identity, "tokenizer": manifest.hash_file(old.path)}
-    if config.model:
-        from onnuri.hf.grow_embeddings import check_model, grow_model, model_identity
-
-        check_model(Path(config.model), len(old.tokens))
-        inputs["model"] = model_identity(Path(config.model))
-    if manifest.up_to_date(config.output, "tokenizer", settings, inputs):
-        print(f"{config.output} is up to date")
-        return 0
-    workers = config.workers or usable_cores()
-    os.environ["RAYON_NUM_THREADS"] = str(workers)  # HF tokenizers reads it when it starts its threads
-    with manifest.building(config.output, "tokenizer") as partial:
-        rows, facts = learn_merges(config, old, workers)
-        pieces = old_pieces(rows)
-        text = json.dumps(old.grown(rows), ensure_ascii=False, indent=2)
-        (partial / "tokenizer.json").write_text(text, encoding="utf-8")
-        for name in copied:
-            shutil.copyfile(Path(config.tokenizer) / name, partial / name)
-        manifest.write_json(
-            partial / "new_tokens.json", {str(number): ids for number, ids in pieces.items()}
-        )
-        if config.model:
-            grow_model(Path(config.model), partial / "model", list(pieces.values()), len(old.tokens))
-            for name in ("tokenizer.json", *copied):
-                shutil.copyfile(partial / name, partial / "model" / name)
-        before = corpus_fertility(load_tokenizer(config.tokenizer), config.input)
-        after = corpus_fertility(load_tokenizer(partial), config.input)
-        facts |= {"vocab_size": len(old.tokens) + len(pieces), "new_tokens": len(pieces)}
-        facts |= {"tokens_per_character": after, "tokens_per_character_before": before}
-        manifest.seal(partial, "tokenizer", settings, inputs, facts)
-    shown = ", ".join(f"{name} {before[name]:.3f} -> {after[name]:.3f}" for name in sorted(after))
-    print(
-        f"{config.output}: {len(old.tokens):,} + {len(pieces):,} tokens; "
-        f"tokens per character on held-out documents: {shown}"
-    )
-    if len(pieces) < config.new_tokens:
-        print(f"the corpus has pairs for {len(pieces):,} tokens only, {config.new_tokens:,} were asked for")
-    return 0
 
 
 class OldTokenizer:

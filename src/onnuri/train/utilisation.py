@@ -13,25 +13,15 @@ import time
 import torch
 import torch.distributed as dist
 
-DATA_SHEET = {
-    "A100": 312e12,
-    "H100 NVL": 835e12,
-    "H100 PCIe": 756e12,
-    "H100": 989e12,
-    "H200": 989e12,
-    "B200": 2250e12,
-    "B300": 2250e12,
-}
-"""Dense bf16 FLOP/s by what the name of a GPU contains, without sparsity; the first that fits."""
+from onnuri.base.devices import peak_flops_of
+
 SIZE, TIMES = 1024, 8
 
 
 def peak_flops(device: torch.device, precision: str) -> float:
     """FLOP/s that all ranks' devices can do together; 0 where nobody knows. A collective call."""
     if device.type == "cuda":
-        name = torch.cuda.get_device_name(device)
-        found = next((peak for part, peak in DATA_SHEET.items() if part in name), 0.0)
-        own = found if precision == "bf16" else 0.0
+        own = peak_flops_of(torch.cuda.get_device_name(device)) if precision == "bf16" else 0.0
     else:
         own = measure(torch.bfloat16 if precision == "bf16" else torch.float32)
     total = torch.tensor(own, dtype=torch.float64, device=device)

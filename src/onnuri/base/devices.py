@@ -1,0 +1,17 @@
+"""GPUs and what they can do by their data sheets."""
+
+PEAK_FLOPS = {
+    "A100": 312e12,
+    "H100 NVL": 835e12,
+    "H100 PCIe": 756e12,
+    "H100": 989e12,
+    "H200": 989e12,
+    "B200": 2250e12,
+    "B300": 2250e12,
+}
+"""Dense bf16 FLOP/s, without sparsity, by what the name of a GPU contains; the first that fits."""
+
+
+def peak_flops_of(name: str) -> float:
+    """Dense bf16 FLOP/s of a GPU by its name; 0 for one that is not listed."""
+    return next((peak for part, peak in PEAK_FLOPS.items() if part in name), 0.0)
