@@ -118,7 +118,7 @@ rehearse() {
     mkdir -p "$copy/$(dirname "$file")"
     cp -r "$file" "$copy/$(dirname "$file")/"
   done
-  python scripts/bench/gpu_report.py "$kit/gpu-rehearsal.jsonl" --update --root "$copy" > "$kit/report.md"
+  python benchmarks/gpu_report.py "$kit/gpu-rehearsal.jsonl" --update --root "$copy" > "$kit/report.md"
   echo
   echo "rehearsed in $SECONDS s, exit status $status; report: $kit/report.md; what could not run is listed above"
   return "$status"

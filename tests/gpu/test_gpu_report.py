@@ -54,7 +54,7 @@ class Done:
 @pytest.fixture
 def gpu_report(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Done]:
     """The command, in this process: what it imports is here already."""
-    script = str(REPOSITORY / "scripts/bench/gpu_report.py")
+    script = str(REPOSITORY / "benchmarks/gpu_report.py")
 
     def run(*words: str | Path) -> Done:
         monkeypatch.setattr(sys, "argv", [script, *map(str, words)])

@@ -27,7 +27,7 @@ BUDGETS = REPOSITORY / "tests" / "kernels" / "budgets.json"
 @pytest.mark.timeout(1800)
 def test_every_kernel_is_within_budget() -> None:
     """For A100 and H100; `make soak` compiles for sm_100 and sm_120 too."""
-    command = [sys.executable, str(REPOSITORY / "scripts" / "bench" / "kernel_budgets.py")]
+    command = [sys.executable, str(REPOSITORY / "benchmarks" / "kernel_budgets.py")]
     command += [] if SOAK else ["--capabilities", "80", "90"]
     result = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ})
     assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-2000:]

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import SCRIPTS
+from tests.conftest import REPOSITORY
 from tests.soak import SOAK
 
 SETTINGS = 6
-"""Of scripts/bench/memory.py."""
+"""Of benchmarks/memory.py."""
 SOME_SETTINGS = (
     "engine.precision=fp32 engine.stage=3 engine.recompute_every=1",
     "engine.precision=bf16 engine.stage=3 engine.micro_batch_size=1 data.sequence_length=128 "
@@ -22,7 +22,7 @@ SOME_SETTINGS = (
 
 
 def rows(*words: str) -> list[dict[str, Any]]:
-    command = [sys.executable, str(SCRIPTS / "bench" / "memory.py"), "--json", *words]
+    command = [sys.executable, str(REPOSITORY / "benchmarks" / "memory.py"), "--json", *words]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return list(json.loads(done.stdout))

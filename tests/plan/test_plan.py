@@ -6,7 +6,9 @@ import subprocess
 import sys
 
 import pytest
+import yaml
 
+from onnuri.base.devices import peak_flops_of
 from onnuri.config import CONFIG_ROOT, compose
 from onnuri.plan.advice import advise, checkpoint_bytes, fits
 from onnuri.plan.config import PlanConfig, spread

@@ -1,7 +1,7 @@
 """What `auto` takes for each operation: the fastest that was measured on such a device, else by rule.
 
 `measured.json` holds milliseconds by compute capability, by whether blocks are compiled, and by operation;
-`scripts/bench/gpu_report.py` writes it from the results of `scripts/gpu_check.py`. Where a device has no
+`benchmarks/gpu_report.py` writes it from the results of `scripts/gpu_check.py`. Where a device has no
 figures the rule stands in: flash-attn where it is installed, else Triton for attention and loss; for norms,
 RoPE and SwiGLU Inductor's code when blocks are compiled, as it fuses them with each other, else Triton.
 """

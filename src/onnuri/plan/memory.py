@@ -1,7 +1,7 @@
 """Memory of one rank, moment by moment, by what it holds; the run needs the largest of them.
 
 What DeepSpeed 0.19 holds was read from its source and from the live tensors of real runs
-(scripts/bench/memory.py); tests/plan/test_memory.py holds it within 5 % of the measured peak.
+(benchmarks/memory.py); tests/plan/test_memory.py holds it within 5 % of the measured peak.
 """
 
 from __future__ import annotations

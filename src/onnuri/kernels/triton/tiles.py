@@ -1,8 +1,8 @@
 """Block sizes of attention by compute capability and head size: the table in tiles.json.
 
-`scripts/gpu_check.py` times candidates on a GPU, and `scripts/bench/gpu_report.py` writes the fastest into
+`scripts/gpu_check.py` times candidates on a GPU, and `benchmarks/gpu_report.py` writes the fastest into
 the table; an entry whose source is "compiler" was never timed: of the tiles that compile without a spilled
-register, the largest. `scripts/bench/kernel_budgets.py` holds every entry to that.
+register, the largest. `benchmarks/kernel_budgets.py` holds every entry to that.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """How much faster is a step when attention keeps to packed documents by borders, not by a dense mask?
 
-    python scripts/bench/packed_documents.py --threads 2
+    python benchmarks/packed_documents.py --threads 2
 
 Forward and backward pass of one model (8 layers, 512 wide, 8 heads over 4, vocabulary 16,384) in bf16,
 blocks compiled, on sequences of 2,048 tokens packed with documents of 256 in the mean (exponential).

@@ -1,7 +1,7 @@
 """What does ZeRO-3 cost over ZeRO-1 on the host: wall time, Python calls, operators, messages, waits?
 
-    python scripts/bench/zero_cost.py                                # stages 1 and 3, one and two ranks
-    python scripts/bench/zero_cost.py --stages 3 --ranks 1 --sites   # and where the host waits
+    python benchmarks/zero_cost.py                                # stages 1 and 3, one and two ranks
+    python benchmarks/zero_cost.py --stages 3 --ranks 1 --sites   # and where the host waits
 
 The whole loop of scripts/pretrain.py runs on CPUs with the settings of GPUs. DeepSpeed is told that the
 device has streams, which do nothing; each `synchronize` is a place where a GPU run waits. Reads of tensors
@@ -31,7 +31,7 @@ from typing import Any, ClassVar
 
 from onnuri.config import CONFIG_ROOT, compose
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 WORDS = (
     "model=small model.vocab_size=16384 data.sequence_length=128 train.global_batch_size=4 "
     "engine.micro_batch_size=1 engine.precision=bf16 engine.compile=off engine.threads_per_rank=1 "

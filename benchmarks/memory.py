@@ -1,8 +1,8 @@
 """What does a rank really hold at its peak, and what does the plan say?
 
-    python scripts/bench/memory.py                                  # the settings below, on two ranks
-    python scripts/bench/memory.py 'engine.stage=2 optim=muon'      # of your own, each in quotes
-    python scripts/bench/memory.py --gpu-settings engine.stage=1    # with DeepSpeed set as on GPUs
+    python benchmarks/memory.py                                  # the settings below, on two ranks
+    python benchmarks/memory.py 'engine.stage=2 optim=muon'      # of your own, each in quotes
+    python benchmarks/memory.py --gpu-settings engine.stage=1    # with DeepSpeed set as on GPUs
 
 Each setting builds the engine and takes three steps on random tokens. Counted are the live bytes of all
 tensors on all threads, by standing between torch and the C library (count_allocations.c): resident memory

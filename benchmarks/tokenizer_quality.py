@@ -1,6 +1,6 @@
 """Does a tokenizer that needs fewer tokens make a better model? Models trained alike, in bits per byte.
 
-    python scripts/bench/tokenizer_quality.py --corpus CORPUS_DIR --heldout ko.jsonl en.jsonl --output DIR
+    python benchmarks/tokenizer_quality.py --corpus CORPUS_DIR --heldout ko.jsonl en.jsonl --output DIR
 
 Every algorithm gets the same vocabulary size and the same model. "compute": the same number of tokens, so
 the same FLOPs, in which shorter tokenizers read more text. "text": as many bytes of text as the first
@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 from onnuri.base import manifest
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 ALGORITHMS = ("bpe", "superword", "morpheme", "morpheme_superword", "unigram")
 
 

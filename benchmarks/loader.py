@@ -1,6 +1,6 @@
 """How fast does one core read shuffled training batches from the page cache, beside the peers?
 
-    python scripts/bench/loader.py --peer PEER/bin/python
+    python benchmarks/loader.py --peer PEER/bin/python
 
 PEER is an environment with torch, datasets, litdata and datatrove[io,processing]. Ours reads documents of
 log-normal length and gives their borders with every batch; the peers read rows without borders.
@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from loader_peer import LENGTH, ROWS, million_tokens_a_second  # type: ignore[import-not-found]
+from peers.loader import LENGTH, ROWS, million_tokens_a_second  # type: ignore[import-not-found]
 
 from onnuri.base.manifest import Manifest
 from onnuri.tokens.config import DataConfig
@@ -88,7 +88,7 @@ def main() -> None:
         for peer in options.peers:
             folder = Path(scratch) / peer
             folder.mkdir()
-            script = Path(__file__).with_name("loader_peer.py")
+            script = Path(__file__).with_name("peers") / "loader.py"
             words = [peer, str(folder), str(options.rows), str(options.batches)]
             result = subprocess.run(
                 [options.peer, str(script), *words], capture_output=True, text=True, check=False

@@ -4,7 +4,7 @@
     PEER/bin/pip install torch==2.13.0
     PEER/bin/pip install tokenizers sentencepiece rustbpe kiwipiepy datasets litdata
     PEER/bin/pip install 'datatrove[io,processing]'
-    python scripts/bench/tokenizer.py --corpus CORPUS_DIR --peer PEER/bin/python --megabytes 100
+    python benchmarks/tokenizer.py --corpus CORPUS_DIR --peer PEER/bin/python --megabytes 100
 
 Ours is timed as a whole command, start-up and writing included; a peer without reading its input (training)
 or from its own files on (packing). Memory is the largest sum over all processes (PSS, sampled).
@@ -33,8 +33,8 @@ from onnuri.corpus.documents import corpus_parts, read_part
 from onnuri.corpus.store import SteadyWriter
 from onnuri.tokenizer.huggingface import load_tokenizer
 
-ROOT = Path(__file__).resolve().parents[2]
-PEER = Path(__file__).with_name("tokenizer_peer.py")
+ROOT = Path(__file__).resolve().parents[1]
+PEER = Path(__file__).with_name("peers") / "tokenizer.py"
 TRAINERS = ("hf", "hf_our_words", "sentencepiece", "rustbpe", "kiwipiepy")
 PACKERS = ("datatrove", "datasets", "litdata")
 

@@ -1,6 +1,6 @@
 """How fast are the operations of a training step on a CPU, and how much memory do they take?
 
-    python scripts/bench/kernels.py --threads 2
+    python benchmarks/kernels.py --threads 2
 
 PyTorch's own, the same compiled, C++ and the definition; a GPU's table is that of scripts/gpu_check.py.
 """

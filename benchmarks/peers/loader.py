@@ -1,6 +1,6 @@
-"""One loader over the same random tokens, for scripts/bench/loader.py: prints million tokens a second.
+"""One loader over the same random tokens, for benchmarks/loader.py: prints million tokens a second.
 
-    loader_peer.py numpy|datasets|litdata|datatrove FOLDER NUM_ROWS BATCHES
+    benchmarks/peers/loader.py numpy|datasets|litdata|datatrove FOLDER NUM_ROWS BATCHES
 
 Batches of 8 x 1024 tokens, shuffled, as int64 tensors, one process. The set is written first, untimed.
 """

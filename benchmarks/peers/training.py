@@ -1,6 +1,6 @@
 """A framework's own training loop on the model of training.py; it steps when standard input says so.
 
-    python scripts/bench/training_peer.py KIND      KIND: hf, hf_zero3, litgpt, plain, onnuri OVERRIDE...
+    python benchmarks/peers/training.py KIND      KIND: hf, hf_zero3, litgpt, plain, onnuri OVERRIDE...
 
 A step reports its wall and CPU seconds and the peak of the process's memory. The peers see random tokens.
 """

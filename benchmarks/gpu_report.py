@@ -1,7 +1,7 @@
 """Turn the results of scripts/gpu_check.py into the tables of docs/gpu.md, and into what they change.
 
-    python scripts/bench/gpu_report.py gpu-A.jsonl gpu-B.jsonl             # write the tables
-    python scripts/bench/gpu_report.py gpu-A.jsonl gpu-B.jsonl --update    # and tiles, choices, the planner
+    python benchmarks/gpu_report.py gpu-A.jsonl gpu-B.jsonl             # write the tables
+    python benchmarks/gpu_report.py gpu-A.jsonl gpu-B.jsonl --update    # and tiles, choices, the planner
 
 Without files the tables say what is to be measured. Results of a rehearsal go into another checkout only
 (--root): they are no measurements.
@@ -18,10 +18,10 @@ from onnuri.gpu.report import block, rehearsed, write_block
 from onnuri.gpu.results import read
 from onnuri.gpu.update import update
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+REPOSITORY = Path(__file__).resolve().parents[1]
 GPU_DOCS = "docs/gpu.md"
 AFTERWARDS = """\
-rerun: scripts/bench/kernel_budgets.py --update and pytest tests/kernels (tiles, choices);
+rerun: benchmarks/kernel_budgets.py --update and pytest tests/kernels (tiles, choices);
        pytest tests/plan, and the speed table of docs/planning.md (efficiency, planner's constants)"""
 
 

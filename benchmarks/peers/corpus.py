@@ -1,4 +1,4 @@
-"""datatrove on the same text, for scripts/bench/corpus.py: run by a Python that has datatrove, not by ours.
+"""datatrove on the same text, for benchmarks/corpus.py: run by a Python that has datatrove, not by ours.
 
 Work is what FineWeb-2 does for Korean (its kor_Hang.yml): MinHash of 14 buckets x 8 hashes on 5-grams of
 words end to end (signatures, buckets, clusters, filter), or Gopher repetition, FineWeb and Gopher quality

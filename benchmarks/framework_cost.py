@@ -1,6 +1,6 @@
 """What does a training step cost over a bare PyTorch loop on the same model?
 
-    python scripts/bench/framework_cost.py --models sample small --precisions fp32 bf16
+    python benchmarks/framework_cost.py --models sample small --precisions fp32 bf16
 
 Ours: all of scripts/pretrain.py on one rank, with ledger, metrics, progress bar, guard, watchdog, loader.
 Bare: forward, sum, backward, clip, fused AdamW, with the same batches from memory, the same allocator
@@ -30,7 +30,7 @@ from typing import Any
 
 from onnuri.config import CONFIG_ROOT, compose
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 KINDS = ("bare", "stage 0", "stage 3")
 PARTS = ("forward", "backward", "optimizer", "guard", "reduce loss", "ledger", "metrics", "next batch")
 """What is timed within a step. The guard is a part of the optimizer's; batches are read in a thread."""

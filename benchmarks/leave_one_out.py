@@ -1,6 +1,6 @@
 """How well tokenizers do on text of a kind that they never saw: each source left out of training in turn.
 
-    python scripts/bench/leave_one_out.py --corpus CORPUS_DIR --heldout ko.jsonl --vocab-size 131072
+    python benchmarks/leave_one_out.py --corpus CORPUS_DIR --heldout ko.jsonl --vocab-size 131072
 
 Tokens per character of the held-out documents of a source (JSON lines with `text` and `source`), under
 tokenizers trained on everything else.
@@ -20,12 +20,12 @@ from pathlib import Path
 from onnuri.base import manifest
 from onnuri.tokenizer.huggingface import load_tokenizer
 
-DOOR = Path(__file__).resolve().parents[1] / "tokenizer.py"
+COMMAND = Path(__file__).resolve().parents[1] / "scripts" / "tokenizer.py"
 
 
 def train(corpus: Path, output: Path, words: Sequence[str]) -> Path:
     """Train through the door."""
-    command = [sys.executable, str(DOOR), f"input={corpus}", f"output={output}", *words]
+    command = [sys.executable, str(COMMAND), f"input={corpus}", f"output={output}", *words]
     subprocess.run(command, check=True, capture_output=True)
     return output
 

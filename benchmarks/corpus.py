@@ -2,7 +2,7 @@
 
     python -m venv PEER
     PEER/bin/pip install 'datatrove[processing]==0.10.1' spacy==3.8.18 kiwipiepy==0.20.4
-    python scripts/bench/corpus.py --input 'texts/*.parquet' --peer PEER/bin/python
+    python benchmarks/corpus.py --input 'texts/*.parquet' --peer PEER/bin/python
 
 Prints MB of UTF-8 text a second and core: bytes of text over processor seconds of all processes (user and
 system, start-up included), and over wall seconds times workers. Kiwi gets a smaller part of the text: on
@@ -29,8 +29,8 @@ import pyarrow.parquet as pq
 
 from onnuri.corpus.reading import discovery
 
-ROOT = Path(__file__).resolve().parents[2]
-PEER = Path(__file__).with_name("datatrove_peer.py")
+ROOT = Path(__file__).resolve().parents[1]
+PEER = Path(__file__).with_name("peers") / "corpus.py"
 OURS = {
     "MinHash end to end": ["dedup"],
     "filters and personal data": ["filter", "pii"],

@@ -1,7 +1,7 @@
 """Train one peer's tokenizer, or pack with one peer: called by tokenizer.py beside this file.
 
-    python tokenizer_peer.py train hf TEXTS.jsonl OUTPUT 32000
-    python tokenizer_peer.py pack datatrove FOLDER_OF_JSONL OUTPUT TOKENIZER_JSON WORKERS
+    python benchmarks/peers/tokenizer.py train hf TEXTS.jsonl OUTPUT 32000
+    python benchmarks/peers/tokenizer.py pack datatrove FOLDER_OF_JSONL OUTPUT TOKENIZER_JSON WORKERS
 
 Prints one JSON line: seconds of the work itself, and for training the file that HF tokenizers reads.
 """

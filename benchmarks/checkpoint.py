@@ -1,6 +1,6 @@
 """What does a checkpoint cost: bandwidth beside dd, the share of hashing, and how long a step waits for it?
 
-    python scripts/bench/checkpoint.py --folder DISK_DIR --megabytes 1000
+    python benchmarks/checkpoint.py --folder DISK_DIR --megabytes 1000
 
 One rank, interleaved rounds in changing order, medians. dd writes as many bytes with conv=fsync.
 """

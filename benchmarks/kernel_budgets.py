@@ -1,7 +1,7 @@
 """What do the GPU kernels compile to, and is it within budget? Needs no GPU.
 
-    python scripts/bench/kernel_budgets.py              # compare with tests/kernels/budgets.json
-    python scripts/bench/kernel_budgets.py --update     # write it
+    python benchmarks/kernel_budgets.py              # compare with tests/kernels/budgets.json
+    python benchmarks/kernel_budgets.py --update     # write it
 
 Every kernel is compiled to machine code in the configuration that the code chooses, for sm_80, sm_90,
 sm_100 and sm_120. Spilled registers, too much shared memory, a product without matrix instructions, or
@@ -21,7 +21,7 @@ import triton
 from onnuri.kernels.verification.budgets import CAPABILITIES, measure, violations
 from onnuri.kernels.verification.compiled import Resources
 
-BUDGETS = Path(__file__).parents[2] / "tests" / "kernels" / "budgets.json"
+BUDGETS = Path(__file__).parents[1] / "tests" / "kernels" / "budgets.json"
 
 
 def table(found: dict[str, Resources]) -> str:

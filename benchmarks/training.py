@@ -1,6 +1,6 @@
 """Tokens a second and memory of a training step, beside the training loops of others.
 
-    python scripts/bench/training.py --only onnuri onnuri_zero3_x2 hf hf_zero3_x2 plain litgpt
+    python benchmarks/training.py --only onnuri onnuri_zero3_x2 hf hf_zero3_x2 plain litgpt
 
 8 layers, 512 wide, 8 heads over 4, vocabulary 16,384, 8 rows of 1,024 tokens a step, bf16, two CPU threads
 in all. Each is a process (or two ranks) that takes one step when it is its turn, in changing order, so that
@@ -21,8 +21,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[2]
-PEER = Path(__file__).with_name("training_peer.py")
+ROOT = Path(__file__).resolve().parents[1]
+PEER = Path(__file__).with_name("peers") / "training.py"
 TUNABLES = ":".join(
     f"glibc.malloc.{name}"
     for name in ("mmap_threshold=1073741824", "trim_threshold=2147483647", "top_pad=268435456")
