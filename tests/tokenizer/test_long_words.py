@@ -44,19 +44,20 @@ def test_text_without_a_space_counts_up_to_a_bound() -> None:
 
 @pytest.mark.parametrize("size", [70, 512])
 def test_megabytes_of_long_words_leave_the_frequent_ones(
-    size: int, capsys: pytest.CaptureFixture[str]
+    size: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     rng = random.Random(1)
     usual = {letters(rng, rng.randint(1, 64)): rng.randint(1, 9) for _ in range(2000)}
     rulers = {b"-" * length: 1000 for length in range(65, 100)}
     rare = {letters(rng, size): 1 for _ in range(2_000_000 // size)}
+    caplog.set_level("INFO")
     everything = counted(usual | rulers | rare)
     found = as_dict(counting.without_rare_long(everything))
     assert usual.items() <= found.items()
     assert rulers.items() <= found.items()
     left = sum(len(word) for word in found if word in rare)
     assert 20_000 < left < 300_000
-    assert f"{len(rare) - len(found) + len(usual | rulers):,} rare words" in capsys.readouterr().out
+    assert f"{len(rare) - len(found) + len(usual | rulers):,} rare words" in caplog.text
     turned = dict(sorted((usual | rulers | rare).items()))
     assert as_dict(counting.without_rare_long(counted(turned))) == found
 

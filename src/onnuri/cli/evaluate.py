@@ -10,11 +10,11 @@ from onnuri.config import run_cli
 from onnuri.evaluate.config import EvaluateConfig
 
 
-def run(config: EvaluateConfig) -> int:
+def run(config: EvaluateConfig) -> None:
     """Score and print."""
-    from onnuri.evaluate.run import evaluate
+    from onnuri.evaluate.run import evaluate, table
 
-    return evaluate(config)
+    print(table(evaluate(config)))
 
 
 def main() -> None:

@@ -3,15 +3,33 @@
 onnuri generate model=MODEL_DIR prompt="대한민국의" temperature=0.7
 """
 
+import sys
+
 from onnuri.config import run_cli
 from onnuri.generate.config import GenerateConfig
 
 
 def run(config: GenerateConfig) -> int:
-    """Generate and print."""
-    from onnuri.generate.sample import generate
+    """Print each prompt and its continuation while it is written.
 
-    return generate(config)
+    Of a file of prompts those that are too long are reported first and left out; the status is then 1.
+    """
+    from onnuri.generate.sample import Generator, Prompt, fitting, read_prompts
+
+    prompts = read_prompts(config)
+    generator = Generator(config.model)
+    if config.prompts:
+        found, problems = fitting(generator, prompts, config.prompts)
+    else:
+        found, problems = [Prompt(1, config.prompt, generator.encode(config.prompt))], []
+    for problem in problems:
+        print(f"error: {problem}", file=sys.stderr, flush=True)
+    for prompt in found:
+        print(prompt.text, end="", flush=True)
+        for piece in generator.stream(prompt.tokens, config):
+            print(piece, end="", flush=True)
+        print(end="\n\n" if len(prompts) > 1 else "\n", flush=True)
+    return 1 if problems else 0
 
 
 def main() -> None:

@@ -19,24 +19,26 @@ def verify(config: VerifyConfig) -> int:
     """The chain, the metrics, the config, the checkpoints and the shards."""
     from onnuri.ledger.verify import verify
 
-    return verify(config)
+    problems = verify(config)
+    print(*problems, sep="\n", end="\n" if problems else "")
+    return 1 if problems else 0
 
 
-def sign(config: SignConfig) -> int:
+def sign(config: SignConfig) -> None:
     """A signature over all of it, if it is what it says."""
     from onnuri.ledger.sign import sign
 
-    return sign(config)
+    sign(config)
 
 
-def sources(config: SourcesConfig) -> int:
+def sources(config: SourcesConfig) -> None:
     """Sources, licences and legal bases, exactly."""
-    from onnuri.ledger.sources import sources
+    from onnuri.ledger.sources import sources, table
 
-    return sources(config)
+    print(table(sources(config)))
 
 
-PARTS: dict[str, tuple[type, Callable[[Any], int], str]] = {
+PARTS: dict[str, tuple[type, Callable[[Any], int | None], str]] = {
     "verify": (VerifyConfig, verify, "Check a run directory against its ledger."),
     "sign": (SignConfig, sign, "Sign a run directory or an exported model with a private key."),
     "sources": (SourcesConfig, sources, "Sources, licences and legal bases in a checkpoint."),

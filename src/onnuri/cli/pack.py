@@ -7,11 +7,11 @@ from onnuri.config import run_cli
 from onnuri.tokens.config import PackConfig
 
 
-def run(config: PackConfig) -> int:
+def run(config: PackConfig) -> None:
     """Encode and write."""
     from onnuri.tokens.pack import pack
 
-    return pack(config)
+    pack(config)
 
 
 def main() -> None:

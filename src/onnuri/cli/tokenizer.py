@@ -7,38 +7,53 @@ onnuri tokenizer extend input=CORPUS_DIR tokenizer=DIR output=DIR new_tokens=200
 """
 
 import sys
+from typing import Any
 
 from onnuri.config import run_cli
 from onnuri.tokenizer.config import TokenizerConfig
 
 
-def run(config: TokenizerConfig) -> int:
+def run(config: TokenizerConfig) -> None:
     """Train and write."""
     from onnuri.tokenizer.build import build
 
-    return build(config)
+    build(config)
+
+
+def run_report(config: Any) -> None:
+    """Measure, write and print."""
+    from onnuri.tokenizer.report import report
+    from onnuri.tokenizer.report.page import table
+
+    print(table(report(config)))
+
+
+def run_extend(config: Any) -> None:
+    """Grow and write."""
+    from onnuri.hf.extend_tokenizer import extend
+
+    extend(config)
 
 
 def main() -> None:
     """The command."""
     if sys.argv[1:2] == ["report"]:
-        from onnuri.tokenizer.report import ReportConfig, report
+        from onnuri.tokenizer.report import ReportConfig
 
         del sys.argv[1]
         run_cli(
             ReportConfig,
-            report,
+            run_report,
             "How short tokenizers make text, by source and language.",
             command="tokenizer report",
         )
     if sys.argv[1:2] == ["extend"]:
-        from onnuri.hf.extend_tokenizer import extend
         from onnuri.tokenizer.extend import ExtendConfig
 
         del sys.argv[1]
         run_cli(
             ExtendConfig,
-            extend,
+            run_extend,
             "Grow an existing Hugging Face tokenizer with tokens for new text.",
             command="tokenizer extend",
         )

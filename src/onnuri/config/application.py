@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import io
+import logging
 import os
 import platform
 import sys
@@ -169,6 +170,22 @@ def print_any_text() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")
 
 
+class _Terminal(logging.Handler):
+    """Shows messages as plain lines on standard output."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        print(record.getMessage(), flush=True)
+
+
+def show_messages() -> None:
+    """Show what Onnuri's modules log, as a command does; a program that imports them decides for itself."""
+    log = logging.getLogger("onnuri")
+    log.setLevel(logging.INFO)
+    log.propagate = False
+    if not log.handlers:
+        log.addHandler(_Terminal())
+
+
 def run_cli(
     schema: type[Config],
     run: Callable[[Config], int | None],
@@ -187,6 +204,7 @@ def run_cli(
     that is still alive after that has a problem of its own (a folder missing on its node) and says so.
     """
     print_any_text()
+    show_messages()
     words = sys.argv[1:]
     rank = own_rank()
     try:

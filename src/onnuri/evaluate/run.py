@@ -15,8 +15,8 @@ from onnuri.evaluate.config import EvaluateConfig
 from onnuri.hf.load import check_model_folder, load_model
 
 
-def evaluate(config: EvaluateConfig) -> int:
-    """Score, print a table, write JSON. A result for the same model and text is shown again at once."""
+def evaluate(config: EvaluateConfig) -> dict[str, Any]:
+    """Score the model and write the result as JSON; a result for the same model and text is read again."""
     folder = Path(config.model)
     check_model_folder(folder)
     output = Path(config.output) if config.output else folder / "evaluation.json"
@@ -28,19 +28,17 @@ def evaluate(config: EvaluateConfig) -> int:
     }
     result = stored_result(output, request)
     if result is not None:
-        print(table(result))
-        return 0
+        return result
     if not output.parent.is_dir() or not os.access(output.parent, os.W_OK):
         raise UserError(
             f"output={output}: folder {output.parent} cannot be written to; choose another output"
         )
     result = {"request": request, **score(config)}
-    print(table(result))
     try:
         manifest.write_json(output, result)
     except OSError as error:
         raise UserError(f"cannot write {output}: {error.strerror or error}") from None
-    return 0
+    return result
 
 
 def model_identity(folder: Path) -> str:

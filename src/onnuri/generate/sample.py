@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -19,33 +18,54 @@ GREEDY_BELOW = 1e-4
 """Temperatures that would only overflow the logits."""
 
 
-def generate(config: GenerateConfig) -> int:
-    """Print each prompt and its continuation while it is written. Returns the exit status.
+class Prompt(NamedTuple):
+    """A text to continue, and the line of the file that it came from."""
 
-    Of a file of prompts those that are too long are reported first and left out; the status is then 1.
+    line: int
+    text: str
+    tokens: list[int]
+
+
+class Generator:
+    """A Hugging Face folder that continues texts.
+
+    Raises UserError for a folder that is no model.
     """
-    check_model_folder(Path(config.model))
-    prompts = read_prompts(config)
-    model, tokenizer = load_model(config.model)
-    backend, fitting = tokenizer.backend_tokenizer, []
-    first = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
-    for line, prompt in prompts:
-        tokens = [first, *tokenizer(prompt, add_special_tokens=False, verbose=False)["input_ids"]]
+
+    def __init__(self, folder: str) -> None:
+        check_model_folder(Path(folder))
+        self.model, self.tokenizer = load_model(folder)
+        self.backend = self.tokenizer.backend_tokenizer
+        self.num_ids = num_ids(self.backend)
+
+    def encode(self, text: str) -> list[int]:
+        """Ids of a prompt, after the token that begins a document. Raises UserError if it is too long."""
+        first = self.tokenizer.bos_token_id
+        first = self.tokenizer.eos_token_id if first is None else first
+        tokens = [first, *self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]]
+        check_length(self.model, tokens)
+        return tokens
+
+    def stream(self, tokens: list[int], config: GenerateConfig) -> Iterator[str]:
+        """Pieces of the continuation of a prompt, never half a character."""
+        stream = Utf8Stream(self.backend)
+        eos = self.tokenizer.eos_token_id
+        for token in continuation(self.model, tokens, eos, config, self.num_ids):
+            yield stream.push(token)
+        yield stream.finish()
+
+
+def fitting(
+    generator: Generator, prompts: list[tuple[int, str]], name: str
+) -> tuple[list[Prompt], list[str]]:
+    """The prompts of a file that fit the model's context, and a line on each other one."""
+    found, problems = [], []
+    for line, text in prompts:
         try:
-            check_length(model, tokens)
+            found.append(Prompt(line, text, generator.encode(text)))
         except UserError as error:
-            if not config.prompts:
-                raise
-            print(f"error: {config.prompts}, line {line}: {error}", file=sys.stderr, flush=True)
-            continue
-        fitting.append((prompt, tokens))
-    for prompt, tokens in fitting:
-        stream = Utf8Stream(backend)
-        print(prompt, end="", flush=True)
-        for token in continuation(model, tokens, tokenizer.eos_token_id, config, num_ids(backend)):
-            print(stream.push(token), end="", flush=True)
-        print(stream.finish(), end="\n\n" if len(prompts) > 1 else "\n", flush=True)
-    return 0 if len(fitting) == len(prompts) else 1
+            problems.append(f"{name}, line {line}: {error}")
+    return found, problems
 
 
 def read_prompts(config: GenerateConfig) -> list[tuple[int, str]]:

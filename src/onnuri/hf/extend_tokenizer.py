@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 from pathlib import Path
 
 from onnuri.base import manifest
+from onnuri.base.manifest import Manifest
 from onnuri.config import to_dict
 from onnuri.hf.grow_embeddings import check_model, grow_model, model_identity
 from onnuri.tokenizer.counting import usable_cores
@@ -15,14 +17,16 @@ from onnuri.tokenizer.extend import ExtendConfig, OldTokenizer, learn_merges, ol
 from onnuri.tokenizer.fertility import corpus_fertility
 from onnuri.tokenizer.huggingface import TOKENIZER_FILES, load_tokenizer, tokenizer_config
 
+log = logging.getLogger(__name__)
+
 NOT_SETTINGS = ("input", "tokenizer", "output", "model", "workers")
 """Options that do not change the result, or that the manifest holds as inputs."""
 COPIED_FILES = TOKENIZER_FILES[1:]
 """What stays as it is; vocab.json, merges.txt and the like would be outdated."""
 
 
-def extend(config: ExtendConfig) -> int:
-    """Write the grown folder, or do nothing when it answers this request. Returns the exit status."""
+def extend(config: ExtendConfig) -> Manifest:
+    """Write the grown folder, or do nothing when it answers this request. Returns its manifest."""
     corpus = manifest.read_whole(config.input, "corpus")
     old = OldTokenizer(config.tokenizer)
     tokenizer_config(config.tokenizer)  # is copied: says now what is wrong with it
@@ -33,9 +37,9 @@ def extend(config: ExtendConfig) -> int:
     if config.model:
         check_model(Path(config.model), len(old.tokens))
         inputs["model"] = model_identity(Path(config.model))
-    if manifest.up_to_date(config.output, "tokenizer", settings, inputs):
-        print(f"{config.output} is up to date")
-        return 0
+    if found := manifest.up_to_date(config.output, "tokenizer", settings, inputs):
+        log.info("%s is up to date", config.output)
+        return found
     workers = config.workers or usable_cores()
     os.environ["RAYON_NUM_THREADS"] = str(workers)  # HF tokenizers reads it when it starts its threads
     with manifest.building(config.output, "tokenizer") as partial:
@@ -56,12 +60,14 @@ def extend(config: ExtendConfig) -> int:
         after = corpus_fertility(load_tokenizer(partial), config.input)
         facts |= {"vocab_size": len(old.tokens) + len(pieces), "new_tokens": len(pieces)}
         facts |= {"tokens_per_character": after, "tokens_per_character_before": before}
-        manifest.seal(partial, "tokenizer", settings, inputs, facts)
+        sealed = manifest.seal(partial, "tokenizer", settings, inputs, facts)
     shown = ", ".join(f"{name} {before[name]:.3f} -> {after[name]:.3f}" for name in sorted(after))
-    print(
+    log.info(
         f"{config.output}: {len(old.tokens):,} + {len(pieces):,} tokens; "
         f"tokens per character on held-out documents: {shown}"
     )
     if len(pieces) < config.new_tokens:
-        print(f"the corpus has pairs for {len(pieces):,} tokens only, {config.new_tokens:,} were asked for")
-    return 0
+        log.info(
+            f"the corpus has pairs for {len(pieces):,} tokens only, {config.new_tokens:,} were asked for"
+        )
+    return sealed

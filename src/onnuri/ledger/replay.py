@@ -7,6 +7,7 @@ TOLERANCE, as sums are then added up in another order.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -24,6 +25,8 @@ from onnuri.run.checkpoints import FOLDER, list_checkpoints, step_of
 from onnuri.run.metrics_file import read_metrics
 from onnuri.run.run_file import RUN_FILE, unknown_options
 from onnuri.train.config import PretrainConfig
+
+log = logging.getLogger(__name__)
 
 TOLERANCE = 1e-4
 """Of the loss, in nats, on other hardware, versions or numbers of ranks."""
@@ -77,7 +80,7 @@ def replay(run_dir: Path, lines: Sequence[dict[str, Any]], steps: int, data: str
         losses = {line["step"]: line["loss"] for line in read_metrics(copy) if "loss" in line}
     tolerance = 0.0 if environment() == began_with["environment"] else TOLERANCE
     steps_run = f"steps {first + 1} to {first + steps}"
-    print(f"ran {steps_run} again from {folder.name}, allowed difference {tolerance:g}")
+    log.info(f"ran {steps_run} again from {folder.name}, allowed difference {tolerance:g}")
     for step in range(first + 1, first + steps + 1):
         number, line = recorded[step]
         found, wanted = losses[step], line["loss"]

@@ -7,6 +7,7 @@ account and a public log instead of a key, would need the network.
 from __future__ import annotations
 
 import contextlib
+import logging
 from pathlib import Path
 
 from onnuri.base import manifest
@@ -19,9 +20,11 @@ from onnuri.run.chain import Ledger, read
 from onnuri.run.locate import run_directory
 from onnuri.run.lock import lock_run_dir
 
+log = logging.getLogger(__name__)
 
-def sign(config: SignConfig) -> int:
-    """Write RUN_DIR/model.sig. Returns the exit status.
+
+def sign(config: SignConfig) -> Path:
+    """Write RUN_DIR/model.sig, and return its path.
 
     Raises UserError if the folder is not as its ledger or manifest says, or while its run is going on.
     """
@@ -40,7 +43,10 @@ def sign(config: SignConfig) -> int:
                 read(folder)
                 cleanup.enter_context(lock_run_dir(folder))
                 Ledger(folder).close()  # drops a line that a crash has cut, as the run would
-            if verify(VerifyConfig(run=config.run, data=config.data)):
+            problems = verify(VerifyConfig(run=config.run, data=config.data))
+            for problem in problems:
+                log.info(problem)
+            if problems:
                 raise UserError(f"{folder} is not signed, as it is not what it says it is")
             signer.set_hashing_config(
                 hashing.Config().set_ignored_paths(paths=NOT_SIGNED, ignore_git_paths=False)
@@ -54,5 +60,5 @@ def sign(config: SignConfig) -> int:
         raise UserError(f"{folder} cannot be signed: {error}") from None
     except OSError as error:
         raise UserError(f"{error.filename or folder}: {error.strerror or error}") from None
-    print(f"signed with {key}: {folder / SIGNATURE_FILE}, {len(files_of(folder)):,} files")
-    return 0
+    log.info(f"signed with {key}: {folder / SIGNATURE_FILE}, {len(files_of(folder)):,} files")
+    return folder / SIGNATURE_FILE

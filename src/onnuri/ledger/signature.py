@@ -9,6 +9,7 @@ the folder and the public key can check it without this project.
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -21,6 +22,8 @@ from onnuri.run.lock import LOCK_FILE
 from onnuri.run.metrics_file import METRICS_FILE, PICTURE_FILE
 from onnuri.run.run_file import HYDRA_FOLDER, RUN_FILE
 from onnuri.train.guard import RECORD_FILE
+
+log = logging.getLogger(__name__)
 
 SIGNATURE_FILE = "model.sig"
 NOT_SIGNED = (SIGNATURE_FILE, SIGNATURE_FILE + ".tmp", LOCK_FILE, HYDRA_FOLDER, "tensorboard", "wandb")
@@ -47,7 +50,7 @@ def check_signature(folder: Path, public_key: Path) -> Iterator[str]:
         return
     problems = list(_differences(folder, signed))
     if not problems:
-        print(f"{path}: {len(signed):,} files, all as signed with the key of {public_key}")
+        log.info(f"{path}: {len(signed):,} files, all as signed with the key of {public_key}")
     yield from problems
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 from onnuri.base import manifest
 from onnuri.base.errors import UserError
@@ -12,8 +13,34 @@ from onnuri.tokens.config import DataConfig
 from onnuri.tokens.loader import Loader
 
 
-def sources(config: SourcesConfig) -> int:
-    """Print a table, most tokens first. Returns the exit status."""
+class SourceShare(NamedTuple):
+    """How much of what a checkpoint was shown came from one source."""
+
+    name: str
+    tokens: int
+    share: float
+    epochs: float
+    basis: str
+    """Licence and legal basis."""
+
+
+class Sources(NamedTuple):
+    """What a checkpoint was shown."""
+
+    checkpoint: str
+    tokens: int
+    batches: int
+    excluded_batches: int
+    """Left out of training after rollbacks, and counted in `tokens` all the same."""
+    shares: list[SourceShare]
+    """Most tokens first."""
+
+
+def sources(config: SourcesConfig) -> Sources:
+    """Exact counts of the tokens that a checkpoint was shown, by source.
+
+    Raises UserError where the shards are not there or are others than the run's.
+    """
     found = find_source(config.run)
     options = found.run["config"]["data"] | ({"path": config.data} if config.data else {})
     if not config.data and not Path(options["path"]).is_dir():
@@ -26,15 +53,27 @@ def sources(config: SourcesConfig) -> int:
     seen = loader.targets_by_source(found.step)
     facts = {source["name"]: source for source in data.counts["sources"]}
     total = sum(seen.values())
-    print(f"{found.folder.name}: {total:,} tokens in {found.step:,} batches")
-    left_out = len(found.checkpoint.counts["progress"]["left_out"])
-    if left_out:
-        print(f"{left_out} of the batches were left out of training after rollbacks; they are counted here")
-    print(f"{'source':32}{'tokens':>16}{'share':>8}{'epochs':>8}  licence; legal basis")
+    shares = []
     for name, tokens in sorted(seen.items(), key=lambda item: (-item[1], item[0])):
         source = facts[name]
         basis = f"{source['license'] or 'not stated'}; {source['legal_basis'] or 'not stated'}"
         basis += " (unverified)" * source["unverified"]
-        epochs = tokens / source["train_tokens"]
-        print(f"{name:32}{tokens:16,}{tokens / total:8.1%}{epochs:8.2f}  {basis}")
-    return 0
+        shares.append(SourceShare(name, tokens, tokens / total, tokens / source["train_tokens"], basis))
+    excluded = len(found.checkpoint.counts["progress"]["left_out"])
+    return Sources(found.folder.name, total, found.step, excluded, shares)
+
+
+def table(found: Sources) -> str:
+    """The sources for people."""
+    lines = [f"{found.checkpoint}: {found.tokens:,} tokens in {found.batches:,} batches"]
+    if found.excluded_batches:
+        lines.append(
+            f"{found.excluded_batches} of the batches were excluded from training after rollbacks; they "
+            "are counted here"
+        )
+    lines.append(f"{'source':32}{'tokens':>16}{'share':>8}{'epochs':>8}  licence; legal basis")
+    lines += [
+        f"{each.name:32}{each.tokens:16,}{each.share:8.1%}{each.epochs:8.2f}  {each.basis}"
+        for each in found.shares
+    ]
+    return "\n".join(lines)

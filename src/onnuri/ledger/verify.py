@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,20 +19,20 @@ from onnuri.run.locate import run_directory
 from onnuri.run.metrics_file import METRICS_FILE, read_metrics
 from onnuri.run.run_file import DATA_FOLDER, RUN_FILE, flatten, read_run_file
 
+log = logging.getLogger(__name__)
 
-def verify(config: VerifyConfig) -> int:
-    """Print what does not match. Returns 0 if everything does, 1 otherwise."""
+
+def verify(config: VerifyConfig) -> list[str]:
+    """What does not match, one line each; empty if everything does."""
     folder = run_directory(config.run)
     unsigned: list[str] = []
     if config.public_key:
         unsigned = list(check_signature(folder, Path(config.public_key)))
     problems, summary = _model(folder, config) if is_model(folder) else _run(folder, config)
-    problems = unsigned + problems
-    for problem in problems:
-        print(problem)
-    if not problems:
-        print(summary)
-    return 1 if problems else 0
+    if problems or unsigned:
+        return unsigned + problems
+    log.info(summary)
+    return []
 
 
 def is_model(folder: Path) -> bool:

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
 from onnuri.base import manifest
 from onnuri.base.errors import UserError
+from onnuri.base.manifest import Manifest
 from onnuri.config import to_dict
 from onnuri.tokenizer.config import TokenizerConfig
+
+log = logging.getLogger(__name__)
 
 NOT_SETTINGS = ("input", "output", "workers")
 """Options that do not change the result."""
 
 
-def build(config: TokenizerConfig) -> int:
-    """Write the tokenizer folder, or do nothing when it answers this request. Returns the exit status."""
+def build(config: TokenizerConfig) -> Manifest:
+    """Write the tokenizer folder, or do nothing when it answers this request. Returns its manifest."""
     corpus = manifest.read_whole(config.input, "corpus")
     settings = {name: value for name, value in to_dict(config).items() if name not in NOT_SETTINGS}
     inputs = {"corpus": corpus.identity}
-    if manifest.up_to_date(config.output, "tokenizer", settings, inputs):
-        print(f"{config.output} is up to date")
-        return 0
+    if found := manifest.up_to_date(config.output, "tokenizer", settings, inputs):
+        log.info("%s is up to date", config.output)
+        return found
     from onnuri.tokenizer.counting import corpus_sizes, usable_cores
     from onnuri.tokenizer.fertility import corpus_fertility
     from onnuri.tokenizer.huggingface import load_tokenizer, save
@@ -41,12 +45,12 @@ def build(config: TokenizerConfig) -> int:
         fertility = corpus_fertility(load_tokenizer(partial), config.input)
         mixture = {f"{source} {language}": weights[source, language] for source, language in weights}
         counts = {"vocab_size": size, "tokens_per_character": fertility, "weights": mixture} | facts
-        manifest.seal(partial, "tokenizer", settings, inputs, counts)
+        sealed = manifest.seal(partial, "tokenizer", settings, inputs, counts)
     shown = ", ".join(f"{language} {value:.3f}" for language, value in sorted(fertility.items()))
-    print(f"{config.output}: {size:,} tokens; tokens per character on held-out documents: {shown}")
+    log.info(f"{config.output}: {size:,} tokens; tokens per character on held-out documents: {shown}")
     if size < config.vocab_size:
-        print(f"the corpus has pairs for {size:,} tokens only, {config.vocab_size:,} were asked for")
-    return 0
+        log.info(f"the corpus has pairs for {size:,} tokens only, {config.vocab_size:,} were asked for")
+    return sealed
 
 
 def _train(

@@ -7,6 +7,7 @@ go to disk in parts, by hash, and each part is added up alone. Phrases that outg
 
 from __future__ import annotations
 
+import logging
 import os
 import tempfile
 import threading
@@ -22,6 +23,8 @@ import pyarrow.compute as pc
 from onnuri.corpus.documents import Part, corpus_parts, read_part, text_bytes
 from onnuri.tokenizer.mixture import Kind
 from onnuri.tokenizer.native import Counter, Words
+
+log = logging.getLogger(__name__)
 
 PARTS = 16
 """By hash, of the counts that workers share."""
@@ -149,7 +152,7 @@ def count_corpus(
         parts = corpus_parts(folder, "train")
         left_out = sum(each_part(parts, ("text", "source", "lang"), count, workers, "counting"))
         if left_out:
-            print(
+            log.info(
                 f"left out of training: {left_out:,} bytes, after the first 128 KB of text without a space"
             )
         kept = without_rare_long(words.sum_up()[0])
@@ -252,7 +255,7 @@ def without_rare_long(words: Words) -> Words:
     sample.add(select(long_words, long_words[2] == limit))
     kept = join([kept, sample.words()])
     left_out, size = len(long_words[2]) - len(kept[2]), int(long_words[1][-1] - kept[1][-1])
-    print(
+    log.info(
         f"left out of training: {left_out:,} rare words or parts of words over {LONG_WORD} bytes, "
         f"{size:,} bytes in all (base64 and the like)"
     )

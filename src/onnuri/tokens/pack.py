@@ -7,6 +7,7 @@ the order of the corpus, so the shards do not depend on how many workers there a
 
 from __future__ import annotations
 
+import logging
 import shutil
 import threading
 from pathlib import Path
@@ -21,6 +22,8 @@ from onnuri.base.ordered_map import ordered_map
 from onnuri.corpus.documents import Part, corpus_parts, read_part, text_bytes
 from onnuri.tokens.config import PackConfig
 from onnuri.tokens.shards import DOCUMENT, SplitWriter, token_dtype
+
+log = logging.getLogger(__name__)
 
 SPLITS = ("train", "heldout")
 COLUMNS = ("id", "text", "source", "lang")
@@ -37,26 +40,26 @@ class Encoded(NamedTuple):
     languages: list[str]
 
 
-def pack(config: PackConfig) -> int:
-    """Write the shards, or do nothing when they answer this request. Returns the exit status."""
+def pack(config: PackConfig) -> Manifest:
+    """Write the shards, or do nothing when they answer this request. Returns their manifest."""
     corpus = manifest.read_whole(config.input, "corpus")
     tokenizer = manifest.read(config.tokenizer, "tokenizer")
     manifest.verify(config.tokenizer, tokenizer)
     settings = {"shard_tokens": config.shard_tokens}
     inputs = {"corpus": corpus.identity, "tokenizer": tokenizer.identity}
-    if manifest.up_to_date(config.output, "tokens", settings, inputs):
-        print(f"{config.output} is up to date")
-        return 0
+    if found := manifest.up_to_date(config.output, "tokens", settings, inputs):
+        log.info("%s is up to date", config.output)
+        return found
     with manifest.building(config.output, "tokens") as partial:
         counts = write_shards(config, corpus, partial)
         counts["tokenizer_sha256"] = tokenizer.files["tokenizer.json"]["sha256"]
-        manifest.seal(partial, "tokens", settings, inputs, counts)
+        sealed = manifest.seal(partial, "tokens", settings, inputs, counts)
     train, heldout = counts["train"], counts["heldout"]
-    print(
+    log.info(
         f"{config.output}: {train['tokens']:,} training tokens in {counts['train_shards']} shard(s), "
         f"{heldout['tokens']:,} held out, {counts['dtype']}"
     )
-    return 0
+    return sealed
 
 
 def write_shards(config: PackConfig, corpus: Manifest, folder: Path) -> dict[str, Any]:

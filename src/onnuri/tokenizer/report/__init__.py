@@ -6,6 +6,7 @@ the data files of packages that are installed, and no code of those packages run
 
 from __future__ import annotations
 
+import logging
 import os
 import platform
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from onnuri.base.errors import UserError
 from onnuri.base.manifest import any_content, write_json
 from onnuri.base.provenance import code_version
 from onnuri.config.paths import path_option
+
+log = logging.getLogger(__name__)
 
 RESULT_FILE = "report.json"
 
@@ -45,8 +48,8 @@ class ReportConfig:
             raise UserError("no tokenizer to measure: give tokenizers=[PATH,...] or installed=true")
 
 
-def report(config: ReportConfig) -> int:
-    """Measure every tokenizer on every document, one thread, and write the folder. Returns exit status 0.
+def report(config: ReportConfig) -> dict[str, Any]:
+    """Measure every tokenizer on every document, one thread, and write the folder. Returns the figures.
 
     Raises UserError for input without text, a tokenizer that is missing or cannot be read, and an output
     folder that holds something else.
@@ -65,7 +68,7 @@ def report(config: ReportConfig) -> int:
         "machine": f"{platform.platform()}, {os.cpu_count()} processors; one thread used",
         "tokenizers": _measure_all(tokenizers, groups),
     }
-    from onnuri.tokenizer.report.page import draw, page, table
+    from onnuri.tokenizer.report.page import draw, page
 
     try:
         output.mkdir(parents=True, exist_ok=True)
@@ -74,9 +77,8 @@ def report(config: ReportConfig) -> int:
         draw(result, output / "report.png")
     except OSError as error:
         raise UserError(f"{error.filename or output}: {error.strerror or error}") from None
-    print(table(result))
-    print(f"{output / 'report.html'} has all figures and what they mean")
-    return 0
+    log.info("%s has all figures and what they mean", output / "report.html")
+    return result
 
 
 def _read(place: str) -> tuple[str, list[Any]]:
