@@ -9,7 +9,7 @@ import transformers
 
 from onnuri.base.errors import UserError
 from onnuri.hf.weights import hf_config, hf_weights
-from onnuri.kernels import attention_mask
+from onnuri.kernels.attention_mask import attention_mask
 from onnuri.model.config import ModelConfig
 from onnuri.model.decoder import Decoder, initialise
 from onnuri.tokens.batch import make_batch

@@ -14,31 +14,23 @@ import torch.nn.functional as F
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from onnuri.kernels import (
-    AttentionMask,
-    add_rms_norm,
-    apply_rope,
-    attention,
-    linear_cross_entropy,
-    rms_norm,
-    rope_tables,
-    swiglu,
-)
-from onnuri.kernels.attention_mask import whole_rows
+from onnuri.kernels import REFERENCE, Kernels
+from onnuri.kernels.attention_mask import AttentionMask, whole_rows
 from onnuri.kernels.linear_cross_entropy import Reduction
+from onnuri.kernels.rope import rope_tables
 from onnuri.model.config import ModelConfig
 
 
 class RMSNorm(nn.Module):
     """Learned scale over a unit-RMS vector."""
 
-    def __init__(self, size: int, eps: float) -> None:
+    def __init__(self, size: int, eps: float, kernels: Kernels) -> None:
         super().__init__()
-        self.eps = eps
+        self.eps, self.kernels = eps, kernels
         self.weight = nn.Parameter(torch.ones(size))
 
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
-        return rms_norm(hidden, self.weight, self.eps)
+        return self.kernels.rms_norm(hidden, self.weight, self.eps)
 
 
 class AddRMSNorm(RMSNorm):
@@ -47,20 +39,25 @@ class AddRMSNorm(RMSNorm):
     def forward(  # type: ignore[override]
         self, hidden: torch.Tensor, residual: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        return add_rms_norm(hidden, residual, self.weight, self.eps)
+        return self.kernels.add_rms_norm(hidden, residual, self.weight, self.eps)
 
 
 class Attention(nn.Module):
     """Causal self-attention; queries, keys and values come out of one matrix [(H + 2K) D, E]."""
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig, kernels: Kernels) -> None:
         super().__init__()
+        self.kernels = kernels
         self.heads = (config.num_heads, config.num_kv_heads, config.num_kv_heads)
         self.head_size = config.head_size
         self.qkv = nn.Linear(config.hidden_size, sum(self.heads) * config.head_size, bias=False)
         self.output = nn.Linear(config.num_heads * config.head_size, config.hidden_size, bias=False)
-        self.query_norm = RMSNorm(config.head_size, config.norm_eps) if config.qk_norm else nn.Identity()
-        self.key_norm = RMSNorm(config.head_size, config.norm_eps) if config.qk_norm else nn.Identity()
+
+        def norm() -> nn.Module:
+            size, eps = config.head_size, config.norm_eps
+            return RMSNorm(size, eps, kernels) if config.qk_norm else nn.Identity()
+
+        self.query_norm, self.key_norm = norm(), norm()
 
     def forward(
         self,
@@ -72,32 +69,34 @@ class Attention(nn.Module):
         batch, length, _ = hidden.shape
         heads = self.qkv(hidden).view(batch, length, sum(self.heads), self.head_size)
         query, key, value = heads.split(self.heads, dim=2)
-        query = apply_rope(self.query_norm(query), cosine, sine)
-        key = apply_rope(self.key_norm(key), cosine, sine)
-        return self.output(attention(query, key, value, mask).reshape(batch, length, -1))
+        query = self.kernels.apply_rope(self.query_norm(query), cosine, sine)
+        key = self.kernels.apply_rope(self.key_norm(key), cosine, sine)
+        attended = self.kernels.attention(query, key, value, mask)
+        return self.output(attended.reshape(batch, length, -1))
 
 
 class FeedForward(nn.Module):
     """SwiGLU; gate and up projections come out of one matrix [2 F, E]."""
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig, kernels: Kernels) -> None:
         super().__init__()
+        self.kernels = kernels
         self.gate_up = nn.Linear(config.hidden_size, 2 * config.ffn_size, bias=False)
         self.down = nn.Linear(config.ffn_size, config.hidden_size, bias=False)
 
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
-        return self.down(swiglu(self.gate_up(hidden)))
+        return self.down(self.kernels.swiglu(self.gate_up(hidden)))
 
 
 class Block(nn.Module):
     """One transformer block."""
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig, kernels: Kernels) -> None:
         super().__init__()
-        self.attention_norm = RMSNorm(config.hidden_size, config.norm_eps)
-        self.attention = Attention(config)
-        self.ffn_norm = AddRMSNorm(config.hidden_size, config.norm_eps)
-        self.ffn = FeedForward(config)
+        self.attention_norm = RMSNorm(config.hidden_size, config.norm_eps, kernels)
+        self.attention = Attention(config, kernels)
+        self.ffn_norm = AddRMSNorm(config.hidden_size, config.norm_eps, kernels)
+        self.ffn = FeedForward(config, kernels)
 
     def forward(
         self,
@@ -114,14 +113,14 @@ class Block(nn.Module):
 class Decoder(nn.Module):
     """Tokens in; per-token losses out when `targets` are given, logits otherwise."""
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig, kernels: Kernels = REFERENCE) -> None:
         super().__init__()
-        self.config = config
+        self.config, self.kernels = config, kernels
         self.embedding = nn.Embedding(config.vocab_size, config.hidden_size)
-        self.blocks = nn.ModuleList(Block(config) for _ in range(config.num_layers))
+        self.blocks = nn.ModuleList(Block(config, kernels) for _ in range(config.num_layers))
         self.recompute_every = 0
         """Every so many blocks, one keeps only its input and is run again in the backward pass; 0: none."""
-        self.norm = RMSNorm(config.hidden_size, config.norm_eps)
+        self.norm = RMSNorm(config.hidden_size, config.norm_eps, kernels)
         if not config.tie_embeddings:
             self.head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
 
@@ -162,7 +161,7 @@ class Decoder(nn.Module):
         weight = self.embedding.weight if self.config.tie_embeddings else self.head.weight
         if targets is None:
             return F.linear(hidden, weight)
-        losses = linear_cross_entropy(
+        losses = self.kernels.linear_cross_entropy(
             hidden.flatten(0, 1),
             weight,
             targets.flatten(),

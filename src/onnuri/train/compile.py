@@ -1,4 +1,4 @@
-"""torch.compile of what a step repeats: each block, and the loss of a chunk of rows.
+"""torch.compile of what a step repeats: each block. (`onnuri.kernels.choose` compiles the loss.)
 
 All blocks share one compiled graph. Under ZeRO-3 a block is one module to DeepSpeed: its parameters are
 gathered before the graph and released after it, so nothing of that is inside. The number and the lengths of
@@ -15,7 +15,6 @@ import torch
 import torch._functorch.config as functorch
 
 from onnuri.kernels.attention_operator import NAMES
-from onnuri.kernels.linear_cross_entropy import compile_loss
 from onnuri.model.decoder import Decoder
 from onnuri.train.run_plan import RunPlan
 
@@ -43,7 +42,6 @@ def compile_model(model: Decoder) -> None:
         _tell_that_attention_is_dear()
     for block in model.blocks:
         block.forward = _for_any_documents(torch.compile(block.forward))
-    compile_loss()
 
 
 def _for_any_documents(forward: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:

@@ -19,7 +19,6 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-from onnuri import kernels
 from onnuri.base.errors import UserError
 from onnuri.checkpoint import store, zero_state
 from onnuri.checkpoint.store import Saver
@@ -113,7 +112,11 @@ def train(plan: RunPlan) -> int:
         if plan.ranks.is_lead:
             metrics = Metrics(run_dir, progress.step, config.train.steps, config.tracker, to_dict(config))
             cleanup.callback(metrics.close)
-            about = (describe(plan, run_dir, progress.step), describe_optimizer(engine), kernels.describe())
+            about = (
+                describe(plan, run_dir, progress.step),
+                describe_optimizer(engine),
+                engine.kernels.describe(),
+            )
             known = f"{peak / 1e12:.3g} TFLOP/s on all ranks" if peak else "not known, so no MFU"
             for line in (*notes, *about, f"peak: {known}", *warnings_at_start(plan, loader, progress.step)):
                 metrics.say(line)
