@@ -23,9 +23,10 @@ from onnuri.kernels import KernelConfig, choose
 from onnuri.kernels.attention_mask import AttentionMask, attention_mask
 from onnuri.kernels.backends import load
 from onnuri.model.config import ModelConfig
-from onnuri.model.decoder import Decoder, initialise
+from onnuri.model.decoder import Block, Decoder
+from onnuri.model.initialise import initialise
 from onnuri.parallel.process_group import keep_freed_memory
-from onnuri.train.compile import compile_model
+from onnuri.train.compile import compile_blocks
 
 
 def draw_borders(random: Random, rows: int, length: int, mean: int) -> list[int]:
@@ -88,7 +89,7 @@ def main() -> None:
         models[name] = Decoder(config, replace(kernels, attention=attention))
         initialise(models[name], 0)
         models[name].bfloat16()
-        compile_model(models[name])
+        compile_blocks(models[name], Block)
     random, losses = Random(0), {}
     times: dict[str, list[float]] = {name: [] for name in models}
     for number in range(options.rounds + 2):

@@ -47,8 +47,8 @@ from onnuri.kernels.choice import Choice  # noqa: E402
 from onnuri.kernels.config import BACKENDS  # noqa: E402
 from onnuri.kernels.rope import rope_tables  # noqa: E402
 from onnuri.model.config import ModelConfig  # noqa: E402
-from onnuri.model.decoder import Decoder  # noqa: E402
-from onnuri.train.compile import compile_model  # noqa: E402
+from onnuri.model.decoder import Block, Decoder  # noqa: E402
+from onnuri.train.compile import compile_blocks  # noqa: E402
 
 
 def named(words: list[str]) -> Kernels:
@@ -88,7 +88,7 @@ def trace_blocks(kernels: Kernels) -> dict[str, Any]:
         hidden = torch.empty(2, 64, 128, dtype=torch.bfloat16, device="cuda", requires_grad=True)
         tables = rope_tables(64, 64, 1e4, "cuda")
         blocks: Any = model.blocks
-        compile_model(model)
+        compile_blocks(model, Block)
         for mask in masks:
             shapes = (each.shape for each in (mask.cu_seqlens, mask.first_key, mask.end_query))
             on_device = [torch.empty(shape, dtype=torch.int32, device="cuda") for shape in shapes]

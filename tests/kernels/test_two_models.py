@@ -13,8 +13,9 @@ from onnuri.kernels import REFERENCE, KernelConfig, choose
 from onnuri.kernels.attention_mask import attention_mask
 from onnuri.kernels.native.library import missing
 from onnuri.model.config import ModelConfig
-from onnuri.model.decoder import Decoder, initialise
-from onnuri.train.compile import compile_model
+from onnuri.model.decoder import Block, Decoder
+from onnuri.model.initialise import initialise
+from onnuri.train.compile import compile_blocks
 
 CONFIG = ModelConfig(256, 64, num_layers=2, num_heads=4, num_kv_heads=2, head_size=16, ffn_size=128)
 BACKENDS = ("reference", "torch" if missing(torch.float32) else "auto")
@@ -24,7 +25,7 @@ def make(backend: str, compiled: bool) -> Decoder:
     model = Decoder(CONFIG, choose(KernelConfig(backend), "cpu", torch.float32, compiled))
     initialise(model, seed=0)
     if compiled:
-        compile_model(model)
+        compile_blocks(model, Block)
     return model
 
 

@@ -16,7 +16,9 @@ import torch.distributed as dist
 
 from onnuri.config import CONFIG_ROOT, compose
 from onnuri.kernels import Kernels
-from onnuri.model.decoder import Decoder, hidden_matrices, initialise
+from onnuri.model.decoder import Decoder
+from onnuri.model.initialise import initialise
+from onnuri.model.spec import spec_of
 from onnuri.optim.groups import describe_optimizer
 from onnuri.optim.muon import POLAR_EXPRESS, RMS
 from onnuri.parallel.process_group import start_process_group
@@ -58,7 +60,7 @@ def plain_muon_losses(config: PretrainConfig, loader: Loader, kernels: Kernels) 
     model = Decoder(config.model, kernels)
     initialise(model, config.train.seed)
     named = dict(model.named_parameters())
-    matrices = hidden_matrices(config.model)
+    matrices = spec_of(config.model).matrices(config.model)
     rest = [p for n, p in named.items() if n not in matrices]
     optim = config.optim
     groups = [

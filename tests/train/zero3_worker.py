@@ -13,7 +13,8 @@ import torch
 
 from onnuri.config import CONFIG_ROOT, compose
 from onnuri.kernels import Kernels
-from onnuri.model.decoder import Decoder, initialise
+from onnuri.model.decoder import Decoder
+from onnuri.model.initialise import initialise
 from onnuri.parallel.process_group import start_process_group
 from onnuri.tokens.loader import Loader
 from onnuri.train.config import PretrainConfig

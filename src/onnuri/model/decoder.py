@@ -5,10 +5,6 @@ Shapes: B batch, S sequence, H query heads, K key/value heads, D head size, E hi
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
-
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -169,64 +165,3 @@ class Decoder(nn.Module):
             reduction=reduction,
         )
         return losses if reduction == "sum" else losses.view(targets.shape)
-
-
-def hidden_matrices(config: ModelConfig) -> dict[str, list[tuple[int, int]]]:
-    """Shapes (rows, columns) of the matrices in each parameter that maps a hidden state to another.
-
-    From top to bottom: queries, keys and values are three in one parameter, gate and up two. Embedding and
-    output matrix are not among them.
-    """
-    width, query, key = (
-        config.hidden_size,
-        *(n * config.head_size for n in (config.num_heads, config.num_kv_heads)),
-    )
-    shapes = {
-        "attention.qkv": [(query, width), (key, width), (key, width)],
-        "attention.output": [(width, query)],
-        "ffn.gate_up": [(config.ffn_size, width)] * 2,
-        "ffn.down": [(width, config.ffn_size)],
-    }
-    return {
-        f"blocks.{layer}.{name}.weight": each
-        for layer in range(config.num_layers)
-        for name, each in shapes.items()
-    }
-
-
-def initialise(
-    model: Decoder,
-    seed: int,
-    gather: Callable[[nn.Parameter], AbstractContextManager[object]] = lambda _: nullcontext(),
-) -> str:
-    """Fill every weight from (seed, parameter name), whatever the order, world size or ZeRO stage.
-
-    Matrices are normal with `init_std`; those that write into the residual stream have it divided by
-    sqrt(2 x layers), so that the stream's variance does not grow with depth (GPT-2). Norm scales are one.
-    The output matrix gets at most 0.4 / sqrt(E): first logits then have a standard deviation of 0.4 or
-    less at any width, and the first loss is ln(V) within 2 %.
-
-    Args:
-        gather: context in which a sharded parameter can be written in full (ZeRO-3); the values are
-            computed on every rank alike.
-
-    Returns:
-        sha256 of all values in float32, in the order of the parameters.
-    """
-    config, whole = model.config, hashlib.sha256()
-    for name, parameter in model.named_parameters():
-        with gather(parameter):
-            if name.endswith("norm.weight"):
-                parameter.data.fill_(1.0)
-                whole.update(f"{name} ones".encode())
-                continue
-            residual = name.endswith(("attention.output.weight", "ffn.down.weight"))
-            std = config.init_std / ((2 * config.num_layers) ** 0.5 if residual else 1.0)
-            if name == ("embedding.weight" if config.tie_embeddings else "head.weight"):
-                std = min(std, 0.4 / config.hidden_size**0.5)
-            digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
-            generator = torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
-            values = torch.randn(parameter.shape, generator=generator, dtype=torch.float32)
-            parameter.data.copy_(values.mul_(std))
-            whole.update(name.encode() + values.numpy().tobytes())
-    return whole.hexdigest()

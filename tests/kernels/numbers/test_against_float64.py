@@ -146,7 +146,8 @@ def test_views_of_one_matrix_of_heads() -> None:
 
 def test_a_whole_model() -> None:
     """The decoder by Triton, loss and gradients beside PyTorch's own."""
-    kernels, decoder = (importlib.import_module(f"onnuri.{name}") for name in ("kernels", "model.decoder"))
+    names = ("kernels", "model.decoder", "model.initialise")
+    kernels, decoder, initial = (importlib.import_module(f"onnuri.{name}") for name in names)
     from onnuri.model.config import ModelConfig
 
     config = ModelConfig(96, 64, num_layers=2, num_heads=4, num_kv_heads=2, head_size=16, ffn_size=128)
@@ -159,7 +160,7 @@ def test_a_whole_model() -> None:
         chosen = kernels.choose(kernels.KernelConfig(backend), "cpu")
         assert f"attention {backend}" in chosen.describe()
         model = decoder.Decoder(config, chosen)
-        decoder.initialise(model, seed=0)
+        initial.initialise(model, seed=0)
         loss = model(tokens, targets, mask, reduction="sum") / 66
         loss.backward()
         results.append([loss.detach(), *(p.grad for p in model.parameters())])
