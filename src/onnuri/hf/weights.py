@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import nn
@@ -81,21 +81,16 @@ class Weights:
                     f"model={folder}: {name} is {found.dtype}, allowed are {', '.join(DTYPES)}; quantised "
                     "weights cannot be trained"
                 )
-        self._check_others(expected, config)
-
-    def _check_others(self, expected: dict[str, Any], config: ModelConfig) -> None:
-        """What else the files hold must follow from the rest."""
+        copies = {copy: each for each in self.parameters.values() for copy in each.hf_copies}
         for name in sorted(self.stored.keys() - expected.keys()):
-            if name.endswith(IGNORED):
-                continue
-            if name == "lm_head.weight" and config.tie_embeddings:
-                if torch.equal(self._read(name), self._read("model.embed_tokens.weight")):
-                    continue
-                raise UserError(
-                    f"model={self.folder} has tie_word_embeddings=true in its config.json and an output "
-                    "matrix that is not the embedding"
-                )
-            raise UserError(f"model={self.folder} has the weight {name[:100]}, which this model has not")
+            if name in copies:
+                original = copies[name].hf_names[0]
+                if not torch.equal(self._read(name), self._read(original)):
+                    raise UserError(
+                        f"model={folder}: by its config.json {name} is {original}, but they differ"
+                    )
+            elif not name.endswith(IGNORED):
+                raise UserError(f"model={folder} has the weight {name[:100]}, which this model has not")
 
     def read(self, name: str) -> torch.Tensor:
         """A weight of the model in float32, [rows, columns] or [rows]."""

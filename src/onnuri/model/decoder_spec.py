@@ -56,8 +56,8 @@ def parameters(config: ModelConfig) -> list[Parameter]:
         names = (f"model.layers.*.{theirs}.weight",)
         return Parameter(f"blocks.*.{name}.weight", "norm", (size,), hf_names=names)
 
-    def embedding(name: str, std: float, theirs: str) -> Parameter:
-        return Parameter(name, "embedding", (vocabulary,), width, std, (theirs,))
+    def embedding(name: str, std: float, theirs: str, *copies: str) -> Parameter:
+        return Parameter(name, "embedding", (vocabulary,), width, std, (theirs,), copies)
 
     attention = [
         matrix("attention.qkv", (query, key, key), width, std, *(f"self_attn.{x}_proj" for x in "qkv")),
@@ -68,15 +68,20 @@ def parameters(config: ModelConfig) -> list[Parameter]:
             norm(f"attention.{ours}_norm", config.head_size, f"self_attn.{theirs}_norm")
             for ours, theirs in (("query", "q"), ("key", "k"))
         ]
+    theirs, head = "model.embed_tokens.weight", "lm_head.weight"
+    if tied:
+        embeddings = [embedding("embedding.weight", output, theirs, head)]
+    else:
+        embeddings = [embedding("embedding.weight", std, theirs), embedding("head.weight", output, head)]
     return [
-        embedding("embedding.weight", output if tied else std, "model.embed_tokens.weight"),
+        embeddings[0],
         norm("attention_norm", width, "input_layernorm"),
         *attention,
         norm("ffn_norm", width, "post_attention_layernorm"),
         matrix("ffn.gate_up", (inner, inner), width, std, "mlp.gate_proj", "mlp.up_proj"),
         matrix("ffn.down", (width,), inner, residual, "mlp.down_proj"),
         Parameter("norm.weight", "norm", (width,), hf_names=("model.norm.weight",)),
-        *([] if tied else [embedding("head.weight", output, "lm_head.weight")]),
+        *embeddings[1:],
     ]
 
 

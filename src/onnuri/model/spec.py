@@ -42,6 +42,8 @@ class Parameter(NamedTuple):
     """Standard deviation of its initial values; norms begin as ones."""
     hf_names: tuple[str, ...] = ()
     """The Hugging Face weight for each of `rows`, from top to bottom."""
+    hf_copies: tuple[str, ...] = ()
+    """Hugging Face weights that some folders have too, and that must be the same."""
 
     @property
     def shape(self) -> tuple[int, ...]:
