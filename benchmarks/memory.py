@@ -90,7 +90,7 @@ def run(config: PlanConfig, ranks: int) -> None:
     import torch
 
     from onnuri.base.process import from_environment
-    from onnuri.kernels import attention_mask
+    from onnuri.kernels.attention_mask import attention_mask
     from onnuri.parallel import step_gate
     from onnuri.parallel.ranks import Ranks
     from onnuri.train.engine import build_engine

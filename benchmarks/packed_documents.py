@@ -12,18 +12,21 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from random import Random
 from statistics import median
 
 import torch
 import torch.nn.functional as F
 
-from onnuri.kernels import AttentionMask, attention_mask
-from onnuri.kernels.backends import chosen, load
+from onnuri.kernels import KernelConfig, choose
+from onnuri.kernels.attention_mask import AttentionMask, attention_mask
+from onnuri.kernels.backends import load
 from onnuri.model.config import ModelConfig
-from onnuri.model.decoder import Decoder, initialise
+from onnuri.model.decoder import Block, Decoder
+from onnuri.model.initialise import initialise
 from onnuri.parallel.process_group import keep_freed_memory
-from onnuri.train.compile import compile_model
+from onnuri.train.compile import compile_blocks
 
 
 def draw_borders(random: Random, rows: int, length: int, mean: int) -> list[int]:
@@ -80,13 +83,13 @@ def main() -> None:
         "PyTorch, by document": load("attention", "torch", "cpu")["attention"],
         "PyTorch, dense mask": dense_mask,
     }
-    chosen.update(load("linear_cross_entropy", "native", "cpu"))
+    kernels = choose(KernelConfig("torch", linear_cross_entropy="native"), "cpu")
     models = {}
-    for name in attentions:
-        models[name] = Decoder(config)
+    for name, attention in attentions.items():
+        models[name] = Decoder(config, replace(kernels, attention=attention))
         initialise(models[name], 0)
         models[name].bfloat16()
-        compile_model(models[name])
+        compile_blocks(models[name], Block)
     random, losses = Random(0), {}
     times: dict[str, list[float]] = {name: [] for name in models}
     for number in range(options.rounds + 2):
@@ -95,7 +98,6 @@ def main() -> None:
         make_mask(borders, options.rows, options.length)
         documents = attention_mask(options.rows, options.length, torch.tensor(borders))
         for name, model in models.items():
-            chosen["attention"] = attentions[name]
             start = time.perf_counter()
             loss = model(tokens, tokens.roll(-1, 1), documents, reduction="sum") / tokens.numel()
             loss.backward()

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from onnuri.base.location import PACKAGE
-from onnuri.cli.main import COMMANDS
+from onnuri.cli.main import COMMANDS, MODULES
 from tests.conftest import SCRIPTS
 
 
@@ -18,7 +18,8 @@ def onnuri(*words: str) -> subprocess.CompletedProcess[str]:
 
 def test_every_command_is_listed_and_has_a_script() -> None:
     modules = {path.stem for path in (PACKAGE / "cli").glob("*.py")} - {"__init__", "__main__", "main"}
-    assert set(COMMANDS) == modules == {path.stem for path in SCRIPTS.glob("*.py")}
+    assert {MODULES.get(name, name) for name in COMMANDS} == modules
+    assert set(COMMANDS) == {path.stem for path in SCRIPTS.glob("*.py")}
     listed = onnuri("--help").stdout
     assert all(f"  {command}" in listed for command in COMMANDS)
     assert onnuri().stdout == listed

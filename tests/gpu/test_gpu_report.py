@@ -210,11 +210,11 @@ def test_auto_takes_the_fastest_measured(
     choice.measured.cache_clear()
     try:
         there = ["torch", "triton", "varlen", "cudnn"]
-        assert choice.choose("attention", there, 90, True).backend == "varlen"
-        assert choice.choose("rms_norm", there, 90, True).backend == "torch"  # by the step of a whole run
-        assert choice.choose("rms_norm", there, 90, False).backend == "triton"
-        assert choice.choose("linear_cross_entropy", there, 90, True).backend == "triton"
-        assert "on invented H100" in choice.choose("rope", there, 90, False).reason
+        assert choice.fastest("attention", there, 90, True).backend == "varlen"
+        assert choice.fastest("rms_norm", there, 90, True).backend == "torch"  # by the step of a whole run
+        assert choice.fastest("rms_norm", there, 90, False).backend == "triton"
+        assert choice.fastest("linear_cross_entropy", there, 90, True).backend == "triton"
+        assert "on invented H100" in choice.fastest("rope", there, 90, False).reason
         times = choice.measured()["90"]
         assert times["eager"]["rms_norm"] == pytest.approx({"triton": 0.6, "torch": 1.8})
         assert "cudnn" not in times["compiled"]["attention"]  # it takes no documents

@@ -40,24 +40,27 @@ install_device_guard()
 torch.utils._triton.has_triton = lambda *_, **__: True
 torch.utils._triton.has_triton_package = lambda *_, **__: True
 
-from onnuri.kernels import AttentionMask, attention_mask, backends, rope_tables  # noqa: E402
+from onnuri.kernels import Kernels  # noqa: E402
+from onnuri.kernels.attention_mask import AttentionMask, attention_mask  # noqa: E402
+from onnuri.kernels.backends import kernels_of  # noqa: E402
 from onnuri.kernels.choice import Choice  # noqa: E402
 from onnuri.kernels.config import BACKENDS  # noqa: E402
+from onnuri.kernels.rope import rope_tables  # noqa: E402
 from onnuri.model.config import ModelConfig  # noqa: E402
-from onnuri.model.decoder import Decoder  # noqa: E402
-from onnuri.train.compile import compile_model  # noqa: E402
+from onnuri.model.decoder import Block, Decoder  # noqa: E402
+from onnuri.train.compile import compile_blocks  # noqa: E402
 
 
-def take(words: list[str]) -> None:
-    """Put the named backends behind the operations: operation=backend."""
+def named(words: list[str]) -> Kernels:
+    """The named backends, operation=backend, without a look at what can run here."""
     names = dict.fromkeys(BACKENDS, "torch") | dict(word.split("=") for word in words)
-    backends._take({name: Choice(backend, "") for name, backend in names.items()}, "cuda")
+    return kernels_of({name: Choice(backend, "") for name, backend in names.items()}, "cuda")
 
 
-def on_gpu(config: ModelConfig) -> Decoder:
+def on_gpu(config: ModelConfig, kernels: Kernels) -> Decoder:
     """A model of bf16 weights without values."""
     with torch.device("meta"):
-        model = Decoder(config)
+        model = Decoder(config, kernels)
     for module in model.modules():
         for name, weight in module._parameters.items():
             if weight is not None:
@@ -66,7 +69,7 @@ def on_gpu(config: ModelConfig) -> Decoder:
     return model
 
 
-def trace_blocks() -> dict[str, Any]:
+def trace_blocks(kernels: Kernels) -> dict[str, Any]:
     """Trace a model's compiled blocks for two batches, as its training step calls them."""
     graphs: list[list[str]] = []
 
@@ -81,11 +84,11 @@ def trace_blocks() -> dict[str, Any]:
     config = ModelConfig(256, 128, num_layers=2, num_heads=4, num_kv_heads=2, head_size=64, ffn_size=256)
     masks = [attention_mask(2, 64, torch.tensor([0, *cuts, 64, 128])) for cuts in ([7], [9, 30, 31])]
     with FakeTensorMode(allow_non_fake_inputs=True):
-        model = on_gpu(config)
+        model = on_gpu(config, kernels)
         hidden = torch.empty(2, 64, 128, dtype=torch.bfloat16, device="cuda", requires_grad=True)
         tables = rope_tables(64, 64, 1e4, "cuda")
         blocks: Any = model.blocks
-        compile_model(model)
+        compile_blocks(model, Block)
         for mask in masks:
             shapes = (each.shape for each in (mask.cu_seqlens, mask.first_key, mask.end_query))
             on_device = [torch.empty(shape, dtype=torch.int32, device="cuda") for shape in shapes]
@@ -102,5 +105,4 @@ def trace_blocks() -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    take(sys.argv[1:])
-    print(json.dumps(trace_blocks()))
+    print(json.dumps(trace_blocks(named(sys.argv[1:]))))

@@ -3,7 +3,8 @@
 import inspect
 import subprocess
 import sys
-from dataclasses import fields
+import typing
+from dataclasses import fields, replace
 from random import Random
 
 import pytest
@@ -13,7 +14,8 @@ from hypothesis import strategies as st
 
 from onnuri import kernels
 from onnuri.base.errors import UserError
-from onnuri.kernels import KernelConfig, choice, operations
+from onnuri.kernels import REFERENCE, KernelConfig, Kernels, choice
+from onnuri.kernels.attention_mask import attention_mask
 from onnuri.kernels.backends import FUNCTIONS, load, select
 from onnuri.kernels.config import BACKENDS
 from onnuri.kernels.native.library import missing
@@ -32,8 +34,8 @@ def test_a_cpu_takes_what_is_compiled_and_never_loads_triton() -> None:
         assert found == dict.fromkeys(BACKENDS, "torch") | there
     program = (
         "import sys, onnuri.model.decoder; from onnuri import kernels; "
-        "kernels.use(kernels.KernelConfig(), 'cpu'); assert 'triton' not in sys.modules; "
-        "print(kernels.use(kernels.KernelConfig('torch'), 'cpu'))"
+        "kernels.choose(kernels.KernelConfig(), 'cpu'); assert 'triton' not in sys.modules; "
+        "print(kernels.choose(kernels.KernelConfig('torch'), 'cpu').describe())"
     )
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     line = "kernels: attention torch, rms_norm torch, rope torch, swiglu torch, linear_cross_entropy torch"
@@ -69,49 +71,52 @@ def test_unknown_names_are_refused() -> None:
 
 
 def test_one_operation_can_differ() -> None:
-    try:
-        line = kernels.use(KernelConfig(attention="reference"), "cpu")
-        assert line == kernels.describe()
-        assert "attention reference, rms_norm torch" in line
-    finally:
-        kernels.use(KernelConfig("torch"), "cpu")
+    chosen = kernels.choose(KernelConfig("torch", attention="reference"), "cpu")
+    assert chosen.describe().startswith("kernels: attention reference, rms_norm torch")
+    assert replace(chosen, attention=REFERENCE.attention, choices=REFERENCE.choices) == REFERENCE
 
 
 def test_every_implementation_has_the_public_signature() -> None:
     assert [field.name for field in fields(KernelConfig)] == ["backend", *BACKENDS]
+    protocols = typing.get_type_hints(Kernels)
+    assert [*protocols] == [*PUBLIC, "choices"]
+    public = {}
+    for name in PUBLIC:
+        _, *parameters = (signature := inspect.signature(protocols[name].__call__)).parameters.values()
+        public[name] = signature.replace(parameters=parameters)
     for operation, backends in BACKENDS.items():
         for backend in set(backends) - {"flash"}:  # its signature is written in the test below
             for name, function in load(operation, backend, "cpu").items():
-                assert inspect.signature(function) == inspect.signature(getattr(operations, name))
+                assert inspect.signature(function) == public[name]
 
 
 def test_auto_takes_the_fastest_that_was_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     """And says so; without figures a rule decides, by whether blocks are compiled."""
     there = ["reference", "torch", "triton", "varlen", "cudnn"]
     monkeypatch.setattr(choice, "measured", dict)
-    assert choice.choose("attention", there, 90, True)[0] == "triton"
-    assert choice.choose("attention", [*there, "flash"], 90, True)[0] == "flash"
-    assert choice.choose("attention", ["reference", "torch"], 90, True)[0] == "torch"
-    assert choice.choose("swiglu", there, 90, compiled=True)[0] == "torch"
-    assert choice.choose("swiglu", there, 90, compiled=False)[0] == "triton"
+    assert choice.fastest("attention", there, 90, True)[0] == "triton"
+    assert choice.fastest("attention", [*there, "flash"], 90, True)[0] == "flash"
+    assert choice.fastest("attention", ["reference", "torch"], 90, True)[0] == "torch"
+    assert choice.fastest("swiglu", there, 90, compiled=True)[0] == "torch"
+    assert choice.fastest("swiglu", there, 90, compiled=False)[0] == "triton"
     times = {
         "attention": {"flash": 1.0, "varlen": 2.5, "triton": 3.0},
         "swiglu": {"triton": 1.0, "torch": 2.0},
     }
     table = {"90": {"source": "an H100, torch 2.11", "compiled": times, "eager": {}}}
     monkeypatch.setattr(choice, "measured", lambda: table)
-    found = choice.choose("attention", there, 90, True)
+    found = choice.fastest("attention", there, 90, True)
     assert found == ("varlen", "fastest of varlen 2.5 ms, triton 3 ms on an H100, torch 2.11")
-    assert choice.choose("swiglu", there, 90, compiled=True)[0] == "triton"
-    assert choice.choose("attention", there, 90, compiled=False)[0] == "triton"
-    assert choice.choose("attention", there, 100, True)[0] == "triton"
+    assert choice.fastest("swiglu", there, 90, compiled=True)[0] == "triton"
+    assert choice.fastest("attention", there, 90, compiled=False)[0] == "triton"
+    assert choice.fastest("attention", there, 100, True)[0] == "triton"
 
 
 def test_cudnn_refuses_documents_and_windows() -> None:
     heads = torch.zeros(2, 8, 2, 64)
     for mask in (
-        kernels.attention_mask(2, 8, torch.tensor([0, 3, 8, 16])),
-        kernels.attention_mask(2, 8, window=4),
+        attention_mask(2, 8, torch.tensor([0, 3, 8, 16])),
+        attention_mask(2, 8, window=4),
     ):
         with pytest.raises(UserError, match="attention=cudnn takes whole rows"):
             load("attention", "cudnn", "cpu")["attention"](heads, heads, heads, mask)

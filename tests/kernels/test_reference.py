@@ -6,19 +6,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from onnuri.kernels import (
-    add_rms_norm,
-    apply_rope,
-    attention,
-    attention_mask,
-    linear_cross_entropy,
-    rms_norm,
-    rope_tables,
-    swiglu,
-)
-from onnuri.kernels.attention import reference_attention
+from onnuri.kernels.attention import attention, reference_attention
+from onnuri.kernels.attention_mask import attention_mask
 from onnuri.kernels.backends import load
-from onnuri.kernels.linear_cross_entropy import IGNORE_INDEX, Reduction
+from onnuri.kernels.linear_cross_entropy import IGNORE_INDEX, Reduction, linear_cross_entropy
+from onnuri.kernels.rms_norm import add_rms_norm, rms_norm
+from onnuri.kernels.rope import apply_rope, rope_tables
+from onnuri.kernels.swiglu import swiglu
 
 
 def random(*shape: int, seed: int = 0) -> torch.Tensor:

@@ -8,10 +8,12 @@ import torch
 import transformers
 
 from onnuri.base.errors import UserError
-from onnuri.hf.weights import hf_config, hf_weights
-from onnuri.kernels import attention_mask
+from onnuri.hf.config import hf_config
+from onnuri.hf.weights import hf_weights
+from onnuri.kernels.attention_mask import attention_mask
 from onnuri.model.config import ModelConfig
-from onnuri.model.decoder import Decoder, initialise
+from onnuri.model.decoder import Decoder
+from onnuri.model.initialise import initialise
 from onnuri.tokens.batch import make_batch
 
 SHAPES = {

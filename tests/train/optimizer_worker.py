@@ -15,7 +15,10 @@ import torch
 import torch.distributed as dist
 
 from onnuri.config import CONFIG_ROOT, compose
-from onnuri.model.decoder import Decoder, hidden_matrices, initialise
+from onnuri.kernels import Kernels
+from onnuri.model.decoder import Decoder
+from onnuri.model.initialise import initialise
+from onnuri.model.spec import spec_of
 from onnuri.optim.groups import describe_optimizer
 from onnuri.optim.muon import POLAR_EXPRESS, RMS
 from onnuri.parallel.process_group import start_process_group
@@ -53,12 +56,12 @@ def count_collectives() -> None:
         setattr(comm, name, counted)
 
 
-def plain_muon_losses(config: PretrainConfig, loader: Loader) -> list[float]:
+def plain_muon_losses(config: PretrainConfig, loader: Loader, kernels: Kernels) -> list[float]:
     """The same steps on whole matrices in one process, by the definition of Muon in double precision."""
-    model = Decoder(config.model)
+    model = Decoder(config.model, kernels)
     initialise(model, config.train.seed)
     named = dict(model.named_parameters())
-    matrices = hidden_matrices(config.model)
+    matrices = spec_of(config.model).matrices(config.model)
     rest = [p for n, p in named.items() if n not in matrices]
     optim = config.optim
     groups = [
@@ -138,7 +141,7 @@ def main() -> None:
         "held": sum(f.numel for f in fragments(engine)),
     }
     if plan.ranks.rank == 0 and config.optim.name == "muon":
-        facts["plain_losses"] = plain_muon_losses(config, loader)
+        facts["plain_losses"] = plain_muon_losses(config, loader, engine.kernels)
     Path(sys.argv[1], f"rank-{plan.ranks.rank}.json").write_text(json.dumps(facts))
     dist.barrier()
     dist.destroy_process_group()

@@ -12,7 +12,9 @@ from pathlib import Path
 import torch
 
 from onnuri.config import CONFIG_ROOT, compose
-from onnuri.model.decoder import Decoder, initialise
+from onnuri.kernels import Kernels
+from onnuri.model.decoder import Decoder
+from onnuri.model.initialise import initialise
 from onnuri.parallel.process_group import start_process_group
 from onnuri.tokens.loader import Loader
 from onnuri.train.config import PretrainConfig
@@ -24,9 +26,9 @@ from onnuri.train.run_plan import make_plan
 STEPS = 5
 
 
-def plain_losses(config: PretrainConfig, loader: Loader) -> list[float]:
+def plain_losses(config: PretrainConfig, loader: Loader, kernels: Kernels) -> list[float]:
     """The same steps by an unsharded model and torch's own AdamW on whole batches."""
-    model = Decoder(config.model)
+    model = Decoder(config.model, kernels)
     initialise(model, config.train.seed)
     named = dict(model.named_parameters())
     groups = [
@@ -82,7 +84,7 @@ def main() -> None:
         "losses": losses,
     }
     if plan.ranks.rank == 0:
-        facts["plain_losses"] = plain_losses(config, loader)
+        facts["plain_losses"] = plain_losses(config, loader, engine.kernels)
     Path(sys.argv[1], f"rank-{plan.ranks.rank}.json").write_text(json.dumps(facts))
     torch.distributed.barrier()
     torch.distributed.destroy_process_group()

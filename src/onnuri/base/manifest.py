@@ -45,7 +45,7 @@ class Manifest:
     """What a finished folder holds and where it came from."""
 
     kind: str
-    """Which step wrote it: corpus, tokenizer, tokens, checkpoint, model."""
+    """Which step wrote it: corpus, tokenizer, tokens, checkpoint, model, weights."""
     settings: dict[str, Any]
     """The options that shaped the content."""
     inputs: dict[str, str]

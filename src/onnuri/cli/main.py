@@ -16,12 +16,15 @@ COMMANDS = {
     "plan": "memory, time and network of a run before it starts",
     "pretrain": "pretrain a model (under torchrun: torchrun ... -m onnuri.cli.pretrain)",
     "export": "write a run as a Hugging Face folder",
+    "import": "take an open model, to go on training it",
     "evaluate": "bits per byte of a model on held-out text",
     "generate": "continue a text with a model",
     "ledger": "verify or sign a run, list the sources of a checkpoint",
     "bundle": "everything for an installation without a network",
     "gpu_check": "check and measure this machine's GPU",
 }
+MODULES = {"import": "import_model"}
+"""Of commands that no module can be named after."""
 
 
 def main() -> None:
@@ -35,7 +38,7 @@ def main() -> None:
         print(f"onnuri {__version__}")
     elif name in COMMANDS:
         sys.argv[1:] = words
-        importlib.import_module(f"onnuri.cli.{name}").main()
+        importlib.import_module(f"onnuri.cli.{MODULES.get(name, name)}").main()
     else:
         print(f"error: '{name}' is no command{nearest(name, COMMANDS)}; see onnuri --help", file=sys.stderr)
         sys.exit(2)

@@ -1,1 +1,1 @@
-"""From a checkpoint of a run to a Hugging Face folder."""
+"""From a checkpoint of a run to a Hugging Face folder, and from such a folder to weights to start from."""

@@ -1,4 +1,4 @@
-"""Options of scripts/export.py."""
+"""Options of scripts/export.py and of scripts/import.py."""
 
 from __future__ import annotations
 
@@ -26,3 +26,13 @@ class ExportConfig:
         check_choice("dtype", self.dtype, ("float32", "bfloat16"))
         if self.max_shard_gb <= 0:
             raise UserError(f"max_shard_gb={self.max_shard_gb} must be above 0")
+
+
+@dataclass
+class ImportConfig:
+    """Which model to import, and where to."""
+
+    model: str = path_option()
+    """Hugging Face model folder, of the type qwen3 or llama, with safetensors weights."""
+    output: str = path_option()
+    """Folder to write: weights in float32 in the layout of checkpoints, options of the model, tokenizer."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import dataclass, fields, replace
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from onnuri.base.manifest import Manifest
 from onnuri.export.config import ExportConfig
 from onnuri.hf.model_card import model_card
 from onnuri.model.config import ModelConfig
+from onnuri.model.spec import spec_of
 from onnuri.run.checkpoints import newest_verified
 from onnuri.run.locate import locate
 from onnuri.run.run_file import DATA_FOLDER, RUN_FILE, read_run_file
@@ -98,13 +100,21 @@ def find_source(path: str) -> Source:
 def export(config: ExportConfig) -> int:
     """Write the folder, or do nothing when it already answers this request. Returns the exit status."""
     source = find_source(config.checkpoint)
+    architecture = spec_of(source.model).hf_type(source.model).model_type
     settings = {"dtype": config.dtype, "max_shard_gb": config.max_shard_gb, "format": FORMAT}
     inputs = {"checkpoint": source.checkpoint.identity, "tokens": source.tokens.identity}
     if manifest.up_to_date(config.output, "model", settings, inputs):
         print(f"{config.output} is up to date")
         return 0
     with manifest.building(config.output, "model") as partial:
-        write_weights(source, partial, config)
+        write_weights(
+            source.folder,
+            source.model,
+            source.exported_model.vocab_size,
+            partial,
+            config.dtype,
+            config.max_shard_gb,
+        )
         write_texts(source, partial, config)
         model, length = source.exported_model, source.run["config"]["data"]["sequence_length"]
         counts = {
@@ -115,7 +125,7 @@ def export(config: ExportConfig) -> int:
         }
         manifest.seal(partial, "model", settings, inputs, counts)
     print(
-        f"exported {source.folder.name} of {config.checkpoint}: {model.hf_architecture}, "
+        f"exported {source.folder.name} of {config.checkpoint}: {architecture}, "
         f"{model.num_parameters() / 1e6:.1f}M parameters in {config.dtype}, to {config.output}"
     )
     return 0
@@ -134,22 +144,28 @@ def plan_files(sizes: dict[str, int], limit: float) -> list[list[str]]:
     return files
 
 
-def write_weights(source: Source, output: Path, config: ExportConfig) -> None:
-    """Read master weights from the checkpoint, file by file, and write them under Hugging Face names."""
+def write_weights(
+    folder: Path, model: ModelConfig, vocab_size: int, output: Path, dtype_name: str, max_shard_gb: float
+) -> None:
+    """Read weights in the layout of checkpoints, file by file, and write them under Hugging Face names.
+
+    Args:
+        folder: a checkpoint, or an imported model.
+        vocab_size: rows of the embedding and of the output matrix to write, the first ones.
+        dtype_name: float32 or bfloat16.
+        max_shard_gb: the largest file, in GB.
+    """
     import torch
     from safetensors.torch import save_file
 
     from onnuri.checkpoint.shard_file import Piece
     from onnuri.checkpoint.store import load
     from onnuri.hf.weights import hf_weights
-    from onnuri.model.decoder import Decoder
 
-    with torch.device("meta"):
-        shapes = {name: p.shape for name, p in Decoder(source.model).named_parameters()}
-        kept = {name: len(p) for name, p in Decoder(source.exported_model).named_parameters()}
-    dtype = getattr(torch, config.dtype)
-    sizes = {name: kept[name] * shape[1:].numel() * dtype.itemsize for name, shape in shapes.items()}
-    files = plan_files(sizes, config.max_shard_gb * 1e9)
+    table, dtype = spec_of(model).by_name(model), getattr(torch, dtype_name)
+    kept = {name: vocab_size if p.kind == "embedding" else p.shape[0] for name, p in table.items()}
+    sizes = {name: kept[name] * prod(p.shape[1:]) * dtype.itemsize for name, p in table.items()}
+    files = plan_files(sizes, max_shard_gb * 1e9)
     weight_map: dict[str, str] = {}
     for number, names in enumerate(tqdm(files, desc="weights", unit="file", disable=None), start=1):
         file_name = (
@@ -157,13 +173,13 @@ def write_weights(source: Source, output: Path, config: ExportConfig) -> None:
             if len(files) == 1
             else f"model-{number:05d}-of-{len(files):05d}.safetensors"
         )
-        flat = {f"weight/{name}": torch.empty(shapes[name].numel()) for name in names}
-        load(source.folder, {name: Piece(values, 0) for name, values in flat.items()})
+        flat = {f"weight/{name}": torch.empty(table[name].numel) for name in names}
+        load(folder, {name: Piece(values, 0) for name, values in flat.items()})
         tensors = {
             hf_name: part.to(dtype).contiguous()
             for name in names
             for hf_name, part in hf_weights(
-                source.model, name, flat[f"weight/{name}"].view(shapes[name])[: kept[name]]
+                model, name, flat[f"weight/{name}"].view(table[name].shape)[: kept[name]]
             )
         }
         save_file(tensors, output / file_name, metadata={"format": "pt"})
@@ -175,7 +191,7 @@ def write_weights(source: Source, output: Path, config: ExportConfig) -> None:
 
 def write_texts(source: Source, output: Path, config: ExportConfig) -> None:
     """Config, generation config, tokenizer and model card."""
-    from onnuri.hf.weights import hf_config
+    from onnuri.hf.config import hf_config
     from onnuri.tokenizer.huggingface import (
         TOKENIZER_FILES,
         load_tokenizer,

@@ -17,7 +17,7 @@ from onnuri.gpu.numbers import missing
 from onnuri.gpu.stage import Results, Settings, not_run
 from onnuri.gpu.timing import milliseconds, normal
 from onnuri.kernels.backends import load
-from onnuri.kernels.linear_cross_entropy import GPU_CHUNK_LOGITS, IGNORE_INDEX, compile_loss
+from onnuri.kernels.linear_cross_entropy import GPU_CHUNK_LOGITS, IGNORE_INDEX
 
 TOKENS, HIDDEN = 16384, 2048
 VOCABULARIES = (131072, 32768)
@@ -31,7 +31,7 @@ def run(settings: Settings) -> Results:
     """The ceiling, then each implementation by chunk, for both vocabularies."""
     tokens, hidden_size = (64, 32) if settings.rehearse else (TOKENS, HIDDEN)
     vocabularies, chunks = ((256,), (0, 32)) if settings.rehearse else (VOCABULARIES, CHUNKS)
-    device, compiled = settings.device, False
+    device = settings.device
     for vocabulary in vocabularies:
         facts = {"tokens": tokens, "hidden": hidden_size, "vocabulary": vocabulary}
         rows = min(tokens, max(256, GPU_CHUNK_LOGITS // vocabulary))
@@ -39,10 +39,7 @@ def run(settings: Settings) -> Results:
         hidden = normal(device, tokens, hidden_size)
         weight = (normal(device, vocabulary, hidden_size) * hidden_size**-0.5).detach().requires_grad_()
         targets = torch.randint(vocabulary, (tokens,), device=device)
-        for name, function in implementations(device).items():
-            if name == "torch" and not compiled and not settings.rehearse:
-                compile_loss()
-                compiled = True
+        for name, function in implementations(device, not settings.rehearse).items():
             for chunk in chunks if name == "triton" else chunks[:1]:
                 result = {"measured": "loss", "implementation": name, "chunk": chunk, **facts}
                 work = partial(gradients, function, hidden, weight, targets, chunk)
@@ -67,11 +64,11 @@ def gradients(function: Callable[..., Any], *inputs: Any) -> None:
     torch.autograd.grad(function(*inputs), (hidden, weight))
 
 
-def implementations(device: str) -> dict[str, Callable[..., torch.Tensor]]:
-    """(hidden, weight, targets, chunk) -> the summed loss."""
+def implementations(device: str, compiled: bool) -> dict[str, Callable[..., torch.Tensor]]:
+    """(hidden, weight, targets, chunk) -> the summed loss; PyTorch's own compiled, if asked for."""
     found: dict[str, Callable[..., torch.Tensor]] = {}
     for backend in ("triton", "torch"):
-        function = load("linear_cross_entropy", backend, device)["linear_cross_entropy"]
+        function = load("linear_cross_entropy", backend, device, compiled)["linear_cross_entropy"]
         found[backend] = partial(function, reduction="sum")
     if not missing("linear_cross_entropy", "liger", device):
         found["Liger's own"] = liger_loss

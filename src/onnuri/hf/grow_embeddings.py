@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 from onnuri.base import manifest
 from onnuri.base.copying import copy_contents
 from onnuri.base.errors import UserError
+from onnuri.hf.folder import CONFIG, INDEX, read_config_file, read_json, weight_files
 
 if TYPE_CHECKING:
     import torch
 
-INDEX = "model.safetensors.index.json"
 EMBEDDINGS = ("embed_tokens.weight", "wte.weight", "embed_in.weight", "word_embeddings.weight")
 HEADS = ("lm_head.weight", "lm_head.bias", "embed_out.weight", "shared_head.head.weight")
 OTHER_WEIGHTS = (".bin", ".pt", ".pth", ".ckpt", ".h5", ".msgpack", ".gguf", ".onnx", ".ot", ".safetensors")
@@ -31,7 +31,7 @@ def check_model(folder: Path, num_tokens: int) -> None:
 
     Raises UserError if the folder is no model with safetensors or does not fit the tokenizer.
     """
-    config = _read_json(folder / "config.json", folder)
+    config = read_config_file(folder)
     rows = _vocabulary_rows(folder)
     embeddings = [name for name in rows if name.endswith(EMBEDDINGS)]
     if not embeddings:
@@ -55,7 +55,7 @@ def model_identity(folder: Path) -> str:
     """Hash of a model's config and weights."""
     from tqdm import tqdm
 
-    names = ["config.json", *_weight_files(folder)]
+    names = [CONFIG, *(path.name for path in weight_files(folder))]
     with tqdm(names, desc="hashing the model", unit="file", disable=None) as bar:
         return manifest.hash_json({name: manifest.hash_file(folder / name) for name in bar})
 
@@ -74,7 +74,7 @@ def grow_model(folder: Path, output: Path, pieces: Sequence[Sequence[int]], num_
     from tqdm import tqdm
 
     grown = _vocabulary_rows(folder)
-    files = _weight_files(folder)
+    files = [path.name for path in weight_files(folder)]
     _copy_others(folder, output)
     added = {"total_size": 0, "total_parameters": 0}
     for name in tqdm(files, desc="growing the model", unit="file", disable=None):
@@ -91,11 +91,11 @@ def grow_model(folder: Path, output: Path, pieces: Sequence[Sequence[int]], num_
             added["total_size"] += (tensors[key].numel() - before.numel()) * before.itemsize
         save_file(tensors, output / name, metadata=metadata)
     if (folder / INDEX).is_file():
-        index = _read_json(folder / INDEX, folder)
+        index = read_json(folder / INDEX)
         for name in added.keys() & index.get("metadata", {}).keys():
             index["metadata"][name] += added[name]
         _write_json(output / INDEX, index)
-    config = _read_json(folder / "config.json", folder)
+    config = read_config_file(folder)
     for part in _parts(config):
         if "vocab_size" in part:
             part["vocab_size"] = max(part["vocab_size"], num_tokens + len(pieces))
@@ -118,35 +118,15 @@ def _vocabulary_rows(folder: Path) -> dict[str, int]:
     from safetensors import SafetensorError, safe_open
 
     rows = {}
-    for name in _weight_files(folder):
+    for path in weight_files(folder):
         try:
-            with safe_open(folder / name, "np") as file:
+            with safe_open(path, "np") as file:
                 for key in file.keys():  # noqa: SIM118
                     if key.endswith(EMBEDDINGS + HEADS):
                         rows[key] = int(file.get_slice(key).get_shape()[0])
         except (OSError, SafetensorError) as error:
-            raise UserError(f"{folder / name} cannot be read: {error}") from None
+            raise UserError(f"{path} cannot be read: {error}") from None
     return rows
-
-
-def _weight_files(folder: Path) -> list[str]:
-    """Names of the safetensors files of a model.
-
-    Raises UserError if there are none.
-    """
-    if (folder / INDEX).is_file():
-        names = set(_read_json(folder / INDEX, folder).get("weight_map", {}).values())
-        if not names or any(Path(str(name)).name != name for name in names):
-            raise UserError(f"{folder / INDEX} is damaged: weight_map must name files in its own folder")
-        return sorted(names)
-    if (folder / "model.safetensors").is_file():
-        return ["model.safetensors"]
-    pickled = sorted(path.name for path in folder.glob("*.bin"))
-    if pickled:
-        raise UserError(
-            f"model={folder} has {pickled[0]}, which may run code when it is opened; save it as safetensors"
-        )
-    raise UserError(f"model={folder} has neither model.safetensors nor {INDEX}")
 
 
 def _copy_others(folder: Path, output: Path) -> None:
@@ -175,20 +155,6 @@ def _parts(config: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _numbers(values: set[int]) -> str:
     return " and ".join(f"{value:,}" for value in sorted(values)) or "nothing"
-
-
-def _read_json(path: Path, folder: Path) -> dict[str, Any]:
-    if not folder.is_dir():
-        raise UserError(f"model={folder} does not exist")
-    if not path.is_file():
-        raise UserError(f"model={folder} has no {path.name}: it is no Hugging Face model folder")
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(f"{path} is damaged: {error}") from None
-    if not isinstance(content, dict):
-        raise UserError(f"{path} is damaged: it holds no JSON object")
-    return content
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:

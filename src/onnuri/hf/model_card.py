@@ -9,6 +9,7 @@ import yaml
 
 from onnuri.base.manifest import Manifest
 from onnuri.model.config import ModelConfig
+from onnuri.model.spec import spec_of
 
 
 def model_card(
@@ -60,7 +61,7 @@ tokenizer = AutoTokenizer.from_pretrained("PATH_OF_THIS_FOLDER")
 
 | | |
 | --- | --- |
-| architecture | {model.hf_architecture}, {model.num_parameters():,} parameters |
+| architecture | {spec_of(model).hf_type(model).model_type}, {model.num_parameters():,} parameters |
 | context length | {length} tokens |
 | vocabulary | {counts["vocab_size"]:,} tokens, {trained.vocab_size:,} rows in training |
 | optimizer steps | {step:,} of {config["train"]["steps"]:,} |

@@ -1,32 +1,26 @@
-"""The arithmetic of the training step: one public function per operation, several implementations.
+"""The arithmetic of the training step: operations, several implementations of each, and their choice.
 
-PyTorch's own is always there: any device, any dtype, float64 too. `use(config, device)` chooses another.
+`choose(config, device)` gives a `Kernels`, which a model holds; `REFERENCE` is PyTorch's own for all
+operations, on any device and in any dtype, float64 too. Importing this package does not import torch.
 """
 
-from onnuri.kernels.attention_mask import AttentionMask, attention_mask
-from onnuri.kernels.backends import describe, use
-from onnuri.kernels.config import KernelConfig
-from onnuri.kernels.operations import (
-    add_rms_norm,
-    apply_rope,
-    attention,
-    linear_cross_entropy,
-    rms_norm,
-    swiglu,
-)
-from onnuri.kernels.rope import rope_tables
+from __future__ import annotations
 
-__all__ = [
-    "AttentionMask",
-    "KernelConfig",
-    "add_rms_norm",
-    "apply_rope",
-    "attention",
-    "attention_mask",
-    "describe",
-    "linear_cross_entropy",
-    "rms_norm",
-    "rope_tables",
-    "swiglu",
-    "use",
-]
+from typing import TYPE_CHECKING, Any
+
+from onnuri.kernels.config import KernelConfig
+
+if TYPE_CHECKING:
+    from onnuri.kernels.backends import REFERENCE, choose
+    from onnuri.kernels.operations import Kernels
+
+__all__ = ["REFERENCE", "KernelConfig", "Kernels", "choose"]
+
+
+def __getattr__(name: str) -> Any:
+    """What needs torch, imported when it is first asked for."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from onnuri.kernels import backends
+
+    return getattr(backends, name)

@@ -22,7 +22,7 @@ _backward = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward
 def reference_attention(
     query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: AttentionMask | None = None
 ) -> torch.Tensor:
-    """See `onnuri.kernels.attention`. The reference implementation: all (B S) x (B S) scores.
+    """See `operations.Attention`. The reference implementation: all (B S) x (B S) scores.
 
     fp16 and bf16 are computed in float32 and rounded at the end.
     """
@@ -43,7 +43,7 @@ def reference_attention(
 def attention(
     query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: AttentionMask | None = None
 ) -> torch.Tensor:
-    """See `onnuri.kernels.attention`: a call of PyTorch's own a document, on a CPU one operator for all."""
+    """See `operations.Attention`: a call of PyTorch's own a document, on a CPU one operator for all."""
     if mask is None:
         return _causal(query, key, value, 0)
     if query.device.type == "cpu" and mask.window == 0:

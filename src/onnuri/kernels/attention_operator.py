@@ -36,7 +36,7 @@ def attention_operator(
         devices: types of device that both run on.
 
     Returns:
-        The function: see `onnuri.kernels.attention`.
+        The function: see `operations.Attention`.
     """
     define = torch.library.custom_op
     operator = define(

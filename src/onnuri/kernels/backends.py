@@ -1,9 +1,9 @@
-"""Which implementation stands behind each operation. Until `use` is called it is PyTorch's own."""
+"""Which implementation each operation takes: by name, or the fastest that can run on a device."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
@@ -13,9 +13,13 @@ import torch
 from onnuri.base.errors import UserError
 from onnuri.kernels import flash
 from onnuri.kernels.attention import reference_attention
-from onnuri.kernels.choice import Choice, choose
+from onnuri.kernels.choice import Choice, fastest
 from onnuri.kernels.config import BACKENDS, KernelConfig
-from onnuri.kernels.linear_cross_entropy import reference_linear_cross_entropy
+from onnuri.kernels.linear_cross_entropy import (
+    compiled_linear_cross_entropy,
+    reference_linear_cross_entropy,
+)
+from onnuri.kernels.operations import Kernels
 
 FUNCTIONS = {
     "attention": ("attention",),
@@ -101,58 +105,54 @@ def select(
             selected[operation] = Choice(asked, "")
         elif device.type == "cuda":
             there = [backend for backend in backends if not _missing(backend, device, dtype)]
-            selected[operation] = choose(operation, there, _capability(device), compiled)
+            selected[operation] = fastest(operation, there, _capability(device), compiled)
         else:
             native = "native" in backends and not _missing("native", device, dtype)
             selected[operation] = Choice("native" if native else "torch", "")
     return selected
 
 
-def load(operation: str, backend: str, device: torch.device | str) -> dict[str, Callable[..., Any]]:
-    """The functions of an operation by one backend, imported here and not before."""
+def load(
+    operation: str, backend: str, device: torch.device | str, compiled: bool = False
+) -> dict[str, Callable[..., Any]]:
+    """The functions of an operation by one backend, imported here and not before.
+
+    Args:
+        compiled: torch.compile what PyTorch's own loss does with a chunk's logits: fewer passes over them.
+    """
     if backend == "flash":
         return {"attention": flash.load(_capability(torch.device(device)))}
     if backend == "reference" and operation in REFERENCES:
         return {operation: REFERENCES[operation]}
+    if compiled and (operation, backend) == ("linear_cross_entropy", "torch"):
+        return {operation: compiled_linear_cross_entropy()}
     package = f".{backend}" if backend in ("triton", "native") else ""
     module = import_module(MODULES.get(backend, f"onnuri.kernels{package}.{operation}"))
     return {name: getattr(module, name) for name in FUNCTIONS[operation]}
 
 
-_selected = dict.fromkeys(BACKENDS, Choice("torch", ""))
-chosen: dict[str, Callable[..., Any]] = {}
-"""The function behind each public one."""
-
-
-def _take(selected: dict[str, Choice], device: torch.device | str) -> None:
+def kernels_of(
+    selected: Mapping[str, Choice], device: torch.device | str, compiled: bool = False
+) -> Kernels:
+    """The selected backends, loaded."""
     functions: dict[str, Callable[..., Any]] = {}
     for operation, choice in selected.items():
-        functions |= load(operation, choice.backend, device)
-    chosen.update(functions)
-    _selected.update(selected)
+        functions |= load(operation, choice.backend, device, compiled)
+    parts = [
+        f"{name} {backend}" + (f" ({why})" if why else "") for name, (backend, why) in selected.items()
+    ]
+    return Kernels(**functions, choices=", ".join(parts))
 
 
-_take(_selected, "cpu")
-
-
-def use(
+def choose(
     config: KernelConfig,
     device: torch.device | str,
     dtype: torch.dtype = torch.bfloat16,
     compiled: bool = False,
-) -> str:
-    """Put the selected implementations behind the public functions, for this whole process.
-
-    Returns:
-        What `describe` says.
-    """
-    _take(select(config, device, dtype, compiled), device)
-    return describe()
+) -> Kernels:
+    """The implementations that a model takes on a device; see `select`. No other model is touched."""
+    return kernels_of(select(config, device, dtype, compiled), device, compiled)
 
 
-def describe() -> str:
-    """One line for the start of a run: "kernels: attention triton (why), rms_norm torch, ..."."""
-    parts = []
-    for operation, (backend, reason) in _selected.items():
-        parts.append(f"{operation} {backend}" + (f" ({reason})" if reason else ""))
-    return "kernels: " + ", ".join(parts)
+REFERENCE = kernels_of(dict.fromkeys(BACKENDS, Choice("torch", "")), "cpu")
+"""PyTorch's own for every operation: what a model takes that is given nothing else."""

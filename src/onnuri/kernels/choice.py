@@ -32,7 +32,7 @@ def measured() -> dict[str, Any]:
     return found
 
 
-def choose(operation: str, there: list[str], capability: int, compiled: bool) -> Choice:
+def fastest(operation: str, there: list[str], capability: int, compiled: bool) -> Choice:
     """What to take on a GPU of a compute capability (90 for 9.0), of the backends that can run there."""
     device = measured().get(str(capability), {})
     times = device.get("compiled" if compiled else "eager", {}).get(operation, {})

@@ -17,7 +17,7 @@ from onnuri.kernels.attention_mask import AttentionMask
 def attention(
     query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: AttentionMask | None = None
 ) -> torch.Tensor:
-    """See `onnuri.kernels.attention`. Raises UserError for documents within a row and for windows."""
+    """See `operations.Attention`. Raises UserError for documents within a row and for windows."""
     batch, length = query.shape[:2]
     if mask is not None and (len(mask.cu_seqlens) != batch + 1 or 0 < mask.window < length):
         raise UserError(

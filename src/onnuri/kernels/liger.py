@@ -22,7 +22,7 @@ def linear_cross_entropy(
     z_loss: float = 0.0,
     reduction: Reduction = "none",
 ) -> torch.Tensor:
-    """See `onnuri.kernels.linear_cross_entropy`."""
+    """See `operations.LinearCrossEntropy`."""
     from liger_kernel.ops.cross_entropy import LigerCrossEntropyFunction
 
     def losses(rows: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:

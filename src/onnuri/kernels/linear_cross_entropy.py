@@ -35,25 +35,13 @@ def reference_linear_cross_entropy(
     z_loss: float = 0.0,
     reduction: Reduction = "none",
 ) -> torch.Tensor:
-    """See `onnuri.kernels.linear_cross_entropy`. The reference implementation: all logits at once."""
+    """See `operations.LinearCrossEntropy`. The reference implementation: all logits at once."""
     logits = F.linear(hidden, weight)
     logits = logits if logits.dtype == torch.float64 else logits.float()
     losses = F.cross_entropy(logits, targets, ignore_index=IGNORE_INDEX, reduction="none")
     if z_loss != 0:
         losses = losses + z_loss * logits.logsumexp(-1).square() * (targets != IGNORE_INDEX)
     return losses.sum() if reduction == "sum" else losses
-
-
-def linear_cross_entropy(
-    hidden: torch.Tensor,
-    weight: torch.Tensor,
-    targets: torch.Tensor,
-    chunk_size: int = 0,
-    z_loss: float = 0.0,
-    reduction: Reduction = "none",
-) -> torch.Tensor:
-    """See `onnuri.kernels.linear_cross_entropy`."""
-    return in_chunks(_in_use[0], hidden, weight, targets, chunk_size, z_loss, reduction)
 
 
 def in_chunks(
@@ -65,7 +53,7 @@ def in_chunks(
     z_loss: float,
     reduction: Reduction,
 ) -> torch.Tensor:
-    """See `onnuri.kernels.linear_cross_entropy`; `rows` is what is done with a chunk's logits."""
+    """See `operations.LinearCrossEntropy`; `rows` is what is done with a chunk's logits."""
     if reduction not in ("none", "sum"):
         raise ValueError(f"reduction={reduction!r} is not known; allowed: none, sum")
     if targets.shape != hidden.shape[:1] or weight.shape[1:] != hidden.shape[1:] or chunk_size < 0:
@@ -211,9 +199,26 @@ def loss_and_dlogits(
     return torch.where(counts, losses[:, 0], 0), torch.where(counts[:, None], dlogits, 0)
 
 
-_in_use: list[Rows] = [loss_and_dlogits]
+def by_chunks(rows: Rows) -> Callable[..., torch.Tensor]:
+    """A `linear_cross_entropy` that does `rows` with a chunk's logits."""
+
+    def linear_cross_entropy(
+        hidden: torch.Tensor,
+        weight: torch.Tensor,
+        targets: torch.Tensor,
+        chunk_size: int = 0,
+        z_loss: float = 0.0,
+        reduction: Reduction = "none",
+    ) -> torch.Tensor:
+        return in_chunks(rows, hidden, weight, targets, chunk_size, z_loss, reduction)
+
+    return linear_cross_entropy
 
 
-def compile_loss() -> None:
-    """Compile what is computed of a chunk's logits, for this whole process: fewer passes over them."""
-    _in_use[0] = torch.compile(loss_and_dlogits)
+linear_cross_entropy = by_chunks(loss_and_dlogits)
+"""See `operations.LinearCrossEntropy`."""
+
+
+def compiled_linear_cross_entropy() -> Callable[..., torch.Tensor]:
+    """The same, with what is computed of a chunk's logits compiled: fewer passes over them."""
+    return by_chunks(torch.compile(loss_and_dlogits))

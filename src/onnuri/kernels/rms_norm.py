@@ -6,7 +6,7 @@ import torch
 
 
 def rms_norm(hidden: torch.Tensor, weight: torch.Tensor, eps: float) -> torch.Tensor:
-    """See `onnuri.kernels.rms_norm`."""
+    """See `operations.RmsNorm`."""
     wide = hidden if hidden.dtype == torch.float64 else hidden.float()
     wide = wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + eps)
     return weight * wide.to(hidden.dtype)
@@ -15,6 +15,6 @@ def rms_norm(hidden: torch.Tensor, weight: torch.Tensor, eps: float) -> torch.Te
 def add_rms_norm(
     hidden: torch.Tensor, residual: torch.Tensor, weight: torch.Tensor, eps: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """See `onnuri.kernels.add_rms_norm`."""
+    """See `operations.AddRmsNorm`."""
     residual = residual + hidden
     return rms_norm(residual, weight, eps), residual

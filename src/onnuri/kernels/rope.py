@@ -20,7 +20,7 @@ def rope_tables(
 def apply_rope(
     heads: torch.Tensor, cosine: torch.Tensor, sine: torch.Tensor, positions: torch.Tensor | None = None
 ) -> torch.Tensor:
-    """See `onnuri.kernels.apply_rope`."""
+    """See `operations.ApplyRope`."""
     if positions is not None:
         cosine, sine = cosine[positions], sine[positions]
     first, second = heads.chunk(2, dim=-1)

@@ -7,6 +7,6 @@ import torch.nn.functional as F
 
 
 def swiglu(gate_up: torch.Tensor) -> torch.Tensor:
-    """See `onnuri.kernels.swiglu`."""
+    """See `operations.Swiglu`."""
     gate, up = gate_up.chunk(2, dim=-1)
     return F.silu(gate) * up

@@ -74,4 +74,4 @@ def _backward(
 
 
 attention = attention_operator("varlen_attention", _forward, _backward, ("cuda",))
-"""See `onnuri.kernels.attention`."""
+"""See `operations.Attention`."""

@@ -1,1 +1,1 @@
-"""A decoder-only transformer whose every config has a stock Hugging Face twin."""
+"""Architectures: their options, their modules, and what the rest must know of each (`ModelSpec`)."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from onnuri.base.errors import UserError
+from onnuri.model.spec import spec_of
 
 MOST_PARAMETERS = 1e13
 
 
 @dataclass
 class ModelConfig:
-    """A decoder: Hugging Face `qwen3` with `qk_norm`, `llama` without."""
+    """A model; the decoder is Hugging Face `qwen3` with `qk_norm`, `llama` without."""
 
     vocab_size: int = 0
     """Rows of the embedding. 0: the tokenizer's size rounded up to a multiple of 64, for matrix units."""
@@ -40,6 +41,8 @@ class ModelConfig:
     the output matrix at most 0.4 / sqrt(hidden_size)."""
     loss_chunk_size: int = 0
     """Rows of logits held at once in the loss; 0: what the kernel in use takes by itself."""
+    architecture: str = "decoder"
+    """decoder: pre-norm blocks of grouped-query attention and SwiGLU."""
 
     def __post_init__(self) -> None:
         for name in ("hidden_size", "num_layers", "num_heads", "num_kv_heads", "head_size", "ffn_size"):
@@ -63,24 +66,10 @@ class ModelConfig:
         if self.head_size % 2:
             raise UserError(f"model.head_size={self.head_size} must be even for rotary positions")
 
-    @property
-    def hf_architecture(self) -> str:
-        """The `model_type` that reads an export of this model."""
-        return "qwen3" if self.qk_norm else "llama"
-
     def num_parameters(self, include_embeddings: bool = True) -> int:
-        """Trainable numbers in the model."""
-        heads, kv_heads, size, width = self.num_heads, self.num_kv_heads, self.head_size, self.hidden_size
-        attention = width * size * (heads + 2 * kv_heads) + heads * size * width
-        block = attention + 3 * width * self.ffn_size + 2 * width + (2 * size if self.qk_norm else 0)
-        embeddings = self.vocab_size * width * (1 if self.tie_embeddings else 2)
-        return self.num_layers * block + width + (embeddings if include_embeddings else 0)
+        """Elements of all trainable parameters."""
+        return spec_of(self).num_parameters(self, include_embeddings)
 
     def flops_per_token(self, sequence_length: int) -> int:
-        """Training FLOPs a token, forward and backward.
-
-        6 a weight (the output projection counted once, the embedding look-up not) and
-        12 x layers x H x D x S for attention, not halved for the causal mask (PaLM, arXiv 2204.02311).
-        """
-        matrices = self.num_parameters(include_embeddings=False) + self.vocab_size * self.hidden_size
-        return 6 * matrices + 12 * self.num_layers * self.num_heads * self.head_size * sequence_length
+        """Training FLOPs a token, forward and backward; see the architecture's spec."""
+        return spec_of(self).flops_per_token(self, sequence_length)

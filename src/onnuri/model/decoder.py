@@ -5,40 +5,28 @@ Shapes: B batch, S sequence, H query heads, K key/value heads, D head size, E hi
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
-
 import torch
 import torch.nn.functional as F
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from onnuri.kernels import (
-    AttentionMask,
-    add_rms_norm,
-    apply_rope,
-    attention,
-    linear_cross_entropy,
-    rms_norm,
-    rope_tables,
-    swiglu,
-)
-from onnuri.kernels.attention_mask import whole_rows
+from onnuri.kernels import REFERENCE, Kernels
+from onnuri.kernels.attention_mask import AttentionMask, whole_rows
 from onnuri.kernels.linear_cross_entropy import Reduction
+from onnuri.kernels.rope import rope_tables
 from onnuri.model.config import ModelConfig
 
 
 class RMSNorm(nn.Module):
     """Learned scale over a unit-RMS vector."""
 
-    def __init__(self, size: int, eps: float) -> None:
+    def __init__(self, size: int, eps: float, kernels: Kernels) -> None:
         super().__init__()
-        self.eps = eps
+        self.eps, self.kernels = eps, kernels
         self.weight = nn.Parameter(torch.ones(size))
 
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
-        return rms_norm(hidden, self.weight, self.eps)
+        return self.kernels.rms_norm(hidden, self.weight, self.eps)
 
 
 class AddRMSNorm(RMSNorm):
@@ -47,20 +35,25 @@ class AddRMSNorm(RMSNorm):
     def forward(  # type: ignore[override]
         self, hidden: torch.Tensor, residual: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        return add_rms_norm(hidden, residual, self.weight, self.eps)
+        return self.kernels.add_rms_norm(hidden, residual, self.weight, self.eps)
 
 
 class Attention(nn.Module):
     """Causal self-attention; queries, keys and values come out of one matrix [(H + 2K) D, E]."""
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig, kernels: Kernels) -> None:
         super().__init__()
+        self.kernels = kernels
         self.heads = (config.num_heads, config.num_kv_heads, config.num_kv_heads)
         self.head_size = config.head_size
         self.qkv = nn.Linear(config.hidden_size, sum(self.heads) * config.head_size, bias=False)
         self.output = nn.Linear(config.num_heads * config.head_size, config.hidden_size, bias=False)
-        self.query_norm = RMSNorm(config.head_size, config.norm_eps) if config.qk_norm else nn.Identity()
-        self.key_norm = RMSNorm(config.head_size, config.norm_eps) if config.qk_norm else nn.Identity()
+
+        def norm() -> nn.Module:
+            size, eps = config.head_size, config.norm_eps
+            return RMSNorm(size, eps, kernels) if config.qk_norm else nn.Identity()
+
+        self.query_norm, self.key_norm = norm(), norm()
 
     def forward(
         self,
@@ -72,32 +65,34 @@ class Attention(nn.Module):
         batch, length, _ = hidden.shape
         heads = self.qkv(hidden).view(batch, length, sum(self.heads), self.head_size)
         query, key, value = heads.split(self.heads, dim=2)
-        query = apply_rope(self.query_norm(query), cosine, sine)
-        key = apply_rope(self.key_norm(key), cosine, sine)
-        return self.output(attention(query, key, value, mask).reshape(batch, length, -1))
+        query = self.kernels.apply_rope(self.query_norm(query), cosine, sine)
+        key = self.kernels.apply_rope(self.key_norm(key), cosine, sine)
+        attended = self.kernels.attention(query, key, value, mask)
+        return self.output(attended.reshape(batch, length, -1))
 
 
 class FeedForward(nn.Module):
     """SwiGLU; gate and up projections come out of one matrix [2 F, E]."""
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig, kernels: Kernels) -> None:
         super().__init__()
+        self.kernels = kernels
         self.gate_up = nn.Linear(config.hidden_size, 2 * config.ffn_size, bias=False)
         self.down = nn.Linear(config.ffn_size, config.hidden_size, bias=False)
 
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
-        return self.down(swiglu(self.gate_up(hidden)))
+        return self.down(self.kernels.swiglu(self.gate_up(hidden)))
 
 
 class Block(nn.Module):
     """One transformer block."""
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig, kernels: Kernels) -> None:
         super().__init__()
-        self.attention_norm = RMSNorm(config.hidden_size, config.norm_eps)
-        self.attention = Attention(config)
-        self.ffn_norm = AddRMSNorm(config.hidden_size, config.norm_eps)
-        self.ffn = FeedForward(config)
+        self.attention_norm = RMSNorm(config.hidden_size, config.norm_eps, kernels)
+        self.attention = Attention(config, kernels)
+        self.ffn_norm = AddRMSNorm(config.hidden_size, config.norm_eps, kernels)
+        self.ffn = FeedForward(config, kernels)
 
     def forward(
         self,
@@ -114,14 +109,14 @@ class Block(nn.Module):
 class Decoder(nn.Module):
     """Tokens in; per-token losses out when `targets` are given, logits otherwise."""
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig, kernels: Kernels = REFERENCE) -> None:
         super().__init__()
-        self.config = config
+        self.config, self.kernels = config, kernels
         self.embedding = nn.Embedding(config.vocab_size, config.hidden_size)
-        self.blocks = nn.ModuleList(Block(config) for _ in range(config.num_layers))
+        self.blocks = nn.ModuleList(Block(config, kernels) for _ in range(config.num_layers))
         self.recompute_every = 0
         """Every so many blocks, one keeps only its input and is run again in the backward pass; 0: none."""
-        self.norm = RMSNorm(config.hidden_size, config.norm_eps)
+        self.norm = RMSNorm(config.hidden_size, config.norm_eps, kernels)
         if not config.tie_embeddings:
             self.head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
 
@@ -162,7 +157,7 @@ class Decoder(nn.Module):
         weight = self.embedding.weight if self.config.tie_embeddings else self.head.weight
         if targets is None:
             return F.linear(hidden, weight)
-        losses = linear_cross_entropy(
+        losses = self.kernels.linear_cross_entropy(
             hidden.flatten(0, 1),
             weight,
             targets.flatten(),
@@ -170,64 +165,3 @@ class Decoder(nn.Module):
             reduction=reduction,
         )
         return losses if reduction == "sum" else losses.view(targets.shape)
-
-
-def hidden_matrices(config: ModelConfig) -> dict[str, list[tuple[int, int]]]:
-    """Shapes (rows, columns) of the matrices in each parameter that maps a hidden state to another.
-
-    From top to bottom: queries, keys and values are three in one parameter, gate and up two. Embedding and
-    output matrix are not among them.
-    """
-    width, query, key = (
-        config.hidden_size,
-        *(n * config.head_size for n in (config.num_heads, config.num_kv_heads)),
-    )
-    shapes = {
-        "attention.qkv": [(query, width), (key, width), (key, width)],
-        "attention.output": [(width, query)],
-        "ffn.gate_up": [(config.ffn_size, width)] * 2,
-        "ffn.down": [(width, config.ffn_size)],
-    }
-    return {
-        f"blocks.{layer}.{name}.weight": each
-        for layer in range(config.num_layers)
-        for name, each in shapes.items()
-    }
-
-
-def initialise(
-    model: Decoder,
-    seed: int,
-    gather: Callable[[nn.Parameter], AbstractContextManager[object]] = lambda _: nullcontext(),
-) -> str:
-    """Fill every weight from (seed, parameter name), whatever the order, world size or ZeRO stage.
-
-    Matrices are normal with `init_std`; those that write into the residual stream have it divided by
-    sqrt(2 x layers), so that the stream's variance does not grow with depth (GPT-2). Norm scales are one.
-    The output matrix gets at most 0.4 / sqrt(E): first logits then have a standard deviation of 0.4 or
-    less at any width, and the first loss is ln(V) within 2 %.
-
-    Args:
-        gather: context in which a sharded parameter can be written in full (ZeRO-3); the values are
-            computed on every rank alike.
-
-    Returns:
-        sha256 of all values in float32, in the order of the parameters.
-    """
-    config, whole = model.config, hashlib.sha256()
-    for name, parameter in model.named_parameters():
-        with gather(parameter):
-            if name.endswith("norm.weight"):
-                parameter.data.fill_(1.0)
-                whole.update(f"{name} ones".encode())
-                continue
-            residual = name.endswith(("attention.output.weight", "ffn.down.weight"))
-            std = config.init_std / ((2 * config.num_layers) ** 0.5 if residual else 1.0)
-            if name == ("embedding.weight" if config.tie_embeddings else "head.weight"):
-                std = min(std, 0.4 / config.hidden_size**0.5)
-            digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
-            generator = torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
-            values = torch.randn(parameter.shape, generator=generator, dtype=torch.float32)
-            parameter.data.copy_(values.mul_(std))
-            whole.update(name.encode() + values.numpy().tobytes())
-    return whole.hexdigest()

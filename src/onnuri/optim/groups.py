@@ -2,37 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import nn
 
+from onnuri.model.spec import Kind, Parameter
 from onnuri.optim.config import OptimConfig
 from onnuri.optim.muon import Muon
 from onnuri.parallel.zero_layout import fragments, inner_optimizer
 
 
 def build_optimizer(
-    parameters: Mapping[str, nn.Parameter], matrices: Collection[str], config: OptimConfig
+    parameters: Mapping[str, nn.Parameter], table: Mapping[str, Parameter], config: OptimConfig
 ) -> torch.optim.AdamW:
-    """AdamW or Muon over groups of parameters, told apart by name: under zero.Init all look alike.
+    """AdamW or Muon over groups of parameters by their kind: under zero.Init all look alike.
 
     Args:
-        matrices: names of the parameters that Muon orthogonalises; AdamW takes them with the others.
+        table: what the model's spec says of each parameter, by name.
     """
-    chosen = matrices if config.name == "muon" else ()
-    norms = [name for name in parameters if name.endswith("norm.weight")]
-    others = [name for name in parameters if name not in chosen and name not in norms]
+    muon = config.name == "muon"
+
+    def of(*kinds: Kind) -> list[nn.Parameter]:
+        return [parameter for name, parameter in parameters.items() if table[name].kind in kinds]
+
     groups: list[dict[str, Any]] = [
-        {"params": [parameters[name] for name in others]},
-        {"params": [parameters[name] for name in norms], "weight_decay": 0.0},
+        {"params": of("embedding") if muon else of("embedding", "matrix")},
+        {"params": of("norm"), "weight_decay": 0.0},
     ]
-    if chosen:
-        groups.append(
-            {"params": [parameters[name] for name in chosen], "muon": True, "momentum": config.momentum}
-        )
-    return (Muon if chosen else torch.optim.AdamW)(
+    if muon:
+        groups.append({"params": of("matrix"), "muon": True, "momentum": config.momentum})
+    return (Muon if muon else torch.optim.AdamW)(
         groups,
         lr=config.lr,
         betas=(config.beta1, config.beta2),

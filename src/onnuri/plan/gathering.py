@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from onnuri.model.spec import spec_of
 from onnuri.plan.config import PlanModelConfig
 
 REUSE_DISTANCE = 10**9
@@ -33,12 +34,11 @@ class Gathered(NamedTuple):
 
 def block_parameters(model: PlanModelConfig) -> list[int]:
     """Numbers in each parameter of a block, in the order they are used."""
-    query, key = model.num_heads * model.head_size, model.num_kv_heads * model.head_size
-    width, experts = model.hidden_size, max(1, model.num_experts)
-    sizes = [width, width * (query + 2 * key), query * width]
-    sizes += [model.head_size] * 2 if model.qk_norm else []
-    sizes += [width] + [model.num_experts * width] * bool(model.num_experts)
-    return sizes + [2 * width * model.ffn_size, model.ffn_size * width] * experts
+    sizes = [each.numel for each in spec_of(model).parameters(model) if each.in_block]
+    if not model.num_experts:
+        return sizes
+    router = model.num_experts * model.hidden_size
+    return [*sizes[:-2], router, *sizes[-2:] * model.num_experts]
 
 
 def gathered(model: PlanModelConfig, bucket_size: int) -> Gathered:

@@ -8,6 +8,7 @@ from pathlib import Path
 from onnuri.base import manifest
 from onnuri.base.errors import UserError
 from onnuri.kernels.config import ROW_OPERATIONS, KernelConfig
+from onnuri.model.spec import spec_of
 from onnuri.plan.activations import Kept
 from onnuri.plan.config import ClusterConfig, PlanConfig, PlanModelConfig
 from onnuri.plan.gathering import block_parameters
@@ -58,7 +59,8 @@ class Setting:
     def matrices(self) -> int:
         """Numbers in the matrices of the blocks, which Muon takes."""
         model = self.model
-        norms = 2 * model.hidden_size + (2 * model.head_size if model.qk_norm else 0)
+        table = spec_of(model).parameters(model)
+        norms = sum(each.numel for each in table if each.in_block and each.kind == "norm")
         return model.num_layers * (sum(block_parameters(model)) - norms)
 
     @property

@@ -1,4 +1,4 @@
-"""torch.compile of what a step repeats: each block, and the loss of a chunk of rows.
+"""torch.compile of what a step repeats: each block. (`onnuri.kernels.choose` compiles the loss.)
 
 All blocks share one compiled graph. Under ZeRO-3 a block is one module to DeepSpeed: its parameters are
 gathered before the graph and released after it, so nothing of that is inside. The number and the lengths of
@@ -13,10 +13,9 @@ from typing import Any
 
 import torch
 import torch._functorch.config as functorch
+from torch import nn
 
 from onnuri.kernels.attention_operator import NAMES
-from onnuri.kernels.linear_cross_entropy import compile_loss
-from onnuri.model.decoder import Decoder
 from onnuri.train.run_plan import RunPlan
 
 WORTH_IT = 1e15
@@ -36,14 +35,14 @@ def worth_compiling(plan: RunPlan) -> bool:
     return has_compiler and flops * config.train.steps / plan.ranks.dp_size > WORTH_IT
 
 
-def compile_model(model: Decoder) -> None:
-    """Compile the blocks of a model, with its first step."""
+def compile_blocks(model: nn.Module, block: type[nn.Module]) -> None:
+    """Compile every `block` of a model, with its first step."""
     if not torch.cuda.is_available():
         functorch.activation_memory_budget = KEPT_ON_CPUS
         _tell_that_attention_is_dear()
-    for block in model.blocks:
-        block.forward = _for_any_documents(torch.compile(block.forward))
-    compile_loss()
+    for module in model.modules():
+        if isinstance(module, block):
+            module.forward = _for_any_documents(torch.compile(module.forward))
 
 
 def _for_any_documents(forward: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:

@@ -8,27 +8,31 @@ import torch
 
 from onnuri.base.errors import UserError
 from onnuri.checkpoint.zero_state import prime_optimizer
-from onnuri.kernels import use
-from onnuri.model.decoder import Block, Decoder, hidden_matrices, initialise
+from onnuri.kernels import choose
+from onnuri.model.initialise import initialise
+from onnuri.model.spec import spec_of
 from onnuri.optim.groups import build_optimizer
 from onnuri.optim.muon import Muon
 from onnuri.parallel.deepspeed import gather_whole, gatherer, initialize, sharded_init
 from onnuri.parallel.step_gate import unknown
 from onnuri.parallel.zero_config import deepspeed_config
 from onnuri.parallel.zero_layout import fragments
-from onnuri.train.compile import compile_model
+from onnuri.train.compile import compile_blocks
 from onnuri.train.run_plan import RunPlan
 
 
 def build_engine(plan: RunPlan) -> Any:
     """The model with its initial weights, and DeepSpeed's engine around it and its optimizer.
 
+    The engine has two attributes more: `initial_weights_sha256` and `kernels`.
+
     Raises UserError for options that these ranks cannot run, and a DeepSpeed that is not known.
     """
-    config, gpu = plan.config, torch.cuda.is_available()
+    config, gpu, spec = plan.config, torch.cuda.is_available(), spec_of(plan.config.model)
     check_hardware(plan)
     dtype = torch.bfloat16 if config.engine.precision == "bf16" else torch.float32
-    use(config.kernels, "cuda" if gpu else "cpu", dtype, config.engine.compile == "on")
+    compiled = config.engine.compile == "on"
+    kernels = choose(config.kernels, "cuda" if gpu else "cpu", dtype, compiled)
     settings = deepspeed_config(
         config.engine,
         plan.ranks.world_size,
@@ -38,22 +42,22 @@ def build_engine(plan: RunPlan) -> Any:
         gpu,
     )
     with sharded_init(settings):
-        model = Decoder(config.model)
+        model: Any = spec.build(config.model, kernels)
     model.recompute_every = config.engine.recompute_every
     initial_weights = initialise(model, config.train.seed, gatherer(settings))
-    gather_whole(model, Block, settings)
-    if config.engine.compile == "on":
-        compile_model(model)
-    matrices = hidden_matrices(config.model)
-    optimizer = build_optimizer(dict(model.named_parameters()), matrices, config.optim)
+    gather_whole(model, spec.block(), settings)
+    if compiled:
+        compile_blocks(model, spec.block())
+    table = spec.by_name(config.model)
+    optimizer = build_optimizer(dict(model.named_parameters()), table, config.optim)
     engine = initialize(model, optimizer, settings)
     try:
         prime_optimizer(engine)
     except (AttributeError, KeyError) as error:
         raise unknown(f"its optimizer is laid out in another way ({error})") from error
     if isinstance(optimizer, Muon):
-        optimizer.bind(fragments(engine), matrices, engine.device, dtype)
-    engine.initial_weights_sha256 = initial_weights
+        optimizer.bind(fragments(engine), spec.matrices(config.model), engine.device, dtype)
+    engine.initial_weights_sha256, engine.kernels = initial_weights, kernels
     return engine
 
 

@@ -16,7 +16,6 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-from onnuri import kernels
 from onnuri.base import manifest
 from onnuri.base.copying import copy_contents
 from onnuri.base.errors import UserError
@@ -140,7 +139,7 @@ def about(
         f"{plan.data.counts['train']['tokens']:,} tokens in the shards"
     )
     yield describe_optimizer(engine)
-    yield kernels.describe()
+    yield engine.kernels.describe()
     peak = f"{monitors.peak / 1e12:.3g} TFLOP/s on all ranks" if monitors.peak else "not known, so no MFU"
     yield f"peak: {peak}"
     stored = plan.stored or {"config": {}}

@@ -145,8 +145,9 @@ def test_views_of_one_matrix_of_heads() -> None:
 
 
 def test_a_whole_model() -> None:
-    """The decoder through `use`, loss and gradients beside PyTorch's own."""
-    kernels, decoder = (importlib.import_module(f"onnuri.{name}") for name in ("kernels", "model.decoder"))
+    """The decoder by Triton, loss and gradients beside PyTorch's own."""
+    names = ("kernels", "model.decoder", "model.initialise")
+    kernels, decoder, initial = (importlib.import_module(f"onnuri.{name}") for name in names)
     from onnuri.model.config import ModelConfig
 
     config = ModelConfig(96, 64, num_layers=2, num_heads=4, num_kv_heads=2, head_size=16, ffn_size=128)
@@ -155,15 +156,13 @@ def test_a_whole_model() -> None:
     targets = torch.randint(96, (2, 33), generator=generator)
     mask = attention_mask(2, 33, torch.tensor([0, 7, 33, 34, 66]))
     results = []
-    try:
-        for backend in ("torch", "triton"):
-            assert f"attention {backend}" in kernels.use(kernels.KernelConfig(backend), "cpu")
-            model = decoder.Decoder(config)
-            decoder.initialise(model, seed=0)
-            loss = model(tokens, targets, mask, reduction="sum") / 66
-            loss.backward()
-            results.append([loss.detach(), *(p.grad for p in model.parameters())])
-    finally:
-        kernels.use(kernels.KernelConfig("torch"), "cpu")
+    for backend in ("torch", "triton"):
+        chosen = kernels.choose(kernels.KernelConfig(backend), "cpu")
+        assert f"attention {backend}" in chosen.describe()
+        model = decoder.Decoder(config, chosen)
+        initial.initialise(model, seed=0)
+        loss = model(tokens, targets, mask, reduction="sum") / 66
+        loss.backward()
+        results.append([loss.detach(), *(p.grad for p in model.parameters())])
     for expected, found in zip(*results, strict=True):
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)

@@ -20,7 +20,7 @@ from onnuri.kernels.native.library import PRODUCTS, RELEASE, library, of_pytorch
 def attention(
     query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: AttentionMask | None = None
 ) -> torch.Tensor:
-    """See `onnuri.kernels.attention`. Other dtypes, and odd head sizes, are left to PyTorch's own."""
+    """See `operations.Attention`. Other dtypes, and odd head sizes, are left to PyTorch's own."""
     same_dtype = query.dtype == key.dtype == value.dtype
     if query.dtype not in PRODUCTS or not same_dtype or query.shape[-1] % 2:
         return attention_by_pytorch(query, key, value, mask)

@@ -9,21 +9,9 @@ import ctypes
 
 import torch
 
-from onnuri.kernels.linear_cross_entropy import Reduction, in_chunks
+from onnuri.kernels.linear_cross_entropy import by_chunks
 from onnuri.kernels.linear_cross_entropy import loss_and_dlogits as loss_and_dlogits_by_pytorch
 from onnuri.kernels.native.library import PRODUCTS, library
-
-
-def linear_cross_entropy(
-    hidden: torch.Tensor,
-    weight: torch.Tensor,
-    targets: torch.Tensor,
-    chunk_size: int = 0,
-    z_loss: float = 0.0,
-    reduction: Reduction = "none",
-) -> torch.Tensor:
-    """See `onnuri.kernels.linear_cross_entropy`."""
-    return in_chunks(loss_and_dlogits, hidden, weight, targets, chunk_size, z_loss, reduction)
 
 
 def loss_and_dlogits(
@@ -54,3 +42,7 @@ def loss_and_dlogits(
             else MemoryError
         )
     return losses, logits
+
+
+linear_cross_entropy = by_chunks(loss_and_dlogits)
+"""See `operations.LinearCrossEntropy`."""

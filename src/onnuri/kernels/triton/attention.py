@@ -120,7 +120,7 @@ def _backward(
 
 
 attention = attention_operator("triton_attention", _forward, _backward, ("cuda", "cpu"))
-"""See `onnuri.kernels.attention`. Head sizes up to 128, fp32, fp16 and bf16; sums are in fp32. On CPU
+"""See `operations.Attention`. Head sizes up to 128, fp32, fp16 and bf16; sums are in fp32. On CPU
 tensors for Triton's interpreter."""
 
 

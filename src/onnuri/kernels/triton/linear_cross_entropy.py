@@ -13,7 +13,7 @@ import torch
 import triton
 import triton.language as tl
 
-from onnuri.kernels.linear_cross_entropy import IGNORE_INDEX, Reduction, in_chunks
+from onnuri.kernels.linear_cross_entropy import IGNORE_INDEX, by_chunks
 
 BLOCK = 4096
 
@@ -61,19 +61,11 @@ def loss_and_dlogits(
     """See `onnuri.kernels.linear_cross_entropy.loss_and_dlogits`; dlogits are in the logits' place."""
     losses = torch.empty(len(logits), dtype=torch.float32, device=logits.device)
     loss_kernel[(len(logits),)](
-        logits, targets, losses, logits.shape[1], logits.stride(0), z_loss,
+        logits, targets.contiguous(), losses, logits.shape[1], logits.stride(0), z_loss,
         IGNORE=IGNORE_INDEX, BLOCK=min(BLOCK, triton.next_power_of_2(logits.shape[1])), num_warps=8,
     )  # fmt: skip
     return losses, logits
 
 
-def linear_cross_entropy(
-    hidden: torch.Tensor,
-    weight: torch.Tensor,
-    targets: torch.Tensor,
-    chunk_size: int = 0,
-    z_loss: float = 0.0,
-    reduction: Reduction = "none",
-) -> torch.Tensor:
-    """See `onnuri.kernels.linear_cross_entropy`."""
-    return in_chunks(loss_and_dlogits, hidden, weight, targets.contiguous(), chunk_size, z_loss, reduction)
+linear_cross_entropy = by_chunks(loss_and_dlogits)
+"""See `operations.LinearCrossEntropy`."""

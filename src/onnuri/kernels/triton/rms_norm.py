@@ -141,7 +141,7 @@ def _check(hidden: torch.Tensor) -> None:
 
 
 def rms_norm(hidden: torch.Tensor, weight: torch.Tensor, eps: float) -> torch.Tensor:
-    """See `onnuri.kernels.rms_norm`."""
+    """See `operations.RmsNorm`."""
     _check(hidden)
     return _RMSNorm.apply(hidden, None, weight, eps)
 
@@ -149,6 +149,6 @@ def rms_norm(hidden: torch.Tensor, weight: torch.Tensor, eps: float) -> torch.Te
 def add_rms_norm(
     hidden: torch.Tensor, residual: torch.Tensor, weight: torch.Tensor, eps: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """See `onnuri.kernels.add_rms_norm`."""
+    """See `operations.AddRmsNorm`."""
     _check(hidden)
     return _RMSNorm.apply(hidden, residual, weight, eps)

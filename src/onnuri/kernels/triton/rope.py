@@ -70,7 +70,7 @@ class _Rope(torch.autograd.Function):
 def apply_rope(
     heads: torch.Tensor, cosine: torch.Tensor, sine: torch.Tensor, positions: torch.Tensor | None = None
 ) -> torch.Tensor:
-    """See `onnuri.kernels.apply_rope`."""
+    """See `operations.ApplyRope`."""
     batch, length = heads.shape[:2]
     if positions is None and cosine.dim() == 2:
         positions = torch.arange(length, device=heads.device).expand(batch, length)

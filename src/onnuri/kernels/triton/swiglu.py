@@ -66,5 +66,5 @@ class _SwiGLU(torch.autograd.Function):
 
 
 def swiglu(gate_up: torch.Tensor) -> torch.Tensor:
-    """See `onnuri.kernels.swiglu`."""
+    """See `operations.Swiglu`."""
     return _SwiGLU.apply(gate_up)
