@@ -12,6 +12,7 @@ from onnuri.plan.advice import advise, checkpoint_bytes, fits
 from onnuri.plan.config import PlanConfig, spread
 from onnuri.plan.machine import Setting, settle
 from onnuri.plan.memory import peak
+from onnuri.plan.report import report
 from onnuri.plan.speed import speed
 from tests.conftest import SCRIPTS, run_command
 
@@ -179,3 +180,12 @@ def test_the_command_starts_without_torch() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
     assert "onnuri pretrain" in run_command("plan", "--help").stdout
     assert (SCRIPTS / "plan.py").is_file()
+
+
+def test_a_slow_device_has_a_speed_and_one_token_takes_a_step() -> None:
+    slow, _ = report(compose(PlanConfig, spread(["model=70b", "cluster=cpux2"]), CONFIG_ROOT, "plan"))
+    assert "a rank" in slow and " 0, " not in slow and " 0 a rank" not in slow
+    short, _ = report(
+        compose(PlanConfig, spread(["model=1b", "cluster=h100x8", "tokens=1"]), CONFIG_ROOT, "plan")
+    )
+    assert " 1 steps, " in short
