@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import io
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -15,7 +16,7 @@ import pyarrow as pa
 from onnuri.corpus.reading import encoding, trees
 from onnuri.corpus.reading.compression import is_unpacked, read_up_to
 from onnuri.corpus.reading.labels import codec_of
-from onnuri.corpus.reading.lines import Line, as_utf8, lines, wide_codec
+from onnuri.corpus.reading.lines import Line, as_utf8, ends_in_returns, lines, wide_codec, with_line_feeds
 from onnuri.corpus.reading.piece import Reading, add_record, cause, stop_if_transient
 
 ROOM_FOR_MARKUP = 4
@@ -49,6 +50,8 @@ def _read_lines(
     if wide:
         stream = as_utf8(stream, wide)
         declared, task = "", replace(task, source=replace(task.source, encoding=""))
+    elif not task.start and task.stop is None and ends_in_returns(stream):
+        stream = with_line_feeds(stream)
     limit = ROOM_FOR_MARKUP * task.limit + (1 << 20)
     place = task.start
     try:
@@ -83,17 +86,29 @@ def _json_line(task: Reading, line: Line, declared: str) -> None:
     try:
         # JSON is UTF-8 by its standard; CP949 is met all the same.
         text, note = _text_of(line.content, declared, task, western=bool(declared))
-        record = json.loads(text.removeprefix("\ufeff"))
+        text = text.removeprefix("\ufeff")
+        values = [json.loads(text)]
     except (ValueError, RecursionError) as error:
-        readable = getattr(error, "text", "") or line.content.decode(declared or "utf-8", "replace")
-        task.rows.add_unreadable(origin, error, readable)
-        return
-    if isinstance(record, dict):
-        add_record(task, origin, record, note)
+        values = _several(text) if isinstance(error, json.JSONDecodeError) else []
+        if not values:
+            readable = getattr(error, "text", "") or line.content.decode(declared or "utf-8", "replace")
+            task.rows.add_unreadable(origin, error, readable)
+            return
+    if all(isinstance(record, dict) for record in values):
+        for number, record in enumerate(values):
+            add_record(task, f"{origin}.{number}" if number else origin, record, note)
     else:
         task.rows.add_unreadable(
             origin, "the line is no JSON object", line.content.decode("utf-8", "replace")
         )
+
+
+def _several(text: str) -> list[Any]:
+    """The values of a line that holds several, or one with a comma after it; none if any is broken."""
+    try:
+        return list(_json_values(text))
+    except (ValueError, RecursionError):
+        return []
 
 
 def _text_of(content: bytes, declared: str, task: Reading, western: bool) -> tuple[str, str]:
@@ -136,9 +151,10 @@ class _FirstValueBroken(ValueError):
 
 
 def _json_values(text: str) -> Iterator[Any]:
+    """The values of a text, with white space or a comma after each."""
     decoder = json.JSONDecoder()
-    space = json.decoder.WHITESPACE  # type: ignore[attr-defined]
-    place = space.match(text, 0).end()
+    space = re.compile(r"[ \t\r\n]*(?:,[ \t\r\n]*)?")
+    place = len(text) - len(text.lstrip(" \t\r\n"))
     number = 0
     while place < len(text) or not number:
         try:
