@@ -100,7 +100,7 @@ def as_utf8(stream: BinaryIO, codec: str) -> BinaryIO:
 
 def ends_in_returns(stream: BinaryIO) -> bool:
     """Whether lines end in carriage returns alone, as on old Macs and in Excel's "CSV (Macintosh)"."""
-    head = compression.head_of(stream, CHUNK_BYTES)
+    head = compression.head_of(stream, 1 << 16)
     return b"\r" in head[:-1] and b"\n" not in head
 
 

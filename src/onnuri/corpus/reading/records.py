@@ -31,6 +31,9 @@ MOST_RECORD_BYTES = 1 << 26
 """Of a record that is streamed: more is a bomb."""
 
 
+_BETWEEN_VALUES = re.compile(r"[ \t\r\n]*(?:,[ \t\r\n]*)?")
+
+
 def read_jsonl(task: Reading, stream: BinaryIO) -> Iterator[pa.RecordBatch]:
     """A record a line."""
     return _read_lines(task, stream, _json_line)
@@ -153,7 +156,6 @@ class _FirstValueBroken(ValueError):
 def _json_values(text: str) -> Iterator[Any]:
     """The values of a text, with white space or a comma after each."""
     decoder = json.JSONDecoder()
-    space = re.compile(r"[ \t\r\n]*(?:,[ \t\r\n]*)?")
     place = len(text) - len(text.lstrip(" \t\r\n"))
     number = 0
     while place < len(text) or not number:
@@ -163,7 +165,8 @@ def _json_values(text: str) -> Iterator[Any]:
             raise error if number else _FirstValueBroken(str(error)) from None
         yield value
         number += 1
-        place = space.match(text, place).end()
+        between = _BETWEEN_VALUES.match(text, place)
+        place = between.end() if between else place
 
 
 def _streamed(task: Reading, stream: _Both) -> Iterator[pa.RecordBatch]:
