@@ -90,28 +90,30 @@ def _json_line(task: Reading, line: Line, declared: str) -> None:
         # JSON is UTF-8 by its standard; CP949 is met all the same.
         text, note = _text_of(line.content, declared, task, western=bool(declared))
         text = text.removeprefix("\ufeff")
-        values = [json.loads(text)]
+        record = json.loads(text)
     except (ValueError, RecursionError) as error:
-        values = _several(text) if isinstance(error, json.JSONDecodeError) else []
-        if not values:
+        several = _several(text) if isinstance(error, json.JSONDecodeError) else []
+        for number, record in enumerate(several):
+            add_record(task, f"{origin}.{number}" if number else origin, record, note)
+        if not several:
             readable = getattr(error, "text", "") or line.content.decode(declared or "utf-8", "replace")
             task.rows.add_unreadable(origin, error, readable)
-            return
-    if all(isinstance(record, dict) for record in values):
-        for number, record in enumerate(values):
-            add_record(task, f"{origin}.{number}" if number else origin, record, note)
+        return
+    if isinstance(record, dict):
+        add_record(task, origin, record, note)
     else:
         task.rows.add_unreadable(
             origin, "the line is no JSON object", line.content.decode("utf-8", "replace")
         )
 
 
-def _several(text: str) -> list[Any]:
-    """The values of a line that holds several, or one with a comma after it; none if any is broken."""
+def _several(text: str) -> list[dict[str, Any]]:
+    """The objects of a line that holds several, or one and a comma; none if there is anything else."""
     try:
-        return list(_json_values(text))
+        values = list(_json_values(text))
     except (ValueError, RecursionError):
         return []
+    return values if all(isinstance(value, dict) for value in values) else []
 
 
 def _text_of(content: bytes, declared: str, task: Reading, western: bool) -> tuple[str, str]:

@@ -183,13 +183,20 @@ class Endless(io.RawIOBase):
 
 
 @pytest.mark.parametrize(
-    "head", [b"WARC/1.0\r\nX: ", record(b"", Content_Length="999999999999")[:-4], b"\n", b"x"]
+    ("head", "fill"),
+    [
+        (b"WARC/1.0\r\nX: ", b"A"),
+        (record(b"", Content_Length="999999999999")[:-4], b"A"),
+        (b"\n", b"A"),
+        (b"x", b"A"),
+        (record(b"", "request"), b"\n"),
+    ],
 )
-def test_what_never_ends_is_read_in_bounded_memory(head: bytes) -> None:
+def test_what_never_ends_is_read_in_bounded_memory(head: bytes, fill: bytes) -> None:
     import tracemalloc
 
     tracemalloc.start()
-    items = list(warc.records(Endless(head, b"A" * (1 << 18))))  # type: ignore[arg-type]
+    items = list(warc.records(Endless(head, fill * (1 << 18))))  # type: ignore[arg-type]
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 16 << 20

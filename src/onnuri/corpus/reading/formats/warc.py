@@ -20,9 +20,12 @@ import zstandard
 
 MOST_RECORD_BYTES = 8 << 20
 MOST_HEADER_BYTES = 64 << 10
+MOST_BYTES_BETWEEN = 64
+"""Of line ends between records, looked at to tell a wrong length."""
 CHUNK_BYTES = 256 << 10
 
 _BEGIN = re.compile(rb"(?:^|\n)(?=WARC/[01]\.\d+\r?\n)")
+_AFTER = re.compile(rb"[\r\n]*([^\r\n].{4})", re.DOTALL)
 _RECORD_END = re.compile(rb"\r?\n\r?\n(?=WARC/[01]\.\d+\r?\n)")
 _HEADERS_END = re.compile(rb"\r?\n\r?\n")
 _GZIP = b"\x1f\x8b\x08"
@@ -179,10 +182,10 @@ class _Source:
     def content(self, count: int) -> bytes:
         """`count` bytes, or those up to the next record if that begins among them: lengths may be wrong."""
         taken = self.take(count)
-        while not self.is_packed and not self.buffer.lstrip(b"\r\n") and self.fill():
-            pass
-        after = self.buffer.lstrip(b"\r\n")
-        if not after or _BEGIN.match(after) or (len(after) < 16 and b"WARC/".startswith(after[:5])):
+        while not (after := _AFTER.match(self.buffer)) and len(self.buffer) < MOST_BYTES_BETWEEN:
+            if self.is_packed or not self.fill():
+                break
+        if not after or after[1] == b"WARC/":
             return taken
         self.buffer[:0] = taken
         end = _RECORD_END.search(self.buffer)
