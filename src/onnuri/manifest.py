@@ -122,7 +122,7 @@ def read(folder: str | Path, kind: str) -> Manifest:
         facts.place = str(path)
         object.__setattr__(manifest, name, facts)
     if manifest.kind != kind:
-        raise UserError(f"{folder} holds a {manifest.kind}, but a {kind} folder is needed here")
+        raise UserError(f"{folder} is a {manifest.kind} folder, but a {kind} folder is needed here")
     if manifest.schema_version != SCHEMA_VERSION:
         raise UserError(
             f"{folder} has manifest version {manifest.schema_version}, this program reads "

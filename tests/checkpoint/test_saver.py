@@ -255,3 +255,15 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
         UserError, match=r"step-0000002.partial: File exists; last good one: .*step-0000001"
     ):
         saver.wait()
+
+
+def test_a_copy_under_the_name_of_another_step_is_not_that_step(tmp_path: Path) -> None:
+    save_all(Saver(tmp_path, keep=0), 5, 10)
+    folder = tmp_path / "checkpoints"
+    shutil.copytree(folder / "step-0000005", folder / "step-0000020")
+    found = newest_verified(tmp_path)
+    assert found is not None and found[0].name == "step-0000010"
+    assert found[2] == [
+        f"checkpoint step-0000020 is not used: {folder / 'step-0000020'} holds step 5, not the one in its "
+        "name; rename or remove it"
+    ]

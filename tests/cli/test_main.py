@@ -18,10 +18,21 @@ def onnuri(*words: str) -> subprocess.CompletedProcess[str]:
 
 def test_every_command_is_listed_and_has_a_script() -> None:
     modules = {path.stem for path in (PACKAGE / "cli").glob("*.py")} - {"__init__", "__main__", "main"}
-    assert set(COMMANDS) == modules == {path.stem for path in SCRIPTS.glob("*.py")}
+    assert set(COMMANDS) == modules == {path.stem for path in SCRIPTS.glob("*.py")} - {"need_onnuri"}
     listed = onnuri("--help").stdout
     assert all(f"  {command}" in listed for command in COMMANDS)
     assert onnuri().stdout == listed
+
+
+def test_a_script_in_a_python_without_onnuri_says_so_in_one_line() -> None:
+    for name in COMMANDS:
+        command = [sys.executable, "-S", str(SCRIPTS / f"{name}.py"), "--help"]
+        environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+        assert done.stderr.startswith(
+            f"error: onnuri is not installed in {sys.executable}; run `make install`"
+        )
 
 
 def test_a_command_gets_its_words() -> None:

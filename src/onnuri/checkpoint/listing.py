@@ -34,6 +34,18 @@ def _is_finished(folder: Path) -> bool:
     return False
 
 
+def read_verified(folder: Path) -> Manifest:
+    """The manifest of a checkpoint whose files match their hashes.
+
+    Raises UserError if one does not, and for a folder with the name of another step: a copy, or renamed.
+    """
+    found = manifest.read(folder, "checkpoint")
+    manifest.verify(folder, found)
+    if NAME.fullmatch(folder.name) and (step := found.settings["step"]) != step_of(folder):
+        raise UserError(f"{folder} holds step {step}, not the one in its name; rename or remove it")
+    return found
+
+
 def newest_verified(run_dir: Path) -> tuple[Path, Manifest, list[str]] | None:
     """The newest checkpoint whose files match their hashes, and a note for each newer one that does not.
 
@@ -42,8 +54,7 @@ def newest_verified(run_dir: Path) -> tuple[Path, Manifest, list[str]] | None:
     problems: list[str] = []
     for folder in list_checkpoints(run_dir):
         try:
-            found = manifest.read(folder, "checkpoint")
-            manifest.verify(folder, found)
+            found = read_verified(folder)
         except (UserError, OSError) as error:
             problems.append(f"checkpoint {folder.name} is not used: {error}")
             continue
