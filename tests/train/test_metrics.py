@@ -141,6 +141,7 @@ def test_a_tracker_that_cannot_start_is_one_line_before_anything_else(
 
 
 @pytest.mark.extra("trackers")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_tracker_that_fails_does_not_end_the_run(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

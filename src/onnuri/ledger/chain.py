@@ -48,6 +48,8 @@ class Ledger:
             step = resumed.settings["step"]
             raise UserError(f"{self.path} is not that of the checkpoint of step {step}; {WAY_OUT}")
         self.head = lines[-1]["hash"] if lines else BEGINNING
+        self.saved = max((line["step"] for line in lines if line["event"] == "checkpoint"), default=0)
+        """Step of the newest checkpoint on record."""
         self._stream = self.path.open("a", encoding="utf-8")
         self._stream.truncate(self.path.read_bytes().rfind(b"\n") + 1)
 

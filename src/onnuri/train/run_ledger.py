@@ -8,6 +8,7 @@ from typing import Any
 
 from onnuri.checkpoint.store import Saver
 from onnuri.config import to_dict
+from onnuri.errors import UserError
 from onnuri.ledger.chain import BEGINNING, Ledger
 from onnuri.manifest import Manifest
 from onnuri.provenance import code_version, environment
@@ -21,6 +22,11 @@ def open_ledger(
     """The run's ledger, with a line on who goes on with what."""
     ledger = Ledger(Path(plan.config.run_dir), resumed)
     cleanup.callback(ledger.close)
+    if not resumed and ledger.saved:
+        raise UserError(
+            f"run_dir={plan.config.run_dir} has no checkpoint, though its ledger records that of step "
+            f"{ledger.saved}: is a disk not mounted? To start over choose another run_dir"
+        )
     facts = {
         "step": progress.step,
         "data": plan.data.identity,
