@@ -18,7 +18,7 @@ def onnuri(*words: str) -> subprocess.CompletedProcess[str]:
 
 def test_every_command_is_listed_and_has_a_script() -> None:
     modules = {path.stem for path in (PACKAGE / "cli").glob("*.py")} - {"__init__", "__main__", "main"}
-    assert set(COMMANDS) == modules == {path.stem for path in SCRIPTS.glob("*.py")} - {"need_onnuri"}
+    assert set(COMMANDS) == modules == {path.stem for path in SCRIPTS.glob("*.py")}
     listed = onnuri("--help").stdout
     assert all(f"  {command}" in listed for command in COMMANDS)
     assert onnuri().stdout == listed
