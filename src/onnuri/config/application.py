@@ -7,6 +7,7 @@ import dataclasses
 import io
 import os
 import platform
+import re
 import sys
 import time
 import traceback
@@ -270,6 +271,10 @@ def parse_flags(words: Sequence[str]) -> tuple[list[str], list[str], Any]:
 
     def refuse(message: str) -> typing.NoReturn:
         unknown = message.removeprefix("unrecognized arguments: ")
+        if re.match("--local[_-]rank", unknown):
+            raise UserError(
+                f"'{unknown}' comes from a launcher that passes ranks as words; start with torchrun"
+            )
         if unknown != message:
             raise UserError(f"'{unknown}' is no option; options are written key=value, see --help")
         raise UserError(message)

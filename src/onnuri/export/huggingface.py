@@ -10,7 +10,7 @@ from typing import Any
 from tqdm import tqdm
 
 from onnuri import manifest
-from onnuri.checkpoint.listing import newest_verified
+from onnuri.checkpoint.listing import newest_verified, read_verified
 from onnuri.errors import UserError
 from onnuri.export.config import ExportConfig
 from onnuri.export.model_card import model_card
@@ -73,8 +73,7 @@ def find_source(path: str) -> Source:
     run = read_run_file(run_dir)
     assert run is not None
     if folder:
-        checkpoint = manifest.read(folder, "checkpoint")
-        manifest.verify(folder, checkpoint)
+        checkpoint = read_verified(folder)
     else:
         found = newest_verified(run_dir)
         if found is None:

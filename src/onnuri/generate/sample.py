@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from onnuri.errors import UserError
-from onnuri.export.load import check_model_folder, load_model
+from onnuri.export.load import check_model_folder, first_token, load_model
 from onnuri.generate.config import GenerateConfig
 from onnuri.tokenizer.huggingface import num_ids
 from onnuri.tokenizer.stream import Utf8Stream
@@ -28,7 +28,7 @@ def generate(config: GenerateConfig) -> int:
     prompts = read_prompts(config)
     model, tokenizer = load_model(config.model)
     backend, fitting = tokenizer.backend_tokenizer, []
-    first = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
+    first = first_token(tokenizer, config.model)
     for line, prompt in prompts:
         tokens = [first, *tokenizer(prompt, add_special_tokens=False, verbose=False)["input_ids"]]
         try:
@@ -53,9 +53,13 @@ def read_prompts(config: GenerateConfig) -> list[tuple[int, str]]:
     if not config.prompts:
         return [(1, config.prompt)]
     try:
-        lines = Path(config.prompts).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"prompts={config.prompts} cannot be read: {error}") from None
+        lines = Path(config.prompts).read_text(encoding="utf-8-sig").split("\n")
+    except OSError as error:
+        raise UserError(f"prompts={config.prompts} cannot be read: {error.strerror or error}") from None
+    except UnicodeDecodeError:
+        raise UserError(
+            f"prompts={config.prompts} is not UTF-8; convert it, for example with iconv -f CP949 -t UTF-8"
+        ) from None
     return [(number, line) for number, line in enumerate(lines, 1) if line] or [(1, "")]
 
 

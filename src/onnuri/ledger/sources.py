@@ -10,12 +10,18 @@ from onnuri.export.huggingface import find_source
 from onnuri.ledger.config import SourcesConfig
 from onnuri.tokens.config import DataConfig
 from onnuri.tokens.loader import Loader
+from onnuri.train.run_plan import unknown_options
 
 
 def sources(config: SourcesConfig) -> int:
     """Print a table, most tokens first. Returns the exit status."""
     found = find_source(config.run)
     options = found.run["config"]["data"] | ({"path": config.data} if config.data else {})
+    if unknown := unknown_options(DataConfig, options, "data."):
+        raise UserError(
+            f"{config.run} was trained with the option {unknown[0]}, which this version does not know: "
+            "count with the version of Onnuri that trained it"
+        )
     if not config.data and not Path(options["path"]).is_dir():
         raise UserError(f"the shards are not at {options['path']} any more; say where with data=DIR")
     data = manifest.read(options["path"], "tokens")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from onnuri import manifest
-from onnuri.checkpoint.listing import list_checkpoints, step_of
+from onnuri.checkpoint.listing import list_checkpoints, read_verified, step_of
 from onnuri.errors import UserError
 from onnuri.ledger.chain import LEDGER_FILE, last_of_each_step, read
 from onnuri.ledger.config import VerifyConfig
@@ -115,13 +115,10 @@ def _checkpoints(run_dir: Path, lines: list[dict[str, Any]]) -> Iterator[str]:
     for place, folder in enumerate(list_checkpoints(run_dir)):
         number, entry = recorded.get(step_of(folder), (0, None))
         try:
-            found = manifest.read(folder, "checkpoint")
-            manifest.verify(folder, found)
+            found = read_verified(folder)
         except UserError as error:
             yield f"{folder.name}: {error}"
             continue
-        if found.settings["step"] != step_of(folder):
-            yield f"{folder.name} holds step {found.settings['step']}"
         if entry is None and place > 0:  # the newest is recorded with the next, or when the run goes on
             yield f"{folder.name} is not recorded in {LEDGER_FILE}"
         if entry is not None and found.identity != entry["identity"]:

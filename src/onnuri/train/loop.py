@@ -25,6 +25,7 @@ from onnuri.checkpoint.listing import list_checkpoints, newest_verified, set_asi
 from onnuri.checkpoint.store import Saver
 from onnuri.config import to_dict
 from onnuri.errors import UserError
+from onnuri.manifest import Manifest
 from onnuri.tokens.loader import Loader
 from onnuri.train import step_gate
 from onnuri.train.config import GuardConfig
@@ -99,9 +100,9 @@ def train(plan: RunPlan) -> int:
         engine = build_engine(plan)
         guard = StepGuard(config.guard)
         step_gate.install(engine, guard.accept, config.optim.gradient_clipping)
-        progress, origin, notes = resume(engine, loader, run_dir)
+        progress, resumed, notes = resume(engine, loader, run_dir)
         validation = Validation(plan, device)
-        ledger = record_start(plan, engine, progress, origin, cleanup)
+        ledger = record_start(plan, engine, progress, resumed, cleanup)
         stacks = run_dir / f"stacks-rank-{plan.rank:05d}.txt"
         watchdog = Watchdog(config.guard.stall_factor, config.guard.stall_seconds, stacks)
         cleanup.callback(watchdog.close)
@@ -245,8 +246,8 @@ def train(plan: RunPlan) -> int:
     return 0
 
 
-def resume(engine: Any, loader: Loader, run_dir: Path) -> tuple[Progress, str, list[str]]:
-    """Load the newest whole checkpoint, if there is one. Returns how far it is, its identity, and notes."""
+def resume(engine: Any, loader: Loader, run_dir: Path) -> tuple[Progress, Manifest | None, list[str]]:
+    """Load the newest whole checkpoint, if there is one. Returns how far it is, its manifest, and notes."""
 
     def choose() -> tuple[Any, str]:
         try:
@@ -258,7 +259,7 @@ def resume(engine: Any, loader: Loader, run_dir: Path) -> tuple[Progress, str, l
     if problem:
         raise UserError(problem)
     if chosen is None:
-        return Progress(), "", []
+        return Progress(), None, []
     folder, found, notes = chosen
     loader.check_state(found.counts["loader"])
     progress = read_progress(found.counts["progress"], folder)
@@ -270,7 +271,7 @@ def resume(engine: Any, loader: Loader, run_dir: Path) -> tuple[Progress, str, l
         torch.set_rng_state(*(piece.values for piece in random.values()))
     if dist.get_rank() == 0:
         set_aside(run_dir, progress.step)
-    return progress, found.identity, notes
+    return progress, found, notes
 
 
 def roll_back(

@@ -16,6 +16,7 @@ from onnuri import manifest
 from onnuri.copying import copy_contents
 from onnuri.errors import UserError
 from onnuri.ledger.chain import Ledger
+from onnuri.manifest import Manifest
 from onnuri.tokens.loader import Loader
 from onnuri.train.compile import worth_compiling
 from onnuri.train.engine import broadcast_from_rank_zero, hardware_precision
@@ -63,7 +64,7 @@ def open_loader(plan: RunPlan, run_dir: Path) -> Loader:
 
 
 def record_start(
-    plan: RunPlan, engine: Any, progress: Progress, origin: str, cleanup: contextlib.ExitStack
+    plan: RunPlan, engine: Any, progress: Progress, resumed: Manifest | None, cleanup: contextlib.ExitStack
 ) -> Ledger | None:
     """Write down what this start runs with: a line of the ledger, then the description of the data and
     `run.json`, which say the same.
@@ -73,7 +74,7 @@ def record_start(
     run_dir, ledger = Path(plan.config.run_dir), None
     with on_rank_zero(plan) as lead:
         if lead and not plan.replay_until:
-            ledger = open_ledger(plan, engine, progress, origin, cleanup)
+            ledger = open_ledger(plan, engine, progress, resumed, cleanup)
             ledger.sync()
             keep_description(plan, run_dir)
             manifest.write_json(run_dir / RUN_FILE, run_record(plan.config, plan.data))
