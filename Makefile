@@ -59,12 +59,11 @@ $(BUILD)/sample.txt: $(BUILD)/model/manifest.json
 	$(BIN)/python scripts/generate.py model=$(BUILD)/model prompts=$@.prompts max_tokens=80 temperature=0.5 top_p=0.9 > $@.partial
 	@mv $@.partial $@
 
-# Tests that measure waiting have the machine to themselves; the others run two files at a time.
-ALONE := $(addprefix tests/train/test_,stragglers.py watchdog.py)
-TOGETHER := -n 2 --dist loadfile --no-loadscope-reorder $(addprefix --ignore=,$(ALONE))
+# Three files at a time on two cores: many tests wait for something.
+TOGETHER := -n 3 --dist loadfile --no-loadscope-reorder
 
 test: $(INSTALLED) ## The core's tests, without optional packages; ends with what was skipped, and why
-	$(BIN)/python -m pytest -m "not extra" $(TOGETHER); status=$$?; $(BIN)/python -m pytest $(ALONE) && exit $$status
+	$(BIN)/python -m pytest -m "not extra" $(TOGETHER)
 
 test-extras: $(INSTALLED) ## The tests of optional packages: signing, Ray, morphemes, unigram, trackers, peers
 	$(BIN)/python -m pytest -m extra $(TOGETHER)

@@ -52,7 +52,7 @@ MORE = (
     "engine.precision=fp32 engine.stage=0 model.tie_embeddings=false",
     "engine.precision=fp32 engine.stage=3 engine.compile=on engine.bucket_size=4000000",
 )
-STEPS = 3
+STEPS = 2
 
 
 def worker(folder: Path, gpu_settings: bool, settings: list[str]) -> None:

@@ -1,5 +1,7 @@
 """The command `onnuri evaluate`."""
 
+import need_onnuri  # noqa: F401
+
 from onnuri.cli.evaluate import main
 
 if __name__ == "__main__":

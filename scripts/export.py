@@ -1,5 +1,7 @@
 """The command `onnuri export`."""
 
+import need_onnuri  # noqa: F401
+
 from onnuri.cli.export import main
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """The command `onnuri quality`."""
 
+import need_onnuri  # noqa: F401
+
 from onnuri.cli.quality import main
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """The command `onnuri tokenizer`."""
 
+import need_onnuri  # noqa: F401
+
 from onnuri.cli.tokenizer import main
 
 if __name__ == "__main__":

@@ -113,8 +113,13 @@ LONG = (
     "kernels/test_budgets.py",
     "train/test_guard.py",
     "cli/test_wheel.py",
+    "train/test_compile.py",
+    "train/test_unwritable.py",
+    "train/test_random_kills.py",
+    "train/test_stragglers.py",
+    "kernels/test_one_graph.py",
 )
-"""Files that run first, so that none of two workers ends with one of them."""
+"""Files that run first, so that no worker ends with one of them."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -216,6 +216,7 @@ def test_pretrain_groups_experiment_and_overrides() -> None:
         (["data=x", "train.steps=1e15"], "train.steps=1000000000000000 must be at most"),
         (["data=x", "data.mixture={web:nan}"], "data.mixture.web=nan must be a finite number"),
         (["data=x", "data.mixture={웹:inf}"], "data.mixture.웹=inf must be a finite number"),
+        (["data=x", "engine.timeout_minutes=1e-9"], "engine.timeout_minutes at least a second"),
         (["data=x", "engine.timeout_minutes=1e300"], "must be at most 10,000,000"),
         (["data=x", "model.hidden_size=1e12"], "one of its sizes is a mistake"),
         (["data=x", "model.num_layers=1e15"], "one of its sizes is a mistake"),

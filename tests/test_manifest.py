@@ -136,7 +136,7 @@ def test_missing_unfinished_and_wrong_kind(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="not a finished"):
         manifest.read(tmp_path, "corpus")
     build(tmp_path / "out")
-    with pytest.raises(UserError, match="holds a corpus, but a tokens folder"):
+    with pytest.raises(UserError, match="is a corpus folder, but a tokens folder"):
         manifest.read(tmp_path / "out", "tokens")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import resource
 import shutil
 import signal
@@ -255,3 +256,35 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
         UserError, match=r"step-0000002.partial: File exists; last good one: .*step-0000001"
     ):
         saver.wait()
+
+
+def test_a_copy_under_the_name_of_another_step_is_not_that_step(tmp_path: Path) -> None:
+    save_all(Saver(tmp_path, keep=0), 5, 10)
+    folder = tmp_path / "checkpoints"
+    shutil.copytree(folder / "step-0000005", folder / "step-0000020")
+    found = newest_verified(tmp_path)
+    assert found is not None and found[0].name == "step-0000010"
+    assert found[2] == [
+        f"checkpoint step-0000020 is not used: {folder / 'step-0000020'} holds step 5, not the one in its "
+        "name; rename or remove it"
+    ]
+
+
+def test_a_checkpoint_of_a_later_version_is_not_passed_over(tmp_path: Path) -> None:
+    """It would be set aside, and its steps trained again."""
+    save_all(Saver(tmp_path, keep=0), 5, 10)
+    path = tmp_path / "checkpoints" / "step-0000010" / manifest.FILE_NAME
+    later = json.loads(path.read_text()) | {"schema_version": manifest.SCHEMA_VERSION + 1, "seals": []}
+    path.write_text(json.dumps(later))
+    with pytest.raises(UserError, match=r"step-0000010 has manifest version .* use the version of Onnuri"):
+        newest_verified(tmp_path)
+    path.write_text("[]")
+    found = newest_verified(tmp_path)
+    assert found is not None and found[0].name == "step-0000005"
+
+
+def test_a_folder_in_the_place_of_latest_is_moved_aside(tmp_path: Path) -> None:
+    (tmp_path / "checkpoints" / "latest" / "mine").mkdir(parents=True)
+    save_all(Saver(tmp_path, keep=0), 5)
+    assert (tmp_path / "checkpoints" / "latest").read_text() == "step-0000005\n"
+    assert (tmp_path / "checkpoints" / "latest.unused-0" / "mine").is_dir()

@@ -25,6 +25,17 @@ def test_every_command_is_listed_and_has_a_script() -> None:
     assert onnuri().stdout == listed
 
 
+def test_a_script_in_a_python_without_onnuri_says_so_in_one_line() -> None:
+    for name in COMMANDS:
+        command = [sys.executable, "-S", str(SCRIPTS / f"{name}.py"), "--help"]
+        environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+        assert done.stderr.startswith(
+            f"error: onnuri is not installed in {sys.executable}; run `make install`"
+        )
+
+
 def test_a_command_gets_its_words() -> None:
     assert "onnuri corpus recipe=sample" in onnuri("corpus", "--help").stdout
     assert onnuri("--version").stdout == "onnuri 0.1.0\n"

@@ -99,6 +99,8 @@ def test_flags_that_show_something(tmp_path: Path) -> None:
         (["--resolve"], "--resolve goes with --cfg"),
         (["-m", "--cfg", "job"], "give one of --run, --multirun"),
         (["--config-name", "none"], "Cannot find primary config 'none'"),
+        (["--config-name", "/tmp/mine.yaml"], "A file of your own: --config-dir FOLDER --config-name NAME"),
+        (["--local_rank=0"], "comes from a launcher that passes ranks as words; start with torchrun"),
         (["--config-dir", "none"], "none' not found"),
         (["train.steps=1,2"], "train.steps=1,2 is a sweep, which needs -m"),
         (["experiment=sample,other"], "experiment=other is not known; allowed: sample"),

@@ -119,7 +119,7 @@ def test_a_folder_that_is_no_sound_model_is_refused(tmp_path: Path, examples: tu
         load(tmp_path / "nowhere")
     with pytest.raises(UserError, match="not a finished quality folder"):
         load(examples[0])
-    with pytest.raises(UserError, match="holds a corpus, but a quality folder is needed"):
+    with pytest.raises(UserError, match="is a corpus folder, but a quality folder is needed"):
         load(write_corpus(tmp_path / "corpus", ["x"], ["y"]))
     model = tmp_path / "model"
     run_command("quality", f"good={examples[0]}", f"random={examples[1]}", f"output={model}")

@@ -13,7 +13,7 @@ from transformers import Qwen3ForCausalLM
 
 from onnuri.base.errors import UserError
 from onnuri.generate.config import GenerateConfig
-from onnuri.generate.sample import choose, continuation
+from onnuri.generate.sample import choose, continuation, read_prompts
 from tests.conftest import SCRIPTS, run_command, save_model, untrained_model
 
 Sample = Callable[[str], str]
@@ -111,10 +111,20 @@ def test_prompts_from_a_file_and_mistakes(folder: Path, tmp_path: Path) -> None:
     assert result.stdout.startswith("대한민국") and "\n\nPython" in result.stdout
     result = run_command("generate", f"model={folder}", f"prompt={'강 ' * 200}", check=False)
     assert (result.returncode, result.stdout, result.stderr.count("\n")) == (2, "", 1)
+    prompts.write_bytes("대한민국\n".encode("cp949"))
     for words, message in (
         ([f"model={folder}", "prompts=/no/such"], "cannot be read"),
+        ([f"model={folder}", f"prompts={prompts}"], "is not UTF-8; convert it"),
         (["model=/no/such"], "does not exist"),
     ):
         result = run_command("generate", *words, check=False)
         assert result.returncode == 2
         assert message in result.stderr
+
+
+def test_a_line_of_a_file_of_prompts_ends_with_a_line_feed_alone(tmp_path: Path) -> None:
+    """A byte order mark is no text; a line separator, a form feed and NEL may be."""
+    prompts = tmp_path / "prompts.txt"
+    prompts.write_bytes("\ufeff가나\r\n\r\n다\u2028라\x0c마\x85\n바".encode())
+    found = read_prompts(options(prompts=str(prompts)))
+    assert found == [(1, "가나"), (3, "다\u2028라\x0c마\x85"), (4, "바")]

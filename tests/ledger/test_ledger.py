@@ -196,6 +196,10 @@ def test_sources_of_a_run_whose_shards_have_gone(run_dir: Path) -> None:
     (run_dir / "run.json").write_text(json.dumps(described))
     with pytest.raises(UserError, match="shards are not at build/gone any more; say where with data=DIR"):
         sources(SourcesConfig(run=str(run_dir)))
+    described["config"]["data"]["rhythm"] = 3
+    (run_dir / "run.json").write_text(json.dumps(described))
+    with pytest.raises(UserError, match=r"the option data.rhythm, which this version does not know"):
+        sources(SourcesConfig(run=str(run_dir)))
 
 
 def test_mistakes(tmp_path: Path) -> None:
@@ -209,5 +213,34 @@ def test_mistakes(tmp_path: Path) -> None:
         assert result.returncode == 2
         assert message in result.stderr
     (tmp_path / "ledger.jsonl").write_text('{"a": 1}\n')
-    with pytest.raises(UserError, match="line 1 is damaged"):
+    with pytest.raises(UserError, match="line 1 is damaged; restore it from a copy, or"):
         Ledger(tmp_path)
+
+
+def test_a_run_resumes_with_its_own_ledger_alone(run_dir: Path, sample: Sample) -> None:
+    """A ledger that is gone, damaged or older than the checkpoint; it begins again where that is asked."""
+    words, path = ["train.steps=14", "engine.precision=fp32"], run_dir / "ledger.jsonl"
+    whole = path.read_bytes()
+    newest = list_checkpoints(run_dir)[0]
+    older = b"".join(whole.splitlines(keepends=True)[:4])
+    for content, message in (
+        (None, "is missing; restore it"),
+        (older, "is not that of the checkpoint of step 12; restore it"),
+        (whole.replace(b'"step":3,', b'"step":4,', 1), "was changed: its hash is another; restore it"),
+    ):
+        path.unlink() if content is None else path.write_bytes(content)
+        result = pretrain(1, sample, run_dir, *words, check=False)
+        assert message in result.stderr and "put an empty file in its place" in result.stderr
+        assert (path.read_bytes() if path.exists() else None) == content
+    path.write_bytes(whole)
+    (run_dir / "checkpoints").rename(run_dir.parent / "unmounted")
+    result = pretrain(1, sample, run_dir, *words, check=False)
+    assert "has no checkpoint, though its ledger records that of step 12" in result.stderr
+    assert len((run_dir / "metrics.jsonl").read_bytes().splitlines()) >= 12
+    (run_dir.parent / "unmounted").rename(run_dir / "checkpoints")
+    path.write_bytes(b"")
+    assert "begins again: steps 1 to 12 are not in it" in pretrain(1, sample, run_dir, *words).stdout
+    assert [line["event"] for line in read(run_dir)] == ["resume", "step", "step", "checkpoint", "end"]
+    Ledger(run_dir, manifest.read(newest, "checkpoint")).close()
+    status, output = verify(run_dir)
+    assert (status, "step 1 is not in ledger.jsonl" in output) == (1, True)

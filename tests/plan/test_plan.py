@@ -14,6 +14,7 @@ from onnuri.plan.advice import advise, checkpoint_bytes, fits
 from onnuri.plan.config import PlanConfig, spread
 from onnuri.plan.machine import Setting, settle
 from onnuri.plan.memory import peak
+from onnuri.plan.report import report
 from onnuri.plan.speed import speed
 from tests.conftest import SCRIPTS, run_command
 
@@ -190,3 +191,12 @@ def test_the_clusters_have_the_peaks_of_their_devices() -> None:
         found[path.stem] = peak_flops_of(cluster["name"].split("-")[0].upper())
         assert found[path.stem] in (0, cluster["peak_tflops"] * 1e12)
     assert sum(peak > 0 for peak in found.values()) >= 4
+
+
+def test_a_slow_device_has_a_speed_and_one_token_takes_a_step() -> None:
+    slow, _ = report(compose(PlanConfig, spread(["model=70b", "cluster=cpux2"]), CONFIG_ROOT, "plan"))
+    assert "a rank" in slow and " 0, " not in slow and " 0 a rank" not in slow
+    short, _ = report(
+        compose(PlanConfig, spread(["model=1b", "cluster=h100x8", "tokens=1"]), CONFIG_ROOT, "plan")
+    )
+    assert " 1 steps, " in short

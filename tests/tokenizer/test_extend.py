@@ -237,7 +237,7 @@ def test_a_tokenizer_that_is_not_byte_level(sample: Sample, tmp_path: Path) -> N
 def test_mistakes(sample: Sample, old: dict[str, Path], tmp_path: Path) -> None:
     assert "does not exist" in error(sample, tmp_path / "none", tmp_path)
     assert "does not exist" in error(sample, old["plain"], tmp_path, f"input={tmp_path / 'none'}")
-    assert "holds a tokenizer" in error(sample, old["plain"], tmp_path, f"input={sample('tokenizer')}")
+    assert "is a tokenizer folder" in error(sample, old["plain"], tmp_path, f"input={sample('tokenizer')}")
     (tmp_path / "damaged").mkdir()
     (tmp_path / "damaged" / "tokenizer.json").write_text('{"model": ')
     assert "cannot be read" in error(sample, tmp_path / "damaged", tmp_path)

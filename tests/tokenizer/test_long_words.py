@@ -8,7 +8,8 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 
-from onnuri.tokenizer import counting
+from onnuri.base.errors import UserError
+from onnuri.tokenizer import counting, mixture, unigram
 from onnuri.tokenizer.native import Counter, Words, lay_out
 
 
@@ -72,3 +73,10 @@ def test_usual_text_stays_as_it_is() -> None:
     rng = random.Random(3)
     words = counted({letters(rng, rng.choice([5, 8, 12, 90])): 1 for _ in range(900)})
     assert counting.without_rare_long(words) is words
+
+
+@pytest.mark.extra("unigram")
+def test_more_characters_than_tokens_are_one_line_with_the_way_out() -> None:
+    hanja = {chr(code).encode(): 5 * mixture.UNIT for code in range(0x4E00, 0x4E00 + 3000)}
+    with pytest.raises(UserError, match=r"vocab_size is too small.*: [\d,]+ more are needed; bpe"):
+        unigram._sentencepiece(counted(hanja), 500, 16)

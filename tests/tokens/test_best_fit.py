@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from onnuri.base.errors import UserError
 from onnuri.tokens.best_fit import best_fit, lay_out
 from onnuri.tokens.shards import DOCUMENT
 from tests.soak import tries
+from tests.tokens.shard_files import open_loader, write
 
 
 def one_by_one(lengths: list[int], capacity: int) -> list[int]:
@@ -51,3 +55,16 @@ def test_a_layout_holds_every_token_once(lengths: list[int], size: int) -> None:
     whole = {(start, length) for start, length in pieces.tolist()}
     for offset, length in zip(documents["offset"].tolist(), lengths, strict=True):
         assert length > size or (offset, length) in whole
+
+
+def test_a_damaged_layout_is_one_line_and_a_missing_half_is_made_again(tmp_path: Path) -> None:
+    write(tmp_path, [30] * 20, shard_tokens=1 << 20)
+    before = open_loader(tmp_path, 1, 4, sequence_length=100, packing="best_fit").rows(0, 0, 4)
+    pieces = next((tmp_path / "layouts").rglob("*.pieces.npy"))
+    whole = pieces.read_bytes()
+    pieces.unlink()
+    after = open_loader(tmp_path, 1, 4, sequence_length=100, packing="best_fit").rows(0, 0, 4)
+    assert pieces.read_bytes() == whole and np.array_equal(before.tokens, after.tokens)
+    pieces.write_bytes(whole[:-7])
+    with pytest.raises(UserError, match=r"pieces.npy is damaged: .*; remove it, and it is made again"):
+        open_loader(tmp_path, 1, 4, sequence_length=100, packing="best_fit")

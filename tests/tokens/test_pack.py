@@ -102,7 +102,7 @@ def test_damaged_or_missing_input_is_one_line(sample: Sample, tmp_path: Path) ->
         (f"input={edited}", f"tokenizer={sample('tokenizer')}"): "documents of 'python-docstrings', which",
         (f"input={sample('corpus')}", f"tokenizer={broken}"): "the manifest says",
         ("input=/no/such", f"tokenizer={sample('tokenizer')}"): "does not exist",
-        (f"input={sample('tokenizer')}", f"tokenizer={sample('tokenizer')}"): "holds a tokenizer",
+        (f"input={sample('tokenizer')}", f"tokenizer={sample('tokenizer')}"): "is a tokenizer folder",
         (f"input={lacking}", f"tokenizer={sample('tokenizer')}"): "train-00001.parquet is missing",
     }
     for words, message in cases.items():

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import gzip
 import json
+import shutil
 import socket
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,7 @@ from onnuri.base.errors import UserError
 from onnuri.run.metrics_file import read_metrics
 from onnuri.train.config import TrackerConfig
 from onnuri.train.metrics import Metrics
-from onnuri.train.trackers import check_tracker
+from onnuri.train.trackers import TensorBoardTracker, check_tracker
 from tests.conftest import pretrain
 
 
@@ -132,9 +134,37 @@ def test_a_tracker_that_cannot_start_is_one_line_before_anything_else(
         with pytest.raises(UserError, match=expected):
             check_tracker(online)
     check_tracker(TrackerConfig(name="wandb"))
+    with pytest.raises(UserError, match="Invalid project name 'a/b'"):
+        check_tracker(TrackerConfig(name="wandb", project="a/b"))
     monkeypatch.setitem(sys.modules, "tensorboard", None)
     with pytest.raises(UserError, match=r"tracker=tensorboard needs the package tensorboard: pip install"):
         check_tracker(TrackerConfig(name="tensorboard"))
+
+
+@pytest.mark.extra("trackers")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_tracker_that_fails_does_not_end_the_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its folder was cleaned away; a thread of TensorBoard finds out and tells the next call."""
+    metrics = Metrics(tmp_path, 0, 9, TrackerConfig(name="tensorboard"), {})
+    metrics.log_step(line(1, 4.0))
+    shutil.rmtree(tmp_path / "tensorboard")
+    assert isinstance(metrics.tracker, TensorBoardTracker)
+    with suppress(FileNotFoundError):
+        metrics.tracker.writer.flush()
+    for step in (2, 3):
+        metrics.log_step(line(step, 4.0))
+    metrics.rewind(2)
+    metrics.log_step(line(3, 3.0))
+    metrics.close()
+    assert [line["loss"] for line in read_metrics(tmp_path)] == [4.0, 4.0, 3.0]
+    assert capsys.readouterr().out.count("warning: the tracker has failed and gets nothing until") == 1
+    (tmp_path / "file" / "tensorboard").mkdir(parents=True)
+    (tmp_path / "file" / "tensorboard").rmdir()
+    (tmp_path / "file" / "tensorboard").write_text("")
+    with pytest.raises(UserError, match="tensorboard: "):
+        Metrics(tmp_path / "file", 0, 9, TrackerConfig(name="tensorboard"), {})
 
 
 def test_profile_shows_where_time_and_memory_go(sample: Callable[[str], str], tmp_path: Path) -> None:

@@ -49,6 +49,11 @@ def test_a_learning_rate_that_is_hardly_meant_is_one_line() -> None:
     wsd, cosine = ScheduleConfig("wsd", 20, 0.2), ScheduleConfig("cosine", 20, final_lr_ratio=0.1)
     for quiet in (warned(wsd, 100), warned(cosine, 100), warned(ScheduleConfig("constant", 0), 1)):
         assert quiet == []
+    (line,) = warned(ScheduleConfig("wsd", 0), 1)
+    assert "of optim.lr=0.001 the rate gets to 0 and no higher (train.steps=1)" in line
+    (line,) = warned(ScheduleConfig("cosine", 0), 2)
+    assert "gets to 0.0005 and no higher (train.steps=2)" in line
+    assert warned(ScheduleConfig("wsd", 0), 5) == warned(ScheduleConfig("cosine", 0), 10) == []
     (line,) = warned(wsd, 16)
     assert "warmup_steps=20 is not below train.steps=16" in line
     assert "gets to 80% of optim.lr=0.001, 0.0008, at its last step" in line

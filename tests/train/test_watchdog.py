@@ -17,7 +17,7 @@ WORKER = Path(__file__).with_name("stall_worker.py")
 def test_a_rank_that_stops_for_ever_ends_the_job(sample: Sample, tmp_path: Path) -> None:
     run_dir = tmp_path / "run"
     words = [f"data={sample('tokens')}", f"run_dir={run_dir}", *TINY_MODEL, "train.steps=12"]
-    words += ["train.checkpoint_every=4", "guard.stall_factor=10", "guard.stall_seconds=3"]
+    words += ["train.checkpoint_every=4", "guard.stall_factor=10", "guard.stall_seconds=8"]
     started = time.monotonic()
     result = torchrun(2, WORKER, *words, check=False)
     assert time.monotonic() - started < 90

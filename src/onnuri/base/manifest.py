@@ -31,6 +31,10 @@ DATA_SUFFIXES = (".parquet", ".npy")
 """Of files that later steps find by their names, so that one of another build would be read along."""
 
 
+class LaterVersion(UserError):
+    """A folder that a later version of Onnuri has written: not damaged, and nothing to do without."""
+
+
 class Facts(dict[str, Any]):
     """A table of a manifest that was read. A key that it lacks is a UserError: the manifest was altered."""
 
@@ -111,8 +115,14 @@ def read(folder: str | Path, kind: str) -> Manifest:
             f"{folder} has no {FILE_NAME}: not a finished {kind} folder; run the step that makes it again"
         )
     try:
-        manifest = Manifest(**json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, TypeError) as error:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["schema_version"] > SCHEMA_VERSION:
+            raise LaterVersion(
+                f"{folder} has manifest version {content['schema_version']}, this program reads "
+                f"{SCHEMA_VERSION}: use the version of Onnuri that wrote it"
+            )
+        manifest = Manifest(**content)
+    except (ValueError, TypeError, LookupError) as error:
         raise UserError(f"{path} is damaged ({error}); make the folder again") from None
     for name in ("settings", "inputs", "counts", "files"):
         table = getattr(manifest, name)
@@ -122,7 +132,7 @@ def read(folder: str | Path, kind: str) -> Manifest:
         facts.place = str(path)
         object.__setattr__(manifest, name, facts)
     if manifest.kind != kind:
-        raise UserError(f"{folder} holds a {manifest.kind}, but a {kind} folder is needed here")
+        raise UserError(f"{folder} is a {manifest.kind} folder, but a {kind} folder is needed here")
     if manifest.schema_version != SCHEMA_VERSION:
         raise UserError(
             f"{folder} has manifest version {manifest.schema_version}, this program reads "

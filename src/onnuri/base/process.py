@@ -42,10 +42,14 @@ def from_environment() -> ProcessRank:
     rank, world_size, local_rank = (_number(name, -1) for name in NEEDED[:3])
     local_world_size = _number("LOCAL_WORLD_SIZE", 1)
     if len(given) == len(NEEDED):
-        if not 0 <= rank < world_size or local_rank < 0:
+        known = local_rank < local_world_size or not os.environ.get("LOCAL_WORLD_SIZE")
+        if not (
+            0 <= rank < world_size and local_rank >= 0 and 1 <= local_world_size <= world_size and known
+        ):
             raise UserError(
-                f"RANK={rank}, LOCAL_RANK={local_rank} and WORLD_SIZE={world_size} do not fit together; "
-                "start with torchrun, or unset them to train on one rank"
+                f"RANK={rank}, WORLD_SIZE={world_size}, LOCAL_RANK={local_rank} and LOCAL_WORLD_SIZE="
+                f"{local_world_size} do not fit together; start with torchrun, or unset them to "
+                "train on one rank"
             )
         return ProcessRank(rank, world_size, local_rank, local_world_size, launched=True)
     if (rank, world_size) not in ((-1, -1), (-1, 1), (0, 1)):

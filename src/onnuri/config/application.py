@@ -8,6 +8,7 @@ import io
 import logging
 import os
 import platform
+import re
 import sys
 import time
 import traceback
@@ -288,6 +289,10 @@ def parse_flags(words: Sequence[str]) -> tuple[list[str], list[str], Any]:
 
     def refuse(message: str) -> typing.NoReturn:
         unknown = message.removeprefix("unrecognized arguments: ")
+        if re.match("--local[_-]rank", unknown):
+            raise UserError(
+                f"'{unknown}' comes from a launcher that passes ranks as words; start with torchrun"
+            )
         if unknown != message:
             raise UserError(f"'{unknown}' is no option; options are written key=value, see --help")
         raise UserError(message)

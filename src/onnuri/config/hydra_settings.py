@@ -138,6 +138,8 @@ def one_line(error: BaseException, names: Iterable[str]) -> str:
         if key.rpartition(".")[0] in names:  # a table
             return f"{where}{key} is no entry yet; add it with +{key}=..."
         return f"{where}unknown option '{key}'{nearest(key, names)}; --help lists all"
+    if inner.startswith("Cannot find primary config"):
+        inner += " A file of your own: --config-dir FOLDER --config-name NAME"
     if re.match("Structured config of type .* has missing mandatory value", inner):
         return f"missing option: {key}=..., as its interpolation gives no value"
     if unknown := re.match("Interpolation key '(.+)' not found", inner):

@@ -74,7 +74,8 @@ def _end(counts: Mapping[str, Any], output: str) -> int:
 def check_places(output: str, plan: Recipe, work: list[Unit]) -> None:
     """Raise UserError if the corpus would be written over, or into, what it is made from."""
     place = Path(output).resolve()
-    folders = (place, place.with_name(place.name + ".partial"))
+    # Text is compared, not Path: a source may be made of a hundred thousand files.
+    folders = (f"{str(place).rstrip('/')}/", f"{place}.partial/")
     read = [piece.path for unit in work for piece in unit.pieces if piece.path and "://" not in piece.path]
     for source in plan.sources:
         root = Path(source.input).expanduser()
@@ -84,8 +85,8 @@ def check_places(output: str, plan: Recipe, work: list[Unit]) -> None:
     for stage in plan.stages:
         read += [*stage.options.get("against", ()), *stage.options.get("benchmarks", ())]
         read += [stage.options["model"]] if stage.name == "quality" else []
-    for path in read:
-        if any(Path(path).expanduser().resolve().is_relative_to(folder) for folder in folders):
+    for path in dict.fromkeys(read):
+        if f"{Path(path).expanduser().resolve()}/".startswith(folders):
             raise UserError(f"{path} is read and lies in output={output}, which would be replaced")
 
 

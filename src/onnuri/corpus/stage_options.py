@@ -41,8 +41,8 @@ class PiiOptions:
     """pii: what is masked, and how."""
 
     kinds: list[str] | None = None
-    """Any of rrn, frn, phone, card, account, passport, driver_licence, email, ip, business_number. Not
-    given: all but business_number, which is public by law."""
+    """Any of rrn, frn, phone, card, account, passport, driver_licence, email, ip, vehicle_plate,
+    health_insurance, business_number, address. Not given: all but the last two, which are mostly public."""
     style: str = "placeholder"
     """placeholder: <|phone|> and so on; surrogate: a fake that nobody can hold."""
 

@@ -12,7 +12,7 @@ from onnuri.base import manifest
 from onnuri.base.errors import UserError
 from onnuri.corpus.texts import Text, data_identity, read_texts, xz_bits_per_byte
 from onnuri.evaluate.config import EvaluateConfig
-from onnuri.hf.load import check_model_folder, load_model
+from onnuri.hf.load import check_model_folder, first_token, load_model
 
 
 def evaluate(config: EvaluateConfig) -> dict[str, Any]:
@@ -79,7 +79,7 @@ def score(config: EvaluateConfig) -> dict[str, Any]:
     nats = document_nats(
         model,
         tokens,
-        tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id,
+        first_token(tokenizer, config.model),
         model.config.max_position_embeddings,
         config.batch_tokens,
     )

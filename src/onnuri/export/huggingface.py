@@ -17,7 +17,7 @@ from onnuri.export.config import ExportConfig
 from onnuri.hf.model_card import model_card
 from onnuri.model.config import ModelConfig
 from onnuri.model.spec import spec_of
-from onnuri.run.checkpoints import newest_verified
+from onnuri.run.checkpoints import newest_verified, read_verified
 from onnuri.run.locate import locate
 from onnuri.run.run_file import DATA_FOLDER, RUN_FILE, read_run_file
 
@@ -75,8 +75,7 @@ def find_source(path: str) -> Source:
     run = read_run_file(run_dir)
     assert run is not None
     if folder:
-        checkpoint = manifest.read(folder, "checkpoint")
-        manifest.verify(folder, checkpoint)
+        checkpoint = read_verified(folder)
     else:
         found = newest_verified(run_dir)
         if found is None:

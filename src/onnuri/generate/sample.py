@@ -10,7 +10,7 @@ import torch
 
 from onnuri.base.errors import UserError
 from onnuri.generate.config import GenerateConfig
-from onnuri.hf.load import check_model_folder, load_model
+from onnuri.hf.load import check_model_folder, first_token, load_model
 from onnuri.tokenizer.huggingface import num_ids
 from onnuri.tokenizer.stream import Utf8Stream
 
@@ -37,12 +37,11 @@ class Generator:
         self.model, self.tokenizer = load_model(folder)
         self.backend = self.tokenizer.backend_tokenizer
         self.num_ids = num_ids(self.backend)
+        self.first = first_token(self.tokenizer, folder)
 
     def encode(self, text: str) -> list[int]:
         """Ids of a prompt, after the token that begins a document. Raises UserError if it is too long."""
-        first = self.tokenizer.bos_token_id
-        first = self.tokenizer.eos_token_id if first is None else first
-        tokens = [first, *self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]]
+        tokens = [self.first, *self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]]
         check_length(self.model, tokens)
         return tokens
 
@@ -73,9 +72,13 @@ def read_prompts(config: GenerateConfig) -> list[tuple[int, str]]:
     if not config.prompts:
         return [(1, config.prompt)]
     try:
-        lines = Path(config.prompts).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"prompts={config.prompts} cannot be read: {error}") from None
+        lines = Path(config.prompts).read_text(encoding="utf-8-sig").split("\n")
+    except OSError as error:
+        raise UserError(f"prompts={config.prompts} cannot be read: {error.strerror or error}") from None
+    except UnicodeDecodeError:
+        raise UserError(
+            f"prompts={config.prompts} is not UTF-8; convert it, for example with iconv -f CP949 -t UTF-8"
+        ) from None
     return [(number, line) for number, line in enumerate(lines, 1) if line] or [(1, "")]
 
 

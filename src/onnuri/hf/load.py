@@ -28,6 +28,7 @@ def load_model(folder: str, dtype: str = "auto") -> tuple[Any, Any]:
     """The model of a folder, ready to read text, on a GPU where there is one; and its tokenizer.
 
     Runs no code that the folder may bring. `dtype` is a torch dtype's name; auto takes the stored one.
+    Raises UserError if the folder is damaged, or lacks a weight: transformers would make up its values.
     """
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -35,8 +36,22 @@ def load_model(folder: str, dtype: str = "auto") -> tuple[Any, Any]:
 
     if not sys.stderr.isatty():
         logging.disable_progress_bar()
-    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    model = AutoModelForCausalLM.from_pretrained(
-        folder, local_files_only=True, use_safetensors=True, dtype=dtype
-    )
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        model, found = AutoModelForCausalLM.from_pretrained(
+            folder, local_files_only=True, use_safetensors=True, dtype=dtype, output_loading_info=True
+        )
+    except Exception as error:  # of every kind, by the part of the folder that is damaged
+        reason = " ".join(str(error).split())
+        raise UserError(f"model={folder} cannot be loaded: {reason or type(error).__name__}") from error
+    if missing := sorted(found["missing_keys"]):
+        raise UserError(f"model={folder} lacks {len(missing)} weight(s), the first is {missing[0]}")
     return model.to("cuda" if torch.cuda.is_available() else "cpu").eval(), tokenizer
+
+
+def first_token(tokenizer: Any, folder: str) -> int:
+    """The id that a text begins after. Raises UserError for a tokenizer that names none."""
+    for token in (tokenizer.bos_token_id, tokenizer.eos_token_id):
+        if token is not None:
+            return int(token)
+    raise UserError(f"model={folder}: its tokenizer_config.json names no bos_token and no eos_token")

@@ -9,6 +9,7 @@ from onnuri.base import manifest
 from onnuri.base.errors import UserError
 from onnuri.export.huggingface import find_source
 from onnuri.ledger.config import SourcesConfig
+from onnuri.run.run_file import unknown_options
 from onnuri.tokens.config import DataConfig
 from onnuri.tokens.loader import Loader
 
@@ -43,6 +44,11 @@ def sources(config: SourcesConfig) -> Sources:
     """
     found = find_source(config.run)
     options = found.run["config"]["data"] | ({"path": config.data} if config.data else {})
+    if unknown := unknown_options(DataConfig, options, "data."):
+        raise UserError(
+            f"{config.run} was trained with the option {unknown[0]}, which this version does not know: "
+            "count with the version of Onnuri that trained it"
+        )
     if not config.data and not Path(options["path"]).is_dir():
         raise UserError(f"the shards are not at {options['path']} any more; say where with data=DIR")
     data = manifest.read(options["path"], "tokens")

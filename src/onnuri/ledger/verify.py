@@ -14,7 +14,7 @@ from onnuri.ledger.config import VerifyConfig
 from onnuri.ledger.replay import replay
 from onnuri.ledger.signature import check_signature
 from onnuri.run.chain import LEDGER_FILE, last_of_each_step, read
-from onnuri.run.checkpoints import list_checkpoints, step_of
+from onnuri.run.checkpoints import list_checkpoints, read_verified, step_of
 from onnuri.run.locate import run_directory
 from onnuri.run.metrics_file import METRICS_FILE, read_metrics
 from onnuri.run.run_file import DATA_FOLDER, RUN_FILE, flatten, read_run_file
@@ -116,13 +116,10 @@ def _checkpoints(run_dir: Path, lines: list[dict[str, Any]]) -> Iterator[str]:
     for place, folder in enumerate(list_checkpoints(run_dir)):
         number, entry = recorded.get(step_of(folder), (0, None))
         try:
-            found = manifest.read(folder, "checkpoint")
-            manifest.verify(folder, found)
+            found = read_verified(folder)
         except UserError as error:
             yield f"{folder.name}: {error}"
             continue
-        if found.settings["step"] != step_of(folder):
-            yield f"{folder.name} holds step {found.settings['step']}"
         if entry is None and place > 0:  # the newest is recorded with the next, or when the run goes on
             yield f"{folder.name} is not recorded in {LEDGER_FILE}"
         if entry is not None and found.identity != entry["identity"]:

@@ -51,8 +51,8 @@ class EngineConfig:
         check_most("engine.threads_per_rank", self.threads_per_rank, 4096)
         check_most("engine.bucket_size", self.bucket_size, 1 << 36)
         check_most("engine.timeout_minutes", self.timeout_minutes, 10_000_000)
-        if self.bucket_size < 1 or self.timeout_minutes <= 0:
-            raise UserError("engine.bucket_size and engine.timeout_minutes must be above 0")
+        if self.bucket_size < 1 or self.timeout_minutes * 60 < 1:
+            raise UserError("needed: engine.bucket_size above 0, engine.timeout_minutes at least a second")
         if self.stage not in (0, 1, 2, 3):
             raise UserError(f"engine.stage={self.stage} is not known; allowed: 0, 1, 2, 3")
         if self.hpz_partition_size < 1:

@@ -89,8 +89,11 @@ def _witness(optimizer: Any, accept: Accept) -> tuple[Accept, Callable[..., Call
     def check(step: Callable[..., Any]) -> Callable[..., None]:
         def checked(*arguments: Any, **options: Any) -> None:
             answers.clear()
-            step(*arguments, **options)
             _need(optimizer, "overflow")
+            optimizer.overflow = (
+                False  # left as it was by a step that no longer sets it, it would tell nothing
+            )
+            step(*arguments, **options)
             taken, accepted = not optimizer.overflow, answers[-1] if answers else False
             if taken != accepted:
                 what = "took a step unasked" if not answers else "did not follow the answer on a step"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from onnuri.plan.advice import Advice, advise, checkpoint_bytes, devices_needed, fits, host_bytes
@@ -66,6 +67,11 @@ def _memory(setting: Setting) -> Iterator[str]:
     )
 
 
+def _rate(tokens_per_second: float) -> str:
+    """Never 0: a device that is far too slow still has a speed."""
+    return f"{tokens_per_second:,.0f}" if tokens_per_second >= 10 else f"{tokens_per_second:.2g}"
+
+
 def _time(config: PlanConfig, setting: Setting) -> Iterator[str]:
     found, cluster = speed(setting), setting.cluster
     total = config.tokens or float(config.train.steps * found.tokens)
@@ -77,12 +83,12 @@ def _time(config: PlanConfig, setting: Setting) -> Iterator[str]:
     yield f"  {'FLOPs a token, a step':<28}{found.flops_per_token:.3e}, {found.flops_per_step:.3e}"
     yield f"  {'seconds a step':<28}{found.seconds:>10.3f}: {_parts(found)}"
     yield (
-        f"  {'tokens a second':<28}{found.tokens_per_second:>10,.0f}, {per_rank:,.0f} a rank, "
+        f"  {'tokens a second':<28}{_rate(found.tokens_per_second):>10}, {_rate(per_rank)} a rank, "
         f"{100 * utilisation:.0f} % of the peak"
     )
     yield (
         f"  {total:.3g} tokens{'':<14}{total / found.tokens_per_second / DAY:>10.2f} days, "
-        f"{total / found.tokens:,.0f} steps, {total * found.flops_per_token:.3e} FLOPs"
+        f"{math.ceil(total / found.tokens):,} steps, {total * found.flops_per_token:.3e} FLOPs"
     )
     share = found.network / found.compute
     hides = "can hide behind the arithmetic" if share < 0.5 else "is too much to hide behind the arithmetic"

@@ -16,27 +16,42 @@ from pathlib import Path
 from typing import Any
 
 from onnuri.base.errors import UserError
-from onnuri.base.manifest import hash_json
+from onnuri.base.manifest import Manifest, hash_json
 
 LEDGER_FILE = "ledger.jsonl"
 BEGINNING = "0" * 64
+WAY_OUT = (
+    "restore it from a copy, or, to train on with no record of the steps so far, put an empty file in its "
+    "place (`onnuri ledger verify` then reports those steps)"
+)
 
 
 class Ledger:
     """The ledger of a run, open for adding.
 
-    Raises UserError if what is there is no whole chain. A last line that a crash has cut is dropped.
+    Raises UserError if what is there is no whole chain, or not that of the checkpoint. A last line that a
+    crash has cut is dropped.
+
+    Args:
+        resumed: the manifest of the checkpoint that the run resumes from; None at the start of a run.
     """
 
-    def __init__(self, run_dir: Path) -> None:
+    def __init__(self, run_dir: Path, resumed: Manifest | None = None) -> None:
         self.path = run_dir / LEDGER_FILE
-        whole = 0
-        if self.path.is_file():
-            whole = self.path.read_bytes().rfind(b"\n") + 1
-            os.truncate(self.path, whole)
-        lines = read(run_dir) if whole else []
+        if resumed and not self.path.is_file():
+            raise UserError(f"{self.path} is missing; {WAY_OUT}")
+        try:
+            lines = read(run_dir) if self.path.is_file() else []
+        except UserError as error:
+            raise UserError(f"{error}; {WAY_OUT}") from None
+        if resumed and lines and not _knows(lines, resumed):
+            step = resumed.settings["step"]
+            raise UserError(f"{self.path} is not that of the checkpoint of step {step}; {WAY_OUT}")
         self.head = lines[-1]["hash"] if lines else BEGINNING
+        self.saved = max((line["step"] for line in lines if line["event"] == "checkpoint"), default=0)
+        """Step of the newest checkpoint on record."""
         self._stream = self.path.open("a", encoding="utf-8")
+        self._stream.truncate(self.path.read_bytes().rfind(b"\n") + 1)
 
     def add(self, event: str, facts: Mapping[str, Any]) -> None:
         """Append a line. It is on disk after the next `sync`."""
@@ -81,6 +96,14 @@ def read(run_dir: Path) -> list[dict[str, Any]]:
         head = found
         lines.append(line)
     return lines
+
+
+def _knows(lines: Sequence[dict[str, Any]], checkpoint: Manifest) -> bool:
+    """True if a chain has the line that a checkpoint was written after, or began again with it."""
+    begun = lines[0].get("identity")
+    return begun == checkpoint.identity or any(
+        line["hash"] == checkpoint.counts["ledger"] for line in lines
+    )
 
 
 def last_of_each_step(lines: Sequence[dict[str, Any]]) -> dict[int, tuple[int, dict[str, Any]]]:

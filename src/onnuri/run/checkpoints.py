@@ -11,7 +11,7 @@ from pathlib import Path
 
 from onnuri.base import manifest
 from onnuri.base.errors import UserError
-from onnuri.base.manifest import Manifest
+from onnuri.base.manifest import LaterVersion, Manifest
 
 FOLDER = "checkpoints"
 NAME = re.compile(r"step-(\d{7}|[1-9]\d{7,})")
@@ -34,16 +34,30 @@ def _is_finished(folder: Path) -> bool:
     return False
 
 
+def read_verified(folder: Path) -> Manifest:
+    """The manifest of a checkpoint whose files match their hashes.
+
+    Raises UserError if one does not, and for a folder with the name of another step: a copy, or renamed.
+    """
+    found = manifest.read(folder, "checkpoint")
+    manifest.verify(folder, found)
+    if NAME.fullmatch(folder.name) and (step := found.settings["step"]) != step_of(folder):
+        raise UserError(f"{folder} holds step {step}, not the one in its name; rename or remove it")
+    return found
+
+
 def newest_verified(run_dir: Path) -> tuple[Path, Manifest, list[str]] | None:
     """The newest checkpoint whose files match their hashes, and a note for each newer one that does not.
 
-    Returns None when there is no checkpoint at all. Raises UserError when all of them are damaged.
+    Returns None when there is no checkpoint at all. Raises UserError when all of them are damaged, and for
+    one of a later version, which is not to be passed over.
     """
     problems: list[str] = []
     for folder in list_checkpoints(run_dir):
         try:
-            found = manifest.read(folder, "checkpoint")
-            manifest.verify(folder, found)
+            found = read_verified(folder)
+        except LaterVersion:
+            raise
         except (UserError, OSError) as error:
             problems.append(f"checkpoint {folder.name} is not used: {error}")
             continue
@@ -87,10 +101,12 @@ def remove(folder: Path) -> str:
 
 def point_latest(folder: Path) -> None:
     """Write the name of a finished checkpoint into the file `latest` beside it."""
-    temporary = folder.with_name("latest.tmp")
+    temporary, latest = folder.with_name("latest.tmp"), folder.with_name("latest")
+    if latest.is_dir() and not latest.is_symlink():  # somebody else's
+        move_aside(latest)
     temporary.write_text(f"{folder.name}\n", encoding="utf-8")
     manifest.sync(temporary)
-    temporary.replace(folder.with_name("latest"))
+    temporary.replace(latest)
     manifest.sync(folder.parent)
 
 

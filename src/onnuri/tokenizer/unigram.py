@@ -7,6 +7,7 @@ bytes. It writes spaces as ▁; here they are spaces again, so a ▁ in a text s
 from __future__ import annotations
 
 import io
+import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -109,6 +110,11 @@ def _sentencepiece(words: Words, size: int, max_bytes: int) -> list[tuple[str, f
             )
         except RuntimeError as error:
             reason = str(error).split("] ")[-1]
+            if room := re.search(r"smaller than required_chars. (\d+) vs (\d+)", reason):
+                raise UserError(
+                    "vocab_size is too small for algorithm=unigram, which gives each frequent character of "
+                    f"the corpus a token: {int(room[2]) - int(room[1]):,} more are needed; bpe needs none"
+                ) from None
             raise UserError(f"sentencepiece: {' '.join(reason.split())}") from None
     processor = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
     pieces = {}

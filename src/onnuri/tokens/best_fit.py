@@ -114,13 +114,14 @@ def layouts(
             continue
         stem = f"{table.name.split('.')[0]}-{sequence_length}"
         paths = [folder / f"{stem}.{part}.npy" for part in ("pieces", "rows")]
-        if not paths[-1].is_file():
+        if not all(path.is_file() for path in paths):
             folder.mkdir(parents=True, exist_ok=True)
             for path, value in zip(paths, lay_out(load_array(table), sequence_length), strict=True):
                 partial = path.with_name(f"{path.name}.{os.getpid()}")
                 with partial.open("wb") as stream:
                     np.save(stream, value)
                 partial.replace(path)
-        pieces, rows = (np.load(path, mmap_mode="r", allow_pickle=False) for path in paths)
+        again = "remove it, and it is made again"
+        pieces, rows = (load_array(path, "r", again) for path in paths)
         found.append((pieces, rows))
     return found

@@ -107,12 +107,14 @@ class TokenShards:
         return np.concatenate(tables)
 
 
-def load_array(path: Path, mmap_mode: Literal["r"] | None = None) -> np.ndarray:
+def load_array(
+    path: Path, mmap_mode: Literal["r"] | None = None, way_out: str = "pack again"
+) -> np.ndarray:
     """An array of a .npy file, memory-mapped or read. Raises UserError if the file is damaged."""
     try:
         array: np.ndarray = np.load(path, mmap_mode=mmap_mode, allow_pickle=False)
     except (ValueError, EOFError):  # their texts speak of pickles, which it is not
-        raise UserError(f"{path} is damaged: no whole NumPy array; pack again") from None
+        raise UserError(f"{path} is damaged: no whole NumPy array; {way_out}") from None
     return array
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from tqdm import tqdm
 
 from onnuri.run.metrics_file import PICTURE_FILE, keep_until, read_metrics
 from onnuri.train.config import TrackerConfig
-from onnuri.train.trackers import make_tracker
+from onnuri.train.trackers import Tracker, make_tracker, one_line
 
 UNNAMED = "no language"
 """Shown for documents whose language is not known."""
@@ -72,7 +73,7 @@ class Metrics:
         self.stream.close()
         self.stream = keep_until(self.run_dir, step)
         self.bar.update(step - self.bar.n)
-        self.tracker.rewind(step)
+        self._track(lambda: self.tracker.rewind(step))
 
     def sync(self) -> None:
         """Put every line on disk: a checkpoint must not know of steps that no line tells of."""
@@ -83,7 +84,7 @@ class Metrics:
         self.bar.close()
         with suppress(OSError):  # whoever wrote a line that could not be written knows
             self.stream.close()
-        self.tracker.close()
+        self._track(self.tracker.close)
         try:
             draw_losses(self.run_dir)
         except OSError as error:  # no reason for a run to fail, and not the one for which it does
@@ -92,7 +93,17 @@ class Metrics:
     def _write(self, line: dict[str, Any]) -> None:
         self.stream.write(json.dumps(line) + "\n")
         self.stream.flush()
-        self.tracker.log(line["step"], scalars(line))
+        self._track(lambda: self.tracker.log(line["step"], scalars(line)))
+
+    def _track(self, action: Callable[[], None]) -> None:
+        """Do something with the tracker. If it fails the run goes on without it: metrics.jsonl has all."""
+        try:
+            action()
+        except Exception as error:  # of every kind: it is somebody else's program, or its files are gone
+            self.tracker = Tracker()
+            self.say(
+                f"warning: the tracker has failed and gets nothing until the next start: {one_line(error)}"
+            )
 
 
 def scalars(line: dict[str, Any]) -> dict[str, float]:

@@ -6,20 +6,27 @@ import contextlib
 from pathlib import Path
 from typing import Any
 
+from onnuri.base.errors import UserError
+from onnuri.base.manifest import Manifest
 from onnuri.base.provenance import code_version, environment
 from onnuri.checkpoint.store import Saver
 from onnuri.config import to_dict
-from onnuri.run.chain import Ledger
+from onnuri.run.chain import BEGINNING, Ledger
 from onnuri.train.guard import Progress, StepGuard, finite
 from onnuri.train.run_plan import RunPlan
 
 
 def open_ledger(
-    plan: RunPlan, engine: Any, progress: Progress, origin: str, cleanup: contextlib.ExitStack
+    plan: RunPlan, engine: Any, progress: Progress, resumed: Manifest | None, cleanup: contextlib.ExitStack
 ) -> Ledger:
     """The run's ledger, with a line on who goes on with what."""
-    ledger = Ledger(Path(plan.config.run_dir))
+    ledger = Ledger(Path(plan.config.run_dir), resumed)
     cleanup.callback(ledger.close)
+    if not resumed and ledger.saved:
+        raise UserError(
+            f"run_dir={plan.config.run_dir} has no checkpoint, though its ledger records that of step "
+            f"{ledger.saved}: is a disk not mounted? To start over choose another run_dir"
+        )
     facts = {
         "step": progress.step,
         "data": plan.data.identity,
@@ -29,8 +36,12 @@ def open_ledger(
         "environment": environment(),
         "config": to_dict(plan.config),
     }
-    if origin:
-        ledger.add("resume", facts | {"identity": origin})
+    if resumed:
+        if ledger.head == BEGINNING:
+            print(
+                f"warning: {ledger.path} begins again: steps 1 to {progress.step} are not in it", flush=True
+            )
+        ledger.add("resume", facts | {"identity": resumed.identity})
     else:
         ledger.add("start", facts | {"initial_weights": engine.initial_weights_sha256})
     return ledger

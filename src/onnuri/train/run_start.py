@@ -19,6 +19,7 @@ import torch.distributed as dist
 from onnuri.base import manifest
 from onnuri.base.copying import copy_contents
 from onnuri.base.errors import UserError
+from onnuri.base.manifest import Manifest
 from onnuri.checkpoint.store import Saver
 from onnuri.optim.groups import describe_optimizer
 from onnuri.parallel import step_gate
@@ -63,9 +64,9 @@ def open_run(plan: RunPlan, cleanup: contextlib.ExitStack) -> Run:
     engine = build_engine(plan)
     guard = StepGuard(config.guard)
     step_gate.install(engine, guard.accept, config.optim.gradient_clipping)
-    progress, origin, notes = resume(engine, source, run_dir)
+    progress, resumed, notes = resume(engine, source, run_dir)
     validation = Validation(plan, device)
-    ledger = record_start(plan, engine, progress, origin, cleanup)
+    ledger = record_start(plan, engine, progress, resumed, cleanup)
     monitors = Monitors(plan, device, run_dir, cleanup)
     record = Record(plan, run_dir, ledger, progress, cleanup)
     for line in (*notes, *about(plan, engine, source, monitors, progress)):
@@ -149,7 +150,7 @@ def about(
 
 
 def record_start(
-    plan: RunPlan, engine: Any, progress: Progress, origin: str, cleanup: contextlib.ExitStack
+    plan: RunPlan, engine: Any, progress: Progress, resumed: Manifest | None, cleanup: contextlib.ExitStack
 ) -> Ledger | None:
     """Write down what this start runs with: a line of the ledger, then the description of the data and
     `run.json`, which say the same.
@@ -159,7 +160,7 @@ def record_start(
     run_dir, ledger = Path(plan.config.run_dir), None
     with on_rank_zero(plan) as lead:
         if lead and not plan.replay_until:
-            ledger = open_ledger(plan, engine, progress, origin, cleanup)
+            ledger = open_ledger(plan, engine, progress, resumed, cleanup)
             ledger.sync()
             keep_description(plan, run_dir)
             manifest.write_json(run_dir / RUN_FILE, run_record(plan.config, plan.data))

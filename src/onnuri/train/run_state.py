@@ -11,6 +11,7 @@ import torch
 import torch.distributed as dist
 
 from onnuri.base.errors import UserError
+from onnuri.base.manifest import Manifest
 from onnuri.checkpoint import store, zero_state
 from onnuri.checkpoint.store import Saver
 from onnuri.parallel.process_group import broadcast_from_rank_zero
@@ -118,10 +119,10 @@ class Run:
         )
 
 
-def resume(engine: Any, source: BatchSource, run_dir: Path) -> tuple[Progress, str, list[str]]:
+def resume(engine: Any, source: BatchSource, run_dir: Path) -> tuple[Progress, Manifest | None, list[str]]:
     """Load the newest verified checkpoint, if there is one. A collective call.
 
-    Returns how far it is, its identity ("": a fresh run), and notes on newer ones that are damaged.
+    Returns how far it is, its manifest (None: a fresh run), and notes on newer ones that are damaged.
     """
 
     def choose() -> tuple[Any, str]:
@@ -134,7 +135,7 @@ def resume(engine: Any, source: BatchSource, run_dir: Path) -> tuple[Progress, s
     if problem:
         raise UserError(problem)
     if chosen is None:
-        return Progress(), "", []
+        return Progress(), None, []
     folder, found, notes = chosen
     source.check_state(found.counts["loader"])
     progress = read_progress(found.counts["progress"], folder)
@@ -146,7 +147,7 @@ def resume(engine: Any, source: BatchSource, run_dir: Path) -> tuple[Progress, s
         torch.set_rng_state(*(piece.values for piece in random.values()))
     if dist.get_rank() == 0:
         set_aside(run_dir, progress.step)
-    return progress, found.identity, notes
+    return progress, found, notes
 
 
 def due(step: int, every: int, always: bool = False) -> bool:

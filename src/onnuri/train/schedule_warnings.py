@@ -9,6 +9,8 @@ from onnuri.train.config import PretrainConfig
 
 SMALL_JUMP = 0.01
 """Of the peak: a change of the learning rate that is not worth a line."""
+LITTLE = 0.9
+"""Of the peak: a run whose learning rate stays below it never gets near what was asked for."""
 
 
 def schedule_warnings(config: PretrainConfig, first_step: int, steps_before: int) -> Iterator[str]:
@@ -34,6 +36,11 @@ def schedule_warnings(config: PretrainConfig, first_step: int, steps_before: int
             f"the decay (schedule.decay_fraction={schedule.decay_fraction:g}) begins within the warm-up of "
             f"{warmup} steps: the learning rate falls from {rate(warmup, steps):.3g} (step {warmup}) to "
             f"{rate(warmup + 1, steps):.3g} (step {warmup + 1})"
+        )
+    elif (highest := rate(warmup + 1, steps)) < LITTLE * config.optim.lr and not warmup:
+        yield (
+            f"without a warm-up the decay begins at once: of optim.lr={config.optim.lr:g} the rate "
+            f"gets to {highest:.3g} and no higher (train.steps={steps}); schedule=constant has no decay"
         )
     if not 0 < first_step < steps or steps == steps_before:
         return

@@ -12,11 +12,13 @@ import secrets
 from pathlib import Path
 from typing import Any
 
-from onnuri.base.errors import UserError, optional_package
+from onnuri.base.errors import UserError, optional_package, system_error
 from onnuri.train.config import TrackerConfig
 
 WANDB_ID = "onnuri-run-id"
 """File in RUN_DIR/wandb."""
+LONGEST_NAME = 128
+"""Of a W&B run: the server refuses longer ones."""
 
 
 class Tracker:
@@ -78,7 +80,7 @@ class WandbTracker(Tracker):
         self.wandb, self.id = import_wandb(tracker), wandb_id(run_dir)
         self.settings = {
             "project": tracker.project,
-            "name": run_dir.name,
+            "name": run_dir.absolute().name[:LONGEST_NAME],
             "dir": str(run_dir),
             "mode": tracker.wandb_mode,
             "config": config,
@@ -119,15 +121,17 @@ def wandb_id(run_dir: Path) -> str:
 
 
 def check_tracker(tracker: TrackerConfig) -> None:
-    """Raise UserError for a tracker that lacks its package or its key. Asks no server."""
+    """Raise UserError for a tracker that lacks its package or its key, or takes no such project. Asks no
+    server."""
     if tracker.name == "none":
         return
     with optional_package("trackers", f"tracker={tracker.name}"):
         importlib.import_module(tracker.name)
-    if tracker.name == "wandb" and tracker.wandb_mode == "online":
+    if tracker.name == "wandb":
         wandb = import_wandb(tracker)
         try:
-            found = wandb.login(prompt=False, verify=False)
+            wandb.Settings(project=tracker.project)
+            found = tracker.wandb_mode == "offline" or wandb.login(prompt=False, verify=False)
         except wandb.errors.Error as error:
             raise UserError(f"tracker=wandb: {one_line(error)}") from None
         if not found:
@@ -139,8 +143,11 @@ def check_tracker(tracker: TrackerConfig) -> None:
 
 def make_tracker(tracker: TrackerConfig, run_dir: Path, config: dict[str, Any], first_step: int) -> Tracker:
     """The tracker a config asks for, to go on after `first_step`."""
-    if tracker.name == "tensorboard":
-        return TensorBoardTracker(run_dir, first_step)
-    if tracker.name == "wandb":
-        return WandbTracker(run_dir, tracker, config)
+    try:
+        if tracker.name == "tensorboard":
+            return TensorBoardTracker(run_dir, first_step)
+        if tracker.name == "wandb":
+            return WandbTracker(run_dir, tracker, config)
+    except OSError as error:
+        raise system_error(error, run_dir / tracker.name) from None
     return Tracker()

@@ -277,3 +277,11 @@ def test_repair_is_the_same_alone_and_in_a_batch_and_twice(texts: list[str | Non
     assert [text for text, note in zip(repaired, notes, strict=True) if note in ("", encoding.LOST)] == [
         text for text, note in zip(texts, notes, strict=True) if note in ("", encoding.LOST)
     ]
+
+
+def test_wide_text_with_a_mark_and_what_could_be_read_of_a_text_with_nuls() -> None:
+    for codec in ("utf-32", "utf-16", "utf-8-sig"):
+        assert encoding.decode(KOREAN.encode(codec)).text == KOREAN
+    with pytest.raises(encoding.Undecodable) as refused:
+        encoding.decode("가\0나".encode())
+    assert refused.value.text == "가\0나"

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import gzip
 import io
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from onnuri.corpus.reading.lines import MOST_BYTES_PASSED_OVER, lines
+from tests.corpus.reading.reading import read
 
 
 @given(st.lists(st.sampled_from([b"", b"a", b"bb\r", b"\n", b"\n\n", "가".encode()])), st.data())
@@ -54,3 +56,39 @@ def test_what_comes_before_the_damage_is_read() -> None:
             found.append(line.content)
     assert len(found) > 90_000
     assert found[500] == b"500 line"
+
+
+RECORDS = [f'{{"text": "강가의 마을 {number}"}}' for number in range(5)]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "".join(RECORDS),
+        ",\n".join(RECORDS) + ",\n",
+        RECORDS[0] + "\n" + ", ".join(RECORDS[1:4]) + "\r\n" + RECORDS[4],
+        "\r".join(RECORDS),
+        "\n".join(RECORDS).encode("utf-16-le"),
+        "\n".join(RECORDS).encode("utf-16-be"),
+        "\n".join(RECORDS).encode("utf-32"),
+    ],
+)
+def test_records_in_a_row_and_in_wide_units(content: bytes | str, tmp_path: Path) -> None:
+    found = read(tmp_path / "a.jsonl", content)
+    assert (found.texts, found.problems) == ([f"강가의 마을 {number}" for number in range(5)], [])
+    assert len({row["origin"] for row in found.rows}) == 5
+
+
+def test_a_line_with_a_broken_value_is_rejected_whole(tmp_path: Path) -> None:
+    found = read(
+        tmp_path / "a.jsonl", '{"text": "가"}\n{"text": "나"}{"text": \n{"text": "다"} 1\n{"text": "라"}\n'
+    )
+    assert found.texts == ["가", "라"]
+    assert [row["text"] for row in found.rows if row["problem"]] == [
+        '{"text": "나"}{"text": ',
+        '{"text": "다"} 1',
+    ]
+
+
+def test_lines_that_end_in_carriage_returns(tmp_path: Path) -> None:
+    assert read(tmp_path / "a.txt", "가\r나\r\r다", format="lines").texts == ["가", "나", "다"]

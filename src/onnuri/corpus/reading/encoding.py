@@ -59,6 +59,15 @@ _COMMON[
 ] = True  # fmt: skip
 
 
+_MARKS = (
+    (b"\xef\xbb\xbf", "utf-8"),
+    (b"\xff\xfe\0\0", "utf-32-le"),
+    (b"\0\0\xfe\xff", "utf-32-be"),
+    (b"\xff\xfe", "utf-16-le"),
+    (b"\xfe\xff", "utf-16-be"),
+)
+
+
 class Decoded(NamedTuple):
     text: str
     encoding: str
@@ -99,16 +108,18 @@ def decode(raw: bytes, declared: str = "", western: bool = True) -> Decoded:
 
     Raises Undecodable with the cause in one line.
     """
-    for mark, codec in ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be")):
+    for mark, codec in _MARKS:
         if raw.startswith(mark):
             return Decoded(_refuse_nuls(_whole(raw[len(mark) :], codec)), codec)
     codec = codec_of(declared)
     if b"\0" in raw:
-        wide = _wide(raw) or (codec if codec.startswith(("utf-16", "utf-32")) else "")
-        if wide:
-            return Decoded(_refuse_nuls(_whole(raw, wide)), wide)
+        units = wide(raw) or (codec if codec.startswith(("utf-16", "utf-32")) else "")
+        if units:
+            return Decoded(_refuse_nuls(_whole(raw, units)), units)
         if raw.count(0) > MOST_NULS * len(raw):
-            raise Undecodable(f"no text: {raw.count(0):,} NUL bytes in {len(raw):,}")
+            raise Undecodable(
+                f"no text: {raw.count(0):,} NUL bytes in {len(raw):,}", _or_none(raw, "utf-8") or ""
+            )
     if b"\x1b$)C" in raw[:4096]:
         return Decoded(_whole(raw, "iso2022_kr"), "iso2022_kr")
     controls = len(raw.translate(None, _TEXT_BYTES))
@@ -210,7 +221,7 @@ def _refuse_nuls(text: str) -> str:
     return text
 
 
-def _wide(raw: bytes) -> str:
+def wide(raw: bytes) -> str:
     """The UTF-16 that bytes with NULs but without a mark are in, "" if they are in none."""
     sample = raw[: min(len(raw), 1 << 14) // 2 * 2]
     for codec, kind in (("utf-16-le", "<u2"), ("utf-16-be", ">u2")):

@@ -6,7 +6,7 @@ import codecs
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple, cast
 
-from onnuri.corpus.reading import compression, labels
+from onnuri.corpus.reading import compression, encoding, labels
 
 CHUNK_BYTES = 1 << 20
 MOST_BYTES_PASSED_OVER = 1 << 28
@@ -81,17 +81,42 @@ def _after_line_feed(stream: BinaryIO, offset: int, stop: int | None) -> int:
 
 
 def wide_codec(stream: BinaryIO, declared: str) -> str:
-    """The codec of a stream in UTF-16 or UTF-32, by declaration or byte order mark; "" for others."""
+    """The codec of a stream in UTF-16 or UTF-32, by declaration, byte order mark or look; "" for others."""
     codec = labels.codec_of(declared)
     if codec.startswith(("utf-16", "utf-32")):
         return codec
-    head = compression.head_of(stream, 2)
-    return "utf-16" if head in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else ""
+    head = compression.head_of(stream, 1 << 12)
+    if head.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+        return "utf-32"
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    return encoding.wide(head) if b"\0" in head else ""
 
 
 def as_utf8(stream: BinaryIO, codec: str) -> BinaryIO:
     """A stream of another encoding as UTF-8."""
     return cast(BinaryIO, _Recoded(stream, codec))
+
+
+def ends_in_returns(stream: BinaryIO) -> bool:
+    """Whether lines end in carriage returns alone, as on old Macs and in Excel's "CSV (Macintosh)"."""
+    head = compression.head_of(stream, 1 << 16)
+    return b"\r" in head[:-1] and b"\n" not in head
+
+
+def with_line_feeds(stream: BinaryIO) -> BinaryIO:
+    """A stream with line feeds for its carriage returns."""
+    return cast(BinaryIO, _LineFeeds(stream))
+
+
+class _LineFeeds:
+    def __init__(self, stream: BinaryIO) -> None:
+        self._take = getattr(stream, "read1", stream.read)
+
+    def read(self, size: int) -> bytes:
+        """Some bytes, none at the end."""
+        chunk: bytes = self._take(size)
+        return chunk.replace(b"\r", b"\n")
 
 
 class _Recoded:

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from onnuri.corpus.reading import compression, detection, encoding, files
 from onnuri.corpus.reading.delimited import read_csv, read_tsv
-from onnuri.corpus.reading.lines import MOST_BYTES_PASSED_OVER, wide_codec
+from onnuri.corpus.reading.lines import MOST_BYTES_PASSED_OVER, ends_in_returns, wide_codec
 from onnuri.corpus.reading.piece import Piece, Reading, cause, stop_if_transient
 from onnuri.corpus.reading.raw_text import Rows
 from onnuri.corpus.reading.records import ROOM_FOR_MARKUP, read_json, read_jsonl, read_lines, read_yaml
@@ -104,7 +104,8 @@ def is_plain_utf8(piece: Piece, declared: str) -> bool:
     try:
         with files.open_raw(piece.path) as stream:
             plain = compression.unpacked(stream)
-            return not compression.is_unpacked(plain) and not wide_codec(plain, declared)
+            packed = compression.is_unpacked(plain)
+            return not packed and not wide_codec(plain, declared) and not ends_in_returns(plain)
     except OSError:
         return False
 

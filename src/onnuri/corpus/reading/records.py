@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import io
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -15,7 +16,7 @@ import pyarrow as pa
 from onnuri.corpus.reading import encoding, trees
 from onnuri.corpus.reading.compression import is_unpacked, read_up_to
 from onnuri.corpus.reading.labels import codec_of
-from onnuri.corpus.reading.lines import Line, as_utf8, lines, wide_codec
+from onnuri.corpus.reading.lines import Line, as_utf8, ends_in_returns, lines, wide_codec, with_line_feeds
 from onnuri.corpus.reading.piece import Reading, add_record, cause, stop_if_transient
 
 ROOM_FOR_MARKUP = 4
@@ -28,6 +29,9 @@ STREAM_BYTES = 1 << 22
 """Read at a time by ijson, which goes over a text from its beginning each time."""
 MOST_RECORD_BYTES = 1 << 26
 """Of a record that is streamed: more is a bomb."""
+
+
+_BETWEEN_VALUES = re.compile(r"[ \t\r\n]*(?:,[ \t\r\n]*)?")
 
 
 def read_jsonl(task: Reading, stream: BinaryIO) -> Iterator[pa.RecordBatch]:
@@ -49,6 +53,8 @@ def _read_lines(
     if wide:
         stream = as_utf8(stream, wide)
         declared, task = "", replace(task, source=replace(task.source, encoding=""))
+    elif not task.start and task.stop is None and ends_in_returns(stream):
+        stream = with_line_feeds(stream)
     limit = ROOM_FOR_MARKUP * task.limit + (1 << 20)
     place = task.start
     try:
@@ -83,10 +89,15 @@ def _json_line(task: Reading, line: Line, declared: str) -> None:
     try:
         # JSON is UTF-8 by its standard; CP949 is met all the same.
         text, note = _text_of(line.content, declared, task, western=bool(declared))
-        record = json.loads(text.removeprefix("\ufeff"))
+        text = text.removeprefix("\ufeff")
+        record = json.loads(text)
     except (ValueError, RecursionError) as error:
-        readable = getattr(error, "text", "") or line.content.decode(declared or "utf-8", "replace")
-        task.rows.add_unreadable(origin, error, readable)
+        several = _several(text) if isinstance(error, json.JSONDecodeError) else []
+        for number, record in enumerate(several):
+            add_record(task, f"{origin}.{number}" if number else origin, record, note)
+        if not several:
+            readable = getattr(error, "text", "") or line.content.decode(declared or "utf-8", "replace")
+            task.rows.add_unreadable(origin, error, readable)
         return
     if isinstance(record, dict):
         add_record(task, origin, record, note)
@@ -94,6 +105,15 @@ def _json_line(task: Reading, line: Line, declared: str) -> None:
         task.rows.add_unreadable(
             origin, "the line is no JSON object", line.content.decode("utf-8", "replace")
         )
+
+
+def _several(text: str) -> list[dict[str, Any]]:
+    """The objects of a line that holds several, or one and a comma; none if there is anything else."""
+    try:
+        values = list(_json_values(text))
+    except (ValueError, RecursionError):
+        return []
+    return values if all(isinstance(value, dict) for value in values) else []
 
 
 def _text_of(content: bytes, declared: str, task: Reading, western: bool) -> tuple[str, str]:
@@ -136,9 +156,9 @@ class _FirstValueBroken(ValueError):
 
 
 def _json_values(text: str) -> Iterator[Any]:
+    """The values of a text, with white space or a comma after each."""
     decoder = json.JSONDecoder()
-    space = json.decoder.WHITESPACE  # type: ignore[attr-defined]
-    place = space.match(text, 0).end()
+    place = len(text) - len(text.lstrip(" \t\r\n"))
     number = 0
     while place < len(text) or not number:
         try:
@@ -147,7 +167,8 @@ def _json_values(text: str) -> Iterator[Any]:
             raise error if number else _FirstValueBroken(str(error)) from None
         yield value
         number += 1
-        place = space.match(text, place).end()
+        between = _BETWEEN_VALUES.match(text, place)
+        place = between.end() if between else place
 
 
 def _streamed(task: Reading, stream: _Both) -> Iterator[pa.RecordBatch]:

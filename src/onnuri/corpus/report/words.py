@@ -35,6 +35,7 @@ PERSONAL_DATA = {
     "business_number": "business number · 사업자번호",
     "vehicle_plate": "vehicle plate · 차량번호",
     "health_insurance": "health insurance · 건강보험증번호",
+    "address": "postal address · 주소",
 }
 PASSED_OVER = {
     "hidden": "hidden · 숨은 파일",

@@ -15,6 +15,7 @@ from onnuri.corpus.stages import personal_layout as layout
 from onnuri.corpus.stages import personal_shapes as shapes
 from onnuri.corpus.stages import personal_words as words
 from onnuri.corpus.stages.joined import BORDER
+from onnuri.corpus.stages.personal_address import addresses
 from onnuri.corpus.stages.personal_candidates import Candidates, candidates
 from onnuri.corpus.stages.personal_rules import (
     RULES,
@@ -216,10 +217,22 @@ def _split_passports(text: str, labels: list[int], spans: list[Span]) -> Iterato
             yield span
 
 
-def find(text: str) -> list[Span]:
+def _with_addresses(text: str, spans: list[Span]) -> list[Span]:
+    """Addresses too; what overlaps one becomes a part of it."""
+    merged: list[Span] = []
+    for span in sorted((*spans, *addresses(text))):
+        if merged and span.start < merged[-1].end:
+            merged[-1] = Span(merged[-1].start, max(merged[-1].end, span.end), "address")
+        else:
+            merged.append(span)
+    return merged
+
+
+def find(text: str, with_addresses: bool = False) -> list[Span]:
     """All personal values of `text`, of every kind in personal_data.KINDS, in order, without overlaps.
 
-    `text` may be a batch joined by `joined.join`: no span and no context crosses a border.
+    Addresses only `with_addresses`. `text` may be a batch joined by `joined.join`: no span and no context
+    crosses a border.
     """
     text, units = shapes.plain_units(text)
     places = candidates(text, units)
@@ -234,4 +247,5 @@ def find(text: str) -> list[Span]:
             spans.append(span)
     if places.split or places.rows or places.odd:
         spans = sorted((*spans, *_split_numbers(text, places, spans, urls)))
-    return sorted((*spans, *_split_passports(text, places.passports, spans)))
+    spans = sorted((*spans, *_split_passports(text, places.passports, spans)))
+    return _with_addresses(text, spans) if with_addresses else spans

@@ -14,6 +14,7 @@ import re
 from onnuri.corpus.stages import personal_layout as layout
 from onnuri.corpus.stages import personal_shapes as shapes
 from onnuri.corpus.stages.korean_numbers import business_check_digit, luhn_check_digit
+from onnuri.corpus.stages.personal_address import region_of
 
 _DAYS_THAT_ARE_NONE = ("0230", "0431", "0631", "0931", "1131")
 
@@ -25,7 +26,8 @@ def surrogate(found: str, kind: str) -> str:
     has; service numbers 1500. card, business_number: a wrong check digit. account: the first three digits
     000. passport: X, which is no type of passport, for each leading letter, and three digits 000.
     driver_licence: serial 000000. vehicle_plate: serial 00xx. health_insurance: 0 at the start. email:
-    example.com (RFC 2606). ip: 192.0.2.0/24 (RFC 5737) or 2001:db8::/32 (RFC 3849).
+    example.com (RFC 2606). ip: 192.0.2.0/24 (RFC 5737) or 2001:db8::/32 (RFC 3849). address: the same
+    region, and a building number that starts with 0, which none does.
 
     `kind` is one of personal_data.KINDS and `found` a value that personal_data.find calls so.
     """
@@ -58,6 +60,8 @@ def surrogate(found: str, kind: str) -> str:
         return _refill(found, kind, "0" + fresh[:10])
     if kind == "email":
         return f"user{fresh[:6]}@example.com"
+    if kind == "address":
+        return f"{region_of(found)} 가나다로 0{fresh[:2]}"
     return f"2001:db8::{seed:x}" if ":" in plain else f"192.0.2.{1 + seed % 254}"
 
 
@@ -81,6 +85,8 @@ def _identity(plain: str, digits: str, kind: str) -> str:
         return plain.lower()
     if kind == "passport":
         return re.sub("[- ]", "", plain).upper()
+    if kind == "address":
+        return re.sub(r"[^0-9A-Za-z가-힣-]", "", plain)
     return plain.lower() if kind == "ip" else digits
 
 

@@ -6,6 +6,7 @@ import random
 import tarfile
 import unicodedata
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -194,3 +195,19 @@ def test_damage_is_an_item(raw: bytes, rng: random.Random) -> None:
         )
     for name, content in members(bytes(damaged)):
         assert isinstance(content, bytes | ValueError) and ".." not in name.split("/")
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_tars_behind_one_another_are_read(pack: Callable[[bytes], bytes]) -> None:
+    tars = [tarred({f"{number}.txt": b"%d" % number * 600, "last": b"x"}) for number in range(30)]
+    found = members(pack(b"".join(tars)))
+    assert [name for name, _ in found[::2]] == [f"{number}.txt" for number in range(30)]
+    assert [content for _, content in found[1::2]] == [b"x"] * 30
+    [(_, cause)] = causes(pack(tars[0] + b"something else" * 100))
+    assert "after 2 members" in cause
+
+
+def test_resource_forks_go_by_their_name_and_bytes() -> None:
+    files = {"a/._b.txt": b"\0\5\x16\7\0\2\0\0Mac OS X", "a/._c.txt": b"text", "a/b.txt": b"text"}
+    assert [name for name, _ in members(tarred(files))] == ["a/._c.txt", "a/b.txt"]
+    assert [name for name, _ in members(zipped(files))] == ["a/._c.txt", "a/b.txt"]

@@ -183,13 +183,20 @@ class Endless(io.RawIOBase):
 
 
 @pytest.mark.parametrize(
-    "head", [b"WARC/1.0\r\nX: ", record(b"", Content_Length="999999999999")[:-4], b"\n", b"x"]
+    ("head", "fill"),
+    [
+        (b"WARC/1.0\r\nX: ", b"A"),
+        (record(b"", Content_Length="999999999999")[:-4], b"A"),
+        (b"\n", b"A"),
+        (b"x", b"A"),
+        (record(b"", "request"), b"\n"),
+    ],
 )
-def test_what_never_ends_is_read_in_bounded_memory(head: bytes) -> None:
+def test_what_never_ends_is_read_in_bounded_memory(head: bytes, fill: bytes) -> None:
     import tracemalloc
 
     tracemalloc.start()
-    items = list(warc.records(Endless(head, b"A" * (1 << 18))))  # type: ignore[arg-type]
+    items = list(warc.records(Endless(head, fill * (1 << 18))))  # type: ignore[arg-type]
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 16 << 20
@@ -229,3 +236,28 @@ def test_a_page_without_a_type_is_told_by_its_bytes(tmp_path: Path) -> None:
     found = read_file(tmp_path / "a.warc", b"".join(pages))
     text = "안녕하세요, 여기는 온누리입니다."
     assert [each.strip() for each in found.texts] == [text, "그냥 글 < 부등호", text]
+
+
+def test_a_wrong_length_costs_no_other_record() -> None:
+    pages = [response(PAGE * 3 + b"%d" % number) for number in range(6)]
+
+    def numbered(number: int, wrong: int = 0) -> bytes:
+        length = str(len(pages[number]) + wrong)
+        return record(pages[number], url=f"http://example.kr/{number}", Content_Length=length)
+
+    records = [numbered(0), numbered(1, 5), numbered(2), numbered(3, 400), numbered(4), numbered(5, 900)]
+    for raw in (b"".join(records), b"".join(map(gzip.compress, records))):
+        found = read(raw)[:5]
+        assert [item.payload for item in found] == [page[19:] for page in pages[:5]]  # type: ignore[union-attr]
+    asked = record(b"GET / HTTP/1.1", "request", Content_Length="60")
+    assert urls(asked + records[0]) == ["http://example.kr/0"]
+
+
+def test_resources_of_the_web_are_pages_and_a_crawler_s_own_are_not() -> None:
+    pages = [
+        record(PAGE, "resource", "ftp://example.kr/a.html", Content_Type="text/html"),
+        record(b"--warc-file x", "resource", "metadata://gnu.org/wget_arguments.txt"),
+        record(PAGE, "resource", "urn:text:http://example.kr/", Content_Type="text/plain"),
+        record(PAGE, "resource", "<http://example.kr/b>", Content_Type="text/html"),
+    ]
+    assert urls(b"".join(pages)) == ["ftp://example.kr/a.html", "http://example.kr/b"]

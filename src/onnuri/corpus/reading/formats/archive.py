@@ -30,6 +30,7 @@ MOST_NAME = 1_000
 MOST_TAR_HEADER_BYTES = 1 << 20
 """Of a name or attributes that are stored as a member of their own."""
 
+_RESOURCE_FORK = b"\0\5\x16\7"
 _HANGUL = re.compile("[가-힣]")
 
 Member = tuple[str, bytes | Exception]
@@ -61,7 +62,8 @@ def members(
             except ValueError as error:
                 yield f"#{number}", error
                 continue
-            if not safe.startswith("__MACOSX/"):
+            fork = isinstance(content, bytes) and content.startswith(_RESOURCE_FORK)
+            if not safe.startswith("__MACOSX/") and not (fork and safe.rpartition("/")[2].startswith("._")):
                 yield safe, content
     except OSError:
         raise
@@ -180,7 +182,10 @@ class _Header(tarfile.TarInfo):
 
 
 def _tar_members(stream: BinaryIO, limit: int) -> Iterator[Member]:
-    with tarfile.open(fileobj=stream, mode="r|", tarinfo=_Header, encoding="utf-8") as archive:
+    """The files of a tar, and of those that were put behind it (`cat a.tar b.tar`)."""
+    rest: BinaryIO | None = stream
+    while rest is not None:
+        archive = tarfile.open(fileobj=rest, mode="r|", tarinfo=_Header, encoding="utf-8")  # noqa: SIM115
         for entry in archive:
             archive.members = []  # type: ignore[attr-defined]  # or it would keep every header
             if not entry.isreg():
@@ -198,3 +203,24 @@ def _tar_members(stream: BinaryIO, limit: int) -> Iterator[Member]:
                 if len(content) < entry.size:
                     raise ValueError(f"the archive ends inside {stored[:80]!r}")
                 yield stored, content
+        rest = _behind(archive, stream)
+
+
+def _behind(archive: tarfile.TarFile, stream: BinaryIO) -> BinaryIO | None:
+    """What follows the empty blocks at the end of a tar, None for nothing."""
+    read = cast(Any, archive.fileobj)
+    while block := read.read(tarfile.BLOCKSIZE):
+        if block.strip(b"\0"):
+            return cast(BinaryIO, _Behind(block + read.buf, stream))
+    return None
+
+
+class _Behind:
+    """A stream of which some bytes were read already."""
+
+    def __init__(self, head: bytes, rest: BinaryIO) -> None:
+        self.head, self.rest = head, rest
+
+    def read(self, size: int) -> bytes:
+        part, self.head = self.head[:size], self.head[size:]
+        return part + self.rest.read(size - len(part)) if len(part) < size else part

@@ -20,14 +20,24 @@ import zstandard
 
 MOST_RECORD_BYTES = 8 << 20
 MOST_HEADER_BYTES = 64 << 10
+MOST_BYTES_BETWEEN = 64
+"""Of line ends between records, looked at to tell a wrong length."""
 CHUNK_BYTES = 256 << 10
 
 _BEGIN = re.compile(rb"(?:^|\n)(?=WARC/[01]\.\d+\r?\n)")
+_AFTER = re.compile(rb"[\r\n]*([^\r\n].{4})", re.DOTALL)
+_RECORD_END = re.compile(rb"\r?\n\r?\n(?=WARC/[01]\.\d+\r?\n)")
 _HEADERS_END = re.compile(rb"\r?\n\r?\n")
 _GZIP = b"\x1f\x8b\x08"
 _CONTROL = re.compile(rb"[\x00-\x06\x0e-\x19\x1c-\x1f\x7f]")
 MOST_WINDOW_BYTES = 1 << 23
 """What RFC 9659 allows for zstd on the web."""
+
+
+PAGES = ("response", "conversion", "resource")
+"""Types of records with a page or a text in them."""
+_PAGE_ADDRESS = re.compile(r"<?(?:https?|ftps?|file):", re.IGNORECASE)
+"""Of a resource record; crawlers keep their own logs and thumbnails under others (metadata:, urn:)."""
 
 
 class Record(NamedTuple):
@@ -42,7 +52,7 @@ class Record(NamedTuple):
 
 
 def records(stream: BinaryIO, limit: int = MOST_RECORD_BYTES) -> Iterator[Record | ValueError]:
-    """The pages (response records of status 2xx) and the texts (conversion records, WET) of a stream.
+    """The pages (response records of status 2xx, resource records) and the texts (conversion records, WET).
 
     HTTP headers are taken off, chunks joined, gzip, deflate, br and zstd undone. A record that is damaged,
     or longer than `limit` bytes packed or unpacked, is a ValueError with the cause in one line, as is the
@@ -59,25 +69,21 @@ def records(stream: BinaryIO, limit: int = MOST_RECORD_BYTES) -> Iterator[Record
             if not re.fullmatch(r"\d{1,15}", length):
                 raise ValueError(f"a record with Content-Length {length[:40]!r}")
             kind = headers.get("warc-type", "").lower()
-            if kind not in ("response", "conversion"):
-                source.skip(int(length))
-                continue
             if int(length) > limit:
                 source.skip(int(length))
-                yield _error(headers, f"a record of {int(length):,} bytes, over {limit:,}")
+                if kind in PAGES:
+                    yield _error(headers, f"a record of {int(length):,} bytes, over {limit:,}")
                 continue
-            content = source.take(int(length))
+            content = source.content(int(length))
         except (ValueError, zlib.error, EOFError) as error:
             yield ValueError(f"damaged at byte {source.position:,}: {error}")
             if not source.recover():
                 return
             continue
+        if kind not in PAGES:
+            continue
         try:
-            page = (
-                _conversion(headers, content)
-                if kind == "conversion"
-                else _response(headers, content, limit)
-            )
+            page = _response(headers, content, limit) if kind == "response" else _stored(headers, content)
         except ValueError as error:
             yield _error(headers, str(error))
         else:
@@ -173,6 +179,18 @@ class _Source:
         del self.buffer[:count]
         return taken
 
+    def content(self, count: int) -> bytes:
+        """`count` bytes, or those up to the next record if that begins among them: lengths may be wrong."""
+        taken = self.take(count)
+        while not (after := _AFTER.match(self.buffer)) and len(self.buffer) < MOST_BYTES_BETWEEN:
+            if self.is_packed or not self.fill():
+                break
+        if not after or after[1] == b"WARC/":
+            return taken
+        self.buffer[:0] = taken
+        end = _RECORD_END.search(self.buffer)
+        return self.take(end.start() if end and end.start() < count else count)
+
     def skip(self, count: int) -> None:
         while len(self.buffer) < count:
             count -= len(self.buffer)
@@ -223,7 +241,10 @@ def _fields(block: bytes) -> dict[str, str]:
     return fields
 
 
-def _conversion(headers: dict[str, str], content: bytes) -> Record:
+def _stored(headers: dict[str, str], content: bytes) -> Record | None:
+    """A conversion or resource record, which has no HTTP headers."""
+    if headers["warc-type"].lower() == "resource" and not _PAGE_ADDRESS.match(_url(headers) or "-"):
+        return None
     kind, charset = _content_type(headers.get("content-type", "text/plain"))
     return Record(_url(headers), headers.get("warc-date", ""), kind, charset, content)
 
