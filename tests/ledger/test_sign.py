@@ -19,12 +19,13 @@ from tests.conftest import REPOSITORY, SCRIPTS, pretrain, run_command
 pytestmark = pytest.mark.extra("sign")
 Sample = Callable[[str], str]
 OFFLINE = """
-import runpy, sys
+import os, runpy, sys
 def refuse(event, details):
     if event in ("socket.connect", "socket.getaddrinfo", "socket.sendto", "socket.gethostbyname"):
         raise SystemExit(f"the network was asked: {event} {details}")
 sys.addaudithook(refuse)
 sys.argv = sys.argv[1:]
+sys.path[0] = os.path.dirname(sys.argv[0])  # as Python does for a script
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
