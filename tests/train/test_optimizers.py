@@ -62,7 +62,7 @@ def test_muon_is_muon(number: int, words: list[str], sample: Sample, tmp_path: P
     assert sum(facts["orthogonalised"] for facts in found) == MATRICES * STEPS
     assert max(facts["orthogonalised"] for facts in found) < MATRICES * STEPS
     assert f"{MATRICES} matrices orthogonalised a step" in found[0]["optimizer"]
-    assert "muon 8 parameters, 73,728 numbers" in found[0]["optimizer"]
+    assert "muon 8 parameters, 73,728 elements" in found[0]["optimizer"]
     assert found[0]["losses"] == pytest.approx(found[0]["plain_losses"], rel=2e-6)
     assert found[0]["losses"][-1] < found[0]["losses"][0] - 0.05
 
