@@ -20,8 +20,8 @@ import pytest
 
 from onnuri.base.errors import UserError
 from onnuri.config import compose
-from onnuri.corpus.build import build
 from onnuri.corpus.config import CorpusConfig
+from onnuri.corpus.execution.build import build
 from tests.conftest import SCRIPTS
 
 WORDS = (

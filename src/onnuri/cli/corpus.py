@@ -15,7 +15,7 @@ from onnuri.corpus.config import CorpusConfig
 
 def run(config: CorpusConfig) -> int:
     """Build the corpus folder."""
-    from onnuri.corpus.build import build
+    from onnuri.corpus.execution.build import build
 
     return build(config)
 
@@ -23,7 +23,7 @@ def run(config: CorpusConfig) -> int:
 def main() -> None:
     """The command."""
     if sys.argv[1:2] == ["explain"]:
-        from onnuri.corpus.explain import ExplainConfig, explain
+        from onnuri.corpus.report.explain import ExplainConfig, explain
 
         del sys.argv[1]
         run_cli(

@@ -25,7 +25,7 @@ class FilterOptions:
     """Thresholds for English."""
 
     def __post_init__(self) -> None:
-        from onnuri.corpus.stages.filter import RULES
+        from onnuri.corpus.stages.filter.rules import RULES
 
         for lang, rules in RULES.items():
             names = vars(rules)
@@ -47,7 +47,7 @@ class PiiOptions:
     """placeholder: <|phone|> and so on; surrogate: a fake that nobody can hold."""
 
     def __post_init__(self) -> None:
-        from onnuri.corpus.stages.personal_data import KINDS, STYLES
+        from onnuri.corpus.stages.pii.mask import KINDS, STYLES
 
         for kind in self.kinds or ():
             check_choice("kinds", kind, KINDS)

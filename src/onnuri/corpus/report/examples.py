@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from onnuri.corpus.stages import personal_data
+from onnuri.corpus.stages.pii import mask as personal_data
 
 EXAMPLES_A_REASON = 3
 EXAMPLE_CHARACTERS = 200

@@ -44,8 +44,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from onnuri.corpus.stages.composition import compose, unsure
-from onnuri.corpus.stages.joined import BORDER, Codes, code_points, join_strings, pieces, strings
+from onnuri.corpus.text.composition import compose, unsure
+from onnuri.corpus.text.joined import BORDER, Codes, code_points, join_strings, pieces, strings
 
 JAMO = "\u1100-\u115e\u1161-\u11a7\u3131-\u3163\u3165-\u318e\uffa1-\uffdc"
 """Conjoining initials and vowels, compatibility and halfwidth jamo, without the fillers."""

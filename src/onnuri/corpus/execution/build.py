@@ -1,0 +1,202 @@
+"""One corpus from beginning to end: plan, read, reject, compare, write, report."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from onnuri.base import manifest
+from onnuri.base.errors import UserError
+from onnuri.corpus import recipe
+from onnuri.corpus.config import CorpusConfig, EngineConfig
+from onnuri.corpus.execution import units
+from onnuri.corpus.execution.units import Unit
+from onnuri.corpus.reading import discovery
+from onnuri.corpus.recipe import Recipe
+
+PROCESSES_FROM_BYTES = 1 << 28
+"""A smaller corpus is written by threads: starting processes would take longer."""
+
+
+def build(config: CorpusConfig) -> int:
+    """Follow a recipe and write a corpus folder; nothing to do if it is there already.
+
+    Raises UserError for anything wrong with recipe, options or input, before output is touched.
+    """
+    plan = recipe.load(config.recipe, asdict(config))
+    work, inputs, file_counts = units.plan(plan)
+    check_places(config.output, plan, work)
+    settings = {"recipe": plan.content()}
+    inputs["recipe"] = manifest.hash_json(settings["recipe"])
+    for stage in plan.stages:
+        inputs |= stage_inputs(stage)
+    if made := manifest.up_to_date(config.output, "corpus", settings, inputs):
+        print(f"{config.output} is up to date")
+        return _end(made.counts | {"files": file_counts}, config.output)
+    request = manifest.request_hash("corpus", settings, inputs)
+    with manifest.building(config.output, "corpus", request) as folder:
+        counts = _write(folder, plan, work, config.engine) | {"files": file_counts}
+        from onnuri.corpus import report
+
+        manifest.write_json(folder / "report.json", counts)
+        shown = report.examples(folder, counts["reasons_by_stage"])
+        (folder / "report.html").write_text(report.page(counts, shown), encoding="utf-8")
+        manifest.seal(folder, "corpus", settings, inputs, counts)
+    print(summary(counts))
+    return _end(counts, config.output)
+
+
+def _end(counts: Mapping[str, Any], output: str) -> int:
+    """Say what is missing from a corpus: files, sources, everything. Returns the exit status."""
+    for source, entry in counts["files"].items():
+        if passed := discovery.describe(entry):
+            left_out = entry["found"] - entry["read"]
+            print(f"{source}: passed over {left_out:,} of {entry['found']:,} files: {passed}")
+    for source, entry in counts.get("empty_sources", {}).items():
+        reasons = "".join(f", {reason} {number:,}" for reason, number in entry["reasons"].items())
+        print(f"{source}: nothing kept; documents read: {entry['read']:,}{reasons}")
+    if counts["kept"]:
+        return 0
+    print(
+        f"nothing was kept: {output}/report.html says why, "
+        f"{output}/rejected/ holds each document with its reason",
+        file=sys.stderr,
+    )
+    return 1
+
+
+def check_places(output: str, plan: Recipe, work: list[Unit]) -> None:
+    """Raise UserError if the corpus would be written over, or into, what it is made from."""
+    place = Path(output).resolve()
+    folders = (place, place.with_name(place.name + ".partial"))
+    read = [piece.path for unit in work for piece in unit.pieces if piece.path and "://" not in piece.path]
+    for source in plan.sources:
+        root = Path(source.input).expanduser()
+        if source.input and root.is_dir() and place.is_relative_to(root.resolve()):
+            raise UserError(f"output={output} lies in input={source.input}; choose a folder outside of it")
+        read += [source.opt_out] if source.opt_out else []
+    for stage in plan.stages:
+        read += [*stage.options.get("against", ()), *stage.options.get("benchmarks", ())]
+        read += [stage.options["model"]] if stage.name == "quality" else []
+    for path in read:
+        if any(Path(path).expanduser().resolve().is_relative_to(folder) for folder in folders):
+            raise UserError(f"{path} is read and lies in output={output}, which would be replaced")
+
+
+def stage_inputs(stage: recipe.Stage) -> dict[str, str]:
+    """The hashes of what a stage reads besides the documents."""
+    inputs = {}
+    for number, place in enumerate(stage.options.get("against", ()), 1):
+        earlier = manifest.read_whole(place, "corpus")
+        if earlier.counts["kept"] and not any(name.startswith("sketches/") for name in earlier.files):
+            raise UserError(f"against={place} was made without the stage dedup: nothing to compare with")
+        inputs[f"against {number} {Path(place).name}"] = earlier.identity
+    for number, place in enumerate(stage.options.get("benchmarks", ()), 1):
+        from onnuri.corpus.stages.decontaminate import benchmarks
+
+        hashes = benchmarks.hashes(place).items()
+        inputs |= {f"benchmark {number} {name}": value for name, value in hashes}
+    if stage.name == "quality":
+        from onnuri.corpus.stages.quality.model import load
+
+        load(stage.options["model"])  # says now what is wrong with it
+        inputs["quality model"] = manifest.read(stage.options["model"], "quality").identity
+    return inputs
+
+
+def _write(folder: Path, plan: Recipe, work: list[Unit], where: EngineConfig) -> dict[str, Any]:
+    from onnuri.corpus.execution import engine, store
+    from onnuri.corpus.report.tally import Tally
+
+    (folder / "staging").mkdir(exist_ok=True)
+    for left_over in folder.rglob("*.partial"):  # of workers that were killed
+        left_over.unlink()
+    available = engine.start(where.name, where.address)
+    workers = where.workers or available
+    stages = {stage.name: stage for stage in plan.stages}
+    if "decontaminate" in stages:
+        plan = _with_index(plan, folder / "staging" / "benchmarks.npz")
+    job = engine.Job(str(folder), plan, tuple(work))
+    cluster = where.name == "ray"
+    small = sum(unit.size for unit in work) < PROCESSES_FROM_BYTES
+
+    def take(name: str, done: Callable[[Path, int], Path], label: str, processes: bool) -> None:
+        missing = [unit for unit in work if not done(folder, unit.number).is_file()]
+        # The largest first, so that none of them is left over at the end for one worker alone.
+        order = sorted(missing, key=lambda unit: -unit.size)
+        numbers = [unit.number for unit in order]
+        facts = engine.run(job, name, numbers, workers=workers, cluster=cluster, processes=processes)
+        show(facts, work, missing, label)
+        if not all(done(folder, unit.number).is_file() for unit in missing):
+            raise KeyboardInterrupt  # Daft ends a query without a word when it is interrupted
+
+    take("first_pass", store.staged_path, "reading", True)
+    # Without further stages it is Arrow that works, which needs no interpreter's lock.
+    processes = not small or bool({"decontaminate", "quality"} & stages.keys())
+    if "dedup" in stages and not all(store.verdict_path(folder, unit.number).is_file() for unit in work):
+        list(engine.run(job, "compare", [0], workers=1, cluster=cluster, processes=processes))
+    take("second_pass", store.tally_path, "writing", processes)
+    tally = Tally()
+    for unit in work:
+        tally.add_json(json.loads(store.tally_path(folder, unit.number).read_text(encoding="utf-8")))
+    counts = tally.counts(plan)
+    shutil.rmtree(folder / "staging")
+    for name in ("documents", "rejected"):
+        (folder / name).mkdir(exist_ok=True)
+    return counts
+
+
+def _with_index(plan: Recipe, path: Path) -> Recipe:
+    """The recipe with the benchmarks of its decontaminate stage made ready for the workers."""
+    from onnuri.corpus.stages.decontaminate import benchmark_index
+
+    stages = []
+    for stage in plan.stages:
+        if stage.name == "decontaminate":
+            if not path.is_file():
+                index = benchmark_index.build_index(stage.options["benchmarks"])
+                benchmark_index.save(index, path.with_suffix(".partial.npz"))
+                path.with_suffix(".partial.npz").replace(path)
+            stages.append(replace(stage, options=stage.options | {"index": str(path)}))
+        else:
+            stages.append(stage)
+    return replace(plan, stages=tuple(stages))
+
+
+def show(facts: Iterator[dict[str, int]], work: list[Unit], missing: list[Unit], label: str) -> None:
+    """Progress over the bytes of input: share, MB/s and time left from tqdm, documents/s beside them."""
+    sizes = {unit.number: unit.size for unit in work}
+    total = sum(sizes.values())
+    first = total - sum(unit.size for unit in missing)
+    documents = 0
+    with tqdm(
+        total=total, initial=first, desc=label, unit="B", unit_scale=True, disable=None, leave=False
+    ) as bar:
+        for entry in facts:
+            documents += entry["documents"]
+            seconds = bar.format_dict["elapsed"] or 1
+            bar.set_postfix_str(f"{documents:,} documents, {documents / seconds:,.0f}/s", refresh=False)
+            bar.update(sizes[entry["unit"]])
+
+
+def summary(counts: dict[str, Any]) -> str:
+    """The closing line of a run."""
+    sizes = {lang: entry["bytes"] for lang, entry in counts["languages"].items()}
+    languages = ", ".join(f"{lang} {_megabytes(size)}" for lang, size in sizes.items()) or "none"
+    reasons = ", ".join(f"{reason} {number:,}" for reason, number in counts["reasons"].items()) or "none"
+    return (
+        f"kept {counts['kept']:,} of {counts['read']:,} documents "
+        f"({_megabytes(sum(sizes.values()))}; {languages}), "
+        f"{counts['rejected']:,} rejected: {reasons}; held out {counts['heldout']:,}"
+    )
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:.1f} MB"

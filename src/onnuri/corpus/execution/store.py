@@ -1,0 +1,179 @@
+"""Documents on disk between the two passes and after them, in bounded memory.
+
+A unit is one file after each pass. A file appears under its name when it is whole, so a run that was killed
+goes on with the units that are missing.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from onnuri.base.manifest import write_json
+from onnuri.corpus.execution import pipeline
+from onnuri.corpus.execution.pipeline import CARRIED, MEASURED, STAGED
+from onnuri.corpus.recipe import Recipe
+from onnuri.corpus.report.tally import Tally
+from onnuri.corpus.stages.decontaminate import cut as decontaminate
+from onnuri.corpus.stages.dedup.verdicts import KEPT_COLUMNS, read_columns
+
+GROUP_ROWS, GROUP_BYTES = 4096, 4 << 20
+BATCH_ROWS = 512
+DOCUMENT_SCHEMA = pa.schema([STAGED.field(n) for n in ("id", "text", *CARRIED, *MEASURED.names, "sizes")])
+REJECTED_SCHEMA = pa.schema([*DOCUMENT_SCHEMA, STAGED.field("stage"), STAGED.field("reason")])
+SKETCH_SCHEMA = pa.schema([STAGED.field(name) for name in KEPT_COLUMNS])
+REPEATED = ["source", "lang", "license", "legal_basis", "register", "repaired", "stage"]
+"""Columns of few different values."""
+
+
+def staged_path(folder: Path, number: int) -> Path:
+    """Where the first pass leaves a unit."""
+    return folder / "staging" / f"unit-{number:05d}.parquet"
+
+
+def verdict_path(folder: Path, number: int) -> Path:
+    """What dedup says of the rows of a staged unit."""
+    return folder / "staging" / f"verdict-{number:05d}.parquet"
+
+
+def tally_path(folder: Path, number: int) -> Path:
+    """The counts of a finished unit; there when all its other files are."""
+    return folder / "staging" / f"tally-{number:05d}.json"
+
+
+class SteadyWriter:
+    """A Parquet file whose bytes depend on its rows only, not on the batches they came in.
+
+    A context manager: the file, complete, takes its name at the end; no rows, no file.
+    """
+
+    def __init__(self, path: Path, schema: pa.Schema, compression: str = "zstd") -> None:
+        self.path, self.schema, self.compression = path, schema, compression
+        self.partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+        self._writer: pq.ParquetWriter | None = None
+        self._waiting: list[pa.Table] = []
+        self._rows = self._bytes = 0
+
+    def __enter__(self) -> SteadyWriter:
+        return self
+
+    def add(self, table: pa.Table) -> None:
+        """Append rows."""
+        table = table.select(self.schema.names)
+        while table.num_rows:
+            take = self._room(table)
+            self._waiting.append(table.slice(0, take))
+            self._rows += take
+            if take < table.num_rows or self._rows >= GROUP_ROWS or self._bytes >= GROUP_BYTES:
+                self._flush()
+            table = table.slice(take)
+
+    def _room(self, table: pa.Table) -> int:
+        """How many of the rows still belong into the present row group; at least one if it is empty."""
+        if "text" not in self.schema.names:
+            return min(table.num_rows, GROUP_ROWS - self._rows)
+        ends = np.cumsum(pc.binary_length(table["text"]).to_numpy()) + self._bytes
+        take = min(int(np.searchsorted(ends, GROUP_BYTES)) + 1, table.num_rows, GROUP_ROWS - self._rows)
+        self._bytes = int(ends[take - 1])
+        return take
+
+    def _flush(self) -> None:
+        if self._writer is None:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            names = [name for name in self.schema.names if name in REPEATED]
+            self._writer = pq.ParquetWriter(
+                self.partial,
+                self.schema,
+                compression=self.compression,
+                use_dictionary=names,
+                write_statistics=[name for name in self.schema.names if name in ("id", *REPEATED)],
+            )
+        whole = pa.concat_tables(self._waiting).combine_chunks()
+        self._writer.write_table(whole, row_group_size=GROUP_ROWS)
+        self._waiting, self._rows, self._bytes = [], 0, 0
+        # Arrow's allocator would keep several times of what is in use.
+        pa.default_memory_pool().release_unused()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None and self._rows:
+                self._flush()
+            if self._writer is not None:
+                self._writer.close()
+                if kind is None:
+                    self.partial.replace(self.path)
+        finally:
+            self.partial.unlink(missing_ok=True)
+
+
+def stage(folder: Path, number: int, tables: Iterable[pa.Table]) -> dict[str, int]:
+    """Keep what the first pass made of a unit. Returns how many documents and bytes that is."""
+    path = staged_path(folder, number)
+    documents = size = 0
+    with SteadyWriter(path, STAGED, "lz4") as writer:
+        for table in tables:
+            writer.add(table)
+            documents += table.num_rows
+            size += pc.sum(pc.binary_length(table["text"])).as_py() or 0
+    if not documents:
+        partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+        pq.write_table(STAGED.empty_table(), partial)
+        partial.replace(path)
+    return {"documents": documents, "bytes": size}
+
+
+def finish(folder: Path, number: int, recipe: Recipe) -> dict[str, int]:
+    """Take a staged unit through the second pass into its train, held-out and rejected file."""
+    has_dedup = any(stage.name == "dedup" for stage in recipe.stages)
+    verdicts = read_columns(verdict_path(folder, number)) if has_dedup else None
+    options = {stage.name: stage.options for stage in recipe.stages}.get("decontaminate")
+    index = pipeline.benchmarks(options["index"]) if options else None
+    tally = Tally()
+    name = f"{number:05d}.parquet"
+    with (
+        pq.ParquetFile(staged_path(folder, number)) as staged,
+        SteadyWriter(folder / "documents" / f"train-{name}", DOCUMENT_SCHEMA) as train,
+        SteadyWriter(folder / "documents" / f"heldout-{name}", DOCUMENT_SCHEMA) as heldout,
+        SteadyWriter(folder / "rejected" / f"rejected-{name}", REJECTED_SCHEMA) as rejected,
+        SteadyWriter(folder / "sketches" / f"sketches-{name}", SKETCH_SCHEMA) as sketches,
+    ):
+        writers = {"train": train, "heldout": heldout, "rejected": rejected}
+        start = 0
+        for batch in staged.iter_batches(BATCH_ROWS):
+            table = pa.Table.from_batches([batch])
+            mine = verdicts.slice(start, table.num_rows) if verdicts is not None else None
+            start += table.num_rows
+            rows = pipeline.second_pass(table, mine, recipe)
+            good = pc.equal(rows["reason"], "")
+            held = is_heldout(rows["id"], recipe.heldout_share)
+            masks = {
+                "train": pc.and_not(good, held),
+                "heldout": pc.and_(good, held),
+                "rejected": pc.invert(good),
+            }
+            for split, mask in masks.items():
+                chosen = rows.filter(mask)
+                writers[split].add(chosen)
+                tally.add(split, chosen)
+            if has_dedup:
+                sketches.add(rows.filter(good))
+            if index is not None:
+                tally.add_benchmarks(decontaminate.summary(index, rows["contamination"]))
+    tally.staged = start
+    write_json(tally_path(folder, number), tally.to_json())
+    return {"documents": start, "bytes": 0}
+
+
+def is_heldout(ids: pa.ChunkedArray, share: float) -> pa.ChunkedArray:
+    """True for about `share` of the ids, by their second half."""
+    threshold = format(min(int(share * 2**64), 2**64 - 1), "016x")
+    return pc.less(pc.utf8_slice_codeunits(ids, 16, 32), threshold)

@@ -1,0 +1,1 @@
+"""decontaminate: benchmark items are kept out of the documents."""

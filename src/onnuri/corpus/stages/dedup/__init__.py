@@ -1,0 +1,1 @@
+"""dedup: of texts that are equal or nearly so one stays."""

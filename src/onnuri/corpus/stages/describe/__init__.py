@@ -1,0 +1,1 @@
+"""describe: language, register and make-up of each document."""

@@ -1,0 +1,1 @@
+"""filter: rules for prose, and spam."""

@@ -1,0 +1,1 @@
+"""pii: personal data is masked."""

@@ -1,0 +1,1 @@
+"""quality: a model that scores texts, and how it is trained."""
