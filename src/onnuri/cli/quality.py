@@ -4,7 +4,7 @@ onnuri quality good=PATH_OR_GLOB random=PATH_OR_GLOB output=DIR
 """
 
 from onnuri.config import run_cli
-from onnuri.corpus.stages.quality.config import QualityConfig
+from onnuri.corpus.config import QualityConfig
 
 
 def run(config: QualityConfig) -> int:

@@ -20,6 +20,8 @@ from onnuri.corpus.execution import units
 from onnuri.corpus.execution.units import Unit
 from onnuri.corpus.reading import discovery
 from onnuri.corpus.recipe import Recipe
+from onnuri.corpus.stages.stage import paths_of
+from onnuri.corpus.stages.table import STAGES
 
 PROCESSES_FROM_BYTES = 1 << 28
 """A smaller corpus is written by threads: starting processes would take longer."""
@@ -36,18 +38,19 @@ def build(config: CorpusConfig) -> int:
     settings = {"recipe": plan.content()}
     inputs["recipe"] = manifest.hash_json(settings["recipe"])
     for stage in plan.stages:
-        inputs |= stage_inputs(stage)
+        inputs |= STAGES[stage.name].inputs(stage.options)
     if made := manifest.up_to_date(config.output, "corpus", settings, inputs):
         print(f"{config.output} is up to date")
         return _end(made.counts | {"files": file_counts}, config.output)
     request = manifest.request_hash("corpus", settings, inputs)
     with manifest.building(config.output, "corpus", request) as folder:
         counts = _write(folder, plan, work, config.engine) | {"files": file_counts}
-        from onnuri.corpus import report
+        from onnuri.corpus.report.examples import examples
+        from onnuri.corpus.report.page import page
 
         manifest.write_json(folder / "report.json", counts)
-        shown = report.examples(folder, counts["reasons_by_stage"])
-        (folder / "report.html").write_text(report.page(counts, shown), encoding="utf-8")
+        shown = examples(folder, counts["reasons_by_stage"])
+        (folder / "report.html").write_text(page(counts, shown), encoding="utf-8")
         manifest.seal(folder, "corpus", settings, inputs, counts)
     print(summary(counts))
     return _end(counts, config.output)
@@ -83,36 +86,14 @@ def check_places(output: str, plan: Recipe, work: list[Unit]) -> None:
             raise UserError(f"output={output} lies in input={source.input}; choose a folder outside of it")
         read += [source.opt_out] if source.opt_out else []
     for stage in plan.stages:
-        read += [*stage.options.get("against", ()), *stage.options.get("benchmarks", ())]
-        read += [stage.options["model"]] if stage.name == "quality" else []
+        read += paths_of(stage.options)
     for path in read:
         if any(Path(path).expanduser().resolve().is_relative_to(folder) for folder in folders):
             raise UserError(f"{path} is read and lies in output={output}, which would be replaced")
 
 
-def stage_inputs(stage: recipe.Stage) -> dict[str, str]:
-    """The hashes of what a stage reads besides the documents."""
-    inputs = {}
-    for number, place in enumerate(stage.options.get("against", ()), 1):
-        earlier = manifest.read_whole(place, "corpus")
-        if earlier.counts["kept"] and not any(name.startswith("sketches/") for name in earlier.files):
-            raise UserError(f"against={place} was made without the stage dedup: nothing to compare with")
-        inputs[f"against {number} {Path(place).name}"] = earlier.identity
-    for number, place in enumerate(stage.options.get("benchmarks", ()), 1):
-        from onnuri.corpus.stages.decontaminate import benchmarks
-
-        hashes = benchmarks.hashes(place).items()
-        inputs |= {f"benchmark {number} {name}": value for name, value in hashes}
-    if stage.name == "quality":
-        from onnuri.corpus.stages.quality.model import load
-
-        load(stage.options["model"])  # says now what is wrong with it
-        inputs["quality model"] = manifest.read(stage.options["model"], "quality").identity
-    return inputs
-
-
 def _write(folder: Path, plan: Recipe, work: list[Unit], where: EngineConfig) -> dict[str, Any]:
-    from onnuri.corpus.execution import engine, store
+    from onnuri.corpus.execution import engine, pipeline, store
     from onnuri.corpus.report.tally import Tally
 
     (folder / "staging").mkdir(exist_ok=True)
@@ -120,9 +101,11 @@ def _write(folder: Path, plan: Recipe, work: list[Unit], where: EngineConfig) ->
         left_over.unlink()
     available = engine.start(where.name, where.address)
     workers = where.workers or available
-    stages = {stage.name: stage for stage in plan.stages}
-    if "decontaminate" in stages:
-        plan = _with_index(plan, folder / "staging" / "benchmarks.npz")
+    stages = [
+        replace(each, options=STAGES[each.name].prepare(each.options, folder / "staging"))
+        for each in plan.stages
+    ]
+    plan = replace(plan, stages=tuple(stages))
     job = engine.Job(str(folder), plan, tuple(work))
     cluster = where.name == "ray"
     small = sum(unit.size for unit in work) < PROCESSES_FROM_BYTES
@@ -139,35 +122,19 @@ def _write(folder: Path, plan: Recipe, work: list[Unit], where: EngineConfig) ->
 
     take("first_pass", store.staged_path, "reading", True)
     # Without further stages it is Arrow that works, which needs no interpreter's lock.
-    processes = not small or bool({"decontaminate", "quality"} & stages.keys())
-    if "dedup" in stages and not all(store.verdict_path(folder, unit.number).is_file() for unit in work):
+    processes = not small or bool(pipeline.split(plan)[1])
+    compared = all(store.verdict_path(folder, unit.number).is_file() for unit in work)
+    if pipeline.comparison(plan) and not compared:
         list(engine.run(job, "compare", [0], workers=1, cluster=cluster, processes=processes))
     take("second_pass", store.tally_path, "writing", processes)
-    tally = Tally()
+    tally = Tally(plan)
     for unit in work:
         tally.add_json(json.loads(store.tally_path(folder, unit.number).read_text(encoding="utf-8")))
-    counts = tally.counts(plan)
+    counts = tally.counts()
     shutil.rmtree(folder / "staging")
     for name in ("documents", "rejected"):
         (folder / name).mkdir(exist_ok=True)
     return counts
-
-
-def _with_index(plan: Recipe, path: Path) -> Recipe:
-    """The recipe with the benchmarks of its decontaminate stage made ready for the workers."""
-    from onnuri.corpus.stages.decontaminate import benchmark_index
-
-    stages = []
-    for stage in plan.stages:
-        if stage.name == "decontaminate":
-            if not path.is_file():
-                index = benchmark_index.build_index(stage.options["benchmarks"])
-                benchmark_index.save(index, path.with_suffix(".partial.npz"))
-                path.with_suffix(".partial.npz").replace(path)
-            stages.append(replace(stage, options=stage.options | {"index": str(path)}))
-        else:
-            stages.append(stage)
-    return replace(plan, stages=tuple(stages))
 
 
 def show(facts: Iterator[dict[str, int]], work: list[Unit], missing: list[Unit], label: str) -> None:

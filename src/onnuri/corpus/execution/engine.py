@@ -20,12 +20,11 @@ from pathlib import Path
 from typing import Any
 
 from onnuri.base.errors import UserError, system_error
-from onnuri.corpus.execution import store
+from onnuri.corpus.execution import pipeline, store
 from onnuri.corpus.execution.units import Unit
 from onnuri.corpus.reading.raw_text import merged
 from onnuri.corpus.reading.readers import read
 from onnuri.corpus.recipe import Recipe
-from onnuri.corpus.stages.dedup import verdicts
 
 os.environ["DAFT_ANALYTICS_ENABLED"] = "0"
 os.environ["DO_NOT_TRACK"] = "1"
@@ -68,8 +67,6 @@ class Worker:
         return [self._facts(self._first_pass, number) for number in numbers.to_pylist()]
 
     def _first_pass(self, number: int) -> dict[str, int]:
-        from onnuri.corpus.execution import pipeline
-
         recipe = self.job.recipe
         pieces = self.job.units[number].pieces
         rank = pieces[0].source  # all of a unit are of one source
@@ -85,10 +82,10 @@ class Worker:
 
     def _compare(self, number: int) -> dict[str, int]:
         folder = Path(self.job.folder)
-        dedup = next(stage for stage in self.job.recipe.stages if stage.name == "dedup")
         staged = [store.staged_path(folder, unit.number) for unit in self.job.units]
-        against = [Path(place) for place in dedup.options.get("against", ())]
-        verdicts.decide(staged, against, folder / "staging")
+        if found := pipeline.comparison(self.job.recipe):
+            chosen, how = found
+            how.decide(staged, chosen.options, folder / "staging")
         return {"unit": number}
 
     @daft.method.batch(return_dtype=DataType.string(), batch_size=1)

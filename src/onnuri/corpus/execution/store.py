@@ -18,17 +18,14 @@ import pyarrow.parquet as pq
 
 from onnuri.base.manifest import write_json
 from onnuri.corpus.execution import pipeline
-from onnuri.corpus.execution.pipeline import CARRIED, MEASURED, STAGED
+from onnuri.corpus.execution.pipeline import DOCUMENT, STAGED
 from onnuri.corpus.recipe import Recipe
 from onnuri.corpus.report.tally import Tally
-from onnuri.corpus.stages.decontaminate import cut as decontaminate
-from onnuri.corpus.stages.dedup.verdicts import KEPT_COLUMNS, read_columns
+from onnuri.corpus.stages.dedup.verdicts import read_columns
 
 GROUP_ROWS, GROUP_BYTES = 4096, 4 << 20
 BATCH_ROWS = 512
-DOCUMENT_SCHEMA = pa.schema([STAGED.field(n) for n in ("id", "text", *CARRIED, *MEASURED.names, "sizes")])
-REJECTED_SCHEMA = pa.schema([*DOCUMENT_SCHEMA, STAGED.field("stage"), STAGED.field("reason")])
-SKETCH_SCHEMA = pa.schema([STAGED.field(name) for name in KEPT_COLUMNS])
+REJECTED = pa.schema([*DOCUMENT, STAGED.field("stage"), STAGED.field("reason")])
 REPEATED = ["source", "lang", "license", "legal_basis", "register", "repaired", "stage"]
 """Columns of few different values."""
 
@@ -133,18 +130,18 @@ def stage(folder: Path, number: int, tables: Iterable[pa.Table]) -> dict[str, in
 
 def finish(folder: Path, number: int, recipe: Recipe) -> dict[str, int]:
     """Take a staged unit through the second pass into its train, held-out and rejected file."""
-    has_dedup = any(stage.name == "dedup" for stage in recipe.stages)
-    verdicts = read_columns(verdict_path(folder, number)) if has_dedup else None
-    options = {stage.name: stage.options for stage in recipe.stages}.get("decontaminate")
-    index = pipeline.benchmarks(options["index"]) if options else None
-    tally = Tally()
+    comparison = pipeline.comparison(recipe)
+    verdicts = read_columns(verdict_path(folder, number)) if comparison else None
+    kept_columns = comparison[1].kept_columns if comparison else ()
+    columns = pa.schema([STAGED.field(name) for name in kept_columns])
+    tally = Tally(recipe)
     name = f"{number:05d}.parquet"
     with (
         pq.ParquetFile(staged_path(folder, number)) as staged,
-        SteadyWriter(folder / "documents" / f"train-{name}", DOCUMENT_SCHEMA) as train,
-        SteadyWriter(folder / "documents" / f"heldout-{name}", DOCUMENT_SCHEMA) as heldout,
-        SteadyWriter(folder / "rejected" / f"rejected-{name}", REJECTED_SCHEMA) as rejected,
-        SteadyWriter(folder / "sketches" / f"sketches-{name}", SKETCH_SCHEMA) as sketches,
+        SteadyWriter(folder / "documents" / f"train-{name}", DOCUMENT) as train,
+        SteadyWriter(folder / "documents" / f"heldout-{name}", DOCUMENT) as heldout,
+        SteadyWriter(folder / "rejected" / f"rejected-{name}", REJECTED) as rejected,
+        SteadyWriter(folder / "sketches" / f"sketches-{name}", columns) as sketches,
     ):
         writers = {"train": train, "heldout": heldout, "rejected": rejected}
         start = 0
@@ -164,10 +161,8 @@ def finish(folder: Path, number: int, recipe: Recipe) -> dict[str, int]:
                 chosen = rows.filter(mask)
                 writers[split].add(chosen)
                 tally.add(split, chosen)
-            if has_dedup:
+            if kept_columns:
                 sketches.add(rows.filter(good))
-            if index is not None:
-                tally.add_benchmarks(decontaminate.summary(index, rows["contamination"]))
     tally.staged = start
     write_json(tally_path(folder, number), tally.to_json())
     return {"documents": start, "bytes": 0}

@@ -2,31 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from onnuri.base import manifest
 from onnuri.base.errors import UserError
-from onnuri.config.paths import path_option
+from onnuri.corpus.config import ExplainConfig
+from onnuri.corpus.stages.stage import notes
+from onnuri.corpus.stages.table import STAGES
 
 SHOWN_CHARACTERS = 300
 MOST_RELATIVES = 10
-MEASURES = {
-    "normalise": ("repaired",),
-    "describe": ("register", "hangul_ratio", "hanja_ratio", "final_line_share", "characters", "lines"),
-    "quality": ("quality",),
-}
-
-
-@dataclass
-class ExplainConfig:
-    """Which document of which corpus."""
-
-    id: str = "???"
-    """Id of the document, or the beginning of it (6 characters or more)."""
-    input: str = path_option()
-    """A finished corpus folder."""
 
 
 def explain(config: ExplainConfig) -> int:
@@ -89,20 +75,11 @@ def _lines(row: dict[str, Any], stages: list[str], folder: Path) -> list[str]:
     return [*answer, "", beginning + ("..." if len(row["text"]) > len(beginning) else ""), ""]
 
 
-def _measured(row: dict[str, Any], stage: str) -> list[str]:
-    notes = []
-    for name in MEASURES.get(stage, ()):
-        value = row[name]
-        if value not in (None, ""):
-            shown = f"{value:.3g}" if isinstance(value, float) else value
-            notes.append(f"{name.replace('_', ' ')} {shown}")
-    if stage == "pii" and row["personal_data"]:
-        notes += [f"{kind} {count}" for kind, count in row["personal_data"].items() if count]
-    if stage == "dedup" and row["cluster_size"] is not None:
-        notes.append("no copy" if row["cluster_size"] == 1 else f"{row['cluster_size']} copies")
-    if stage == "decontaminate" and row["contamination"]:
-        notes.append(f"{len(row['contamination'])} benchmark items")
-    return notes
+def _measured(row: dict[str, Any], name: str) -> list[str]:
+    if name not in STAGES:
+        return []
+    stage = STAGES[name]
+    return stage.notes(row) if stage.notes else notes(row, stage.columns.names)
 
 
 def _relatives(row: dict[str, Any], folder: Path) -> list[str]:

@@ -11,17 +11,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from onnuri.corpus.recipe import Recipe
+from onnuri.corpus.stages.stage import counts_of
+from onnuri.corpus.stages.table import STAGES
 
 KEYS = ("source", "lang", "license", "legal_basis")
-HANJA_SHARE = 0.01
-COUNTERS = ("groups", "reasons", "entered", "measured", "items", "origins")
-"""From this share of its characters on a document counts as one with Hanja."""
+COUNTERS = ("groups", "reasons", "entered", "measured", "origins")
 
 
 class Tally:
-    """Sums that can be written down and added up: one tally a shard, one for the corpus."""
+    """Sums that can be written down and added up: one tally a unit, one for the corpus."""
 
-    def __init__(self) -> None:
+    def __init__(self, recipe: Recipe) -> None:
+        self.recipe = recipe
         self.groups: Counter[tuple[str, ...]] = Counter()
         """(split, *KEYS, unit): unit is documents or bytes."""
         self.reasons: Counter[tuple[str, ...]] = Counter()
@@ -29,27 +30,23 @@ class Tally:
         self.entered: Counter[tuple[str, ...]] = Counter()
         """(source, number of the stage, unit): what entered a stage."""
         self.measured: Counter[tuple[str, ...]] = Counter()
-        """(what, value): kept documents by register, by size (the power of two of bytes below it), by
-        copies and by quality; personal data found by kind; texts repaired; documents by contamination."""
-        self.items: Counter[tuple[str, ...]] = Counter()
-        """(number of a benchmark's item,): documents that hold it."""
+        """(what, value): kept documents by size (the power of two of bytes below it); texts repaired."""
         self.origins: Counter[tuple[str, ...]] = Counter()
         """(source, number of the source in the recipe): kept documents. Records may name another."""
+        self.by_stage: dict[str, dict[str, Any]] = {}
+        """What each stage has counted (`Stage.summary`)."""
         self.staged = 0
-        """Documents that the first pass left behind, by its files."""
+        """Documents that were read."""
 
     def add(self, split: str, rows: pa.Table) -> None:
         """Count rows of one split: train, heldout or rejected."""
         if not rows.num_rows:
             return
         self._add_entered(rows)
-        found = rows["personal_data"].combine_chunks()
-        for field in found.type:
-            total = pc.sum(pc.struct_field(found, field.name)).as_py()
-            self.measured["personal_data", field.name] += total or 0
         self._count_repaired(rows["repaired"])
-        for item in pc.list_flatten(rows["contamination"]).value_counts().to_pylist():
-            self.items[(str(item["values"]),)] += item["counts"]
+        for chosen in self.recipe.stages:
+            found = STAGES[chosen.name].summary(rows, chosen.options)
+            add_counts(self.by_stage.setdefault(chosen.name, {}), found)
         if split == "rejected":
             heads = pc.list_element(pc.split_pattern(rows["reason"], ":", max_splits=1), 0)
             table = pa.table({"stage": rows["stage"], "source": rows["source"], "head": heads})
@@ -62,51 +59,11 @@ class Tally:
             key = (split, *(entry[name] for name in KEYS))
             self.groups[(*key, "bytes")] += entry["bytes_sum"]
             self.groups[(*key, "documents")] += entry["bytes_count"]
-        self._count("size", pc.floor(pc.log2(pc.max_element_wise(sized["bytes"], 1))).cast(pa.int32()))
+        powers = pc.floor(pc.log2(pc.max_element_wise(sized["bytes"], 1))).cast(pa.int32())
+        for power, number in counts_of(powers).items():
+            self.measured["size", str(2 ** int(power))] += number
         for entry in rows.group_by(["source", "rank"]).aggregate([([], "count_all")]).to_pylist():
             self.origins[entry["source"], str(entry["rank"])] += entry["count_all"]
-        self._count("register", rows["register"])
-        self._count("copies", pc.floor(pc.log2(rows["cluster_size"])).cast(pa.int32()))
-        self._count(
-            "quality",
-            pc.floor(pc.multiply(pc.min_element_wise(rows["quality"], 0.999, skip_nulls=False), 10)).cast(
-                pa.int32()
-            ),
-        )
-        hanja = pc.greater_equal(rows["hanja_ratio"], HANJA_SHARE)
-        self.measured["hanja", "documents"] += pc.sum(hanja).as_py() or 0
-
-    def add_benchmarks(self, found: Mapping[str, Mapping[str, int]]) -> None:
-        """Count the documents of a batch that hold items of each benchmark (`decontaminate.summary`)."""
-        for name, entry in found.items():
-            self.measured["benchmark", name] += entry["documents"]
-
-    def _contamination(self, plan: Recipe) -> dict[str, dict[str, int]]:
-        """By benchmark: items, those that can be found, those found, and the documents that hold one."""
-        options = {stage.name: stage.options for stage in plan.stages}.get("decontaminate")
-        if not options:
-            return {}
-        from onnuri.corpus.execution import pipeline
-        from onnuri.corpus.stages.decontaminate import cut as decontaminate
-
-        items = pa.array([[int(item) for (item,) in self.items]], pa.list_(pa.int32()))
-        found = decontaminate.summary(pipeline.benchmarks(options["index"]), items)
-        return {
-            name: {
-                "items": entry["items"],
-                "testable": entry["testable_items"],
-                "found": entry["items_found"],
-                "documents": self.measured["benchmark", name],
-            }
-            for name, entry in found.items()
-        }
-
-    def _count(self, what: str, values: pa.ChunkedArray) -> None:
-        for entry in values.value_counts().to_pylist():
-            value = entry["values"]
-            if value not in (None, ""):
-                name = f"{value:02d}" if isinstance(value, int) else str(value)
-                self.measured[what, name] += entry["counts"]
 
     def _count_repaired(self, notes: pa.ChunkedArray) -> None:
         """Documents by what was done to them; of "bad characters: 3" the characters are counted too."""
@@ -133,11 +90,12 @@ class Tally:
     def to_json(self) -> dict[str, Any]:
         """The sums as JSON values."""
         sums = {name: [[*key, value] for key, value in sorted(c.items())] for name, c in self._counters()}
-        return {"staged": self.staged, **sums}
+        return {"staged": self.staged, "by_stage": self.by_stage, **sums}
 
     def add_json(self, stored: dict[str, Any]) -> None:
         """Add sums written by `to_json`."""
         self.staged += stored["staged"]
+        add_counts(self.by_stage, stored["by_stage"])
         for name, counter in self._counters():
             for *key, value in stored[name]:
                 counter[tuple(key)] += value
@@ -181,7 +139,7 @@ class Tally:
             rows.append({"stage": name, **total, "sources": by_source})
         return rows
 
-    def counts(self, plan: Recipe) -> dict[str, Any]:
+    def counts(self) -> dict[str, Any]:
         """The manifest's counts.
 
         Raises RuntimeError unless in = kept + rejected, for the corpus and for every stage and source.
@@ -196,14 +154,14 @@ class Tally:
         for name, entry in sources.items():
             for field in KEYS[1:]:
                 entry[field] = ", ".join(sorted({k[1 + KEYS.index(field)] for k in keys[name]} - {""}))
-            mine = [plan.sources[int(rank)] for rank in ranks[name]]
+            mine = [self.recipe.sources[int(rank)] for rank in ranks[name]]
             entry["unverified"] = any(source.unverified for source in mine)
             entry["weight"] = max((source.weight for source in mine), default=1.0)
         kept = sum(entry["documents"] for entry in sources.values())
         rejected = sum(self.reasons.values())
         if self.staged != kept + rejected:
             raise RuntimeError(f"{self.staged} documents read, but {kept} kept and {rejected} rejected")
-        funnel = self.funnel(["read", *(stage.name for stage in plan.stages)])
+        funnel = self.funnel(["read", *(stage.name for stage in self.recipe.stages)])
         self._check(funnel)
         return {
             "read": self.staged,
@@ -213,29 +171,31 @@ class Tally:
             "heldout": sum(entry["heldout_documents"] for entry in sources.values()),
             "languages": self.by("lang"),
             "sources": sources,
-            "empty_sources": self._empty_sources(plan),
+            "empty_sources": self._empty_sources(),
             "stages": funnel,
             "reasons_by_stage": self._rejected(lambda stage, source, reason: f"{stage}/{reason}"),
             "reasons_by_source": self._rejected(lambda stage, source, reason: f"{source}/{stage}/{reason}"),
-            "registers": self._named("register"),
-            "sizes": {str(2 ** int(power)): n for power, n in self._named("size").items()},
-            "copies": {str(2 ** int(power)): n for power, n in self._named("copies").items()},
-            "quality": {f"{int(tenth) / 10:.1f}": n for tenth, n in self._named("quality").items()},
-            "personal_data": self._named("personal_data"),
+            "sizes": self._named("size"),
             "repaired": self._named("repaired"),
             "damaged_characters": self._named("damaged"),
-            "contamination": self._contamination(plan),
-            "with_hanja": self.measured["hanja", "documents"],
+            **self._by_stages(),
         }
 
-    def _empty_sources(self, plan: Recipe) -> dict[str, dict[str, Any]]:
+    def _by_stages(self) -> dict[str, Any]:
+        counts: dict[str, Any] = {}
+        for chosen in self.recipe.stages:
+            summed = self.by_stage.get(chosen.name, {})
+            counts |= STAGES[chosen.name].total(summed, chosen.options)
+        return counts
+
+    def _empty_sources(self) -> dict[str, dict[str, Any]]:
         """Sources of which nothing was kept: documents read, and rejected by reason, the commonest first.
 
         Those of the recipe, and those that records name.
         """
         kept = self.by("source")
         used = {int(rank) for _, rank in self.origins}
-        silent = [source.name for rank, source in enumerate(plan.sources) if rank not in used]
+        silent = [source.name for rank, source in enumerate(self.recipe.sources) if rank not in used]
         named = dict.fromkeys([*silent, *sorted(key[0] for key in self.entered)])
         entries = {}
         for name in named:
@@ -268,3 +228,12 @@ class Tally:
 
     def _named(self, what: str) -> dict[str, int]:
         return {key[1]: number for key, number in sorted(self.measured.items()) if key[0] == what}
+
+
+def add_counts(total: dict[str, Any], found: Mapping[str, Any]) -> None:
+    """Add numbers, and mappings of numbers, to those of the same name."""
+    for key, value in found.items():
+        if isinstance(value, Mapping):
+            add_counts(total.setdefault(key, {}), value)
+        else:
+            total[key] = total.get(key, 0) + value

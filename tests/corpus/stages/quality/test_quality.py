@@ -13,9 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from onnuri.base.errors import UserError
-from onnuri.corpus.stages.quality import features
+from onnuri.corpus.stages.quality import features, quality
 from onnuri.corpus.stages.quality.model import Model, score
-from onnuri.corpus.stages.quality.threshold import quality
 from onnuri.corpus.stages.quality.train import auc, platt, train
 from tests.soak import tries
 

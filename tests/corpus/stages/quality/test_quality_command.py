@@ -15,9 +15,9 @@ import zstandard
 
 from onnuri.base import manifest
 from onnuri.base.errors import UserError
+from onnuri.corpus.stages.quality import quality
 from onnuri.corpus.stages.quality.model import load
 from onnuri.corpus.stages.quality.texts import read
-from onnuri.corpus.stages.quality.threshold import quality
 from tests.conftest import run_command
 from tests.corpus.stages.quality.test_quality import KOREAN_ARTICLE, KOREAN_CHATTER, heap, prose
 

@@ -6,8 +6,8 @@ import hashlib
 from typing import Any
 
 from onnuri.base import manifest
+from onnuri.corpus.config import QualityConfig
 from onnuri.corpus.stages.quality import texts
-from onnuri.corpus.stages.quality.config import QualityConfig
 from onnuri.corpus.stages.quality.model import KIND, LAYOUT, save
 from onnuri.corpus.stages.quality.train import EPOCHS, LEARNING_RATE, SMOOTHING, TRAINING_CHARACTERS, train
 
