@@ -120,13 +120,15 @@ def _write(folder: Path, plan: Recipe, work: list[Unit], where: EngineConfig) ->
         if not all(done(folder, unit.number).is_file() for unit in missing):
             raise KeyboardInterrupt  # Daft ends a query without a word when it is interrupted
 
-    take("first_pass", store.staged_path, "reading", True)
-    # Without further stages it is Arrow that works, which needs no interpreter's lock.
-    processes = not small or bool(pipeline.split(plan)[1])
-    compared = all(store.verdict_path(folder, unit.number).is_file() for unit in work)
-    if pipeline.comparison(plan) and not compared:
-        list(engine.run(job, "compare", [0], workers=1, cluster=cluster, processes=processes))
-    take("second_pass", store.tally_path, "writing", processes)
+    if pipeline.comparison(plan):
+        take("first_pass", store.staged_path, "reading", True)
+        # Without further stages it is Arrow that works, which needs no interpreter's lock.
+        processes = not small or bool(pipeline.split(plan)[1])
+        if not all(store.verdict_path(folder, unit.number).is_file() for unit in work):
+            list(engine.run(job, "compare", [0], workers=1, cluster=cluster, processes=processes))
+        take("second_pass", store.tally_path, "writing", processes)
+    else:
+        take("first_pass", store.tally_path, "reading", True)
     tally = Tally(plan)
     for unit in work:
         tally.add_json(json.loads(store.tally_path(folder, unit.number).read_text(encoding="utf-8")))

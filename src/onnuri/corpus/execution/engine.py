@@ -63,7 +63,7 @@ class Worker:
 
     @daft.method.batch(return_dtype=DataType.string(), batch_size=1)
     def first_pass(self, numbers: Series) -> list[str]:
-        """Read units and stage them."""
+        """Read units and take them through the stages of the first pass."""
         return [self._facts(self._first_pass, number) for number in numbers.to_pylist()]
 
     def _first_pass(self, number: int) -> dict[str, int]:
@@ -73,7 +73,10 @@ class Worker:
         source = recipe.sources[rank]
         raw = merged(read(pieces, source, recipe.max_document_bytes))
         tables = (pipeline.first_pass(batch, source, rank, recipe) for batch in raw)
-        return {"unit": number, **store.stage(Path(self.job.folder), number, tables)}
+        folder = Path(self.job.folder)
+        if pipeline.comparison(recipe):
+            return {"unit": number, **store.stage(folder, number, tables)}
+        return {"unit": number, **store.finish(folder, number, tables, recipe)}
 
     @daft.method.batch(return_dtype=DataType.string(), batch_size=1)
     def compare(self, once: Series) -> list[str]:
@@ -94,7 +97,9 @@ class Worker:
         return [self._facts(self._second_pass, number) for number in numbers.to_pylist()]
 
     def _second_pass(self, number: int) -> dict[str, int]:
-        return {"unit": number, **store.finish(Path(self.job.folder), number, self.job.recipe)}
+        folder, recipe = Path(self.job.folder), self.job.recipe
+        tables = (pipeline.second_pass(*each, recipe) for each in store.judged(folder, number))
+        return {"unit": number, **store.finish(folder, number, tables, recipe)}
 
     def _facts(self, work: Callable[[int], dict[str, int]], number: int) -> str:
         """What became of a unit, or the error for the user, as JSON; "null" once the run is to end.

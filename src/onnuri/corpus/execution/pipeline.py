@@ -91,20 +91,19 @@ def first_pass(raw: pa.RecordBatch, source: Source, rank: int, recipe: Recipe) -
     return _run_stages(rows.filter(pc.equal(rows["reason"], "")), split(recipe)[0], 1, sizes, [bad])
 
 
-def second_pass(staged: pa.Table, verdicts: pa.Table | None, recipe: Recipe) -> pa.Table:
+def second_pass(staged: pa.Table, verdicts: pa.Table, recipe: Recipe) -> pa.Table:
     """Rows of `first_pass` with their verdicts (reason, cluster, cluster_size) through the later stages."""
     before, after = split(recipe)
     count = staged.num_rows
     sizes = staged["sizes"].combine_chunks().flatten().to_numpy().reshape(count, -1).copy()
     rows = staged.append_column("row", pa.array(np.arange(count)))
-    if verdicts is not None:
-        rejected = pc.not_equal(verdicts["reason"], "")
-        rows = with_columns(
-            rows,
-            **{name: verdicts[name] for name in verdicts.column_names if name != "reason"},
-            stage=pc.if_else(rejected, before[-1].name, rows["stage"]),
-            reason=pc.if_else(rejected, verdicts["reason"], rows["reason"]),
-        )
+    rejected = pc.not_equal(verdicts["reason"], "")
+    rows = with_columns(
+        rows,
+        **{name: verdicts[name] for name in verdicts.column_names if name != "reason"},
+        stage=pc.if_else(rejected, before[-1].name, rows["stage"]),
+        reason=pc.if_else(rejected, verdicts["reason"], rows["reason"]),
+    )
     good = pc.equal(rows["reason"], "")
     return _run_stages(rows.filter(good), after, len(before) + 1, sizes, [rows.filter(pc.invert(good))])
 

@@ -1,13 +1,14 @@
-"""Documents on disk between the two passes and after them, in bounded memory.
+"""Documents on disk after a pass over them, in bounded memory.
 
-A unit is one file after each pass. A file appears under its name when it is whole, so a run that was killed
-goes on with the units that are missing.
+If no stage needs all documents, there is one pass, and each document is written once. Otherwise the
+first pass leaves them in `staging`, a file a unit. Files appear under their names when they are complete,
+so a run that was killed resumes with the units that are missing.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 
@@ -113,43 +114,48 @@ class SteadyWriter:
 
 
 def stage(folder: Path, number: int, tables: Iterable[pa.Table]) -> dict[str, int]:
-    """Keep what the first pass made of a unit. Returns how many documents and bytes that is."""
+    """Keep what the first of two passes made of a unit. Returns how many documents that is."""
     path = staged_path(folder, number)
-    documents = size = 0
+    documents = 0
     with SteadyWriter(path, STAGED, "lz4") as writer:
         for table in tables:
             writer.add(table)
             documents += table.num_rows
-            size += pc.sum(pc.binary_length(table["text"])).as_py() or 0
     if not documents:
         partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
         pq.write_table(STAGED.empty_table(), partial)
         partial.replace(path)
-    return {"documents": documents, "bytes": size}
+    return {"documents": documents}
 
 
-def finish(folder: Path, number: int, recipe: Recipe) -> dict[str, int]:
-    """Take a staged unit through the second pass into its train, held-out and rejected file."""
+def judged(folder: Path, number: int) -> Iterator[tuple[pa.Table, pa.Table]]:
+    """A staged unit, some documents at a time, and the verdicts on them."""
+    verdicts = read_columns(verdict_path(folder, number))
+    start = 0
+    with pq.ParquetFile(staged_path(folder, number)) as staged:
+        for batch in staged.iter_batches(BATCH_ROWS):
+            yield pa.Table.from_batches([batch]), verdicts.slice(start, batch.num_rows)
+            start += batch.num_rows
+
+
+def finish(folder: Path, number: int, tables: Iterable[pa.Table], recipe: Recipe) -> dict[str, int]:
+    """Write the documents of a unit, with all stages done, to its train, held-out and rejected file.
+
+    Returns how many documents that is.
+    """
     comparison = pipeline.comparison(recipe)
-    verdicts = read_columns(verdict_path(folder, number)) if comparison else None
-    kept_columns = comparison[1].kept_columns if comparison else ()
-    columns = pa.schema([STAGED.field(name) for name in kept_columns])
+    kept_columns = pa.schema([STAGED.field(n) for n in (comparison[1].kept_columns if comparison else ())])
     tally = Tally(recipe)
     name = f"{number:05d}.parquet"
     with (
-        pq.ParquetFile(staged_path(folder, number)) as staged,
         SteadyWriter(folder / "documents" / f"train-{name}", DOCUMENT) as train,
         SteadyWriter(folder / "documents" / f"heldout-{name}", DOCUMENT) as heldout,
         SteadyWriter(folder / "rejected" / f"rejected-{name}", REJECTED) as rejected,
-        SteadyWriter(folder / "sketches" / f"sketches-{name}", columns) as sketches,
+        SteadyWriter(folder / "sketches" / f"sketches-{name}", kept_columns) as sketches,
     ):
         writers = {"train": train, "heldout": heldout, "rejected": rejected}
-        start = 0
-        for batch in staged.iter_batches(BATCH_ROWS):
-            table = pa.Table.from_batches([batch])
-            mine = verdicts.slice(start, table.num_rows) if verdicts is not None else None
-            start += table.num_rows
-            rows = pipeline.second_pass(table, mine, recipe)
+        for rows in tables:
+            tally.read += rows.num_rows
             good = pc.equal(rows["reason"], "")
             held = is_heldout(rows["id"], recipe.heldout_share)
             masks = {
@@ -163,9 +169,8 @@ def finish(folder: Path, number: int, recipe: Recipe) -> dict[str, int]:
                 tally.add(split, chosen)
             if kept_columns:
                 sketches.add(rows.filter(good))
-    tally.staged = start
     write_json(tally_path(folder, number), tally.to_json())
-    return {"documents": start, "bytes": 0}
+    return {"documents": tally.read}
 
 
 def is_heldout(ids: pa.ChunkedArray, share: float) -> pa.ChunkedArray:

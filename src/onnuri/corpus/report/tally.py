@@ -35,7 +35,7 @@ class Tally:
         """(source, number of the source in the recipe): kept documents. Records may name another."""
         self.by_stage: dict[str, dict[str, Any]] = {}
         """What each stage has counted (`Stage.summary`)."""
-        self.staged = 0
+        self.read = 0
         """Documents that were read."""
 
     def add(self, split: str, rows: pa.Table) -> None:
@@ -90,11 +90,11 @@ class Tally:
     def to_json(self) -> dict[str, Any]:
         """The sums as JSON values."""
         sums = {name: [[*key, value] for key, value in sorted(c.items())] for name, c in self._counters()}
-        return {"staged": self.staged, "by_stage": self.by_stage, **sums}
+        return {"read": self.read, "by_stage": self.by_stage, **sums}
 
     def add_json(self, stored: dict[str, Any]) -> None:
         """Add sums written by `to_json`."""
-        self.staged += stored["staged"]
+        self.read += stored["read"]
         add_counts(self.by_stage, stored["by_stage"])
         for name, counter in self._counters():
             for *key, value in stored[name]:
@@ -159,12 +159,12 @@ class Tally:
             entry["weight"] = max((source.weight for source in mine), default=1.0)
         kept = sum(entry["documents"] for entry in sources.values())
         rejected = sum(self.reasons.values())
-        if self.staged != kept + rejected:
-            raise RuntimeError(f"{self.staged} documents read, but {kept} kept and {rejected} rejected")
+        if self.read != kept + rejected:
+            raise RuntimeError(f"{self.read} documents read, but {kept} kept and {rejected} rejected")
         funnel = self.funnel(["read", *(stage.name for stage in self.recipe.stages)])
         self._check(funnel)
         return {
-            "read": self.staged,
+            "read": self.read,
             "kept": kept,
             "rejected": rejected,
             "reasons": self._rejected(lambda stage, source, reason: reason),
