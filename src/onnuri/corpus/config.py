@@ -13,7 +13,7 @@ class EngineConfig:
     """Where the work is done."""
 
     name: str = "local"
-    """local: Daft on this machine; ray: the same code on a Ray cluster."""
+    """local: processes on this machine; ray: the same code on a Ray cluster."""
     address: str = ""
     """engine=ray: address of the cluster, e.g. auto or ray://HOST:10001; empty starts one here."""
     workers: int = 0

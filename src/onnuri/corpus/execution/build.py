@@ -23,9 +23,6 @@ from onnuri.corpus.recipe import Recipe
 from onnuri.corpus.stages.stage import paths_of
 from onnuri.corpus.stages.table import STAGES
 
-PROCESSES_FROM_BYTES = 1 << 28
-"""A smaller corpus is written by threads: starting processes would take longer."""
-
 
 def build(config: CorpusConfig) -> int:
     """Follow a recipe and write a corpus folder; nothing to do if it is there already.
@@ -93,47 +90,37 @@ def check_places(output: str, plan: Recipe, work: list[Unit]) -> None:
 
 
 def _write(folder: Path, plan: Recipe, work: list[Unit], where: EngineConfig) -> dict[str, Any]:
-    from onnuri.corpus.execution import engine, pipeline, store
+    from onnuri.corpus.execution import engine, passes, pipeline, store
     from onnuri.corpus.report.tally import Tally
 
-    (folder / "staging").mkdir(exist_ok=True)
+    staging = folder / "staging"
+    staging.mkdir(exist_ok=True)
     for left_over in folder.rglob("*.partial"):  # of workers that were killed
         left_over.unlink()
-    available = engine.start(where.name, where.address)
-    workers = where.workers or available
     stages = [
-        replace(each, options=STAGES[each.name].prepare(each.options, folder / "staging"))
-        for each in plan.stages
+        replace(each, options=STAGES[each.name].prepare(each.options, staging)) for each in plan.stages
     ]
     plan = replace(plan, stages=tuple(stages))
-    job = engine.Job(str(folder), plan, tuple(work))
-    cluster = where.name == "ray"
-    small = sum(unit.size for unit in work) < PROCESSES_FROM_BYTES
+    with engine.workers(passes.Job(str(folder), plan, tuple(work)), where) as take:
 
-    def take(name: str, done: Callable[[Path, int], Path], label: str, processes: bool) -> None:
-        missing = [unit for unit in work if not done(folder, unit.number).is_file()]
-        # The largest first, so that none of them is left over at the end for one worker alone.
-        order = sorted(missing, key=lambda unit: -unit.size)
-        numbers = [unit.number for unit in order]
-        facts = engine.run(job, name, numbers, workers=workers, cluster=cluster, processes=processes)
-        show(facts, work, missing, label)
-        if not all(done(folder, unit.number).is_file() for unit in missing):
-            raise KeyboardInterrupt  # Daft ends a query without a word when it is interrupted
+        def run(one_pass: engine.Pass, done: Callable[[Path, int], Path], label: str) -> None:
+            missing = [unit for unit in work if not done(folder, unit.number).is_file()]
+            # The largest first, so that none of them is left over at the end for one worker alone.
+            order = sorted(missing, key=lambda unit: -unit.size)
+            show(take(one_pass, [unit.number for unit in order]), work, missing, label)
 
-    if pipeline.comparison(plan):
-        take("first_pass", store.staged_path, "reading", True)
-        # Without further stages it is Arrow that works, which needs no interpreter's lock.
-        processes = not small or bool(pipeline.split(plan)[1])
-        if not all(store.verdict_path(folder, unit.number).is_file() for unit in work):
-            list(engine.run(job, "compare", [0], workers=1, cluster=cluster, processes=processes))
-        take("second_pass", store.tally_path, "writing", processes)
-    else:
-        take("first_pass", store.tally_path, "reading", True)
+        if pipeline.comparison(plan):
+            run(passes.first_pass, store.staged_path, "reading")
+            if not all(store.verdict_path(folder, unit.number).is_file() for unit in work):
+                list(take(passes.compare, [0]))
+            run(passes.second_pass, store.tally_path, "writing")
+        else:
+            run(passes.only_pass, store.tally_path, "reading")
     tally = Tally(plan)
     for unit in work:
         tally.add_json(json.loads(store.tally_path(folder, unit.number).read_text(encoding="utf-8")))
     counts = tally.counts()
-    shutil.rmtree(folder / "staging")
+    shutil.rmtree(staging)
     for name in ("documents", "rejected"):
         (folder / name).mkdir(exist_ok=True)
     return counts

@@ -1,157 +1,152 @@
-"""Daft, set up for this house: worker processes that take units through a pass, here or on a Ray cluster.
+"""Worker processes that take units through a pass, here or on a Ray cluster.
 
-A row of the data frame is the number of a unit. Workers read the unit's files themselves and leave a file
-for it in the corpus folder, so no text passes through the driver: on a cluster the folder (and local input)
-must lie on storage that all nodes see. Processes, not threads, because NumPy and regular expressions hold
-the interpreter's lock.
+Workers read the files of a unit themselves and leave files for it in the corpus folder, so no text passes
+through the driver: on a cluster the folder (and local input) must lie on storage that all nodes see. They
+are processes, not threads, because NumPy and regular expressions hold the interpreter's lock. Here they are
+spawned, since Arrow has threads that a fork would lose.
 """
 
 from __future__ import annotations
 
 import ctypes
-import json
+import multiprocessing
 import os
+import signal
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from itertools import islice
+
+import pyarrow as pa
 
 from onnuri.base.errors import UserError, system_error
-from onnuri.corpus.execution import pipeline, store
-from onnuri.corpus.execution.units import Unit
-from onnuri.corpus.reading.raw_text import merged
-from onnuri.corpus.reading.readers import read
-from onnuri.corpus.recipe import Recipe
-
-os.environ["DAFT_ANALYTICS_ENABLED"] = "0"
-os.environ["DO_NOT_TRACK"] = "1"
-os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
-os.environ["DAFT_PROGRESS_BAR"] = "0"
-
-import daft
-from daft import DataType, Series, col
+from onnuri.corpus.config import EngineConfig
+from onnuri.corpus.execution.passes import Job
 
 CONNECT_SECONDS = 10
 
-
-@dataclass(frozen=True)
-class Job:
-    """What every worker knows: where to write, what to do, and all units."""
-
-    folder: str
-    recipe: Recipe
-    units: tuple[Unit, ...]
+Facts = dict[str, int]
+Pass = Callable[[Job, int], Facts]
+Take = Callable[[Pass, Sequence[int]], Iterator[Facts]]
+"""Takes units through a pass, and gives what became of each as they get done."""
 
 
-class Worker:
-    """Takes units through a pass, one after the other, in a process of its own."""
+@contextmanager
+def workers(job: Job, config: EngineConfig) -> Iterator[Take]:
+    """Worker processes for the passes of a job. They end with the block, or with this process.
 
-    def __init__(self, job: Job, driver: int) -> None:
-        self.job = job
-        if os.getpid() == driver:
-            return
-        keep_freed_memory()
-        os.environ["OMP_NUM_THREADS"] = "1"
-        import pyarrow as pa
-
-        pa.set_cpu_count(1)
-        if os.getppid() == driver:
-            threading.Thread(target=_die_with, args=(driver,), daemon=True).start()
-
-    @daft.method.batch(return_dtype=DataType.string(), batch_size=1)
-    def first_pass(self, numbers: Series) -> list[str]:
-        """Read units and take them through the stages of the first pass."""
-        return [self._facts(self._first_pass, number) for number in numbers.to_pylist()]
-
-    def _first_pass(self, number: int) -> dict[str, int]:
-        recipe = self.job.recipe
-        pieces = self.job.units[number].pieces
-        rank = pieces[0].source  # all of a unit are of one source
-        source = recipe.sources[rank]
-        raw = merged(read(pieces, source, recipe.max_document_bytes))
-        tables = (pipeline.first_pass(batch, source, rank, recipe) for batch in raw)
-        folder = Path(self.job.folder)
-        if pipeline.comparison(recipe):
-            return {"unit": number, **store.stage(folder, number, tables)}
-        return {"unit": number, **store.finish(folder, number, tables, recipe)}
-
-    @daft.method.batch(return_dtype=DataType.string(), batch_size=1)
-    def compare(self, once: Series) -> list[str]:
-        """Find the copies among all staged units."""
-        return [self._facts(self._compare, number) for number in once.to_pylist()]
-
-    def _compare(self, number: int) -> dict[str, int]:
-        folder = Path(self.job.folder)
-        staged = [store.staged_path(folder, unit.number) for unit in self.job.units]
-        if found := pipeline.comparison(self.job.recipe):
-            chosen, how = found
-            how.decide(staged, chosen.options, folder / "staging")
-        return {"unit": number}
-
-    @daft.method.batch(return_dtype=DataType.string(), batch_size=1)
-    def second_pass(self, numbers: Series) -> list[str]:
-        """Take staged units to their end."""
-        return [self._facts(self._second_pass, number) for number in numbers.to_pylist()]
-
-    def _second_pass(self, number: int) -> dict[str, int]:
-        folder, recipe = Path(self.job.folder), self.job.recipe
-        tables = (pipeline.second_pass(*each, recipe) for each in store.judged(folder, number))
-        return {"unit": number, **store.finish(folder, number, tables, recipe)}
-
-    def _facts(self, work: Callable[[int], dict[str, int]], number: int) -> str:
-        """What became of a unit, or the error for the user, as JSON; "null" once the run is to end.
-
-        The error is an answer, because Daft prints the traceback of every worker that raises one.
-        """
-        if not _running(self.job).exists():
-            return "null"
-        try:
-            return json.dumps(work(number))
-        except UserError as error:
-            return json.dumps({"user_error": str(error)})
-        except OSError as error:
-            if not error.errno:
-                raise
-            return json.dumps({"os_error": [error.errno, os.strerror(error.errno), error.filename]})
-
-
-def _running(job: Job) -> Path:
-    """A file that all workers see. Without it they start no other unit; to remove it needs no space."""
-    return Path(job.folder) / "staging" / "running"
-
-
-def _error(facts: dict[str, Any], folder: str) -> UserError | None:
-    """The error that a worker met, if it met one."""
-    if "os_error" in facts:
-        number, text, place = facts["os_error"]
-        return system_error(OSError(number, text, place), folder)
-    return UserError(facts["user_error"]) if "user_error" in facts else None
-
-
-def start(name: str, address: str) -> int:
-    """Choose where Daft runs, and tell how many workers that is good for.
-
-    Raises UserError when Ray is not installed or the cluster does not answer.
+    Raises UserError if Ray is not installed, the cluster does not answer, a worker died or the operating
+    system refused something; what a worker raises is raised here.
     """
-    if name != "ray":
-        os.environ["DAFT_RUNNER"] = "native"
-        return len(os.sched_getaffinity(0))
+    start = _on_cluster if config.name == "ray" else _on_this_machine
+    try:
+        with start(job, config) as take:
+            yield take
+    except OSError as error:
+        if not error.errno:
+            raise
+        raise system_error(error, job.folder) from error
+
+
+@contextmanager
+def _on_this_machine(job: Job, config: EngineConfig) -> Iterator[Take]:
+    others = set(multiprocessing.active_children())
+    most = min(config.workers or len(os.sched_getaffinity(0)), max(len(job.units), 1))
+    pool = ProcessPoolExecutor(most, multiprocessing.get_context("spawn"), _begin, (job,))
+
+    def take(work: Pass, numbers: Sequence[int]) -> Iterator[Facts]:
+        with _interrupts_blocked():
+            futures = [pool.submit(_run, work, number) for number in numbers]
+        for future in as_completed(futures):
+            yield future.result()
+
+    try:
+        yield take
+    except BaseException as error:
+        for worker in set(multiprocessing.active_children()) - others:
+            worker.kill()  # a unit may take minutes; what is missing of it is made again
+        if isinstance(error, BrokenProcessPool):
+            raise _worker_died() from error
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    """Processes started in this block never see Ctrl-C, which is for their driver alone to handle."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+_job: list[Job] = []
+
+
+def _begin(job: Job) -> None:
+    """First thing in a worker process."""
+    _job.append(job)
+    threading.Thread(target=_end_with_driver, daemon=True).start()
+    _one_core()
+
+
+def _end_with_driver() -> None:
+    """End this process when the one that started it has gone, even by kill -9."""
+    if driver := multiprocessing.parent_process():
+        driver.join()
+        os._exit(1)
+
+
+def _run(work: Pass, number: int) -> Facts:
+    return work(_job[0], number)
+
+
+@contextmanager
+def _on_cluster(job: Job, config: EngineConfig) -> Iterator[Take]:
     try:
         import ray
+        from ray.exceptions import RayError, RayTaskError, WorkerCrashedError
     except ImportError:
         raise UserError("engine=ray needs Ray: pip install 'onnuri[ray]'") from None
+    address = config.address
     _check_reachable(address)
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     try:
-        ray.init(
-            address=address or None, log_to_driver=False, include_dashboard=False if not address else None
-        )
-        daft.set_runner_ray(noop_if_initialized=True)
-        return max(1, int(ray.cluster_resources().get("CPU", 1)))
+        ray.init(address=address or None, log_to_driver=False, include_dashboard=None if address else False)
+        most = config.workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
+        shared = ray.put(job)
     except Exception as error:
         raise UserError(f"engine.address={address}: {' '.join(str(error).split())[:200]}") from None
+    run = ray.remote(_run_on_cluster)
+
+    def take(work: Pass, numbers: Sequence[int]) -> Iterator[Facts]:
+        left = iter(numbers)
+        running = [run.remote(shared, work, number) for number in islice(left, most)]
+        while running:
+            done, running = ray.wait(running)
+            running += [run.remote(shared, work, number) for number in islice(left, len(done))]
+            yield from ray.get(done)
+
+    try:
+        yield take
+    except RayTaskError as error:
+        raise error.cause from error
+    except WorkerCrashedError as error:
+        raise _worker_died() from error
+    except RayError as error:
+        raise UserError(f"Ray: {' '.join(str(error).split())[:200]}") from error
+    finally:
+        ray.shutdown()
+
+
+def _run_on_cluster(job: Job, work: Pass, number: int) -> Facts:
+    _one_core()
+    return work(job, number)
 
 
 def _check_reachable(address: str) -> None:
@@ -165,48 +160,17 @@ def _check_reachable(address: str) -> None:
         raise UserError(f"engine.address={address}: {error}") from None
 
 
-def run(
-    job: Job, name: str, numbers: Sequence[int], *, workers: int, cluster: bool, processes: bool
-) -> Iterator[dict[str, int]]:
-    """Take units through a method of Worker; what became of each, as they get done.
+def _worker_died() -> UserError:
+    return UserError(
+        "a worker process died (out of memory, perhaps: try fewer engine.workers); "
+        "the same command resumes where this one stopped"
+    )
 
-    Workers here are processes of their own or threads of this one.
-    """
-    if not numbers:
-        return
-    # With a number of workers Daft starts processes, whatever use_process says.
-    most = {"max_concurrency": min(workers, len(numbers))} if cluster or processes else {}
-    pool = daft.cls(Worker, use_process=processes and not cluster, **most)
-    worker = pool(job, os.getpid())
-    frame = daft.from_pydict({"unit": list(numbers)})
-    if cluster:
-        frame = frame.into_partitions(len(numbers))
-    frame = frame.select(getattr(worker, name)(col("unit")).alias("facts"))
-    _running(job).touch()
-    failed: UserError | None = None
-    try:
-        for batch in frame.to_arrow_iter(results_buffer_size=1):
-            for facts in map(json.loads, batch["facts"].to_pylist()):
-                if facts and (error := _error(facts, job.folder)):
-                    failed = failed or error
-                    # The query goes to its end: Python cannot exit while threads of Daft are at work.
-                    _running(job).unlink(missing_ok=True)
-                elif facts:
-                    yield facts
-    except Exception as error:
-        cause: BaseException = error
-        while cause.__cause__ is not None:
-            cause = cause.__cause__
-        if "UDF process" in str(cause):
-            raise UserError(
-                "a worker process died (out of memory, perhaps: try fewer engine.workers); "
-                "the same command goes on where this one stopped"
-            ) from error
-        if isinstance(cause, OSError) and cause.errno:
-            raise system_error(cause, job.folder) from error
-        raise
-    if failed:
-        raise failed
+
+def _one_core() -> None:
+    """Set up a process of which there is one for each core."""
+    pa.set_cpu_count(1)
+    keep_freed_memory()
 
 
 def keep_freed_memory() -> None:
@@ -222,10 +186,3 @@ def keep_freed_memory() -> None:
     mallopt(mmap_threshold, 64 << 20)
     mallopt(trim_threshold, 64 << 20)
     mallopt(top_pad, 1 << 20)
-
-
-def _die_with(parent: int) -> None:
-    """End this process when the one that started it has gone, even by kill -9."""
-    while os.getppid() == parent:
-        time.sleep(0.2)
-    os._exit(1)
