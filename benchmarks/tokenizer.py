@@ -30,7 +30,7 @@ import pyarrow as pa
 
 from onnuri.base import manifest
 from onnuri.corpus.documents import corpus_parts, read_part
-from onnuri.corpus.store import SteadyWriter
+from onnuri.corpus.execution.store import SteadyWriter
 from onnuri.tokenizer.huggingface import load_tokenizer
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -63,5 +63,5 @@ def test_a_terminal_of_any_encoding(encoding: str, shown: str) -> None:
 def test_help_imports_nothing_heavy(words: list[str]) -> None:
     command = [sys.executable, "-X", "importtime", "-m", "onnuri.cli", *words]
     imported = subprocess.run(command, capture_output=True, text=True, check=True).stderr
-    for package in ("torch", "numpy", "hydra", "omegaconf", "pyarrow", "daft", "transformers"):
+    for package in ("torch", "numpy", "hydra", "omegaconf", "pyarrow", "transformers"):
         assert f" {package}\n" not in imported

@@ -15,7 +15,7 @@ from onnuri.config.mapping import from_mapping
 from onnuri.config.paths import path_option
 from onnuri.corpus.config import CorpusConfig
 from onnuri.corpus.source import Source
-from onnuri.corpus.stage_options import STAGES
+from onnuri.corpus.stages.table import STAGES
 from onnuri.generate.config import GenerateConfig
 from onnuri.train.config import PretrainConfig
 
@@ -68,7 +68,7 @@ def test_paths_of_a_recipe() -> None:
         from_mapping(Source, written | {"input": "${oc.env:HERE}/*"}, "a", context).input
         == "/home/그 사람/b/*"
     )
-    stage = from_mapping(STAGES["dedup"], {"against": ["~/a", "b"]}, "dedup", {})
+    stage = from_mapping(STAGES["dedup"].options, {"against": ["~/a", "b"]}, "dedup", {})
     assert stage.against == ["/home/그 사람/a", "b"]
     with pytest.raises(UserError, match="source a: input=~no_such_user/x: there is no home"):
         from_mapping(Source, written | {"input": "~no_such_user/x"}, "source a", {})

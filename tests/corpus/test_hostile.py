@@ -9,8 +9,8 @@ import pytest
 
 from onnuri.base import manifest
 from onnuri.config import compose
-from onnuri.corpus.build import build
 from onnuri.corpus.config import CorpusConfig
+from onnuri.corpus.execution.build import build
 from tests.corpus import hostile_inputs
 from tests.soak import tries
 

@@ -14,9 +14,9 @@ import pytest
 
 from onnuri.base import manifest
 from onnuri.config import compose
-from onnuri.corpus import units
-from onnuri.corpus.build import build
 from onnuri.corpus.config import CorpusConfig
+from onnuri.corpus.execution import units
+from onnuri.corpus.execution.build import build
 from onnuri.corpus.reading.raw_text import merged
 from onnuri.corpus.reading.readers import read
 from onnuri.corpus.source import Source

@@ -11,7 +11,7 @@ import pytest
 from onnuri.base.errors import UserError
 from onnuri.corpus import recipe
 from onnuri.corpus.source import Source
-from onnuri.corpus.stage_options import STAGES
+from onnuri.corpus.stages.table import STAGES
 from tests.conftest import SCRIPTS
 
 SOURCE = "sources: [{name: a, input: x, unverified: true}]"
@@ -85,6 +85,6 @@ stages: [{dedup: }, {pii: {kinds: [phone]}}, {filter: {ko: {min_words: 5.5, word
 def test_docs_list_every_key() -> None:
     docs = (SCRIPTS.parent / "docs" / "corpus.md").read_text()
     listed = docs[docs.index("### Keys of a recipe") : docs.index("## Stages")]
-    for schema in (recipe.RecipeFile, Source, *STAGES.values()):
+    for schema in (recipe.RecipeFile, Source, *(stage.options for stage in STAGES.values())):
         for each in fields(schema):
             assert f"`{each.name}`" in listed, f"{schema.__name__}.{each.name}"

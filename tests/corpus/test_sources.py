@@ -17,9 +17,9 @@ import pytest
 from onnuri.base import manifest
 from onnuri.base.errors import UserError
 from onnuri.config import compose
-from onnuri.corpus.build import build
-from onnuri.corpus.config import CorpusConfig
-from onnuri.corpus.explain import ExplainConfig, explain
+from onnuri.corpus.config import CorpusConfig, ExplainConfig
+from onnuri.corpus.execution.build import build
+from onnuri.corpus.report.explain import explain
 from onnuri.corpus.source import Source
 from tests.conftest import SCRIPTS
 

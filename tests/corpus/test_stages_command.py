@@ -20,8 +20,8 @@ import pytest
 
 from onnuri.base.errors import UserError
 from onnuri.config import compose
-from onnuri.corpus.build import build
 from onnuri.corpus.config import CorpusConfig
+from onnuri.corpus.execution.build import build
 from tests.conftest import SCRIPTS
 
 WORDS = (
@@ -197,7 +197,7 @@ def digests(folder: Path) -> dict[str, str]:
     }
 
 
-def test_kill_9_and_go_on_is_byte_identical(tmp_path: Path) -> None:
+def test_kill_9_and_resume_is_byte_identical(tmp_path: Path) -> None:
     source = tmp_path / "in"
     source.mkdir()
     for part in range(12):
@@ -206,31 +206,56 @@ def test_kill_9_and_go_on_is_byte_identical(tmp_path: Path) -> None:
     words = [sys.executable, str(SCRIPTS / "corpus.py"), "recipe=local", f"input={source}"]
     subprocess.run([*words, f"output={tmp_path / 'whole'}"], check=True, capture_output=True)
     killed = tmp_path / "killed"
-    process = subprocess.Popen(
-        [*words, f"output={killed}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
     staging = tmp_path / "killed.partial" / "staging"
+    words.append(f"output={killed}")
+
+    process, workers = started(words)
+    os.kill(workers[0], signal.SIGKILL)
+    output = process.communicate(timeout=60)[0]
+    assert process.returncode == 2, output
+    assert re.fullmatch(r"(?s).*error: a worker process died \(out of memory[^\n]*\n", output)
+    assert "Traceback" not in output
+
+    process, workers = started(words)
     deadline = time.monotonic() + 120
-    while not (staging.is_dir() and list(staging.glob("unit-*.parquet"))):
+    while not list(staging.glob("unit-*.parquet")):
         assert time.monotonic() < deadline
         assert process.poll() is None
         time.sleep(0.005)
     os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    process.communicate()
     time.sleep(1)
-    assert not workers_of(process.pid), "workers outlive a driver that was killed"
+    assert not any(is_worker(worker) for worker in workers), "workers outlive a driver that was killed"
     before = {path: path.stat().st_mtime_ns for path in staging.glob("unit-*.parquet")}
     assert 0 < len(before) < 5, "there was something left to do"
-    again = subprocess.Popen(
-        [*words, f"output={killed}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+    again = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     seen: set[Path] = set()
     while again.poll() is None:
         seen |= {path for path in before if path.exists() and path.stat().st_mtime_ns != before[path]}
         time.sleep(0.05)
     assert again.returncode == 0
-    assert not seen, "units that were whole were made again"
+    assert not seen, "complete units were made again"
     assert digests(killed) == digests(tmp_path / "whole")
+
+
+def started(command: list[str]) -> tuple[subprocess.Popen[str], list[int]]:
+    """A command whose workers are at work, and the numbers of their processes."""
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    )
+    deadline = time.monotonic() + 60
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    while not (workers := [int(n) for n in children.read_text().split() if is_worker(int(n))]):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.01)
+    return process, workers
+
+
+def is_worker(process: int) -> bool:
+    """Whether this is a living worker of the corpus command."""
+    with contextlib.suppress(OSError):
+        return b"multiprocessing.spawn" in Path(f"/proc/{process}/cmdline").read_bytes()
+    return False
 
 
 def test_interrupted_in_one_line(tmp_path: Path) -> None:
@@ -238,35 +263,16 @@ def test_interrupted_in_one_line(tmp_path: Path) -> None:
     text = "\n".join(json.dumps({"text": prose(n, 200)}) for n in range(1500))
     source.write_text(text, encoding="utf-8")
     words = ["recipe=local", f"input={source}", f"output={tmp_path / 'out'}", ALL]
-    process = subprocess.Popen(
-        [sys.executable, str(SCRIPTS / "corpus.py"), *words],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-    deadline = time.monotonic() + 60
-    while not (tmp_path / "out.partial" / "staging").is_dir():
-        assert process.poll() is None and time.monotonic() < deadline
-        time.sleep(0.01)
+    process, workers = started([sys.executable, str(SCRIPTS / "corpus.py"), *words])
     time.sleep(0.3)
     os.killpg(process.pid, signal.SIGINT)
+    pressed = time.monotonic()
     output = process.communicate(timeout=60)[0]
+    assert time.monotonic() - pressed < 10
     assert process.returncode == 130, output
     assert "interrupted" in output and "Traceback" not in output
+    assert not any(map(is_worker, workers))
     assert not (tmp_path / "out").exists()
-
-
-def workers_of(parent: int) -> list[int]:
-    """Worker processes that Daft started for a process, as long as they live."""
-    found = []
-    for status in Path("/proc").glob("[0-9]*/cmdline"):
-        with contextlib.suppress(OSError):
-            line = status.read_bytes()
-            environment = (status.parent / "stat").read_text().rsplit(")", 1)[1].split()
-            if b"daft.execution.udf_worker" in line and environment[1] in (str(parent), "1"):
-                found.append(int(status.parent.name))
-    return found
 
 
 @pytest.mark.parametrize(

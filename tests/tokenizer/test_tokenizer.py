@@ -23,7 +23,7 @@ from transformers import AutoTokenizer
 from onnuri.base import manifest
 from onnuri.base.errors import UserError
 from onnuri.corpus.documents import text_bytes
-from onnuri.corpus.stages.personal_data import PLACEHOLDERS as CORPUS_PLACEHOLDERS
+from onnuri.corpus.stages.pii.mask import PLACEHOLDERS as CORPUS_PLACEHOLDERS
 from onnuri.tokenizer.config import TokenizerConfig
 from onnuri.tokenizer.counting import SharedCounter
 from onnuri.tokenizer.encoder import TokenizerFile

@@ -10,25 +10,30 @@ onnuri corpus explain id=ID input=DIR      # what happened to one document, stag
 import sys
 
 from onnuri.config import run_cli
-from onnuri.corpus.config import CorpusConfig
+from onnuri.corpus.config import CorpusConfig, ExplainConfig
 
 
 def run(config: CorpusConfig) -> int:
     """Build the corpus folder."""
-    from onnuri.corpus.build import build
+    from onnuri.corpus.execution.build import build
 
     return build(config)
+
+
+def run_explain(config: ExplainConfig) -> int:
+    """Print the way of one document."""
+    from onnuri.corpus.report.explain import explain
+
+    return explain(config)
 
 
 def main() -> None:
     """The command."""
     if sys.argv[1:2] == ["explain"]:
-        from onnuri.corpus.explain import ExplainConfig, explain
-
         del sys.argv[1]
         run_cli(
             ExplainConfig,
-            explain,
+            run_explain,
             "What happened to one document, stage by stage.",
             command="corpus explain",
         )

@@ -4,12 +4,12 @@ onnuri quality good=PATH_OR_GLOB random=PATH_OR_GLOB output=DIR
 """
 
 from onnuri.config import run_cli
-from onnuri.corpus.quality.config import QualityConfig
+from onnuri.corpus.config import QualityConfig
 
 
 def run(config: QualityConfig) -> int:
     """Train and write."""
-    from onnuri.corpus.quality.build import build
+    from onnuri.corpus.stages.quality.build import build
 
     return build(config)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from onnuri.base.errors import UserError
@@ -22,11 +22,16 @@ PATH = "path"
 """Key in the metadata of a field that holds a path, or a list of them."""
 
 
-def path_option(default: str | None = "???", default_factory: Callable[[], Any] | None = None) -> Any:
+def path_option(
+    default: str | None = "???",
+    default_factory: Callable[[], Any] | None = None,
+    metadata: Mapping[str, Any] | None = None,
+) -> Any:
     """A dataclass field that holds a path; as Hydra has it, `???` is required."""
+    metadata = {PATH: True, **(metadata or {})}
     if default_factory:
-        return dataclasses.field(default_factory=default_factory, metadata={PATH: True})
-    return dataclasses.field(default=default, metadata={PATH: True})
+        return dataclasses.field(default_factory=default_factory, metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 def expand_home(option: str, text: str) -> str:

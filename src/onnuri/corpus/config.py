@@ -1,4 +1,4 @@
-"""Options of scripts/corpus.py."""
+"""Options of the commands corpus, corpus explain and quality."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class EngineConfig:
     """Where the work is done."""
 
     name: str = "local"
-    """local: Daft on this machine; ray: the same code on a Ray cluster."""
+    """local: processes on this machine; ray: the same code on a Ray cluster."""
     address: str = ""
     """engine=ray: address of the cluster, e.g. auto or ray://HOST:10001; empty starts one here."""
     workers: int = 0
@@ -46,8 +46,8 @@ class CorpusConfig:
     dataset_split: str = "train"
     """recipe=hf: split of the dataset to read."""
     stages: list[str] | None = None
-    """Stages to run, any of [normalise,describe,filter,pii,dedup,decontaminate,quality]; they run in this
-    order. Not given: what the recipe says, and those for which an option below is given."""
+    """Stages to run, such as [normalise,describe,pii]; they run in the order that docs/corpus.md lists them
+    in. Not given: what the recipe says, and those for which an option below is given."""
     against: list[str] | None = path_option(None)
     """dedup: finished corpus folders; what is in them already counts as a duplicate here."""
     benchmarks: list[str] | None = path_option(None)
@@ -67,3 +67,34 @@ class CorpusConfig:
             raise UserError(f"heldout_share={self.heldout_share} must be at least 0 and below 1")
         if self.quality_threshold is not None and not 0 <= self.quality_threshold <= 1:
             raise UserError(f"quality_threshold={self.quality_threshold} must be from 0 to 1")
+
+
+@dataclass
+class QualityConfig:
+    """The two heaps of texts to tell apart."""
+
+    good: str = path_option()
+    """Texts as they should be: file, folder or quoted glob of .jsonl, .parquet (.gz, .zst) or .txt, or a
+    corpus folder. A .txt file is taken in pieces of about 2,000 characters."""
+    random: str = path_option()
+    """Texts as they come, in the same languages and on the same subjects as far as can be; same formats."""
+    output: str = path_option()
+    """Folder to write: the weights and what they mean."""
+    text_column: str = "text"
+    """Column or key of the text in .parquet and .jsonl."""
+    documents: int = 20000
+    """At most so many texts of each heap, as evenly as can be from all files, from the start of each."""
+
+    def __post_init__(self) -> None:
+        if self.documents < 1:
+            raise UserError(f"documents={self.documents} must be at least 1")
+
+
+@dataclass
+class ExplainConfig:
+    """Which document of which corpus."""
+
+    id: str = "???"
+    """Id of the document, or the beginning of it (6 characters or more)."""
+    input: str = path_option()
+    """A finished corpus folder."""

@@ -1,34 +1,28 @@
 """Recipes: YAML files that list the sources of a corpus and the stages that their text goes through.
 
-`RecipeFile`, `Source` and the classes of `stage_options` describe the keys. `config.mapping` checks them
+`RecipeFile`, `Source` and the options of each stage describe the keys. `config.mapping` checks them
 and fills in `${input}`, the other text options of the command, and `${oc.env:NAME}`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from onnuri.base.errors import UserError, check_choice
 from onnuri.base.location import shipped
 from onnuri.config.mapping import as_text, from_mapping
+from onnuri.config.paths import PATH
 from onnuri.config.schema import field_meanings
 from onnuri.corpus.source import Source
-from onnuri.corpus.stage_options import STAGES
+from onnuri.corpus.stages.stage import COMMAND
+from onnuri.corpus.stages.table import STAGES
 
 RECIPE_FOLDER = shipped("data_recipes")
-DEFAULT_STAGES = ("normalise", "describe", "filter", "pii", "dedup")
 DEFAULT_MAX_DOCUMENT_BYTES = 4 << 20
-COMMAND_LINE = {
-    "against": ("dedup", "against"),
-    "benchmarks": ("decontaminate", "benchmarks"),
-    "quality_model": ("quality", "model"),
-    "quality_threshold": ("quality", "threshold"),
-}
-"""Options of the command that are options of a stage."""
 
 
 @dataclass
@@ -39,7 +33,7 @@ class RecipeFile:
     """Where the text comes from. Of equal copies the one of the source listed first stays."""
     stages: list[Any] | None = None
     """What is done to the text: names of stages, or {name: options}, in any order; they run in the order of
-    `STAGES`. Not given: `DEFAULT_STAGES`."""
+    `STAGES`. Not given: those with `Stage.by_default`."""
     heldout_share: int | float = 0.02
     """Share of documents kept out of training, chosen by hash of the id."""
     max_document_bytes: int = DEFAULT_MAX_DOCUMENT_BYTES
@@ -54,11 +48,14 @@ class RecipeFile:
 
 
 @dataclass(frozen=True)
-class Stage:
-    """One stage of the pipeline, with the options that the recipe gives it."""
+class ChosenStage:
+    """A stage that a recipe asks for, and its options."""
 
     name: str
-    options: dict[str, Any] = field(default_factory=dict)
+    options: Any
+    """Of the class `STAGES[name].options`, or what `Stage.prepare` has made of it."""
+    given: tuple[str, ...] = ()
+    """The options that recipe or command line set; the others have their defaults."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +64,7 @@ class Recipe:
 
     heldout_share: float
     sources: tuple[Source, ...]
-    stages: tuple[Stage, ...]
+    stages: tuple[ChosenStage, ...]
     max_document_bytes: int = DEFAULT_MAX_DOCUMENT_BYTES
 
     def content(self) -> dict[str, Any]:
@@ -79,9 +76,14 @@ class Recipe:
         for entry in sources:
             if entry["dataset"] and Path(entry["dataset"]).is_dir():
                 entry["dataset"] = Path(entry["dataset"]).resolve().name
-        places = ("against", "benchmarks", "model")
         stages = [
-            {stage.name: {k: v for k, v in stage.options.items() if k not in places}}
+            {
+                stage.name: {
+                    each.name: getattr(stage.options, each.name)
+                    for each in fields(stage.options)
+                    if each.name in stage.given and not each.metadata.get(PATH)
+                }
+            }
             for stage in self.stages
         ]
         return {
@@ -145,11 +147,12 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _stages(
     written: list[Any] | None, options: Mapping[str, Any], texts: Mapping[str, str], path: Path
-) -> tuple[Stage, ...]:
+) -> tuple[ChosenStage, ...]:
     """The recipe's stages, narrowed or widened to those chosen on the command line, in their order."""
     given: dict[str, dict[str, Any]] = {}
     settings: Any
-    for entry in DEFAULT_STAGES if written is None else written:
+    default = [stage.name for stage in STAGES.values() if stage.by_default]
+    for entry in default if written is None else written:
         name, settings = entry, {}
         if isinstance(entry, dict) and len(entry) == 1:
             ((name, settings),) = entry.items()
@@ -160,19 +163,30 @@ def _stages(
     chosen = options.get("stages")
     for name in chosen or ():
         check_choice("stages", name, STAGES)
-    for option, (name, key) in COMMAND_LINE.items():
+    for option, name, key in _command_options():
         if options.get(option) in (None, "", []):
             continue
         if chosen is not None and name not in chosen:
             raise UserError(f"{option}=... is for stage {name}, which stages={chosen} leaves out")
         given[name] = given.get(name, {}) | {key: as_text(options[option])}
     stages = []
-    for name, schema in STAGES.items():
+    for name, stage in STAGES.items():
         if name in (given if chosen is None else chosen):
             settings = given.get(name, {})
-            made: Any = from_mapping(schema, settings, f"recipe {path}: stage {name}", texts)
-            stages.append(Stage(name, {key: getattr(made, key) for key in settings}))
+            made: Any = from_mapping(stage.options, settings, f"recipe {path}: stage {name}", texts)
+            stages.append(ChosenStage(name, made, tuple(settings)))
+    whole = [stage.name for stage in stages if STAGES[stage.name].needs_all_documents]
+    if len(whole) > 1:
+        raise UserError(f"recipe {path}: only one of the stages {' and '.join(whole)} can run in a corpus")
     return tuple(stages)
+
+
+def _command_options() -> Iterator[tuple[str, str, str]]:
+    """Options of the command that are options of a stage: their name, the stage, and their name there."""
+    for stage in STAGES.values():
+        for each in fields(stage.options):
+            if COMMAND in each.metadata:
+                yield each.metadata[COMMAND], stage.name, each.name
 
 
 def _find(name: str) -> Path:

@@ -66,12 +66,12 @@ def _from_corpus(data: str) -> list[Text]:
 def _from_files(data: str, text_column: str) -> list[Text]:
     import pyarrow.compute as pc
 
+    from onnuri.corpus.execution.units import pieces_of
     from onnuri.corpus.reading import discovery
     from onnuri.corpus.reading.readers import read
     from onnuri.corpus.recipe import DEFAULT_MAX_DOCUMENT_BYTES
     from onnuri.corpus.source import Source
-    from onnuri.corpus.stages.describe import describe
-    from onnuri.corpus.units import pieces_of
+    from onnuri.corpus.stages.describe.measures import describe
 
     source = Source(name="file", input=data, text_column=text_column, unverified=True)
     texts, problems = [], Counter[str]()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from onnuri.corpus import units
+from onnuri.corpus.execution import units
 from onnuri.corpus.reading import readers
 from onnuri.corpus.source import Source
 

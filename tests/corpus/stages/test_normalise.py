@@ -7,11 +7,11 @@ import unicodedata
 
 import pyarrow as pa
 import pytest
-from growth import LINEAR, UNITS, growth
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from onnuri.corpus.stages.normalise import normalise
+from tests.corpus.growth import LINEAR, UNITS, growth
 from tests.soak import tries
 
 SYLLABLES = st.text(st.characters(min_codepoint=0xAC00, max_codepoint=0xD7A3), max_size=4)

@@ -2,8 +2,3 @@
 
 Self-contained (no script, no font, no link to anywhere), in Korean and English side by side.
 """
-
-from onnuri.corpus.report.examples import examples
-from onnuri.corpus.report.page import page
-
-__all__ = ["examples", "page"]

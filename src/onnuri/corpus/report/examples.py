@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from onnuri.corpus.stages import personal_data
+from onnuri.corpus.stages.pii.mask import mask
 
 EXAMPLES_A_REASON = 3
 EXAMPLE_CHARACTERS = 200
@@ -55,6 +55,6 @@ def _add(found: Examples, wanted: dict[tuple[str, str], int], file: pq.ParquetFi
 
 def _example(reason: str, text: pa.Scalar) -> str:
     head = pc.utf8_slice_codeunits(text, 0, 2 * EXAMPLE_CHARACTERS).as_py()
-    masked = personal_data.mask(pa.array([head], pa.large_string()))[0][0].as_py()
+    masked = mask(pa.array([head], pa.large_string()))[0][0].as_py()
     detail = reason.partition(":")[2].strip()
     return (f"[{detail}] " if detail else "") + masked[:EXAMPLE_CHARACTERS]

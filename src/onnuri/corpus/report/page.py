@@ -2,64 +2,40 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from onnuri.corpus.report.examples import Examples
+from onnuri.corpus.report.style import NUM_COLOURS, STYLE
 from onnuri.corpus.report.words import (
     PASSED_OVER,
-    PERSONAL_DATA,
-    REASONS,
-    REGISTERS,
-    STAGES,
+    READ,
+    READ_REASONS,
     escape,
     name,
     percent,
     power,
     size,
 )
+from onnuri.corpus.stages.stage import Bars, Table
+from onnuri.corpus.stages.table import STAGES
 
-NUM_COLOURS = 9
-STYLE = """
-:root { --ink: #1b2330; --soft: #5c6878; --line: #e1e6ec; --ground: #fff; --card: #f7f9fb; --lost: #d9dee5;
-  --c0: #2f6f9f; --c1: #e07b39; --c2: #4a9d6b; --c3: #b4507f; --c4: #8a7cc4; --c5: #c9a227; --c6: #5fb3b3;
-  --c7: #a5673f; --c8: #8894a3 }
-@media (prefers-color-scheme: dark) { :root { --ink: #e6eaf0; --soft: #9aa7b6; --line: #2f3844;
-  --ground: #12161c; --card: #1a2028; --lost: #39424e; --c0: #6fb1e0; --c2: #6cc48f; --c3: #d67ba6 } }
-* { box-sizing: border-box }
-body { font: 15px/1.55 system-ui, "Noto Sans KR", "Apple SD Gothic Neo", "Malgun Gothic", "NanumGothic",
-  sans-serif; color: var(--ink); background: var(--ground); max-width: 1120px; margin: 2rem auto;
-  padding: 0 1.2rem; word-break: keep-all }
-h1 { font-size: 1.7rem; margin: 0 } h2 { font-size: 1.1rem; margin: 0 0 .7rem }
-p.lead, small, td.soft, .note { color: var(--soft) } .note { font-size: .85rem; margin: .6rem 0 0 }
-section { background: var(--card); border: 1px solid var(--line); border-radius: 10px;
-  padding: 1.1rem 1.3rem; margin: 1.1rem 0; overflow-x: auto }
-.grid { columns: 2 420px; column-gap: 1.1rem } .grid section { break-inside: avoid; margin: 0 0 1.1rem }
-.grid td, summary, td.soft { white-space: nowrap }
-table { border-collapse: collapse; width: 100% }
-th, td { text-align: left; padding: .28rem .7rem .28rem 0; border-bottom: 1px solid var(--line);
-  vertical-align: top } tr:last-child > td { border-bottom: 0 }
-th { font-weight: 600; font-size: .82rem; color: var(--soft) }
-td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap }
-td.bar { width: 42%; min-width: 110px; vertical-align: middle }
-.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 1rem;
-  margin: 1.3rem 0 .2rem }
-.figures b { display: block; font-size: 1.55rem; line-height: 1.2; font-variant-numeric: tabular-nums }
-.track { height: .85rem; border-radius: 3px; overflow: hidden; display: flex; background: none }
-.track + .track { margin-top: 3px; height: .5rem; opacity: .75 }
-.track i { height: 100%; flex: none } .lost { background: var(--lost) }
-.legend { display: flex; flex-wrap: wrap; gap: .2rem 1.1rem; font-size: .82rem; color: var(--soft);
-  margin: .8rem 0 0 } .legend i { display: inline-block; width: .75rem; height: .75rem; border-radius: 2px;
-  margin-right: .35rem; vertical-align: -1px }
-details { margin: 0 } summary { cursor: pointer }
-blockquote { margin: .4rem 0 .4rem .4rem; color: var(--soft); border-left: 3px solid var(--line);
-  padding-left: .7rem; white-space: pre-wrap; overflow-wrap: anywhere; font-size: .9rem }
-.warn { color: var(--c1); font-weight: 600 }
-""" + "\n".join(f".c{i} {{ background: var(--c{i}) }}" for i in range(NUM_COLOURS))
+NUMBER = re.compile(r"\d+(\.\d+)?")
+TITLES = {"read": READ} | {stage.name: stage.title for stage in STAGES.values()}
+REASONS = READ_REASONS | {head: text for stage in STAGES.values() for head, text in stage.reasons.items()}
+SIZES = Bars("sizes", "Size of documents · 문서 크기", lambda least: f"from {power(int(least))} · 이상")
+REPAIRED = Bars("repaired", "Repaired encodings · 복구한 인코딩")
+DAMAGED = Bars(
+    "damaged_characters",
+    "Characters that could not be decoded · 해독하지 못한 글자",
+    note="characters, U+FFFD in the documents · 글자 수(문서에는 U+FFFD)",
+)
 
 
 def page(counts: Mapping[str, Any], shown: Examples) -> str:
     """The page for the counts of a corpus manifest and some examples of rejected text."""
+    charts = [chart for stage in STAGES.values() for chart in stage.charts]
     body = "\n".join(
         [
             "<h1>Corpus report · 말뭉치 보고서</h1>",
@@ -69,35 +45,11 @@ def page(counts: Mapping[str, Any], shown: Examples) -> str:
             funnel(counts["stages"]),
             reasons(counts["reasons_by_stage"], shown, counts["read"]),
             '<div class="grid">',
-            bars("Languages · 언어", {k: v["bytes"] for k, v in counts["languages"].items()}, written=size),
-            bars("Register of Korean sentences · 문체", counts["registers"], REGISTERS),
-            bars(
-                "Size of documents · 문서 크기",
-                {f"from {power(int(k))} · 이상": v for k, v in _by_number(counts["sizes"])},
-            ),
-            bars(
-                "Personal data found · 찾은 개인정보",
-                counts["personal_data"],
-                PERSONAL_DATA,
-                note="values masked · 가린 값",
-            ),
-            bars(
-                "Copies of a kept document · 남은 문서의 사본 수",
-                {_copies(int(k)): v for k, v in _by_number(counts["copies"])},
-                note="How often a document that stays was found, itself included. · 자신을 포함한 횟수",
-            ),
-            bars(
-                "Quality score · 품질 점수",
-                {f"{float(k):.1f} – {float(k) + 0.1:.1f}": v for k, v in counts["quality"].items()},
-            ),
-            bars("Repaired encodings · 복구한 인코딩", counts["repaired"]),
-            bars(
-                "Characters that could not be decoded · 해독하지 못한 글자",
-                counts.get("damaged_characters", {}),
-                note="characters, U+FFFD in the documents · 글자 수(문서에는 U+FFFD)",
-            ),
+            languages(counts["languages"]),
+            *(bars(chart, counts.get(chart.counts, {})) for chart in (SIZES, REPAIRED, DAMAGED)),
+            *(bars(chart, counts.get(chart.counts, {})) for chart in charts if isinstance(chart, Bars)),
             "</div>",
-            contamination(counts.get("contamination", {})),
+            *(table(chart, counts.get(chart.counts, {})) for chart in charts if isinstance(chart, Table)),
             passed_over(counts["files"]),
             sources(counts["sources"], counts["empty_sources"]),
         ]
@@ -112,7 +64,7 @@ def page(counts: Mapping[str, Any], shown: Examples) -> str:
 def headline(counts: Mapping[str, Any]) -> str:
     """The figures that people look for first."""
     kept_bytes = sum(entry["bytes"] for entry in counts["languages"].values())
-    found = sum(counts["personal_data"].values())
+    found = sum(counts.get("personal_data", {}).values())
     figures = [
         ("documents read · 읽은 문서", f"{counts['read']:,}"),
         ("kept · 남은 문서", f"{counts['kept']:,}"),
@@ -145,7 +97,7 @@ def funnel(stages: Sequence[Mapping[str, Any]]) -> str:
             for source, entry in stage["sources"].items()
         )
         rows.append(
-            f"<tr><td><details><summary>{name(stage['stage'], STAGES)}</summary>"
+            f"<tr><td><details><summary>{name(stage['stage'], TITLES)}</summary>"
             "<table><tr><th>source · 출처<th class=n>in<th class=n>out<th class=n>in<th class=n>out</tr>"
             f"{inner}</table></details></td><td class=bar>{tracks}</td>"
             f"<td class=n>{stage['documents_left']:,}</td>"
@@ -201,7 +153,7 @@ def reasons(by_stage: Mapping[str, int], shown: Examples, read: int) -> str:
         )
         rows.append(
             f"<tr><td><details><summary>{name(reason, REASONS)}</summary>{quotes}</details></td>"
-            f"<td class=soft>{name(stage, STAGES)}</td>"
+            f"<td class=soft>{name(stage, TITLES)}</td>"
             f'<td class=bar><div class=track><i class=c1 style="width:{100 * number / top:.2f}%"></i></div>'
             f"</td><td class=n>{number:,}</td><td class=n>{percent(number, read)}</td></tr>"
         )
@@ -212,54 +164,44 @@ def reasons(by_stage: Mapping[str, int], shown: Examples, read: int) -> str:
     )
 
 
-def bars(
-    title: str,
-    values: Mapping[str, int],
-    names: Mapping[str, str] | None = None,
-    written: Callable[[int], str] = "{:,}".format,
-    note: str = "documents · 문서",
-) -> str:
-    """A horizontal bar for each value; nothing when all are zero."""
+def languages(entries: Mapping[str, Mapping[str, int]]) -> str:
+    """Bytes of text by language."""
+    sizes = {lang: entry["bytes"] for lang, entry in entries.items()}
+    return _bars("Languages · 언어", {escape(lang): count for lang, count in sizes.items()}, size)
+
+
+def bars(chart: Bars, values: Mapping[str, int]) -> str:
+    """A horizontal bar for each value, in their order; nothing when all are zero."""
+    ordered = sorted(values, key=lambda value: (float(value) if NUMBER.fullmatch(value) else 0.0, value))
+    named = {escape(chart.label(value) or value): values[value] for value in ordered}
+    return _bars(chart.title, named, "{:,}".format, f'<p class="note">{chart.note}</p>')
+
+
+def _bars(title: str, values: Mapping[str, int], written: Callable[[int], str], under: str = "") -> str:
     values = {key: value for key, value in values.items() if value}
     if not values:
         return ""
     top = max(values.values())
     rows = "".join(
-        f"<tr><td>{name(key, dict(names or {}))}</td><td class=bar><div class=track>"
+        f"<tr><td>{key}</td><td class=bar><div class=track>"
         f'<i class=c0 style="width:{100 * value / top:.2f}%"></i></div></td>'
         f"<td class=n>{written(value)}</td></tr>"
         for key, value in values.items()
     )
-    under = "" if written is size else f'<p class="note">{note}</p>'
     return _section(title, f"<table>{rows}</table>{under}")
 
 
-def _by_number(values: Mapping[str, int]) -> list[tuple[str, int]]:
-    return sorted(values.items(), key=lambda item: int(item[0]))
-
-
-def _copies(power_of_two: int) -> str:
-    last = 2 * power_of_two - 1
-    return f"{power_of_two:,}" if last == power_of_two else f"{power_of_two:,} – {last:,}"
-
-
-def contamination(benchmarks: Mapping[str, Mapping[str, int]]) -> str:
-    """What was found of each benchmark."""
+def table(chart: Table, entries: Mapping[str, Any]) -> str:
+    """A line for each entry, its name first; nothing when there is none."""
     rows = "".join(
-        f"<tr><td>{escape(benchmark)}</td><td class=n>{entry['items']:,}</td>"
-        f"<td class=n>{entry['testable']:,}</td><td class=n>{entry['found']:,}</td>"
-        f"<td class=n>{percent(entry['found'], entry['testable'])}</td>"
-        f"<td class=n>{entry['documents']:,}</td></tr>"
-        for benchmark, entry in benchmarks.items()
+        f"<tr><td>{escape(name)}</td>"
+        f"{''.join(f'<td class=n>{escape(cell)}</td>' for cell in chart.cells(entry))}</tr>"
+        for name, entry in entries.items()
     )
     if not rows:
         return ""
-    return _section(
-        "Benchmarks found in the corpus · 말뭉치에서 찾은 평가 문항",
-        "<table><tr><th>benchmark · 평가<th class=n>items · 문항"
-        "<th class=n>long enough to look for · 검사 가능<th class=n>found · 발견<th class=n>share · 비율"
-        f"<th class=n>documents · 문서</tr>{rows}</table>",
-    )
+    heads = "".join(f"<th class=n>{head}" for head in chart.heads[1:])
+    return _section(chart.title, f"<table><tr><th>{chart.heads[0]}{heads}</tr>{rows}</table>")
 
 
 def passed_over(entries: Mapping[str, Mapping[str, Any]]) -> str:

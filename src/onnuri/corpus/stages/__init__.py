@@ -1,1 +1,1 @@
-"""What happens to text between reading and writing: one module a stage, each a pure function on a batch."""
+"""What happens to text between reading and writing: a package or a module a stage, functions on a batch."""

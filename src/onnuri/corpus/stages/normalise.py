@@ -38,14 +38,17 @@ from collections.abc import Sequence
 from functools import cache
 from itertools import chain, compress
 from operator import ne
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from onnuri.corpus.stages.composition import compose, unsure
-from onnuri.corpus.stages.joined import BORDER, Codes, code_points, join_strings, pieces, strings
+from onnuri.corpus.reading import encoding
+from onnuri.corpus.stages.stage import Stage, empty_reason, notes, one_array, with_columns
+from onnuri.corpus.text.composition import compose, unsure
+from onnuri.corpus.text.joined import BORDER, Codes, code_points, join_strings, pieces, strings
 
 JAMO = "\u1100-\u115e\u1161-\u11a7\u3131-\u3163\u3165-\u318e\uffa1-\uffdc"
 """Conjoining initials and vowels, compatibility and halfwidth jamo, without the fillers."""
@@ -231,3 +234,31 @@ def _rewrite(text: str) -> str:
 def _interleave(between: Sequence[str], changed: Sequence[str]) -> str:
     """The pieces in turn; `between` has one more than `changed`."""
     return "".join(chain.from_iterable(zip(between, [*changed, ""], strict=True)))
+
+
+def run(rows: pa.Table, options: Any) -> pa.Table:
+    """The stage: what was decoded wrongly is repaired first, and what cannot be repaired is rejected."""
+    texts, repaired = encoding.repair(one_array(rows["text"]))
+    repaired = _joined(one_array(rows["repaired"]), repaired.cast(pa.string()))
+    texts = normalise(texts)
+    lost = pc.match_substring(repaired, encoding.LOST)
+    reason = pc.if_else(lost, f"mojibake: {encoding.LOST}", empty_reason(texts))
+    return with_columns(rows, text=texts, repaired=pc.if_else(lost, "", repaired), reason=reason)
+
+
+def _joined(first: pa.Array, second: pa.Array) -> pa.Array:
+    """Two notes on each row as one."""
+    if first.null_count == len(first):
+        return second
+    first = pc.fill_null(first, "")
+    both = pc.and_(pc.not_equal(first, ""), pc.not_equal(second, ""))
+    return pc.binary_join_element_wise(first, second, pc.if_else(both, ", ", ""))
+
+
+STAGE = Stage(
+    name="normalise",
+    run=run,
+    title="normalise · 정규화",
+    by_default=True,
+    notes=lambda row: notes(row, ("repaired",)),
+)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from onnuri.corpus.report.page import STYLE
+from onnuri.corpus.report.style import STYLE
 from onnuri.corpus.report.words import escape
 
 COLUMNS = {

@@ -1,0 +1,159 @@
+"""One corpus from beginning to end: plan, read, reject, compare, write, report."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from onnuri.base import manifest
+from onnuri.base.errors import UserError
+from onnuri.corpus import recipe
+from onnuri.corpus.config import CorpusConfig, EngineConfig
+from onnuri.corpus.execution import units
+from onnuri.corpus.execution.units import Unit
+from onnuri.corpus.reading import discovery
+from onnuri.corpus.recipe import Recipe
+from onnuri.corpus.stages.stage import paths_of
+from onnuri.corpus.stages.table import STAGES
+
+
+def build(config: CorpusConfig) -> int:
+    """Follow a recipe and write a corpus folder; nothing to do if it is there already.
+
+    Raises UserError for anything wrong with recipe, options or input, before output is touched.
+    """
+    plan = recipe.load(config.recipe, asdict(config))
+    work, inputs, file_counts = units.plan(plan)
+    check_places(config.output, plan, work)
+    settings = {"recipe": plan.content()}
+    inputs["recipe"] = manifest.hash_json(settings["recipe"])
+    for stage in plan.stages:
+        inputs |= STAGES[stage.name].inputs(stage.options)
+    if made := manifest.up_to_date(config.output, "corpus", settings, inputs):
+        print(f"{config.output} is up to date")
+        return _end(made.counts | {"files": file_counts}, config.output)
+    request = manifest.request_hash("corpus", settings, inputs)
+    with manifest.building(config.output, "corpus", request) as folder:
+        counts = _write(folder, plan, work, config.engine) | {"files": file_counts}
+        from onnuri.corpus.report.examples import examples
+        from onnuri.corpus.report.page import page
+
+        manifest.write_json(folder / "report.json", counts)
+        shown = examples(folder, counts["reasons_by_stage"])
+        (folder / "report.html").write_text(page(counts, shown), encoding="utf-8")
+        manifest.seal(folder, "corpus", settings, inputs, counts)
+    print(summary(counts))
+    return _end(counts, config.output)
+
+
+def _end(counts: Mapping[str, Any], output: str) -> int:
+    """Say what is missing from a corpus: files, sources, everything. Returns the exit status."""
+    for source, entry in counts["files"].items():
+        if passed := discovery.describe(entry):
+            left_out = entry["found"] - entry["read"]
+            print(f"{source}: passed over {left_out:,} of {entry['found']:,} files: {passed}")
+    for source, entry in counts.get("empty_sources", {}).items():
+        reasons = "".join(f", {reason} {number:,}" for reason, number in entry["reasons"].items())
+        print(f"{source}: nothing kept; documents read: {entry['read']:,}{reasons}")
+    if counts["kept"]:
+        return 0
+    print(
+        f"nothing was kept: {output}/report.html says why, "
+        f"{output}/rejected/ holds each document with its reason",
+        file=sys.stderr,
+    )
+    return 1
+
+
+def check_places(output: str, plan: Recipe, work: list[Unit]) -> None:
+    """Raise UserError if the corpus would be written over, or into, what it is made from."""
+    place = Path(output).resolve()
+    # Text is compared, not Path: a source may be made of a hundred thousand files.
+    folders = (f"{str(place).rstrip('/')}/", f"{place}.partial/")
+    read = [piece.path for unit in work for piece in unit.pieces if piece.path and "://" not in piece.path]
+    for source in plan.sources:
+        root = Path(source.input).expanduser()
+        if source.input and root.is_dir() and place.is_relative_to(root.resolve()):
+            raise UserError(f"output={output} lies in input={source.input}; choose a folder outside of it")
+        read += [source.opt_out] if source.opt_out else []
+    for stage in plan.stages:
+        read += paths_of(stage.options)
+    for path in dict.fromkeys(read):
+        if f"{Path(path).expanduser().resolve()}/".startswith(folders):
+            raise UserError(f"{path} is read and lies in output={output}, which would be replaced")
+
+
+def _write(folder: Path, plan: Recipe, work: list[Unit], where: EngineConfig) -> dict[str, Any]:
+    from onnuri.corpus.execution import engine, passes, pipeline, store
+    from onnuri.corpus.report.tally import Tally
+
+    staging = folder / "staging"
+    staging.mkdir(exist_ok=True)
+    for left_over in folder.rglob("*.partial"):  # of workers that were killed
+        left_over.unlink()
+    stages = [
+        replace(each, options=STAGES[each.name].prepare(each.options, staging)) for each in plan.stages
+    ]
+    plan = replace(plan, stages=tuple(stages))
+    with engine.workers(passes.Job(str(folder), plan, tuple(work)), where) as take:
+
+        def run(one_pass: engine.Pass, done: Callable[[Path, int], Path], label: str) -> None:
+            missing = [unit for unit in work if not done(folder, unit.number).is_file()]
+            # The largest first, so that none of them is left over at the end for one worker alone.
+            order = sorted(missing, key=lambda unit: -unit.size)
+            show(take(one_pass, [unit.number for unit in order]), work, missing, label)
+
+        if pipeline.comparison(plan):
+            run(passes.first_pass, store.staged_path, "reading")
+            if not all(store.verdict_path(folder, unit.number).is_file() for unit in work):
+                list(take(passes.compare, [0]))
+            run(passes.second_pass, store.tally_path, "writing")
+        else:
+            run(passes.only_pass, store.tally_path, "reading")
+    tally = Tally(plan)
+    for unit in work:
+        tally.add_json(json.loads(store.tally_path(folder, unit.number).read_text(encoding="utf-8")))
+    counts = tally.counts()
+    shutil.rmtree(staging)
+    for name in ("documents", "rejected"):
+        (folder / name).mkdir(exist_ok=True)
+    return counts
+
+
+def show(facts: Iterator[dict[str, int]], work: list[Unit], missing: list[Unit], label: str) -> None:
+    """Progress over the bytes of input: share, MB/s and time left from tqdm, documents/s beside them."""
+    sizes = {unit.number: unit.size for unit in work}
+    total = sum(sizes.values())
+    first = total - sum(unit.size for unit in missing)
+    documents = 0
+    with tqdm(
+        total=total, initial=first, desc=label, unit="B", unit_scale=True, disable=None, leave=False
+    ) as bar:
+        for entry in facts:
+            documents += entry["documents"]
+            seconds = bar.format_dict["elapsed"] or 1
+            bar.set_postfix_str(f"{documents:,} documents, {documents / seconds:,.0f}/s", refresh=False)
+            bar.update(sizes[entry["unit"]])
+
+
+def summary(counts: dict[str, Any]) -> str:
+    """The closing line of a run."""
+    sizes = {lang: entry["bytes"] for lang, entry in counts["languages"].items()}
+    languages = ", ".join(f"{lang} {_megabytes(size)}" for lang, size in sizes.items()) or "none"
+    reasons = ", ".join(f"{reason} {number:,}" for reason, number in counts["reasons"].items()) or "none"
+    return (
+        f"kept {counts['kept']:,} of {counts['read']:,} documents "
+        f"({_megabytes(sum(sizes.values()))}; {languages}), "
+        f"{counts['rejected']:,} rejected: {reasons}; held out {counts['heldout']:,}"
+    )
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:.1f} MB"

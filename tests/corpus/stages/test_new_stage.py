@@ -1,0 +1,100 @@
+"""A new stage is one new file and one line in the table, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from onnuri.base.location import PACKAGE
+
+VOWELS = '''
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from onnuri.base.errors import UserError
+from onnuri.corpus.stages.stage import Bars, Stage, counts_of, with_columns
+
+
+@dataclass
+class VowelOptions:
+    """How many vowels are too many."""
+
+    most: int = 5
+
+    def __post_init__(self) -> None:
+        if self.most < 0:
+            raise UserError(f"most={self.most} must be at least 0")
+
+
+def run(rows: pa.Table, options: VowelOptions) -> pa.Table:
+    vowels = pc.count_substring_regex(rows["text"], "[aeiou]").cast(pa.int32())
+    reason = pc.if_else(pc.greater(vowels, options.most), "vowels: too many", "")
+    return with_columns(rows, vowels=vowels, reason=reason)
+
+
+def summary(rows: pa.Table, options: VowelOptions) -> dict:
+    return {"vowels": counts_of(rows["vowels"])}
+
+
+STAGE = Stage(
+    name="vowels",
+    run=run,
+    title="vowels <all>",
+    options=VowelOptions,
+    columns=pa.schema([("vowels", pa.int32())]),
+    summary=summary,
+    charts=(Bars("vowels", "Vowels of a document"),),
+    reasons={"vowels": "full of vowels"},
+)
+'''
+
+
+def test_one_file_and_one_line(tmp_path: Path) -> None:
+    package = tmp_path / "src" / "onnuri"
+    shutil.copytree(PACKAGE.parent, package.parent, ignore=shutil.ignore_patterns("__pycache__", "*.so"))
+    (package / "corpus" / "stages" / "vowels.py").write_text(VOWELS)
+    table = package / "corpus" / "stages" / "table.py"
+    table.write_text(table.read_text().replace('    "quality",\n', '    "quality",\n    "vowels",\n'))
+    (tmp_path / "in.txt").write_text("sky\nqueue\naeiou and a\nbanana\n")
+    source = f"{{name: words, input: {tmp_path}/in.txt, format: lines, unverified: true}}"
+
+    def corpus(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "onnuri.cli", "corpus", *words],
+            env=os.environ | {"PYTHONPATH": str(package.parent)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    recipe = tmp_path / "own.yaml"
+    recipe.write_text(f"sources: [{source}]\nstages: [dedup, {{vowels: {{most: -1}}}}]\nheldout_share: 0\n")
+    output = tmp_path / "out"
+    wrong = corpus(f"recipe={recipe}", f"output={output}")
+    assert wrong.returncode and "stage vowels: most=-1 must be at least 0" in wrong.stderr
+    recipe.write_text(recipe.read_text().replace("-1", "3"))
+    made = corpus(f"recipe={recipe}", f"output={output}")
+    assert made.returncode == 0, made.stderr
+
+    (kept,) = (output / "documents").glob("train-*")
+    (rejected,) = (output / "rejected").glob("*")
+    texts = {row["text"]: row["vowels"] for row in pq.read_table(kept).to_pylist()}
+    assert texts == {"sky": 0, "banana": 3}
+    for row in pq.read_table(rejected).to_pylist():
+        assert (row["stage"], row["reason"]) == ("vowels", "vowels: too many")
+    counts = json.loads((output / "manifest.json").read_text())["counts"]
+    assert counts["vowels"] == {"0": 1, "3": 1, "4": 1, "7": 1}
+    assert counts["reasons_by_stage"] == {"vowels/vowels": 2}
+    assert [stage["stage"] for stage in counts["stages"]] == ["read", "dedup", "vowels"]
+    page = (output / "report.html").read_text()
+    assert all(text in page for text in ("vowels &lt;all&gt;", "full of vowels", "Vowels of a document"))
+    identity = next(row["id"] for row in pq.read_table(kept).to_pylist() if row["text"] == "banana")
+    assert "vowels 3" in corpus("explain", f"id={identity}", f"input={output}").stdout
