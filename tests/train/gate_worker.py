@@ -60,6 +60,7 @@ def train(words: list[str]) -> str:
     """Three steps; "guarded" if the second left no trace and was asked about."""
     config = compose(PretrainConfig, words, CONFIG_ROOT, "pretrain")
     plan = make_plan(config)
+    config = plan.config
     start_process_group(config.engine)
     engine = building.build_engine(plan)
     norms: list[float] = []

@@ -22,6 +22,7 @@ from onnuri.train.run_plan import make_plan
 STEPS = 3
 config = compose(PretrainConfig, sys.argv[2:], CONFIG_ROOT, "pretrain")
 plan = make_plan(config)
+config = plan.config
 device = start_process_group(config.engine)
 engine = build_engine(plan)
 storages: dict[int, list[int]] = {}

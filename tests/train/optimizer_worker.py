@@ -106,6 +106,7 @@ def main() -> None:
     """Write what this rank found to OUTPUT_FOLDER/rank-N.json."""
     config = compose(PretrainConfig, sys.argv[2:], CONFIG_ROOT, "pretrain")
     plan = make_plan(config)
+    config = plan.config
     device = start_process_group(config.engine)
     engine = build_engine(plan)
     loader = Loader(config.data, plan.data, config.train.global_batch_size, None)

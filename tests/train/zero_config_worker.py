@@ -30,6 +30,7 @@ gpu = sys.argv[2] == "gpu"
 building.deepspeed_config = lambda *given: deepspeed_config(*given[:5], gpu)
 config = compose(PretrainConfig, sys.argv[3:], CONFIG_ROOT, "pretrain")
 plan = make_plan(config)
+config = plan.config
 device = start_process_group(config.engine)
 engine = building.build_engine(plan)
 loader = Loader(config.data, plan.data, config.train.global_batch_size, None)

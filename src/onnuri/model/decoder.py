@@ -10,11 +10,13 @@ import torch.nn.functional as F
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
+from onnuri.base.errors import UserError
 from onnuri.kernels import REFERENCE, Kernels
 from onnuri.kernels.attention_mask import AttentionMask, whole_rows
 from onnuri.kernels.linear_cross_entropy import Reduction
 from onnuri.kernels.rope import rope_tables
 from onnuri.model.config import ModelConfig
+from onnuri.model.initialise import initialise
 
 
 class RMSNorm(nn.Module):
@@ -107,10 +109,20 @@ class Block(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Tokens in; per-token losses out when `targets` are given, logits otherwise."""
+    """Tokens in; per-token losses out when `targets` are given, logits otherwise.
 
-    def __init__(self, config: ModelConfig, kernels: Kernels = REFERENCE) -> None:
+    Args:
+        config: `vocab_size` must be given.
+        kernels: implementations of the operations, of `onnuri.kernels.choose`; PyTorch's own by default.
+        seed: of the initial weights. None: they are left to `onnuri.model.initialise`.
+
+    Raises UserError for a config without a vocabulary.
+    """
+
+    def __init__(self, config: ModelConfig, kernels: Kernels = REFERENCE, seed: int | None = 0) -> None:
         super().__init__()
+        if config.vocab_size < 1:
+            raise UserError("model.vocab_size must be given: the number of ids that the tokenizer has")
         self.config, self.kernels = config, kernels
         self.embedding = nn.Embedding(config.vocab_size, config.hidden_size)
         self.blocks = nn.ModuleList(Block(config, kernels) for _ in range(config.num_layers))
@@ -119,6 +131,8 @@ class Decoder(nn.Module):
         self.norm = RMSNorm(config.hidden_size, config.norm_eps, kernels)
         if not config.tie_embeddings:
             self.head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
+        if seed is not None and not self.embedding.weight.is_meta:
+            initialise(self, seed)
 
     def forward(
         self,

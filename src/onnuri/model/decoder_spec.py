@@ -24,7 +24,7 @@ def build(config: ModelConfig, kernels: Kernels) -> nn.Module:
     """See `ModelSpec`."""
     from onnuri.model.decoder import Decoder
 
-    return Decoder(config, kernels)
+    return Decoder(config, kernels, seed=None)
 
 
 def block() -> type[nn.Module]:

@@ -1,0 +1,60 @@
+"""`import onnuri` in a notebook or a program."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import onnuri
+from tests.conftest import save_model, untrained_model
+
+Sample = Callable[[str], str]
+
+
+def test_the_import_brings_no_torch_and_lists_its_names() -> None:
+    code = (
+        "import sys, onnuri; assert {'torch', 'transformers', 'numpy'}.isdisjoint(sys.modules); "
+        "assert set(onnuri.__all__) <= set(dir(onnuri)); onnuri.load_tokenizer; "
+        "assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+    with pytest.raises(AttributeError, match="no attribute 'load_models'"):
+        onnuri.load_models  # noqa: B018
+
+
+def test_a_decoder_has_weights_and_wants_a_vocabulary() -> None:
+    config = onnuri.ModelConfig(
+        vocab_size=64, hidden_size=32, num_layers=2, num_heads=2, num_kv_heads=1, head_size=16, ffn_size=48
+    )
+    model, again, other = onnuri.Decoder(config), onnuri.Decoder(config), onnuri.Decoder(config, seed=1)
+    tokens = torch.arange(12).view(2, 6)
+    loss = model(tokens, tokens.roll(-1, 1))
+    assert loss.mean().item() == pytest.approx(np.log(64), rel=0.05)
+    assert torch.equal(model(tokens), again(tokens)) and not torch.equal(model(tokens), other(tokens))
+    with pytest.raises(onnuri.UserError, match="vocab_size must be given"):
+        onnuri.Decoder(onnuri.ModelConfig())
+    with pytest.raises(ValueError, match="hidden_size=0"):
+        onnuri.ModelConfig(hidden_size=0)
+
+
+def test_tokens_model_and_text(sample: Sample, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    loader = onnuri.open_tokens(sample("tokens"), batch_size=4, sequence_length=32)
+    batch = loader.rows(0, 0, 4)
+    assert batch.tokens.shape == batch.targets.shape == (4, 32)
+    tokenizer = onnuri.load_tokenizer(sample("tokenizer"))
+    save_model(untrained_model(tokenizer.get_vocab_size(), 64), sample("tokenizer"), tmp_path)
+    model, _ = onnuri.load_model(str(tmp_path))
+    assert model.config.max_position_embeddings == 64
+    text = onnuri.generate_text(tmp_path, "연구개발", max_tokens=8, seed=3)
+    assert text == onnuri.generate_text(tmp_path, "연구개발", max_tokens=8, seed=3)
+    found = onnuri.evaluate_model(tmp_path, sample("corpus"), max_documents=3)
+    assert {row["documents"] for row in found["languages"].values()} == {3}
+    assert found["total"]["all"]["bits_per_byte"] > 1
+    assert not (tmp_path / "evaluation.json").exists()
+    assert "bits" not in capsys.readouterr().out
