@@ -163,7 +163,7 @@ def test_json_lines_sentencepiece_and_no_torch(tmp_path: Path) -> None:
     code = (
         "import sys; from onnuri.tokenizer.report import ReportConfig, report\n"
         f"config = ReportConfig('{tmp_path}/in.jsonl', '{output}', ['{model}.model'], False)\n"
-        "assert report(config) == report(config) == 0\n"
+        "assert report(config)['tokenizers'] and report(config)['input']\n"
         "assert 'torch' not in sys.modules"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -52,7 +52,7 @@ def test_a_refused_start_changes_nothing(undisturbed: Path, sample: Sample, tmp_
     for word, message in refusals.items():
         assert message in one(sample, run_dir, *WORDS, word)
     assert contents(run_dir) == before
-    assert verify(VerifyConfig(run=str(run_dir))) == 0
+    assert verify(VerifyConfig(run=str(run_dir))) == []
 
 
 def test_a_refused_first_start_can_be_mended(sample: Sample, tmp_path: Path) -> None:
@@ -60,7 +60,7 @@ def test_a_refused_first_start_can_be_mended(sample: Sample, tmp_path: Path) -> 
     assert "needs an NVIDIA GPU" in one(sample, run_dir, "train.steps=1", "kernels.attention=flash")
     assert contents(run_dir) == {}
     assert "trained to step 1" in one(sample, run_dir, "train.steps=1")
-    assert verify(VerifyConfig(run=str(run_dir))) == 0
+    assert verify(VerifyConfig(run=str(run_dir))) == []
 
 
 def test_a_start_that_was_killed_before_run_json(undisturbed: Path, sample: Sample, tmp_path: Path) -> None:
@@ -74,10 +74,10 @@ def test_a_start_that_was_killed_before_run_json(undisturbed: Path, sample: Samp
     other = json.loads(json.dumps(facts))
     other["config"]["train"]["steps"] = 99
     ledger.add("resume", other)
-    assert verify(VerifyConfig(run=str(run_dir))) == 0
+    assert verify(VerifyConfig(run=str(run_dir))) == []
     ledger.add("step", {"step": 13, "loss": 1.0, "grad_norm": 1.0, "tokens": 1})
     ledger.close()
-    assert verify(VerifyConfig(run=str(run_dir))) == 1
+    assert len(verify(VerifyConfig(run=str(run_dir)))) == 1
     (first := tmp_path / "first").mkdir()
     chain.Ledger(first).add("start", facts)
     config = compose(
