@@ -25,7 +25,14 @@ SOURCE = "sources: [{name: a, input: x, unverified: true}]"
         ("sources: [{name: a, input: '${', unverified: true}]", "for a text with"),
         ("sources: [{name: a, input: '${oc.env:NO_SUCH}', unverified: true}]", "'NO_SUCH' not found"),
         ("sources: [{name: a, input: x, unverified: true, encoding: rot13}]", "is not known"),
-        ("sources: [{name: a, input: x, unverified: true, weight: .nan}]", "weight must be"),
+        (
+            "sources: [{name: a, input: x, unverified: true, weight: 2}]",
+            "source 'a' of recipe .*: weight never had an effect .* data.mixture",
+        ),
+        (
+            "sources: [{name: a, input: x, unverified: true, bad_characters: .nan}]",
+            "bad_characters must be",
+        ),
         (
             "sources: [{name: a, input: x, unverified: true, lang: no}]",
             "lang must be of type str, found False",
@@ -65,7 +72,7 @@ def test_what_a_recipe_may_contain(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 heldout_share: 0
 sources:
   - {name: a, input: "${input}/x", license: "${oc.env:LAW}", legal_basis: contract,
-     url: "\\${id}", weight: 2}
+     url: "\\${id}", bad_characters: 0}
   - {name: b, input: "${input}", license: MIT, legal_basis: contract, collected_at: 2026-3-1 10:00:00}
 stages: [{dedup: }, {pii: {kinds: [phone]}}, {filter: {ko: {min_words: 5.5, word_length: [2, 9]}}}]
 """
@@ -74,7 +81,7 @@ stages: [{dedup: }, {pii: {kinds: [phone]}}, {filter: {ko: {min_words: 5.5, word
     first, second = plan.sources
     assert first.input == "s3://a${b}/x", "one slash, and no interpolation of what the command line says"
     assert (first.license, first.url, second.collected_at) == ("CC0-1.0", "${id}", "2026-03-01T10:00:00")
-    assert json.dumps(plan.content()["sources"][0]["weight"]) == "2", "as written, for the hash"
+    assert json.dumps(plan.content()["sources"][0]["bad_characters"]) == "0", "as written, for the hash"
     assert plan.content()["stages"] == [
         {"filter": {"ko": {"min_words": 5.5, "word_length": [2, 9]}}},
         {"pii": {"kinds": ["phone"]}},

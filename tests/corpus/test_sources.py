@@ -180,7 +180,6 @@ sources:
     consent_id: 2026-17
     collected_at: 2026-03-01
     opt_out: {tmp_path}/opt-out.txt
-    weight: 2.5
 """
     )
     kept = make(tmp_path, f"recipe={tmp_path / 'own.yaml'}")
@@ -190,7 +189,6 @@ sources:
         "opted out: other.kr/5",
     }
     counts = manifest.read(tmp_path / "out", "corpus").counts
-    assert counts["sources"]["blogs"]["weight"] == 2.5
     assert counts["sources"]["blogs"]["unverified"] is False
     settings = manifest.read(tmp_path / "out", "corpus").settings
     assert settings["recipe"]["sources"][0]["consent_id"] == "2026-17"

@@ -120,6 +120,11 @@ def load(name: str, options: Mapping[str, Any]) -> Recipe:
     sources: list[Source] = []
     for number, entry in enumerate(content["sources"], 1):
         called = entry.get("name", number) if isinstance(entry, dict) else number
+        if isinstance(entry, dict) and "weight" in entry:
+            raise UserError(
+                f"source '{called}' of recipe {name}: weight never had an effect and is no key any more; "
+                "remove it, and weight sources in training with data.mixture"
+            )
         source = from_mapping(Source, entry, f"source '{called}' of recipe {name}", texts)
         if source.dataset and Path(source.name).is_dir():
             source = replace(source, name=Path(source.name).resolve().name)

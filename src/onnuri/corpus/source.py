@@ -6,7 +6,6 @@ its first bytes and its suffix, or by `format`. `config.mapping` makes a Source 
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -100,8 +99,6 @@ class Source:
     """When the text was collected, as ISO 8601."""
     opt_out: str = path_option("")
     """File with an id, a URL or a host a line; such documents are rejected."""
-    weight: int | float = 1.0
-    """Copied into the manifest and read by nothing: a training mixture is set with data.mixture."""
 
     def __post_init__(self) -> None:
         if not self.name:
@@ -128,8 +125,6 @@ class Source:
             raise UserError(f"no {lacking}; state license (SPDX) and legal_basis, or unverified: true")
         if self.legal_basis == "consent" and not self.consent_id:
             raise UserError("legal_basis consent needs a consent_id")
-        if not 0 <= self.weight < math.inf:
-            raise UserError(f"weight must be at least 0, found {self.weight}")
         if self.max_bytes < 0:
             raise UserError(f"max_bytes must be at least 0, found {self.max_bytes}")
         if self.encoding:

@@ -156,7 +156,6 @@ class Tally:
                 entry[field] = ", ".join(sorted({k[1 + KEYS.index(field)] for k in keys[name]} - {""}))
             mine = [self.recipe.sources[int(rank)] for rank in ranks[name]]
             entry["unverified"] = any(source.unverified for source in mine)
-            entry["weight"] = max((source.weight for source in mine), default=1.0)
         kept = sum(entry["documents"] for entry in sources.values())
         rejected = sum(self.reasons.values())
         if self.read != kept + rejected:
