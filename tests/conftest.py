@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -126,6 +127,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Long files first; the others in their order."""
     order = {REPOSITORY / "tests" / name: number for number, name in enumerate(LONG)}
     items.sort(key=lambda item: order.get(item.path, len(order)))
+
+
+@pytest.fixture(autouse=True)
+def interrupts_stay_as_they_were() -> Iterator[None]:
+    """What a test leaves blocked or ignored would be so in the commands that later tests start."""
+    yield
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    assert signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
 
 
 @pytest.fixture(scope="session")
