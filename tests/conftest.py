@@ -35,6 +35,12 @@ TINY_MODEL = [
 ]
 
 
+def pytest_configure() -> None:
+    """A shell has what it runs in the background ignore Ctrl-C; commands that tests start must not."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def pytest_make_parametrize_id(val: object) -> str | None:
     """Packed bytes carry the time of day: as a test's name they would differ between the workers."""
     return "bytes" if isinstance(val, bytes) and not val.isascii() else None
