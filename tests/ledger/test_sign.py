@@ -229,7 +229,8 @@ def test_mistakes(run_dir: Path, keys: Path, tmp_path: Path) -> None:
 
 def test_without_the_package(run_dir: Path, keys: Path) -> None:
     """As on a machine where it is not installed: the import is refused."""
-    code = "import runpy, sys; sys.modules['model_signing'] = None; sys.argv = sys.argv[1:]; "
+    code = "import os, runpy, sys; sys.modules['model_signing'] = None; sys.argv = sys.argv[1:]; "
+    code += "sys.path[0] = os.path.dirname(sys.argv[0]); "
     code += "runpy.run_path(sys.argv[0], run_name='__main__')"
     for words in (["sign", f"key={keys / 'ours.pem'}"], ["verify", f"public_key={keys / 'ours.pub.pem'}"]):
         command = [
