@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -32,6 +33,12 @@ TINY_MODEL = [
     "optim.lr=5e-3",
     "schedule.warmup_steps=2",
 ]
+
+
+def pytest_configure() -> None:
+    """A shell has what it runs in the background ignore Ctrl-C; commands that tests start must not."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_make_parametrize_id(val: object) -> str | None:
