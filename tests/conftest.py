@@ -16,6 +16,10 @@ from transformers import Qwen3Config, Qwen3ForCausalLM
 
 from tests import processes
 
+# A shell has what it runs in the background ignore Ctrl-C; commands that tests start must not.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 REPOSITORY = Path(__file__).parents[1]
 SCRIPTS = REPOSITORY / "scripts"
 TINY_MODEL = [
@@ -33,12 +37,6 @@ TINY_MODEL = [
     "optim.lr=5e-3",
     "schedule.warmup_steps=2",
 ]
-
-
-def pytest_configure() -> None:
-    """A shell has what it runs in the background ignore Ctrl-C; commands that tests start must not."""
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_make_parametrize_id(val: object) -> str | None:
