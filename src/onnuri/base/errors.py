@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 
-class UserError(ValueError):
+class UserError(Exception):
     """A mistake in the input, said in one line: what was wrong, what was found, what to do.
 
     Commands print it without a traceback and exit with status 2.
