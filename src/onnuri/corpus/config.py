@@ -71,7 +71,7 @@ class CorpusConfig:
 
 @dataclass
 class QualityConfig:
-    """The two heaps of texts to tell apart."""
+    """The two sets of texts to tell apart."""
 
     good: str = path_option()
     """Texts as they should be: file, folder or quoted glob of .jsonl, .parquet (.gz, .zst) or .txt, or a
@@ -83,7 +83,7 @@ class QualityConfig:
     text_column: str = "text"
     """Column or key of the text in .parquet and .jsonl."""
     documents: int = 20000
-    """At most so many texts of each heap, as evenly as can be from all files, from the start of each."""
+    """At most so many texts of each set, as evenly as can be from all files, from the start of each."""
 
     def __post_init__(self) -> None:
         if self.documents < 1:

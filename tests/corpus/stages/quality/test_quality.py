@@ -43,15 +43,15 @@ def prose(words: str, seed: int, length: int = 40) -> str:
     return " ".join(random.Random(seed).choices(words.split(), k=length)) + "."
 
 
-def heap(words: str, seed: int, texts: int, length: int = 40) -> list[str]:
+def texts_like(words: str, seed: int, texts: int, length: int = 40) -> list[str]:
     return [prose(words, seed + i, length) for i in range(texts)]
 
 
 @pytest.fixture(scope="module")
 def model() -> Model:
     """Learnt from 150 Korean and 150 English texts a side."""
-    good = heap(KOREAN_ARTICLE, 0, 150) + heap(ENGLISH_ARTICLE, 1000, 150)
-    return train(good, heap(KOREAN_CHATTER, 2000, 150) + heap(ENGLISH_CHATTER, 3000, 150))[0]
+    good = texts_like(KOREAN_ARTICLE, 0, 150) + texts_like(ENGLISH_ARTICLE, 1000, 150)
+    return train(good, texts_like(KOREAN_CHATTER, 2000, 150) + texts_like(ENGLISH_CHATTER, 3000, 150))[0]
 
 
 def scores(model: Model, texts: Sequence[str | None]) -> np.ndarray:
@@ -59,19 +59,19 @@ def scores(model: Model, texts: Sequence[str | None]) -> np.ndarray:
 
 
 def test_fresh_good_texts_beat_fresh_random_ones_in_both_languages(model: Model) -> None:
-    good = scores(model, heap(KOREAN_ARTICLE, 9000, 20) + heap(ENGLISH_ARTICLE, 9100, 20))
-    other = scores(model, heap(KOREAN_CHATTER, 9200, 20) + heap(ENGLISH_CHATTER, 9300, 20))
+    good = scores(model, texts_like(KOREAN_ARTICLE, 9000, 20) + texts_like(ENGLISH_ARTICLE, 9100, 20))
+    other = scores(model, texts_like(KOREAN_CHATTER, 9200, 20) + texts_like(ENGLISH_CHATTER, 9300, 20))
     assert good.min() > 0.5 > other.max()
 
 
 def test_texts_that_mix_both_lie_in_between(model: Model) -> None:
-    mixed = scores(model, heap(KOREAN_ARTICLE + KOREAN_CHATTER, 9400, 20)).mean()
-    assert scores(model, heap(KOREAN_CHATTER, 9200, 20)).mean() < mixed
-    assert mixed < scores(model, heap(KOREAN_ARTICLE, 9000, 20)).mean()
+    mixed = scores(model, texts_like(KOREAN_ARTICLE + KOREAN_CHATTER, 9400, 20)).mean()
+    assert scores(model, texts_like(KOREAN_CHATTER, 9200, 20)).mean() < mixed
+    assert mixed < scores(model, texts_like(KOREAN_ARTICLE, 9000, 20)).mean()
 
 
 def test_figures_tell_what_was_held_out() -> None:
-    _, figures = train(heap(KOREAN_ARTICLE, 0, 150), heap(KOREAN_CHATTER, 2000, 200))
+    _, figures = train(texts_like(KOREAN_ARTICLE, 0, 150), texts_like(KOREAN_CHATTER, 2000, 200))
     assert (figures["korean"]["good"], figures["korean"]["random"]) == (150, 200)
     assert figures["korean"]["heldout"] == 15 + 20
     assert figures["korean"]["auc"] > 0.99
@@ -81,9 +81,9 @@ def test_figures_tell_what_was_held_out() -> None:
 
 def test_length_is_not_learnt() -> None:
     words = KOREAN_ARTICLE + KOREAN_CHATTER
-    model, _ = train(heap(words, 0, 400, length=200), heap(words, 5000, 400, length=20))
-    long = scores(model, heap(words, 10**6, 200, length=200))
-    short = scores(model, heap(words, 10**7, 200, length=20))
+    model, _ = train(texts_like(words, 0, 400, length=200), texts_like(words, 5000, 400, length=20))
+    long = scores(model, texts_like(words, 10**6, 200, length=200))
+    short = scores(model, texts_like(words, 10**7, 200, length=20))
     gap = auc(np.concatenate((long, short)).astype(np.float64), np.repeat([1.0, 0.0], 200))
     assert 0.3 < gap < 0.7
 
@@ -91,21 +91,25 @@ def test_length_is_not_learnt() -> None:
 def test_the_share_of_a_language_is_not_learnt() -> None:
     korean, english = KOREAN_ARTICLE + KOREAN_CHATTER, ENGLISH_ARTICLE + ENGLISH_CHATTER
     model, _ = train(
-        heap(korean, 0, 900) + heap(english, 1000, 150), heap(korean, 2000, 150) + heap(english, 3000, 900)
+        texts_like(korean, 0, 900) + texts_like(english, 1000, 150),
+        texts_like(korean, 2000, 150) + texts_like(english, 3000, 900),
     )
-    gap = scores(model, heap(korean, 10**6, 100)).mean() - scores(model, heap(english, 10**7, 100)).mean()
+    gap = (
+        scores(model, texts_like(korean, 10**6, 100)).mean()
+        - scores(model, texts_like(english, 10**7, 100)).mean()
+    )
     # A model that looked at the language would put them 1 apart; what is left is chance.
     assert abs(gap) < 0.2
 
 
 def test_few_texts_of_a_language_in_a_heap_are_learnt_from_all_the_same() -> None:
     model, _ = train(
-        heap(KOREAN_ARTICLE, 0, 500) + heap(ENGLISH_ARTICLE, 1000, 60),
-        heap(KOREAN_CHATTER, 2000, 60) + heap(ENGLISH_CHATTER, 3000, 500),
+        texts_like(KOREAN_ARTICLE, 0, 500) + texts_like(ENGLISH_ARTICLE, 1000, 60),
+        texts_like(KOREAN_CHATTER, 2000, 60) + texts_like(ENGLISH_CHATTER, 3000, 500),
     )
     assert (
-        scores(model, heap(ENGLISH_ARTICLE, 9000, 20)).min()
-        > scores(model, heap(KOREAN_CHATTER, 9100, 20)).max()
+        scores(model, texts_like(ENGLISH_ARTICLE, 9000, 20)).min()
+        > scores(model, texts_like(KOREAN_CHATTER, 9100, 20)).max()
     )
 
 
@@ -140,15 +144,18 @@ def test_the_threshold_and_its_reason(model: Model) -> None:
 
 
 def test_the_same_texts_give_the_same_weights() -> None:
-    heaps = heap(KOREAN_ARTICLE, 0, 60), heap(KOREAN_CHATTER, 2000, 60)
-    (first, _), (second, _) = train(*heaps), train(*heaps)
+    examples = texts_like(KOREAN_ARTICLE, 0, 60), texts_like(KOREAN_CHATTER, 2000, 60)
+    (first, _), (second, _) = train(*examples), train(*examples)
     assert first.weights.tobytes() == second.weights.tobytes()
     assert first.calibration == second.calibration
 
 
 def test_too_few_texts_are_an_error_with_the_counts() -> None:
     with pytest.raises(UserError, match="found korean: 5 good, 60 random; latin: 60 good, 0 random"):
-        train(heap(KOREAN_ARTICLE, 0, 5) + heap(ENGLISH_ARTICLE, 0, 60), heap(KOREAN_CHATTER, 2000, 60))
+        train(
+            texts_like(KOREAN_ARTICLE, 0, 5) + texts_like(ENGLISH_ARTICLE, 0, 60),
+            texts_like(KOREAN_CHATTER, 2000, 60),
+        )
 
 
 def test_a_long_text_is_judged_by_all_of_it(model: Model) -> None:

@@ -19,7 +19,12 @@ from onnuri.corpus.stages.quality import quality
 from onnuri.corpus.stages.quality.model import load
 from onnuri.corpus.stages.quality.texts import read
 from tests.conftest import run_command
-from tests.corpus.stages.quality.test_quality import KOREAN_ARTICLE, KOREAN_CHATTER, heap, prose
+from tests.corpus.stages.quality.test_quality import (
+    KOREAN_ARTICLE,
+    KOREAN_CHATTER,
+    prose,
+    texts_like,
+)
 
 
 def write_jsonl(path: Path, texts: Sequence[object], key: str = "text") -> Path:
@@ -47,13 +52,13 @@ def write_corpus(folder: Path, train: Sequence[str], heldout: Sequence[str]) -> 
 @pytest.fixture
 def examples(tmp_path: Path) -> tuple[Path, Path]:
     """A folder of good and one of random texts, 80 each, in files of several kinds."""
-    good = heap(KOREAN_ARTICLE, 0, 80)
+    good = texts_like(KOREAN_ARTICLE, 0, 80)
     write_jsonl(tmp_path / "good" / "a.jsonl", good[:20])
     write_jsonl(tmp_path / "good" / "deep" / "b.jsonl.gz", good[20:40])
     write_jsonl(tmp_path / "good" / "deep" / "c.jsonl.zst", good[40:60])
     write_parquet(tmp_path / "good" / "d.parquet", good[60:])
     return tmp_path / "good", write_parquet(
-        tmp_path / "random" / "r.parquet", heap(KOREAN_CHATTER, 500, 80)
+        tmp_path / "random" / "r.parquet", texts_like(KOREAN_CHATTER, 500, 80)
     ).parent
 
 
@@ -79,14 +84,14 @@ def test_the_command_trains_a_model_that_the_stage_uses(
     assert reasons[0] == "" and reasons[1].startswith("low quality: 0.")
 
     assert "is up to date" in run_command("quality", *words).stdout
-    write_jsonl(examples[0] / "a.jsonl", heap(KOREAN_ARTICLE, 7000, 20))
+    write_jsonl(examples[0] / "a.jsonl", texts_like(KOREAN_ARTICLE, 7000, 20))
     assert "80 good" in run_command("quality", *words).stdout
 
 
 def test_the_same_texts_make_the_same_weights_wherever_they_lie(tmp_path: Path) -> None:
     for place in ("one", "two"):
-        write_jsonl(tmp_path / place / "good.jsonl", heap(KOREAN_ARTICLE, 0, 60))
-        write_jsonl(tmp_path / place / "random.jsonl", heap(KOREAN_CHATTER, 500, 60))
+        write_jsonl(tmp_path / place / "good.jsonl", texts_like(KOREAN_ARTICLE, 0, 60))
+        write_jsonl(tmp_path / place / "random.jsonl", texts_like(KOREAN_CHATTER, 500, 60))
         sides = [f"{side}={tmp_path / place / side}.jsonl" for side in ("good", "random")]
         run_command("quality", *sides, f"output={tmp_path / place / 'model'}")
     one, two = (manifest.read(tmp_path / place / "model", "quality") for place in ("one", "two"))
@@ -102,7 +107,7 @@ def test_errors_name_what_was_wrong(tmp_path: Path, examples: tuple[Path, Path])
     assert "no text_column=body; it has text" in refused(
         f"good={good}", f"random={other}", out, "text_column=body"
     )
-    few = write_jsonl(tmp_path / "few.jsonl", heap(KOREAN_ARTICLE, 0, 5))
+    few = write_jsonl(tmp_path / "few.jsonl", texts_like(KOREAN_ARTICLE, 0, 5))
     assert "too few texts" in refused(f"good={few}", f"random={other}", out)
     page = tmp_path / "page.html"
     page.write_text("<p>hello</p>")
@@ -136,13 +141,17 @@ def test_a_folder_that_is_no_sound_model_is_refused(tmp_path: Path, examples: tu
 
 
 def test_heldout_documents_of_a_corpus_are_not_learnt_from(tmp_path: Path) -> None:
-    corpus = write_corpus(tmp_path / "corpus", heap(KOREAN_ARTICLE, 0, 30), heap(KOREAN_ARTICLE, 100, 30))
-    assert read("good", str(corpus), "ignored", 100) == heap(KOREAN_ARTICLE, 0, 30)
+    corpus = write_corpus(
+        tmp_path / "corpus",
+        texts_like(KOREAN_ARTICLE, 0, 30),
+        texts_like(KOREAN_ARTICLE, 100, 30),
+    )
+    assert read("good", str(corpus), "ignored", 100) == texts_like(KOREAN_ARTICLE, 0, 30)
 
 
 def test_texts_are_taken_evenly_and_once(tmp_path: Path) -> None:
     small, large, larger = (
-        heap(KOREAN_ARTICLE, seed, count) for seed, count in ((0, 5), (100, 60), (200, 90))
+        texts_like(KOREAN_ARTICLE, seed, count) for seed, count in ((0, 5), (100, 60), (200, 90))
     )
     write_jsonl(tmp_path / "small.jsonl", small)
     write_jsonl(tmp_path / "large.jsonl", [*large[:1], *large])
@@ -162,9 +171,9 @@ def test_a_text_file_is_taken_in_pieces_without_loss(tmp_path: Path) -> None:
 
 
 def test_lines_that_are_no_json_are_passed_over(tmp_path: Path) -> None:
-    path = write_jsonl(tmp_path / "a.jsonl", heap(KOREAN_ARTICLE, 0, 3))
+    path = write_jsonl(tmp_path / "a.jsonl", texts_like(KOREAN_ARTICLE, 0, 3))
     with path.open("ab") as stream:
         stream.write(
             b'{"text": "cut off\n[1, 2]\n\xff\xfe\n{"other": 1}\n{"text": "' + b"\\ud800" * 30 + b'"}\n'
         )
-    assert read("good", str(path), "text", 10) == [*heap(KOREAN_ARTICLE, 0, 3), "?" * 30]
+    assert read("good", str(path), "text", 10) == [*texts_like(KOREAN_ARTICLE, 0, 3), "?" * 30]

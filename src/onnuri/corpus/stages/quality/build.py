@@ -1,4 +1,4 @@
-"""Train a quality model on two heaps of texts and write its folder."""
+"""Train a quality model on two sets of texts and write its folder."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from onnuri.corpus.stages.quality.train import EPOCHS, LEARNING_RATE, SMOOTHING,
 
 def build(config: QualityConfig) -> int:
     """Write the folder, or do nothing when it answers this request. Returns the exit status."""
-    heaps = {
+    examples = {
         name: texts.read(name, pattern, config.text_column, config.documents)
         for name, pattern in (("good", config.good), ("random", config.random))
     }
@@ -26,12 +26,12 @@ def build(config: QualityConfig) -> int:
         "learning_rate": LEARNING_RATE,
         "smoothing": SMOOTHING,
     }
-    inputs = {name: _hash(heap) for name, heap in heaps.items()}
+    inputs = {name: _hash(side) for name, side in examples.items()}
     if manifest.up_to_date(config.output, KIND, settings, inputs):
         print(f"{config.output} is up to date")
         return 0
     with manifest.building(config.output, KIND) as partial:
-        model, figures = train(heaps["good"], heaps["random"])
+        model, figures = train(examples["good"], examples["random"])
         save(partial, model)
         manifest.seal(partial, KIND, settings, inputs, figures)
     print(f"{config.output}:")
@@ -47,9 +47,9 @@ def build(config: QualityConfig) -> int:
     return 0
 
 
-def _hash(heap: list[str]) -> str:
+def _hash(side: list[str]) -> str:
     """sha256 of the texts that are learnt from, wherever they were read."""
     digest = hashlib.sha256()
-    for text in heap:
+    for text in side:
         digest.update(text.encode() + b"\0")
     return digest.hexdigest()

@@ -1,7 +1,7 @@
-"""The texts of a heap, from files of any kind, evenly and without repeats.
+"""The texts of a set, from files of any kind, evenly and without repeats.
 
 Small files give all they have, and what they leave is spread over the larger ones. Only the start of a file
-is read, so a heap of any size costs what `most` texts cost; a file that is sorted should be shuffled first.
+is read, so a set of any size costs what `most` texts cost; a file that is sorted should be shuffled first.
 """
 
 from __future__ import annotations

@@ -3,15 +3,15 @@
 What it can do: tell texts that read like the good ones from texts that read like the others, by their
 wording: manuals from chatter, articles from menus and spam, running prose from word salad. What it cannot:
 know whether a text is true, new or well argued, or judge a topic or register that the good texts lack. It
-learns every difference between the two heaps, so they should differ in nothing but quality: if all good
+learns every difference between the two sets, so they should differ in nothing but quality: if all good
 texts are about law, law is what it will look for. The held-out figures tell how well it parts these two
-heaps, not how it does on a new source (in our trials an AUC of 0.92 to 0.96 there, 0.99 held out).
+sets, not how it does on a new source (in our trials an AUC of 0.92 to 0.96 there, 0.99 held out).
 
 Kept out of what it can learn:
 - Length: a score is a mean over n-grams, and each text weighs the same.
 - Script: texts are weighed so that good and random ones have the same weight among Korean texts, among
   those in the Latin alphabet, and among all others; each script has its own offset and its own curve from
-  mean weight to score. A script with too few texts in either heap is not learnt; its texts get no score.
+  mean weight to score. A script with too few texts in either set is not learnt; its texts get no score.
 - Layout and numbers: see features.py.
 
 Method: the log-count ratios of Wang and Manning (2012, "Baselines and Bigrams") as the start, EPOCHS of
@@ -20,7 +20,7 @@ texts that were held out. Everything is seeded and in file order, so the same te
 Cost: 37,000 texts of 1,000 characters in 7 s of one core; memory for CHARACTERS of each text (the n-grams
 are hashed again in every pass: stored, those of that many texts would fill 0.45 GB).
 The ratios alone were as good in English (0.943 AUC on new sources, then 0.939) and worse in Korean (0.922,
-then 0.952); more passes fit the heaps better and English of other sources worse.
+then 0.952); more passes fit the sets better and English of other sources worse.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ HELDOUT = 10
 """One text in so many is kept for calibration and for the figures shown, chosen by its checksum."""
 LEAST_HELDOUT = 10
 LEAST_TEXTS = 40
-"""Texts of one script that each heap must have for the script to be learnt."""
+"""Texts of one script that each set must have for the script to be learnt."""
 EPOCHS = 6
 BATCH_TEXTS = 256
 LEARNING_RATE = 1.0
@@ -53,7 +53,7 @@ SMOOTHING = 1.0
 """Added to every count of a bucket, where a text counts as COUNT n-grams in all."""
 COUNT = 1000.0
 FIRST_GAP = 4.0
-"""How far apart, in log-odds, the two heaps are when the logistic regression starts."""
+"""How far apart, in log-odds, the two sets are when the logistic regression starts."""
 
 THRESHOLDS = (0.1, 0.3, 0.5, 0.7)
 """For which the figures say how much is kept."""
@@ -82,8 +82,8 @@ class Examples:
 def train(good: Sequence[str], random: Sequence[str]) -> tuple[Model, dict[str, Any]]:
     """The model that tells `good` texts from `random` ones, and figures about it.
 
-    Figures, by script that was learnt: texts of each heap, and of the held-out ones the number, the area
-    under the ROC curve ("auc"), the share on the right side of 0.5, both heaps weighing the same
+    Figures, by script that was learnt: texts of each set, and of the held-out ones the number, the area
+    under the ROC curve ("auc"), the share on the right side of 0.5, both sets weighing the same
     ("accuracy"), and by threshold the shares of good and of random ones that it keeps ("kept"). Scripts
     that were not learnt have the counts only.
     Raises UserError when no script has LEAST_TEXTS in both.
@@ -112,8 +112,8 @@ def train(good: Sequence[str], random: Sequence[str]) -> tuple[Model, dict[str, 
 
 def _examples(good: Sequence[str], random: Sequence[str]) -> tuple[Examples, Mask, dict[str, Any]]:
     """All texts, those of scripts that cannot be learnt with weight 0; (N,) which of the others are held
-    out; and how many each heap has by script."""
-    texts = [features.windows(text, CHARACTERS) for heap in (good, random) for text in heap]
+    out; and how many each set has by script."""
+    texts = [features.windows(text, CHARACTERS) for side in (good, random) for text in side]
     is_good = np.repeat([1.0, 0.0], [len(good), len(random)])
     found = [features.scripts(part) for part in features.chunks(texts, CHARACTERS)]
     script = np.concatenate(found) if found else np.zeros(0, dtype=np.int64)
@@ -121,12 +121,12 @@ def _examples(good: Sequence[str], random: Sequence[str]) -> tuple[Examples, Mas
     heldout, weight = np.zeros(len(texts), dtype=np.bool_), np.zeros(len(texts))
     figures: dict[str, Any] = {}
     for index, name in enumerate(SCRIPTS):
-        heaps = [order[((script == index) & (is_good == heap))[order]] for heap in (1, 0)]
-        figures[name] = {"good": len(heaps[0]), "random": len(heaps[1])}
-        fewest = min(map(len, heaps))
-        for heap in heaps if fewest >= LEAST_TEXTS else ():
-            weight[heap] = fewest / len(heap)
-            heldout[heap[: max(LEAST_HELDOUT, len(heap) // HELDOUT)]] = True
+        examples = [order[((script == index) & (is_good == side))[order]] for side in (1, 0)]
+        figures[name] = {"good": len(examples[0]), "random": len(examples[1])}
+        fewest = min(map(len, examples))
+        for side in examples if fewest >= LEAST_TEXTS else ():
+            weight[side] = fewest / len(side)
+            heldout[side[: max(LEAST_HELDOUT, len(side) // HELDOUT)]] = True
     if not weight.any():
         counts = "; ".join(f"{name}: {n['good']} good, {n['random']} random" for name, n in figures.items())
         raise UserError(
@@ -139,7 +139,7 @@ def _examples(good: Sequence[str], random: Sequence[str]) -> tuple[Examples, Mas
 def _kept(odds: Doubles, y: Doubles, threshold: float) -> list[float]:
     """Which share of the good texts, and of the others, scores at least `threshold`."""
     kept = odds >= np.log(threshold / (1 - threshold))
-    return [round(float(kept[y == heap].mean()), 4) for heap in (1, 0)]
+    return [round(float(kept[y == side].mean()), 4) for side in (1, 0)]
 
 
 def _fit(examples: Examples) -> Floats:
@@ -181,11 +181,11 @@ def _log_count_ratios(batches: Iterator[tuple[Examples, Chunk]]) -> tuple[Double
     size = 1 << features.BUCKET_BITS
     counts = np.full((2, size), SMOOTHING)
     for some, part in batches:
-        for heap in (0, 1):
-            counts[heap] += _spread(part, COUNT * some.weight * (some.good == heap))
+        for side in (0, 1):
+            counts[side] += _spread(part, COUNT * some.weight * (some.good == side))
     shares = counts / counts.sum(axis=1, keepdims=True)
     ratios = np.log(shares[1]) - np.log(shares[0])
-    # A text's mean is linear in its counts, so the mean of a heap's texts is that of its counts.
+    # A text's mean is linear in its counts, so the mean of a set's texts is that of its counts.
     means = [float(((c - SMOOTHING) @ ratios) / max((c - SMOOTHING).sum(), 1e-9)) for c in counts]
     return ratios, means[1] - means[0], (means[1] + means[0]) / 2
 
