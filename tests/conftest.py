@@ -12,10 +12,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
 from tests import processes
 
+# The workers of a suite share the cores; so do the commands that they start.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+os.environ["HF_HUB_OFFLINE"] = "1"
 # A shell has what it runs in the background ignore Ctrl-C; commands that tests start must not.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -45,7 +50,7 @@ def pytest_make_parametrize_id(val: object) -> str | None:
 
 
 def run_command(name: str, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-    """Run scripts/DOOR.py in a process of its own."""
+    """Run scripts/NAME.py in a process of its own."""
     return processes.run([sys.executable, str(SCRIPTS / f"{name}.py"), *words], check)
 
 
@@ -141,22 +146,42 @@ def interrupts_stay_as_they_were() -> Iterator[None]:
     assert signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
 
 
+def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
+    """A folder that all workers share, made by the first of them that asks. To be read or copied only."""
+    own = factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / f"shared-{name}"
+    with FileLock(f"{folder}.lock"):
+        if not folder.exists():
+            unfinished = folder.with_suffix(".partial")
+            shutil.rmtree(unfinished, ignore_errors=True)
+            unfinished.mkdir()
+            make(unfinished)
+            unfinished.rename(folder)
+    return folder
+
+
 @pytest.fixture(scope="session")
 def undisturbed(sample: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """12 steps of ZeRO-3 in fp32 on two ranks, without interruption. To be copied, not changed."""
-    run_dir = tmp_path_factory.mktemp("runs") / "undisturbed"
     words = ["train.steps=12", "train.checkpoint_every=5", "train.keep_checkpoints=0"]
-    pretrain(2, sample, run_dir, *words, "engine.precision=fp32")
-    return run_dir
+
+    def make(folder: Path) -> None:
+        pretrain(2, sample, folder / "run", *words, "engine.precision=fp32")
+
+    return made_once(tmp_path_factory, "undisturbed", make) / "run"
 
 
 @pytest.fixture(scope="session")
 def sample(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
     """Folders of the sample corpus: `sample("corpus")`, `sample("tokenizer")`, `sample("tokens")`."""
-    os.environ["HF_HUB_OFFLINE"] = "1"
-    root = tmp_path_factory.mktemp("sample")
-    corpus, tokenizer, tokens = (str(root / name) for name in ("corpus", "tokenizer", "tokens"))
-    run_command("corpus", "recipe=sample", f"output={corpus}")
-    run_command("tokenizer", f"input={corpus}", f"output={tokenizer}", "algorithm=bpe", "vocab_size=1024")
-    run_command("pack", f"input={corpus}", f"tokenizer={tokenizer}", f"output={tokens}")
-    return lambda name: str(root / name)
+
+    def make(folder: Path) -> None:
+        corpus, tokenizer, tokens = (f"{folder}/{name}" for name in ("corpus", "tokenizer", "tokens"))
+        run_command("corpus", "recipe=sample", f"output={corpus}")
+        run_command(
+            "tokenizer", f"input={corpus}", f"output={tokenizer}", "algorithm=bpe", "vocab_size=1024"
+        )
+        run_command("pack", f"input={corpus}", f"tokenizer={tokenizer}", f"output={tokens}")
+
+    folder = made_once(tmp_path_factory, "sample", make)
+    return lambda name: str(folder / name)

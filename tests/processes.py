@@ -21,15 +21,21 @@ import psutil
 SERVER = Path(__file__).with_name("warm.py")
 
 
-@cache
-def server_address() -> str:
-    """Of the server, which this starts; it ends with this process."""
+def start_server(
+    prefix: Sequence[str] = (), environment: dict[str, str] | None = None
+) -> tuple[str, subprocess.Popen[bytes]]:
+    """Address of a new server, and the server: it ends with its standard input, so with this process."""
     path = f"{tempfile.mkdtemp(prefix='onnuri-warm-')}/socket"
-    command = [sys.executable, str(SERVER), path]
-    server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    command = [*prefix, sys.executable, str(SERVER), path]
+    server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
     assert server.stdout is not None and server.stdout.readline() == b"ready\n"
-    server_address.process = server  # type: ignore[attr-defined]  # kept open: its standard input ends it
-    return path
+    return path, server
+
+
+@cache
+def own_server() -> tuple[str, subprocess.Popen[bytes]]:
+    """The server of this process."""
+    return start_server()
 
 
 class Process:
@@ -44,6 +50,7 @@ class Process:
         environment: dict[str, str] | None = None,
         namespaces: Sequence[tuple[str, int]] = (),
         folder: Path | None = None,
+        server: str = "",
     ) -> None:
         """Start `python COMMAND...`; what it prints is lost unless there are files for it.
 
@@ -53,6 +60,7 @@ class Process:
             environment: in place of this process's.
             namespaces: files of namespaces to enter, and the kinds of `setns`.
             folder: working directory, in place of this process's.
+            server: address of the server, in place of this process's.
         """
         assert command[0] == sys.executable, command
         request = {
@@ -63,7 +71,7 @@ class Process:
             "namespaces": list(namespaces),
         }
         self.connection = socket.socket(socket.AF_UNIX)
-        self.connection.connect(server_address())
+        self.connection.connect(server or own_server()[0])
         with Path(os.devnull).open("wb") as nothing:
             files = [(stream or nothing).fileno() for stream in (stdout, stderr)]
             socket.send_fds(self.connection, [json.dumps(request).encode()], files)
@@ -102,10 +110,12 @@ def run(
     timeout: float = 240.0,
     namespaces: Sequence[tuple[str, int]] = (),
     folder: Path | None = None,
+    environment: dict[str, str] | None = None,
+    server: str = "",
 ) -> subprocess.CompletedProcess[str]:
     """Run `python COMMAND...` to its end; unless it ends well, AssertionError with what it printed."""
     with tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
-        process = Process(command, stdout, stderr, namespaces=namespaces, folder=folder)
+        process = Process(command, stdout, stderr, False, environment, namespaces, folder, server)
         try:
             status = process.wait(timeout)
         finally:

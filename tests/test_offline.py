@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import processes
 from tests.conftest import SCRIPTS, TINY_MODEL, torchrun_command
 from tests.train.nodes import wait_until
 
@@ -42,6 +43,7 @@ class Cell:
         self.name, self.home = f"onnuri-{os.getpid()}-offline", folder / "home"
         self.settings, self.asked = Path("/etc/netns", self.name), folder / "asked"
         self.server: subprocess.Popen[bytes] | None = None
+        self.commands: tuple[str, subprocess.Popen[bytes]] | None = None
 
     def build(self) -> None:
         """OSError or CalledProcessError where it cannot be done."""
@@ -57,24 +59,32 @@ class Cell:
 
     def close(self) -> None:
         """Take it apart."""
-        if self.server is not None:
-            self.server.kill()
-            self.server.wait()
+        for server in (self.server, self.commands and self.commands[1]):
+            if server is not None:
+                server.kill()
+                server.wait()
         shutil.rmtree(self.settings, ignore_errors=True)
         subprocess.run(["ip", "netns", "del", self.name], check=False, capture_output=True)
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """Of what runs here: nothing keeps a library from trying."""
+        others = {name: value for name, value in os.environ.items() if name not in QUIET}
+        return others | {"HOME": str(self.home), "XDG_CACHE_HOME": str(self.home)}
+
     def run(self, *command: str) -> str:
         """Run a command; AssertionError with its output unless it ends well."""
-        environment = {name: value for name, value in os.environ.items() if name not in QUIET}
-        result = subprocess.run(
-            ["ip", "netns", "exec", self.name, *command],
-            env=environment | {"HOME": str(self.home), "XDG_CACHE_HOME": str(self.home)},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        inside = ["ip", "netns", "exec", self.name, *command]
+        result = subprocess.run(inside, env=self.environment, capture_output=True, text=True, check=False)
         assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
         return result.stdout
+
+    def python(self, *command: str) -> str:
+        """Run `python COMMAND...`, forked from a server that has imported everything here."""
+        if self.commands is None:
+            self.commands = processes.start_server(["ip", "netns", "exec", self.name], self.environment)
+        words = [sys.executable, *command]
+        return processes.run(words, environment=self.environment, server=self.commands[0]).stdout
 
     def attempts(self) -> list[str]:
         """Names that were asked for, but for those of this machine, and "no route" for each connection."""
@@ -101,7 +111,7 @@ def cell(tmp_path: Path) -> Iterator[Cell]:
 
 def test_the_sample_run_needs_and_tries_no_network(cell: Cell, tmp_path: Path) -> None:
     def command(name: str, *words: str) -> str:
-        return cell.run(sys.executable, str(SCRIPTS / f"{name}.py"), *words)
+        return cell.python(str(SCRIPTS / f"{name}.py"), *words)
 
     corpus, tokenizer, tokens, run_dir, model = (
         str(tmp_path / name) for name in ("corpus", "tokenizer", "tokens", "run", "model")
@@ -110,18 +120,23 @@ def test_the_sample_run_needs_and_tries_no_network(cell: Cell, tmp_path: Path) -
     command("tokenizer", f"input={corpus}", f"output={tokenizer}", "algorithm=bpe", "vocab_size=1024")
     command("pack", f"input={corpus}", f"tokenizer={tokenizer}", f"output={tokens}")
     words = [f"data={tokens}", f"run_dir={run_dir}", *TINY_MODEL, "train.steps=3", "train.validate_every=3"]
-    cell.run(*torchrun_command(2, SCRIPTS / "pretrain.py", *words))
+    cell.python(*torchrun_command(2, SCRIPTS / "pretrain.py", *words)[1:])
     command("export", f"checkpoint={run_dir}", f"output={model}")
     assert command("generate", f"model={model}", "prompt=연구", "max_tokens=8").startswith("연구")
     assert "ko" in command("evaluate", f"model={model}", f"data={corpus}")
     assert cell.attempts() == []
 
 
-def test_attempts_are_seen(cell: Cell) -> None:
+def test_attempts_are_seen(cell: Cell, tmp_path: Path) -> None:
     """Else the test above could not fail."""
-    by_address = "import socket; socket.socket().connect_ex(('192.0.2.1', 443))"
-    by_name = "import urllib.request; urllib.request.urlopen('http://example.invalid')"
-    cell.run(sys.executable, "-c", by_address)
+    script = tmp_path / "calls.py"
+    script.write_text("import socket; socket.socket().connect_ex(('192.0.2.1', 443))")
+    cell.python(str(script))
+    assert cell.attempts() == ["no route"]
+    script.write_text("import urllib.request; urllib.request.urlopen('http://example.invalid')")
     with pytest.raises(AssertionError, match="URLError"):
-        cell.run(sys.executable, "-c", by_name)
+        cell.python(str(script))
     assert set(cell.attempts()) == {"example.invalid", "no route"}
+    hub = "import huggingface_hub.constants as hub; print(hub.HF_HUB_OFFLINE)"
+    script.write_text(hub)
+    assert cell.python(str(script)) == "False\n"

@@ -19,11 +19,11 @@ from tests.processes import Process, rank_of
 from tests.warm import CLONE_NEWNET
 
 RENDEZVOUS = {
-    "join_timeout": 60,
-    "last_call_timeout": 3,
+    "join_timeout": 120,
     "keep_alive_interval": 1,
-    "keep_alive_max_attempt": 3,
+    "keep_alive_max_attempt": 10,
 }
+"""A node that has not been heard of for 10 seconds is lost. With less, one on a busy machine is too."""
 
 
 def ip(*words: str) -> None:
@@ -32,10 +32,14 @@ def ip(*words: str) -> None:
 
 
 class Nodes:
-    """As many nodes as asked for, 10.77.0.1 and so on; the last hosts the rendezvous, the first rank 0."""
+    """10.77.0.1 to 10.77.0.COUNT; the last hosts the rendezvous, the first has rank 0.
 
-    def __init__(self, count: int, folder: Path) -> None:
-        self.count, self.folder = count, folder
+    A round starts when all nodes have joined, or `last_call` seconds after `least` of them have.
+    """
+
+    def __init__(self, count: int, folder: Path, least: int, last_call: int) -> None:
+        self.count, self.folder, self.least = count, folder, least
+        self.rendezvous = RENDEZVOUS | {"last_call_timeout": last_call}
         self.names = [f"onnuri-{os.getpid()}-{number}" for number in range(count + 1)]
         self.switch = self.names[0]
         self.agents: dict[int, Process] = {}
@@ -69,14 +73,21 @@ class Nodes:
 
     def start(self, number: int, script: Path, *words: str) -> Process:
         """One torchrun agent with one rank on a node. What it says goes to FOLDER/node-NUMBER.log."""
-        settings = RENDEZVOUS | {"is_host": int(number == self.count)}
+        settings = self.rendezvous | {"is_host": int(number == self.count)}
         launcher = [sys.executable, "-m", "torch.distributed.run"]
-        launcher += ["--nnodes", f"1:{self.count}", "--nproc_per_node", "1", "--max-restarts", "3"]
+        launcher += [
+            "--nnodes",
+            f"{self.least}:{self.count}",
+            "--nproc_per_node",
+            "1",
+            "--max-restarts",
+            "9",
+        ]
         launcher += ["--rdzv_backend", "c10d", "--rdzv_endpoint", f"10.77.0.{self.count}:29500"]
         launcher += ["--rdzv_id", "elastic", "--local-addr", f"10.77.0.{number}"]
         launcher += ["--rdzv_conf", ",".join(f"{name}={value}" for name, value in settings.items())]
         environment = os.environ | {"GLOO_SOCKET_IFNAME": "eth0", "OMP_NUM_THREADS": "1"}
-        # Without it the ranks of later rounds look for their meeting point on the node that is gone.
+        # Without it the ranks of later rounds look for the rendezvous endpoint on the node that is gone.
         environment |= {"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
         # torch 2.11 does not know it, and gives ranks that do not end 30 seconds.
         environment |= {"TORCH_ELASTIC_SHUTDOWN_TIMEOUT": "5"}
@@ -139,9 +150,9 @@ def is_told_to_end(pid: int) -> bool:
 
 
 @contextmanager
-def joined(count: int, folder: Path) -> Iterator[Nodes]:
+def joined(count: int, folder: Path, least: int, last_call: int) -> Iterator[Nodes]:
     """Nodes, for a while. Skips the test where namespaces cannot be made."""
-    nodes = Nodes(count, folder)
+    nodes = Nodes(count, folder, least, last_call)
     try:
         try:
             nodes.build()

@@ -20,7 +20,7 @@ from tests.train.test_elastic import losses
 from tests.warm import CLONE_NEWNS
 
 Sample = Callable[[str], str]
-WORDS = ["train.steps=60", "train.checkpoint_every=5", "engine.precision=fp32"]
+WORDS = ["train.steps=30", "train.checkpoint_every=5", "engine.precision=fp32"]
 
 
 class Disk:
@@ -48,7 +48,7 @@ class Disk:
         """Mount, or mount otherwise."""
         self.run("mount", *(options or ("-o", "loop", str(self.image))), str(self.path))
 
-    def mend(self) -> None:
+    def fix(self) -> None:
         """Take the failed disk off and mount it again."""
         self.run("umount", str(self.path))
         self.mount()
@@ -116,9 +116,9 @@ def test_a_disk_that_fails_in_mid_run(
     said = tmp_path / "said"
     with said.open("wb") as stream:
         process = Process(command, stream, stream, namespaces=disk.namespaces)
-        wait_until(lambda: max(losses(view), default=0) >= 22, 120, "step 22")
+        wait_until(lambda: max(losses(view), default=0) >= 12, 240, "step 12")
         disk.mount("-o", "remount,abort")
-        assert process.wait(timeout=120) != 0
+        assert process.wait(timeout=240) != 0
     error = the_error(said.read_text())
     assert str(run_dir) in error
     assert "Read-only file system" in error
@@ -127,13 +127,13 @@ def test_a_disk_that_fails_in_mid_run(
     assert f"; last good one: {last}" in error or f"; last good checkpoint: {last}" in error
     assert bool(steps) == (checkpoint_every == 5)
 
-    disk.mend()
+    disk.fix()
     again = run(command, namespaces=disk.namespaces)
     assert (f"resumes after step {steps[-1]}:" if steps else "starts:") in again.stdout
     whole = tmp_path / "whole"
     pretrain(2, sample, whole, *WORDS, f"train.checkpoint_every={checkpoint_every}")
     assert losses(view) == losses(whole), "bit for bit"
-    assert sorted(losses(whole)) == list(range(1, 61))
+    assert sorted(losses(whole)) == list(range(1, 31))
     for name in ("shard-00000.safetensors", "shard-00001.safetensors"):
-        found, expected = (each / "checkpoints/step-0000060" / name for each in (view, whole))
+        found, expected = (each / "checkpoints/step-0000030" / name for each in (view, whole))
         assert found.read_bytes() == expected.read_bytes()
