@@ -34,7 +34,7 @@ SETTINGS = (
     "engine.precision=fp32 engine.stage=1",
     "engine.precision=fp32 engine.stage=2 engine.bucket_size=4000000",
     "engine.precision=fp32 engine.stage=3",
-    "engine.precision=fp32 engine.stage=3 engine.recompute_every=1",
+    "engine.precision=fp32 engine.stage=3 engine.activation_checkpointing=1",
     "engine.precision=bf16 engine.stage=3 engine.micro_batch_size=1 data.sequence_length=128 "
     "engine.bucket_size=4000000",
 )
@@ -44,7 +44,7 @@ MORE = (
     "engine.precision=bf16 engine.stage=2 data.sequence_length=128",
     "engine.precision=fp32 engine.stage=1 engine.bucket_size=4000000 engine.micro_batch_size=1",
     "engine.precision=fp32 engine.stage=3 engine.bucket_size=4000000 data.sequence_length=512",
-    "engine.precision=fp32 engine.stage=3 engine.bucket_size=4000000 engine.recompute_every=2",
+    "engine.precision=fp32 engine.stage=3 engine.bucket_size=4000000 engine.activation_checkpointing=2",
     "engine.precision=fp32 engine.stage=3 model.loss_chunk_size=128 engine.bucket_size=4000000",
     "engine.precision=fp32 engine.stage=3 kernels.linear_cross_entropy=reference "
     "engine.bucket_size=4000000",

@@ -74,8 +74,8 @@ def main() -> None:
         num_layers=8,
         num_heads=8,
         num_kv_heads=4,
-        head_size=64,
-        ffn_size=1536,
+        head_dim=64,
+        intermediate_size=1536,
         vocab_size=16384,
     )
     attentions: dict[str, Callable[..., torch.Tensor]] = {

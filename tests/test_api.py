@@ -30,7 +30,13 @@ def test_the_import_brings_no_torch_and_lists_its_names() -> None:
 
 def test_a_decoder_has_weights_and_wants_a_vocabulary() -> None:
     config = onnuri.ModelConfig(
-        vocab_size=64, hidden_size=32, num_layers=2, num_heads=2, num_kv_heads=1, head_size=16, ffn_size=48
+        vocab_size=64,
+        hidden_size=32,
+        num_layers=2,
+        num_heads=2,
+        num_kv_heads=1,
+        head_dim=16,
+        intermediate_size=48,
     )
     model, again, other = onnuri.Decoder(config), onnuri.Decoder(config), onnuri.Decoder(config, seed=1)
     tokens = torch.arange(12).view(2, 6)

@@ -205,7 +205,7 @@ def test_pretrain_groups_experiment_and_overrides() -> None:
         (["data=x", "data.sequence_length=0"], "must be at least 1"),
         (["data=x", "model.num_kv_heads=0"], "must be at least 1"),
         (["data=x", "model.rope_theta=-1"], "model.rope_theta=-1.0 must be above 0"),
-        (["data=x", "model.norm_eps=0"], "model.norm_eps=0.0 must be above 0"),
+        (["data=x", "model.rms_norm_eps=0"], "model.rms_norm_eps=0.0 must be above 0"),
         (["data=x", "engine.micro_batch_size=-1"], "must be at least 0"),
         (["data=x", "model=null"], "model=null is not known"),
         (["data=x", "optim.lr=nan"], "optim.lr=nan must be a finite number"),

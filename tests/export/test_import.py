@@ -261,4 +261,4 @@ def test_a_small_llama_config(tmp_path: Path) -> None:
         tmp_path, values
     )
     found = load_decoder(tmp_path).config
-    assert (found.head_size, found.num_kv_heads, found.tie_embeddings) == (16, 4, False)
+    assert (found.head_dim, found.num_kv_heads, found.tie_embeddings) == (16, 4, False)

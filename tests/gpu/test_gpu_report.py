@@ -120,7 +120,7 @@ def test_memory_is_held_against_what_the_planner_says_today(calls: list[Call]) -
 
 
 def test_a_shape_that_is_missing_is_no_goal_met(calls: list[Call]) -> None:
-    for result in calls[0].find(head_size=64, length=16384, documents=0):
+    for result in calls[0].find(head_dim=64, length=16384, documents=0):
         calls[0].results.remove(result)
     found = verdicts(calls)["attention forward, head size 64, 2k to 16k, to FlashAttention 2's"]
     assert found == ("2k 1.20x, 4k 1.20x, 8k 1.20x", "incomplete")

@@ -81,7 +81,9 @@ def trace_blocks(kernels: Kernels) -> dict[str, Any]:
         return real_compile(forward, backend=look)
 
     real_compile, torch.compile = torch.compile, compile_for_look  # type: ignore[assignment]
-    config = ModelConfig(256, 128, num_layers=2, num_heads=4, num_kv_heads=2, head_size=64, ffn_size=256)
+    config = ModelConfig(
+        256, 128, num_layers=2, num_heads=4, num_kv_heads=2, head_dim=64, intermediate_size=256
+    )
     masks = [attention_mask(2, 64, torch.tensor([0, *cuts, 64, 128])) for cuts in ([7], [9, 30, 31])]
     with FakeTensorMode(allow_non_fake_inputs=True):
         model = on_gpu(config, kernels)

@@ -17,7 +17,7 @@ from onnuri.model.decoder import Block, Decoder
 from onnuri.model.initialise import initialise
 from onnuri.train.compile import compile_blocks
 
-CONFIG = ModelConfig(256, 64, num_layers=2, num_heads=4, num_kv_heads=2, head_size=16, ffn_size=128)
+CONFIG = ModelConfig(256, 64, num_layers=2, num_heads=4, num_kv_heads=2, head_dim=16, intermediate_size=128)
 BACKENDS = ("reference", "torch" if missing(torch.float32) else "auto")
 
 

@@ -127,4 +127,4 @@ def test_impossible_shapes_are_refused() -> None:
     with pytest.raises(UserError, match="must be a multiple of"):
         ModelConfig(num_heads=6, num_kv_heads=4)
     with pytest.raises(UserError, match="must be even"):
-        ModelConfig(head_size=33)
+        ModelConfig(head_dim=33)

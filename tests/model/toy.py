@@ -19,7 +19,7 @@ class Block(nn.Module):
 
     def __init__(self, config: ModelConfig, kernels: Kernels) -> None:
         super().__init__()
-        self.norm = RMSNorm(config.hidden_size, config.norm_eps, kernels)
+        self.norm = RMSNorm(config.hidden_size, config.rms_norm_eps, kernels)
         self.ffn = FeedForward(config, kernels)
 
     def forward(self, hidden: torch.Tensor, mask: AttentionMask | None) -> torch.Tensor:
@@ -31,7 +31,7 @@ class Toy(nn.Module):
 
     def __init__(self, config: ModelConfig, kernels: Kernels = REFERENCE) -> None:
         super().__init__()
-        self.config, self.kernels, self.recompute_every = config, kernels, 0
+        self.config, self.kernels, self.activation_checkpointing = config, kernels, 0
         self.embedding = nn.Embedding(config.vocab_size, config.hidden_size)
         self.blocks = nn.ModuleList(Block(config, kernels) for _ in range(config.num_layers))
 
@@ -54,7 +54,7 @@ class Toy(nn.Module):
 
 
 def parameters(config: ModelConfig) -> list[Parameter]:
-    width, inner, std = config.hidden_size, config.ffn_size, config.init_std
+    width, inner, std = config.hidden_size, config.intermediate_size, config.init_std
     return [
         Parameter("embedding.weight", "embedding", (config.vocab_size,), width, std),
         Parameter("blocks.*.norm.weight", "norm", (width,)),

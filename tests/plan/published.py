@@ -21,7 +21,7 @@ class Run(NamedTuple):
     gpus: int
     sequence_length: int
     micro_batch_size: int
-    recompute_every: int
+    activation_checkpointing: int
     tokens_per_second: float
     """Of one GPU."""
 
@@ -113,8 +113,8 @@ def words(run: Run) -> list[str]:
             f"model.hidden_size={width}",
             f"model.num_heads={heads}",
             f"model.num_kv_heads={heads}",
-            f"model.head_size={width // heads}",
-            f"model.ffn_size={8 * width // 3}",
+            f"model.head_dim={width // heads}",
+            f"model.intermediate_size={8 * width // 3}",
             "model.qk_norm=false",
             "model.loss_chunk_size=0",
         ]
@@ -125,5 +125,5 @@ def words(run: Run) -> list[str]:
         f"data.sequence_length={run.sequence_length}",
         f"engine.micro_batch_size={run.micro_batch_size}",
         f"train.global_batch_size={run.micro_batch_size * run.gpus}",
-        f"engine.recompute_every={run.recompute_every}",
+        f"engine.activation_checkpointing={run.activation_checkpointing}",
     ]

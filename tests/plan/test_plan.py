@@ -51,7 +51,7 @@ def test_presets_have_the_parameters_that_they_are_named_for(preset: str) -> Non
     model = setting_of(f"model={preset}").model
     assert model.num_parameters(include_embeddings=False) / 1e9 == pytest.approx(BILLIONS[preset], rel=0.02)
     if BILLIONS[preset] >= 0.8:
-        assert model.head_size == 128
+        assert model.head_dim == 128
     assert model.num_kv_heads < model.num_heads
 
 
@@ -107,7 +107,7 @@ def test_one_switch_is_taken_where_one_is_enough_and_it_is_the_fastest() -> None
         "cluster=a100-40x32",
         "train.global_batch_size=512",
         "data.sequence_length=4096",
-        "engine.recompute_every=1",
+        "engine.activation_checkpointing=1",
     )
     assert fits(again)
     assert found.tokens_per_second >= speed(again).tokens_per_second
@@ -168,7 +168,7 @@ def test_sharding_recomputing_and_muon_need_less() -> None:
 
     by_stage = [total(f"engine.stage={stage}") for stage in (1, 2, 3)]
     assert by_stage == sorted(by_stage, reverse=True)
-    assert total("engine.recompute_every=1") < total("engine.recompute_every=2") < total()
+    assert total("engine.activation_checkpointing=1") < total("engine.activation_checkpointing=2") < total()
     # Triton's norms, RoPE and SwiGLU keep their inputs alone, as compiled blocks do; PyTorch's keep more.
     assert total("engine.compile=on") == total("engine.compile=off")
     assert total("engine.compile=on") < total("engine.compile=off", "kernels.backend=torch")

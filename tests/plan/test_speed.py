@@ -89,7 +89,7 @@ def test_the_table_in_the_docs_is_what_the_plan_says() -> None:
 def table_row(run: Run) -> str:
     """The line of docs/planning.md."""
     found = planned(run)
-    again = {0: "none", 1: "all", 2: "half"}[run.recompute_every]
+    again = {0: "none", 1: "all", 2: "half"}[run.activation_checkpointing]
     return (
         f"| {run.source} {run.model} | {run.gpus} x {run.cluster} | {run.micro_batch_size} x "
         f"{run.sequence_length:,} | {again} | {run.tokens_per_second:,.0f} | {found:,.0f} | "

@@ -17,7 +17,9 @@ WORKER = Path(__file__).with_name("live_weights_worker.py")
 OPTIONS = ["train.steps=12", "train.validate_every=4", "engine.precision=fp32", "train.checkpoint_every=6"]
 
 
-@pytest.mark.parametrize("words", [["engine.stage=3"], ["engine.stage=1", "engine.recompute_every=1"]])
+@pytest.mark.parametrize(
+    "words", [["engine.stage=3"], ["engine.stage=1", "engine.activation_checkpointing=1"]]
+)
 def test_compiled_steps_are_the_same_steps(
     words: list[str], sample: Sample, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -80,8 +80,8 @@ def test_muon_in_bf16(sample: Sample, tmp_path: Path) -> None:
         (["engine.offload=all"], {"offloaded": True, "parameters_offloaded": True}),
         (["engine.offload=optimizer", "engine.stage=2"], {"offloaded": True}),
         (["engine.hpz_partition_size=2"], {"secondary_copies": True}),
-        (["engine.recompute_every=1"], {"blocks_run": STEPS * 2 * 4}),
-        (["engine.recompute_every=2"], {"blocks_run": STEPS * 2 * 3}),
+        (["engine.activation_checkpointing=1"], {"blocks_run": STEPS * 2 * 4}),
+        (["engine.activation_checkpointing=2"], {"blocks_run": STEPS * 2 * 3}),
     ],
 )
 def test_switches_move_the_work_and_keep_the_losses(

@@ -139,6 +139,8 @@ def compose(
 def _store_schema(schema: type, config_dir: Path | None, config_name: str) -> None:
     from hydra.core.config_store import ConfigStore
 
+    import onnuri.config.hydra_settings  # noqa: F401 - resolvers, and how presets are read
+
     name = config_name if config_dir is None else f"{config_name}_schema"
     ConfigStore.instance().store(name=name, node=schema)
 

@@ -13,15 +13,19 @@ from collections.abc import Iterable
 from typing import Any
 from urllib.parse import unquote
 
+from hydra._internal.core_plugins import file_config_source as hydra_files
+from hydra._internal.sources_registry import SourcesRegistry
 from hydra.conf import HydraConf, JobConf, RunDir
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
+from hydra.plugins.config_source import ConfigResult
 from omegaconf import DictConfig, OmegaConf, read_write
 from omegaconf.errors import OmegaConfBaseException
 
 from onnuri.base.errors import UserError, nearest
+from onnuri.config.former_names import rename
 from onnuri.config.paths import expand_home
 from onnuri.config.start_time import now
 from onnuri.config.words import TABLE_RESOLVER, check_number
@@ -55,6 +59,25 @@ def store_defaults(job_name: str, makes_run_dir: bool, multirun: bool) -> None:
 def agree_on_now() -> None:
     """Have all ranks resolve `${now:...}` to the same time. To be called after Hydra has set its own."""
     OmegaConf.register_new_resolver("now", now, use_cache=True, replace=True)
+
+
+class FileConfigSource(hydra_files.FileConfigSource):
+    """Presets on disk, with the option names of today. The registry goes by the class's name."""
+
+    def load_config(self, config_path: str) -> ConfigResult:
+        """One file; raises ConfigLoadError if there is none."""
+        result = super().load_config(config_path)
+        if isinstance(result.config, DictConfig):
+            group = config_path.rpartition("/")[0].replace("/", ".")
+            package = result.header.get("package") or group
+            prefix = "" if package in ("", "_global_") else f"{package}."
+            tree = OmegaConf.to_container(result.config)
+            if (renamed := rename(tree, prefix, config_path)) != tree:
+                result.config = OmegaConf.create(renamed)
+        return result
+
+
+SourcesRegistry.instance().types["file"] = FileConfigSource
 
 
 def _expand_home(config: DictConfig, group: str) -> None:

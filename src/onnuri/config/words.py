@@ -19,6 +19,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from onnuri.base.errors import UserError, check_choice, nearest
+from onnuri.config.former_names import FORMER, report
 from onnuri.config.paths import expand_home
 from onnuri.config.schema import Option
 
@@ -45,6 +46,10 @@ def prepare(
     if not found or (found["value"] is None and found["sign"] != "~") or not found["key"]:
         raise UserError(f"'{word}' is no option; options are written key=value, see --help")
     sign, key, package, value = found["sign"], found["key"], found["package"] or "", found["value"]
+    if key in FORMER and FORMER[key] in known:
+        report(key)
+        word = word.replace(key, FORMER[key], 1)
+        key = FORMER[key]
     try:
         word.encode()
     except UnicodeEncodeError:

@@ -38,11 +38,11 @@ def run(settings: Settings) -> Results:
         for length in lengths:
             mask = attention_mask(tokens // length, length, device=settings.device)
             heads = make_heads(settings.device, tokens // length, length, size)
-            facts = {"head_size": size, "length": length, "documents": 0}
+            facts = {"head_dim": size, "length": length, "documents": 0}
             yield from _measure(whole_rows(settings.device), heads, mask, facts, settings)
         mask = attention_mask(1, tokens, document_boundaries(tokens, DOCUMENTS), device=settings.device)
         heads = make_heads(settings.device, 1, tokens, size)
-        facts = {"head_size": size, "length": tokens, "documents": DOCUMENTS}
+        facts = {"head_dim": size, "length": tokens, "documents": DOCUMENTS}
         yield from _measure(packed_documents(mask, settings.device), heads, mask, facts, settings)
     if settings.device == "cpu":
         for name in ("SDPA flash", "SDPA cudnn", "varlen"):
@@ -131,7 +131,7 @@ def _measure(
 ) -> Iterator[Result]:
     lengths = [stop - start for start, stop in pairwise(mask.cu_seqlens.tolist())]
     pairs = sum(length * (length + 1) / 2 for length in lengths)
-    flops = 4.0 * pairs * HEADS * facts["head_size"]
+    flops = 4.0 * pairs * HEADS * facts["head_dim"]
     for name, function in functions.items():
         result = {"measured": "attention", "implementation": name, **facts}
         try:

@@ -85,7 +85,7 @@ def _attention(calls: list[Call], size: int, direction: str, least: float) -> Ro
     bar, ratios = f"at least {least:g}x", {}
     for call in calls:
         for length in LENGTHS:
-            facts = {"head_size": size, "length": length, "documents": 0}
+            facts = {"head_dim": size, "length": length, "documents": 0}
             ours = rate(call, direction, implementation="triton", **facts)
             peer = rate(call, direction, implementation="SDPA flash", **facts)
             if ours and peer:
@@ -102,7 +102,7 @@ def _documents(calls: list[Call]) -> Row:
     ratios = {}
     for call in calls:
         for size in HEAD_SIZES:
-            facts = {"head_size": size, "length": LENGTHS[-1], "documents": DOCUMENTS}
+            facts = {"head_dim": size, "length": LENGTHS[-1], "documents": DOCUMENTS}
             ours = rate(call, "forward", implementation="triton", **facts)
             peers = [
                 rate(call, "forward", implementation=name, **facts)

@@ -83,11 +83,11 @@ def llama(config: ModelConfig, length: int, device: str) -> Any:
     shape = LlamaConfig(
         vocab_size=config.vocab_size,
         hidden_size=config.hidden_size,
-        intermediate_size=config.ffn_size,
+        intermediate_size=config.intermediate_size,
         num_hidden_layers=config.num_layers,
         num_attention_heads=config.num_heads,
         num_key_value_heads=config.num_kv_heads,
-        head_dim=config.head_size,
+        head_dim=config.head_dim,
         max_position_embeddings=length,
         tie_word_embeddings=config.tie_embeddings,
         attn_implementation="sdpa",

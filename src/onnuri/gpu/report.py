@@ -111,7 +111,7 @@ def attention(calls: list[Call]) -> str:
     names = list(dict.fromkeys(each["implementation"] for each in found))
     shapes: dict[tuple[int, int, int], dict[str, str]] = {}
     for each in found:
-        key = each["head_size"], each["documents"], each["length"]
+        key = each["head_dim"], each["documents"], each["length"]
         text = f"{each['forward_tflops']:.0f} / {each['backward_tflops']:.0f}"
         shapes.setdefault(key, {})[each["implementation"]] = text
     lines = [
@@ -196,7 +196,7 @@ def sweep(calls: list[Call]) -> str:
     found = [each for each in find(calls, measured="sweep") if each.get("ms") and not spilled(each)]
     kernels: dict[tuple[str, int], list[Result]] = {}
     for each in sorted(found, key=lambda result: result["ms"]):
-        kernels.setdefault((each["kernel"], each["head_size"]), []).append(each)
+        kernels.setdefault((each["kernel"], each["head_dim"]), []).append(each)
     lines = [
         (kernel, str(size), ", ".join(f"{tuple(each['tile'])} {each['ms']:.3f}" for each in best[:3]))
         for (kernel, size), best in sorted(kernels.items())

@@ -117,13 +117,13 @@ KEYS = {
     ("event", "not run"): ("what", "why"),
     ("check", "numbers"): ("dtype", "function", "cases", "worst", "where", "over"),
     ("check", "resume"): ("attention",),
-    ("measured", "attention"): ("implementation", "head_size", "documents", "length"),
+    ("measured", "attention"): ("implementation", "head_dim", "documents", "length"),
     ("measured", "loss ceiling"): ("vocabulary", "rows", "tflops"),
     ("measured", "loss"): ("implementation", "vocabulary", "chunk"),
     ("measured", "rows"): ("function", "shape", "implementation"),
     ("measured", "training"): ("stage", "steps", "words", "cluster"),
     ("measured", "peer"): ("stage", "steps"),
-    ("measured", "sweep"): ("kernel", "head_size", "tile"),
+    ("measured", "sweep"): ("kernel", "head_dim", "tile"),
 }
 """What a report needs of each kind of line."""
 

@@ -64,17 +64,17 @@ class Candidate:
     """A tile of one kernel for one head size."""
 
     kernel: str
-    head_size: int
+    head_dim: int
     tile: Tile
 
     def among(self, capability: int) -> AttentionTiles:
         """With the other two kernels as the table has them."""
-        tiles = attention_tiles(capability, self.head_size, torch.bfloat16)
+        tiles = attention_tiles(capability, self.head_dim, torch.bfloat16)
         return tiles._replace(**{self.kernel: self.tile})
 
     def in_use(self, capability: int) -> bool:
         """Whether the table has it: what is timed even if it spills, to be compared with."""
-        tiles = attention_tiles(capability, self.head_size, torch.bfloat16)
+        tiles = attention_tiles(capability, self.head_dim, torch.bfloat16)
         return bool(getattr(tiles, self.kernel) == self.tile)
 
 
@@ -121,7 +121,7 @@ def compile_all(candidates: list[Candidate], settings: Settings, capability: int
 
 
 def _describe(candidate: Candidate) -> Result:
-    return {"kernel": candidate.kernel, "head_size": candidate.head_size, "tile": list(candidate.tile)}
+    return {"kernel": candidate.kernel, "head_dim": candidate.head_dim, "tile": list(candidate.tile)}
 
 
 def _sizes(rehearse: bool) -> tuple[int, int]:
@@ -136,7 +136,7 @@ def compile_one(candidate: Candidate, capability: int, rehearse: bool) -> Result
     torch.set_num_threads(1)
     batch, length = _sizes(rehearse)
     query, key, value = (
-        torch.empty(batch, length, count, candidate.head_size, dtype=torch.bfloat16, requires_grad=True)
+        torch.empty(batch, length, count, candidate.head_dim, dtype=torch.bfloat16, requires_grad=True)
         for count in (HEADS, KV_HEADS, KV_HEADS)
     )
     tiles = candidate.among(capability)
@@ -160,7 +160,7 @@ def time_one(candidate: Candidate, settings: Settings, capability: int) -> Resul
     from onnuri.kernels.triton.attention import backward_in_tiles, forward_in_tiles
 
     batch, length = (1, 32) if settings.rehearse else _sizes(False)
-    heads = make_heads(settings.device, batch, length, candidate.head_size)
+    heads = make_heads(settings.device, batch, length, candidate.head_dim)
     query, key, value = (each.detach() for each in heads.values())
     mask = attention_mask(batch, length, device=settings.device)
     tiles = candidate.among(capability)

@@ -67,7 +67,7 @@ def update_tiles(calls: list[Call], path: Path) -> list[str]:
         for kernel in AttentionTiles._fields:
             found = [
                 each
-                for each in find(calls, measured="sweep", kernel=kernel, head_size=size)
+                for each in find(calls, measured="sweep", kernel=kernel, head_dim=size)
                 if "ms" in each and not spilled(each)
             ]
             if not found:
@@ -114,7 +114,7 @@ def update_choice(calls: list[Call], path: Path) -> list[str]:
 
 def _attention(calls: list[Call]) -> dict[str, float]:
     """Forward and backward on packed documents, head size 128: what can train on them at all is in it."""
-    facts = {"documents": DOCUMENTS, "length": LENGTHS[-1], "head_size": 128}
+    facts = {"documents": DOCUMENTS, "length": LENGTHS[-1], "head_dim": 128}
     backends = ("triton", "varlen", "flash", "torch")
     return {
         backend: each["forward_ms"] + each["backward_ms"]

@@ -6,13 +6,13 @@ import torch
 
 
 def rope_tables(
-    length: int, head_size: int, theta: float, device: torch.device | str | None = None
+    length: int, head_dim: int, theta: float, device: torch.device | str | None = None
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Cosine and sine of every angle, both [length, head_size / 2] in float32.
+    """Cosine and sine of every angle, both [length, head_dim / 2] in float32.
 
-    Position p turns the pair (d, d + head_size / 2) by p * theta ** (-2 d / head_size).
+    Position p turns the pair (d, d + head_dim / 2) by p * theta ** (-2 d / head_dim).
     """
-    exponent = torch.arange(0, head_size, 2, dtype=torch.float32, device=device) / head_size
+    exponent = torch.arange(0, head_dim, 2, dtype=torch.float32, device=device) / head_dim
     angles = torch.outer(torch.arange(length, dtype=torch.float32, device=device), 1.0 / theta**exponent)
     return angles.cos(), angles.sin()
 

@@ -24,9 +24,9 @@ class ModelConfig:
     """Query heads H."""
     num_kv_heads: int = 4
     """Key/value heads K; fewer than H is grouped-query attention and shrinks the inference cache by H/K."""
-    head_size: int = 64
+    head_dim: int = 64
     """Size D of one head; H x D need not equal the hidden size."""
-    ffn_size: int = 1408
+    intermediate_size: int = 1408
     """Inner width of the SwiGLU layer; about 8/3 of the hidden size matches a plain 4x layer."""
     qk_norm: bool = True
     """RMSNorm on queries and keys; bounds attention logits at high learning rates (arXiv 2302.05442)."""
@@ -34,7 +34,7 @@ class ModelConfig:
     """Input and output embedding share one matrix; best below about 3 billion parameters."""
     rope_theta: float = 10000.0
     """Base of the rotary frequencies; raise it (500000, 1000000) for contexts beyond 8k."""
-    norm_eps: float = 1e-6
+    rms_norm_eps: float = 1e-6
     """Added to the mean square in every RMSNorm."""
     init_std: float = 0.02
     """Standard deviation of initial weights; residual outputs use init_std / sqrt(2 x num_layers),
@@ -45,12 +45,19 @@ class ModelConfig:
     """decoder: pre-norm blocks of grouped-query attention and SwiGLU."""
 
     def __post_init__(self) -> None:
-        for name in ("hidden_size", "num_layers", "num_heads", "num_kv_heads", "head_size", "ffn_size"):
+        for name in (
+            "hidden_size",
+            "num_layers",
+            "num_heads",
+            "num_kv_heads",
+            "head_dim",
+            "intermediate_size",
+        ):
             if getattr(self, name) < 1:
                 raise UserError(f"model.{name}={getattr(self, name)} must be at least 1")
         if self.vocab_size < 0 or self.loss_chunk_size < 0:
             raise UserError("model.vocab_size and model.loss_chunk_size must be at least 0")
-        for name in ("rope_theta", "norm_eps", "init_std"):
+        for name in ("rope_theta", "rms_norm_eps", "init_std"):
             if not getattr(self, name) > 0:
                 raise UserError(f"model.{name}={getattr(self, name)} must be above 0")
         if self.num_heads % self.num_kv_heads:
@@ -63,8 +70,8 @@ class ModelConfig:
                 f"model.* describes {self.num_parameters():.1e} parameters, more than "
                 f"{MOST_PARAMETERS:.0e}: one of its sizes is a mistake"
             )
-        if self.head_size % 2:
-            raise UserError(f"model.head_size={self.head_size} must be even for rotary positions")
+        if self.head_dim % 2:
+            raise UserError(f"model.head_dim={self.head_dim} must be even for rotary positions")
 
     def num_parameters(self, include_embeddings: bool = True) -> int:
         """Elements of all trainable parameters."""

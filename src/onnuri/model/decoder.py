@@ -47,12 +47,12 @@ class Attention(nn.Module):
         super().__init__()
         self.kernels = kernels
         self.heads = (config.num_heads, config.num_kv_heads, config.num_kv_heads)
-        self.head_size = config.head_size
-        self.qkv = nn.Linear(config.hidden_size, sum(self.heads) * config.head_size, bias=False)
-        self.output = nn.Linear(config.num_heads * config.head_size, config.hidden_size, bias=False)
+        self.head_dim = config.head_dim
+        self.qkv = nn.Linear(config.hidden_size, sum(self.heads) * config.head_dim, bias=False)
+        self.output = nn.Linear(config.num_heads * config.head_dim, config.hidden_size, bias=False)
 
         def norm() -> nn.Module:
-            size, eps = config.head_size, config.norm_eps
+            size, eps = config.head_dim, config.rms_norm_eps
             return RMSNorm(size, eps, kernels) if config.qk_norm else nn.Identity()
 
         self.query_norm, self.key_norm = norm(), norm()
@@ -65,7 +65,7 @@ class Attention(nn.Module):
         mask: AttentionMask,
     ) -> torch.Tensor:
         batch, length, _ = hidden.shape
-        heads = self.qkv(hidden).view(batch, length, sum(self.heads), self.head_size)
+        heads = self.qkv(hidden).view(batch, length, sum(self.heads), self.head_dim)
         query, key, value = heads.split(self.heads, dim=2)
         query = self.kernels.apply_rope(self.query_norm(query), cosine, sine)
         key = self.kernels.apply_rope(self.key_norm(key), cosine, sine)
@@ -79,8 +79,8 @@ class FeedForward(nn.Module):
     def __init__(self, config: ModelConfig, kernels: Kernels) -> None:
         super().__init__()
         self.kernels = kernels
-        self.gate_up = nn.Linear(config.hidden_size, 2 * config.ffn_size, bias=False)
-        self.down = nn.Linear(config.ffn_size, config.hidden_size, bias=False)
+        self.gate_up = nn.Linear(config.hidden_size, 2 * config.intermediate_size, bias=False)
+        self.down = nn.Linear(config.intermediate_size, config.hidden_size, bias=False)
 
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
         return self.down(self.kernels.swiglu(self.gate_up(hidden)))
@@ -91,9 +91,9 @@ class Block(nn.Module):
 
     def __init__(self, config: ModelConfig, kernels: Kernels) -> None:
         super().__init__()
-        self.attention_norm = RMSNorm(config.hidden_size, config.norm_eps, kernels)
+        self.attention_norm = RMSNorm(config.hidden_size, config.rms_norm_eps, kernels)
         self.attention = Attention(config, kernels)
-        self.ffn_norm = AddRMSNorm(config.hidden_size, config.norm_eps, kernels)
+        self.ffn_norm = AddRMSNorm(config.hidden_size, config.rms_norm_eps, kernels)
         self.ffn = FeedForward(config, kernels)
 
     def forward(
@@ -126,9 +126,9 @@ class Decoder(nn.Module):
         self.config, self.kernels = config, kernels
         self.embedding = nn.Embedding(config.vocab_size, config.hidden_size)
         self.blocks = nn.ModuleList(Block(config, kernels) for _ in range(config.num_layers))
-        self.recompute_every = 0
+        self.activation_checkpointing = 0
         """Every so many blocks, one keeps only its input and is run again in the backward pass; 0: none."""
-        self.norm = RMSNorm(config.hidden_size, config.norm_eps, kernels)
+        self.norm = RMSNorm(config.hidden_size, config.rms_norm_eps, kernels)
         if not config.tie_embeddings:
             self.head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
         if seed is not None and not self.embedding.weight.is_meta:
@@ -158,12 +158,16 @@ class Decoder(nn.Module):
         mask = mask or whole_rows(tokens)
         hidden = self.embedding(tokens)
         cosine, sine = rope_tables(
-            tokens.shape[1], self.config.head_size, self.config.rope_theta, tokens.device
+            tokens.shape[1], self.config.head_dim, self.config.rope_theta, tokens.device
         )
         if positions is not None:
             cosine, sine = cosine[positions], sine[positions]
         for number, block in enumerate(self.blocks):
-            if self.recompute_every and number % self.recompute_every == 0 and torch.is_grad_enabled():
+            if (
+                self.activation_checkpointing
+                and number % self.activation_checkpointing == 0
+                and torch.is_grad_enabled()
+            ):
                 hidden = checkpoint(block, hidden, cosine, sine, mask, use_reentrant=False)
             else:
                 hidden = block(hidden, cosine, sine, mask)

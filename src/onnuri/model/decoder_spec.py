@@ -42,8 +42,8 @@ def parameters(config: ModelConfig) -> list[Parameter]:
     at most 0.4 / sqrt(E): first logits then have a standard deviation of 0.4 or less at any width, and the
     first loss is ln(V) within 2 %.
     """
-    width, inner, vocabulary = config.hidden_size, config.ffn_size, config.vocab_size
-    query, key = config.num_heads * config.head_size, config.num_kv_heads * config.head_size
+    width, inner, vocabulary = config.hidden_size, config.intermediate_size, config.vocab_size
+    query, key = config.num_heads * config.head_dim, config.num_kv_heads * config.head_dim
     std = config.init_std
     residual, output = std / (2 * config.num_layers) ** 0.5, min(std, FIRST_LOGITS / width**0.5)
     tied = config.tie_embeddings
@@ -65,7 +65,7 @@ def parameters(config: ModelConfig) -> list[Parameter]:
     ]
     if config.qk_norm:
         attention += [
-            norm(f"attention.{ours}_norm", config.head_size, f"self_attn.{theirs}_norm")
+            norm(f"attention.{ours}_norm", config.head_dim, f"self_attn.{theirs}_norm")
             for ours, theirs in (("query", "q"), ("key", "k"))
         ]
     theirs, head = "model.embed_tokens.weight", "lm_head.weight"
@@ -89,7 +89,7 @@ def flops_per_token(config: ModelConfig, sequence_length: int) -> int:
     """6 a weight (the output projection counted once, the embedding look-up not), and 12 x layers x H x D x
     S for attention, not halved for the causal mask (PaLM, arXiv 2204.02311)."""
     matrices = config.num_parameters(include_embeddings=False) + config.vocab_size * config.hidden_size
-    return 6 * matrices + 12 * config.num_layers * config.num_heads * config.head_size * sequence_length
+    return 6 * matrices + 12 * config.num_layers * config.num_heads * config.head_dim * sequence_length
 
 
 KEYS = {
@@ -98,11 +98,11 @@ KEYS = {
     "num_layers": "num_hidden_layers",
     "num_heads": "num_attention_heads",
     "num_kv_heads": "num_key_value_heads",
-    "head_size": "head_dim",
-    "ffn_size": "intermediate_size",
+    "head_dim": "head_dim",
+    "intermediate_size": "intermediate_size",
     "tie_embeddings": "tie_word_embeddings",
     "rope_theta": "rope_theta",
-    "norm_eps": "rms_norm_eps",
+    "rms_norm_eps": "rms_norm_eps",
     "init_std": "initializer_range",
 }
 CONSTANTS = {"hidden_act": "silu", "attention_bias": False, "mlp_bias": False}

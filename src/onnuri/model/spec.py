@@ -83,8 +83,8 @@ class ModelSpec:
     """An architecture."""
 
     build: Callable[[ModelConfig, Kernels], nn.Module]
-    """The model. It has the attributes `config`, `kernels` and `recompute_every`: every so many blocks one
-    keeps only its input and is run again in the backward pass (0: none)."""
+    """The model. It has the attributes `config`, `kernels` and `activation_checkpointing`: one of so many
+    blocks keeps only its input and is run again in the backward pass (0: none)."""
     block: Callable[[], type[nn.Module]]
     """The module that is repeated: what ZeRO-3 gathers and torch.compile compiles at a time."""
     parameters: Callable[[ModelConfig], list[Parameter]]

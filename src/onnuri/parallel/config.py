@@ -26,8 +26,8 @@ class EngineConfig:
     timeout_minutes: float = 30.0
     """How long a rank waits for the others before the job fails."""
     bucket_size: int = 50_000_000
-    """Numbers that ZeRO reduces or gathers in one message."""
-    recompute_every: int = 0
+    """Elements that ZeRO reduces or gathers in one message."""
+    activation_checkpointing: int = 0
     """Activation checkpointing: one of so many blocks keeps only its input and is run again in the backward
     pass. 1: all blocks, least memory; 0: none, fastest."""
     offload: str = "none"
@@ -45,7 +45,7 @@ class EngineConfig:
         check_choice("engine.precision", self.precision, ("auto", "bf16", "fp32"))
         check_choice("engine.compile", self.compile, ("auto", "on", "off"))
         check_choice("engine.offload", self.offload, ("none", "optimizer", "all"))
-        for name in ("micro_batch_size", "threads_per_rank", "recompute_every"):
+        for name in ("micro_batch_size", "threads_per_rank", "activation_checkpointing"):
             if getattr(self, name) < 0:
                 raise UserError(f"engine.{name}={getattr(self, name)} must be at least 0")
         check_most("engine.threads_per_rank", self.threads_per_rank, 4096)

@@ -39,8 +39,8 @@ def block(model: PlanModelConfig, tokens: int, width: int, kept: Kept) -> int:
     outputs only, also what is elementwise between them: norms and the product of gate and up.
     """
     hidden, heads, keys = model.hidden_size, model.num_heads, model.num_kv_heads
-    query, key = heads * model.head_size, keys * model.head_size
-    inner = model.ffn_size * (model.experts_per_token or 1)
+    query, key = heads * model.head_dim, keys * model.head_dim
+    inner = model.intermediate_size * (model.experts_per_token or 1)
     attention = width * (query + 2 * key + query + key + query) + WIDE * heads
     if kept != "all":
         between = width * (2 * hidden + inner) if kept == "inputs" else 0
@@ -59,13 +59,15 @@ def block_input(model: PlanModelConfig, tokens: int, width: int) -> int:
 
 def block_workspace(model: PlanModelConfig, tokens: int, width: int) -> int:
     """What the backward pass of a block needs beside that: gradients by gate and up, and by the stream."""
-    inner = model.ffn_size * (model.experts_per_token or 1)
+    inner = model.intermediate_size * (model.experts_per_token or 1)
     return tokens * width * (2 * inner + 2 * model.hidden_size)
 
 
-def all_blocks(model: PlanModelConfig, tokens: int, width: int, kept: Kept, recompute_every: int) -> int:
+def all_blocks(
+    model: PlanModelConfig, tokens: int, width: int, kept: Kept, activation_checkpointing: int
+) -> int:
     """What all blocks and the last norm keep."""
-    again = -(-model.num_layers // recompute_every) if recompute_every else 0
+    again = -(-model.num_layers // activation_checkpointing) if activation_checkpointing else 0
     norm = tokens * (model.hidden_size * (WIDE + 2 * width) + WIDE)
     return (
         again * block_input(model, tokens, width)

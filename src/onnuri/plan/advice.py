@@ -81,13 +81,15 @@ def devices_needed(setting: Setting) -> int:
 
 
 def _least(setting: Setting) -> Setting:
-    return dataclasses.replace(setting, stage=3, micro_batch_size=1, recompute_every=1, offload="none")
+    return dataclasses.replace(
+        setting, stage=3, micro_batch_size=1, activation_checkpointing=1, offload="none"
+    )
 
 
 def _choices(setting: Setting) -> Iterator[tuple[str, list[int | str]]]:
     """Each switch, and what it can be set to."""
-    every = setting.recompute_every or setting.model.num_layers + 1
-    yield "recompute_every", [number for number in (4, 2, 1) if number < every]
+    every = setting.activation_checkpointing or setting.model.num_layers + 1
+    yield "activation_checkpointing", [number for number in (4, 2, 1) if number < every]
     yield "stage", list(range(setting.stage + 1, 4))
     smaller = setting.micro_batch_size
     sizes: list[int | str] = []

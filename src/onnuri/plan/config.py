@@ -96,7 +96,7 @@ class PlanModelConfig(ModelConfig):
     @property
     def _spare_experts(self) -> int:
         """Numbers of a block in experts beyond one feed-forward layer, and in the router."""
-        return (self.num_experts - 1) * 3 * self.hidden_size * self.ffn_size + (
+        return (self.num_experts - 1) * 3 * self.hidden_size * self.intermediate_size + (
             self.num_experts * self.hidden_size
         )
 
@@ -107,12 +107,12 @@ class PlanModelConfig(ModelConfig):
 
     def num_active_parameters(self) -> int:
         """Numbers that one token meets."""
-        idle = (self.num_experts - self.experts_per_token) * 3 * self.hidden_size * self.ffn_size
+        idle = (self.num_experts - self.experts_per_token) * 3 * self.hidden_size * self.intermediate_size
         return self.num_parameters() - self.num_layers * idle
 
     def flops_per_token(self, sequence_length: int) -> int:
         """As for a plain model, with the experts that a token goes through."""
-        idle = (self.num_experts - self.experts_per_token) * 3 * self.hidden_size * self.ffn_size
+        idle = (self.num_experts - self.experts_per_token) * 3 * self.hidden_size * self.intermediate_size
         return super().flops_per_token(sequence_length) - 6 * self.num_layers * idle
 
 

@@ -32,7 +32,7 @@ class Setting:
     compiled: bool
     """Whether blocks are."""
     kept: Kept
-    recompute_every: int
+    activation_checkpointing: int
     offload: str
     bucket_size: int
     hpz: int
@@ -108,7 +108,7 @@ def settle(config: PlanConfig) -> Setting:
         width=2 if precision == "bf16" else 4,
         compiled=compiled,
         kept=what_is_kept(compiled, cluster.gpu, config.kernels),
-        recompute_every=engine.recompute_every,
+        activation_checkpointing=engine.activation_checkpointing,
         offload=engine.offload,
         bucket_size=engine.bucket_size,
         hpz=engine.hpz_partition_size,

@@ -112,7 +112,7 @@ def _step(setting: Setting) -> Iterator[Moment]:
     """What each moment of a step holds beyond that."""
     model, width = setting.model, setting.width
     tokens = setting.tokens
-    kept = activations.all_blocks(model, tokens, width, setting.kept, setting.recompute_every)
+    kept = activations.all_blocks(model, tokens, width, setting.kept, setting.activation_checkpointing)
     of_loss = activations.loss(
         model, tokens, width, setting.loss, setting.cluster.gpu and setting.loss != "native"
     )
@@ -140,7 +140,7 @@ def _step(setting: Setting) -> Iterator[Moment]:
             "gathered parameters": width * whole.loss if whole else 0,
         },
     )
-    again = activations.block(model, tokens, width, setting.kept) if setting.recompute_every else 0
+    again = activations.block(model, tokens, width, setting.kept) if setting.activation_checkpointing else 0
     yield Moment(
         "backward pass of the last block",
         before

@@ -115,8 +115,8 @@ def _advice(setting: Setting, found: Advice | None) -> Iterator[str]:
     needed = devices_needed(setting)
     if needed:
         yield (
-            f"No switch helps on {setting.ranks} devices; with engine.stage=3 engine.recompute_every=1 "
-            f"engine.micro_batch_size=1 it takes cluster.gpus={needed}"
+            f"No switch helps on {setting.ranks} devices; with engine.stage=3 "
+            f"engine.activation_checkpointing=1 engine.micro_batch_size=1 it takes cluster.gpus={needed}"
         )
     else:
         yield "No switch helps, nor more devices: shorter sequences, a smaller model or larger devices do"

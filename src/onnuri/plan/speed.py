@@ -58,13 +58,15 @@ def speed(setting: Setting) -> Speed:
     per_token = model.flops_per_token(setting.sequence_length)
     tokens = setting.global_batch_size * setting.sequence_length
     again = (
-        -(-model.num_layers // setting.recompute_every) / model.num_layers if setting.recompute_every else 0
+        -(-model.num_layers // setting.activation_checkpointing) / model.num_layers
+        if setting.activation_checkpointing
+        else 0
     )
     blocks = per_token - 6 * model.vocab_size * model.hidden_size
     run = per_token + blocks * again / 3
     peak = 1e12 * cluster.peak_tflops
     ridge = peak / (1e9 * cluster.memory_bandwidth)
-    width = min(model.hidden_size, model.ffn_size)  # experts are narrow
+    width = min(model.hidden_size, model.intermediate_size)  # experts are narrow
     reached = cluster.efficiency_here * width / (width + WIDTHS_OF_RIDGE * ridge)
     if not setting.compiled and cluster.gpu:
         reached *= EAGER

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from onnuri.base.errors import UserError
+from onnuri.config.former_names import rename
 from onnuri.run.chain import LEDGER_FILE
 from onnuri.run.lock import LOCK_FILE
 
@@ -27,6 +28,7 @@ within their process make `.hydra` before it starts."""
 def read_run_file(run_dir: Path) -> dict[str, Any] | None:
     """`run.json` of a run that was started before, None for a fresh directory.
 
+    Options have the names of today, whatever version wrote them.
     Raises UserError if the directory holds something else.
     """
     path = run_dir / RUN_FILE
@@ -45,7 +47,7 @@ def read_run_file(run_dir: Path) -> dict[str, Any] | None:
     config = stored["config"]
     if lacking := [part for part in NEEDED_PARTS if not isinstance(config, dict) or not config.get(part)]:
         raise UserError(f"{path} is damaged (its config lacks '{lacking[0]}')")
-    return stored
+    return stored | {"config": rename(config)}
 
 
 def unknown_options(schema: Any, tree: dict[str, Any], prefix: str = "") -> list[str]:

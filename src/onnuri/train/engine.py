@@ -43,7 +43,7 @@ def build_engine(plan: RunPlan) -> Any:
     )
     with sharded_init(settings):
         model: Any = spec.build(config.model, kernels)
-    model.recompute_every = config.engine.recompute_every
+    model.activation_checkpointing = config.engine.activation_checkpointing
     initial_weights = initialise(model, config.train.seed, gatherer(settings))
     gather_whole(model, spec.block(), settings)
     if compiled:

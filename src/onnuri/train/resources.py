@@ -74,7 +74,8 @@ class Resources:
             self._warned.add("memory")
             yield (
                 f"GPU memory is nearly full: the allocator had to empty its cache ({retries} times so far) "
-                "and the step waits for that; lower engine.micro_batch_size or set engine.recompute_every=1"
+                "and the step waits for that; lower engine.micro_batch_size "
+                "or set engine.activation_checkpointing=1"
             )
 
     def _data_warning(self, share: float) -> Iterator[str]:

@@ -150,7 +150,9 @@ def test_a_whole_model() -> None:
     kernels, decoder, initial = (importlib.import_module(f"onnuri.{name}") for name in names)
     from onnuri.model.config import ModelConfig
 
-    config = ModelConfig(96, 64, num_layers=2, num_heads=4, num_kv_heads=2, head_size=16, ffn_size=128)
+    config = ModelConfig(
+        96, 64, num_layers=2, num_heads=4, num_kv_heads=2, head_dim=16, intermediate_size=128
+    )
     generator = torch.Generator().manual_seed(0)
     tokens = torch.randint(96, (2, 33), generator=generator)
     targets = torch.randint(96, (2, 33), generator=generator)

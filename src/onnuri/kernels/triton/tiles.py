@@ -56,9 +56,9 @@ def table() -> dict[str, Any]:
     return found
 
 
-def padded_head_size(head_size: int) -> int:
+def padded_head_size(head_dim: int) -> int:
     """The power of two that holds a head; matrix units want 16 at least."""
-    return max(16, 1 << (head_size - 1).bit_length())
+    return max(16, 1 << (head_dim - 1).bit_length())
 
 
 def table_capability(capability: int) -> int:
@@ -68,18 +68,18 @@ def table_capability(capability: int) -> int:
     return max((each for each in known if each <= capability), default=min(known))
 
 
-def attention_tiles(capability: int, head_size: int, dtype: torch.dtype) -> AttentionTiles:
+def attention_tiles(capability: int, head_dim: int, dtype: torch.dtype) -> AttentionTiles:
     """The tiles for a compute capability (90 for 9.0).
 
     Raises:
         UserError: heads larger than 128.
     """
-    if head_size > HEAD_SIZES[-1]:
+    if head_dim > HEAD_SIZES[-1]:
         raise UserError(
-            f"attention=triton takes head sizes up to {HEAD_SIZES[-1]}, found {head_size}; "
+            f"attention=triton takes head sizes up to {HEAD_SIZES[-1]}, found {head_dim}; "
             "set kernels.attention=torch"
         )
-    size = str(next(size for size in HEAD_SIZES if head_size <= size))
+    size = str(next(size for size in HEAD_SIZES if head_dim <= size))
     of_dtype = (
         table()["float32"] if dtype == torch.float32 else table()["half"][str(table_capability(capability))]
     )

@@ -32,11 +32,11 @@ RESERVED_SHARED_BYTES = 1024
 
 
 def attention_launches(
-    head_size: int, dtype: torch.dtype, tiles: AttentionTiles, tokens: int = 256
+    head_dim: int, dtype: torch.dtype, tiles: AttentionTiles, tokens: int = 256
 ) -> list[Launch]:
     """Forward, dQ and dK/dV with four query heads to a key/value head."""
-    query = torch.empty(1, tokens, 8, head_size, dtype=dtype, requires_grad=True)
-    key, value = (torch.empty(1, tokens, 2, head_size, dtype=dtype, requires_grad=True) for _ in range(2))
+    query = torch.empty(1, tokens, 8, head_dim, dtype=dtype, requires_grad=True)
+    key, value = (torch.empty(1, tokens, 2, head_dim, dtype=dtype, requires_grad=True) for _ in range(2))
     with recorded_launches() as recorded:
         attention_in_tiles(query, key, value, None, tiles).backward(torch.empty_like(query))
     return recorded
@@ -79,16 +79,16 @@ def launches(capability: int) -> dict[str, Launch]:
     """Every kernel in the configuration that the code chooses for a compute capability."""
     named: dict[str, Launch] = {}
     for dtype, head_sizes in ((torch.bfloat16, (64, 96, 128)), (torch.float32, (64, 128))):
-        for head_size in head_sizes:
-            suffix = f"{head_size} {FLOAT32}" if dtype == torch.float32 else f"{head_size}"
+        for head_dim in head_sizes:
+            suffix = f"{head_dim} {FLOAT32}" if dtype == torch.float32 else f"{head_dim}"
             names = (f"attention {kernel} {suffix}" for kernel in ("forward", "dQ", "dK dV"))
-            tiles = attention_tiles(capability, head_size, dtype)
-            named.update(zip(names, attention_launches(head_size, dtype, tiles), strict=True))
+            tiles = attention_tiles(capability, head_dim, dtype)
+            named.update(zip(names, attention_launches(head_dim, dtype, tiles), strict=True))
     if capability in TMA_CAPABILITIES:
-        for head_size in (64, 128):
-            tiles = attention_tiles(capability, head_size, torch.bfloat16)
-            forward = attention_launches(head_size, torch.bfloat16, tiles._replace(forward=TMA_TILE))[0]
-            named[f"attention forward {head_size} TMA"] = forward
+        for head_dim in (64, 128):
+            tiles = attention_tiles(capability, head_dim, torch.bfloat16)
+            forward = attention_launches(head_dim, torch.bfloat16, tiles._replace(forward=TMA_TILE))[0]
+            named[f"attention forward {head_dim} TMA"] = forward
     return named | _row_launches()
 
 
