@@ -201,7 +201,7 @@ def run_bare(words: list[str], turn: int) -> None:
 
 
 def make_shards(folder: Path) -> Path:
-    """The sample corpus, through the doors."""
+    """The sample corpus, through the commands."""
     corpus, tokenizer, tokens = (folder / name for name in ("corpus", "tokenizer", "tokens"))
     for words in (
         ["corpus", "recipe=sample", f"output={corpus}"],
@@ -214,7 +214,7 @@ def make_shards(folder: Path) -> Path:
 
 
 class Worker:
-    """A process that takes steps when told to, with a terminal to draw its progress bar on."""
+    """A process that takes steps on request, with a terminal to draw its progress bar on."""
 
     def __init__(self, kind: str, words: list[str], turn: int) -> None:
         terminal, slave = os.openpty()

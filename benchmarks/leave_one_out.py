@@ -24,7 +24,7 @@ COMMAND = Path(__file__).resolve().parents[1] / "scripts" / "tokenizer.py"
 
 
 def train(corpus: Path, output: Path, words: Sequence[str]) -> Path:
-    """Train through the door."""
+    """Train through the command."""
     command = [sys.executable, str(COMMAND), f"input={corpus}", f"output={output}", *words]
     subprocess.run(command, check=True, capture_output=True)
     return output

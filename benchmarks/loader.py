@@ -3,7 +3,7 @@
     python benchmarks/loader.py --peer PEER/bin/python
 
 PEER is an environment with torch, datasets, litdata and datatrove[io,processing]. Ours reads documents of
-log-normal length and gives their borders with every batch; the peers read rows without borders.
+log-normal length and gives their boundaries with every batch; the peers read rows without boundaries.
 """
 
 from __future__ import annotations

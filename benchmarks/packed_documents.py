@@ -1,4 +1,4 @@
-"""How much faster is a step when attention keeps to packed documents by borders, not by a dense mask?
+"""How much faster is a step when attention keeps to packed documents by boundaries, not by a dense mask?
 
     python benchmarks/packed_documents.py --threads 2
 
@@ -29,13 +29,13 @@ from onnuri.parallel.process_group import keep_freed_memory
 from onnuri.train.compile import compile_blocks
 
 
-def draw_borders(random: Random, rows: int, length: int, mean: int) -> list[int]:
+def draw_boundaries(random: Random, rows: int, length: int, mean: int) -> list[int]:
     """Where documents begin in rows x length positions, and the number of positions."""
-    borders, place = set(range(0, rows * length + 1, length)), 0
+    boundaries, place = set(range(0, rows * length + 1, length)), 0
     while place < rows * length:
-        borders.add(place)
+        boundaries.add(place)
         place += 1 + int(random.expovariate(1 / (mean - 1)))
-    return sorted(borders)
+    return sorted(boundaries)
 
 
 def dense_mask(
@@ -50,9 +50,9 @@ def dense_mask(
 mask: list[torch.Tensor] = []
 
 
-def make_mask(borders: list[int], rows: int, length: int) -> None:
+def make_mask(boundaries: list[int], rows: int, length: int) -> None:
     """True where a position attends."""
-    document = torch.bucketize(torch.arange(rows * length), torch.tensor(borders), right=True)
+    document = torch.bucketize(torch.arange(rows * length), torch.tensor(boundaries), right=True)
     document = document.view(rows, length)
     same = document[:, :, None] == document[:, None, :]
     mask[:] = [(same & torch.ones(length, length, dtype=torch.bool).tril())[:, None]]
@@ -93,10 +93,10 @@ def main() -> None:
     random, losses = Random(0), {}
     times: dict[str, list[float]] = {name: [] for name in models}
     for number in range(options.rounds + 2):
-        borders = draw_borders(random, options.rows, options.length, options.mean)
+        boundaries = draw_boundaries(random, options.rows, options.length, options.mean)
         tokens = torch.randint(config.vocab_size, (options.rows, options.length))
-        make_mask(borders, options.rows, options.length)
-        documents = attention_mask(options.rows, options.length, torch.tensor(borders))
+        make_mask(boundaries, options.rows, options.length)
+        documents = attention_mask(options.rows, options.length, torch.tensor(boundaries))
         for name, model in models.items():
             start = time.perf_counter()
             loss = model(tokens, tokens.roll(-1, 1), documents, reduction="sum") / tokens.numel()

@@ -149,13 +149,13 @@ def main() -> None:
         megabytes = cut_corpus(options.corpus, root / "corpus", options.megabytes, options.copies)
         texts = root / "all.jsonl"
         texts.write_text("".join(p.read_text() for p in sorted((root / "corpus.jsonl").glob("*"))))
-        door = [sys.executable, str(ROOT / "scripts" / "tokenizer.py"), f"input={root / 'corpus'}"]
+        command = [sys.executable, str(ROOT / "scripts" / "tokenizer.py"), f"input={root / 'corpus'}"]
         vocab = f"vocab_size={options.vocab_size}"
         runs: dict[str, list[Cost]] = {}
         for number in range(options.rounds if "train" in options.tasks else 0):
             for algorithm in ("bpe", "superword"):
                 out = [f"output={root / f'{algorithm}-{number}'}", f"algorithm={algorithm}"]
-                cost = measure([*door, *out, vocab, "source_power=1", "language_shares={}"])
+                cost = measure([*command, *out, vocab, "source_power=1", "language_shares={}"])
                 runs.setdefault(f"onnuri {algorithm}", []).append(cost)
             for peer in TRAINERS:
                 if peer in options.skip:
@@ -184,7 +184,7 @@ def main() -> None:
         runs = {}
         for algorithm in ("bpe", "superword"):
             subprocess.run(
-                [*door, f"output={root / algorithm}", f"algorithm={algorithm}", vocab], check=True
+                [*command, f"output={root / algorithm}", f"algorithm={algorithm}", vocab], check=True
             )
         peer_megabytes = megabytes / options.copies
         pack = [sys.executable, str(ROOT / "scripts" / "pack.py"), f"input={root / 'corpus'}"]

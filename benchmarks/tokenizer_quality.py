@@ -4,7 +4,7 @@
 
 Every algorithm gets the same vocabulary size and the same model. "compute": the same number of tokens, so
 the same FLOPs, in which shorter tokenizers read more text. "text": as many bytes of text as the first
-algorithm reads in its tokens. Started again on the same output, it goes on where it stopped.
+algorithm reads in its tokens. Started again on the same output, it resumes where it stopped.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Run(NamedTuple):
     steps: int
 
 
-def door(name: str, *words: str) -> None:
+def command(name: str, *words: str) -> None:
     """Run scripts/NAME.py; stops everything if it fails."""
     launcher = ["-m", "torch.distributed.run", "--standalone"] if name == "pretrain" else []
     command = [sys.executable, *launcher, str(ROOT / "scripts" / f"{name}.py"), *words]
@@ -55,7 +55,7 @@ def train(run: Run, output: Path, heldout: list[Path], words: list[str]) -> dict
     place = output / f"{run.algorithm}-{run.budget}-{run.seed}"
     scores = {path: place / f"{path.stem}.json" for path in heldout}
     if not all(path.is_file() for path in scores.values()):
-        door(
+        command(
             "pretrain",
             "experiment=sample",
             f"data={output / run.algorithm / 'tokens'}",
@@ -69,9 +69,9 @@ def train(run: Run, output: Path, heldout: list[Path], words: list[str]) -> dict
             "engine.threads_per_rank=1",
             *words,
         )
-        door("export", f"checkpoint={place / 'run'}", f"output={place / 'model'}")
+        command("export", f"checkpoint={place / 'run'}", f"output={place / 'model'}")
         for path, score in scores.items():
-            door("evaluate", f"model={place / 'model'}", f"data={path}", f"output={score}")
+            command("evaluate", f"model={place / 'model'}", f"data={path}", f"output={score}")
     results = {}
     for path, score in scores.items():
         languages = json.loads(score.read_text())["languages"].values()
@@ -98,13 +98,13 @@ def main() -> None:
         place = options.output / algorithm
         size = f"vocab_size={options.vocab_size}"
         words = [f"input={options.corpus}", f"output={place / 'tokenizer'}", size]
-        door("tokenizer", *words, f"algorithm={algorithm}")
+        command("tokenizer", *words, f"algorithm={algorithm}")
         words = [
             f"input={options.corpus}",
             f"tokenizer={place / 'tokenizer'}",
             f"output={place / 'tokens'}",
         ]
-        door("pack", *words)
+        command("pack", *words)
     lengths = {name: tokens_per_byte(options.output / name / "tokens") for name in options.algorithms}
     runs = [
         Run(algorithm, budget, seed, round(options.steps * share))

@@ -113,7 +113,7 @@ class Runner:
 
 def make_shards(folder: Path) -> Path:
     """Token shards of the sample corpus."""
-    doors = {
+    commands = {
         "corpus": ["recipe=sample", f"output={folder / 'corpus'}"],
         "tokenizer": [f"input={folder / 'corpus'}", f"output={folder / 'tokenizer'}", "vocab_size=1024"],
         "pack": [
@@ -122,8 +122,8 @@ def make_shards(folder: Path) -> Path:
             f"output={folder / 'tokens'}",
         ],
     }
-    for door, words in doors.items():
-        subprocess.run([sys.executable, str(ROOT / "scripts" / f"{door}.py"), *words], check=True)
+    for command, words in commands.items():
+        subprocess.run([sys.executable, str(ROOT / "scripts" / f"{command}.py"), *words], check=True)
     return folder / "tokens"
 
 

@@ -3,7 +3,7 @@
     python benchmarks/zero_cost.py                                # stages 1 and 3, one and two ranks
     python benchmarks/zero_cost.py --stages 3 --ranks 1 --sites   # and where the host waits
 
-The whole loop of scripts/pretrain.py runs on CPUs with the settings of GPUs. DeepSpeed is told that the
+The whole loop of scripts/pretrain.py runs on CPUs with the settings of GPUs. DeepSpeed believes that the
 device has streams, which do nothing; each `synchronize` is a place where a GPU run waits. Reads of tensors
 by the host are counted too: on CPUs they are free, on a GPU each waits for what was launched before. Time
 is the median over a few steps; the counts are of one step each.

@@ -27,7 +27,7 @@ def random_tokens(num_rows: int) -> np.ndarray:
 
 
 def numpy_batches(folder: Path, num_rows: int) -> Iterator[Any]:
-    """A bare memory map and an index in memory: the floor, without borders of documents."""
+    """A bare memory map and an index in memory: the floor, without boundaries of documents."""
     random_tokens(num_rows).tofile(folder / "tokens.bin")
     tokens = np.memmap(folder / "tokens.bin", np.uint16, "r").reshape(-1, LENGTH)
     order = np.random.default_rng(1).permutation(num_rows)

@@ -85,7 +85,7 @@ def run_hf(zero: bool) -> None:
     import transformers.training_args
     from transformers import Trainer, TrainerCallback, TrainingArguments
 
-    # Told to use the CPU, accelerate leaves DeepSpeed out in silence; otherwise bf16 asks for a GPU.
+    # When asked to use the CPU, accelerate leaves DeepSpeed out in silence; otherwise bf16 asks for a GPU.
     transformers.training_args.is_torch_bf16_gpu_available = lambda: True
 
     world_size = int(os.environ.get("WORLD_SIZE", "1"))

@@ -127,7 +127,7 @@ def main() -> None:
         shutil.copytree(good, run_dir)
         left = trial(folder, 10, rank, kill_at, seconds)
         first = survivor(run_dir)
-        trial(folder, 10 if first == 5 else 15, -1, 0)  # the run goes on from there
+        trial(folder, 10 if first == 5 else 15, -1, 0)  # the run resumes from there
         print("TRIAL", rank, kill_at, left[rank], first, survivor(run_dir), flush=True)
 
 

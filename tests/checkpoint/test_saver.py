@@ -1,4 +1,4 @@
-"""Saving in the background, on one rank: retention, errors that are told, equal bytes for equal state."""
+"""Saving in the background, on one rank: retention, reported errors, equal bytes for equal state."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def save_all(saver: Saver, *wanted: Any) -> None:
 
 def test_retention(tmp_path: Path) -> None:
     save_all(Saver(tmp_path, keep=2, keep_every=10), 5, 10, -12, 15, -17, 20, 25, 30, -32)
-    assert steps(tmp_path) == [32, 30, 25, 20, 10], "ephemeral 32 is the newest; 10 and 20 stay for good"
+    assert steps(tmp_path) == [32, 30, 25, 20, 10], "ephemeral 32 is the newest; 10 and 20 are permanent"
     assert (tmp_path / "checkpoints" / "latest").read_text() == "step-0000032\n"
     save_all(Saver(tmp_path, keep=1), 35)
     assert steps(tmp_path) == [35]
@@ -271,7 +271,7 @@ def test_a_copy_under_the_name_of_another_step_is_not_that_step(tmp_path: Path) 
 
 
 def test_a_checkpoint_of_a_later_version_is_not_passed_over(tmp_path: Path) -> None:
-    """It would be set aside, and its steps trained again."""
+    """It would be quarantined, and its steps trained again."""
     save_all(Saver(tmp_path, keep=0), 5, 10)
     path = tmp_path / "checkpoints" / "step-0000010" / manifest.FILE_NAME
     later = json.loads(path.read_text()) | {"schema_version": manifest.SCHEMA_VERSION + 1, "seals": []}

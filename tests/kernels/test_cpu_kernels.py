@@ -29,7 +29,7 @@ def test_it_is_compiled_with_the_package_and_runs() -> None:
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("window", [0, 1, 64, 130, 300])
 def test_many_tiles(dtype: torch.dtype, window: int) -> None:
-    """Documents that end on, before and behind the borders of tiles; windows that begin in any of them."""
+    """Documents that end on, before and behind the edges of tiles; windows that begin in any of them."""
     case = attention_case(2, 700, (4, 2), 64, [64, 65, 192, 321, 700 + 128], window, seed=window)
     found = errors(case, attention, dtype)
     assert max(found.values()) <= TOLERANCE[dtype], found
@@ -40,13 +40,13 @@ def draw(dtype: torch.dtype, *shape: int) -> torch.Tensor:
 
 
 def results(
-    joined: torch.Tensor, borders: list[int] | None, copied: bool = False
+    joined: torch.Tensor, boundaries: list[int] | None, copied: bool = False
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Attention of [B, S, 2 query + 1 key + 1 value heads, D], and the gradient by all of it."""
     leaf = joined.clone().requires_grad_()
     parts = leaf.split((2, 1, 1), dim=2)
     parts = tuple(part.transpose(1, 2).contiguous().transpose(1, 2) for part in parts) if copied else parts
-    mask = None if borders is None else attention_mask(*joined.shape[:2], torch.tensor(borders))
+    mask = None if boundaries is None else attention_mask(*joined.shape[:2], torch.tensor(boundaries))
     out = attention(*parts, mask)
     out.backward(torch.ones_like(out) * out.detach())
     assert leaf.grad is not None
@@ -55,7 +55,7 @@ def results(
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_bits_depend_on_neither_threads_nor_layout(dtype: torch.dtype) -> None:
-    """Nor on whether rows are said to be documents, nor on the integers that borders are given in."""
+    """Nor on whether rows are said to be documents, nor on the integers that boundaries are given in."""
     joined, threads = draw(dtype, 3, 150, 4, 32), torch.get_num_threads()
     expected = results(joined, None)
     try:

@@ -37,10 +37,10 @@ def test_attention_is_causal_softmax(kv_heads: int) -> None:
 def test_attention_within_documents(cuts: list[int]) -> None:
     """Two rows of 9: every document comes out as if it were alone, forward and backward."""
     query, key, value = (random(2, 9, 4, 8, seed=seed).requires_grad_() for seed in range(3))
-    borders = sorted({0, 9, 18, *cuts})
-    out = attention(query, key, value, attention_mask(2, 9, torch.tensor(borders)))
+    boundaries = sorted({0, 9, 18, *cuts})
+    out = attention(query, key, value, attention_mask(2, 9, torch.tensor(boundaries)))
     pieces = []
-    for start, stop in itertools.pairwise(borders):
+    for start, stop in itertools.pairwise(boundaries):
         alone = (x.flatten(0, 1)[None, start:stop] for x in (query, key, value))
         pieces.append(attention(*alone)[0])
     expected = torch.cat(pieces).view(out.shape)

@@ -18,7 +18,7 @@ SEPARATOR = 0
 def write(
     folder: Path, lengths: list[int], shard_tokens: int, vocab_size: int = 1000, num_sources: int = 1
 ) -> list[np.ndarray]:
-    """Documents of the given lengths (separator included) by turns from the sources; returns them."""
+    """Documents of the given lengths (separator included) from the sources, interleaved; returns them."""
     folder.mkdir(parents=True, exist_ok=True)
     writer = SplitWriter(folder, "train", token_dtype(vocab_size), shard_tokens)
     generator = np.random.default_rng(0)

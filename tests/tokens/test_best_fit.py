@@ -47,10 +47,10 @@ def test_a_layout_holds_every_token_once(lengths: list[int], size: int) -> None:
     pieces, starts = lay_out(documents, size)
     seen = np.concatenate([np.arange(start, start + length) for start, length in pieces.tolist()])
     assert sorted(seen.tolist()) == list(range(sum(lengths)))
-    borders = starts.astype(int).tolist()
-    assert borders[0] == 0
-    assert borders[-1] == len(pieces)
-    for first, stop in itertools.pairwise(borders):
+    boundaries = starts.astype(int).tolist()
+    assert boundaries[0] == 0
+    assert boundaries[-1] == len(pieces)
+    for first, stop in itertools.pairwise(boundaries):
         assert 0 < pieces["length"][first:stop].sum() <= size
     whole = {(start, length) for start, length in pieces.tolist()}
     for offset, length in zip(documents["offset"].tolist(), lengths, strict=True):

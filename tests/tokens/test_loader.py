@@ -53,10 +53,10 @@ def test_same_batches_for_any_world_size(sample: Sample, tmp_path: Path, packing
         assert np.array_equal(tokens[:24], whole.tokens)
         assert np.array_equal(targets[:24], whole.targets)
         assert (targets[24:] == IGNORE_INDEX).all()
-        borders = [0]
+        boundaries = [0]
         for part in parts:
-            borders += (part.cu_seqlens[1:] + borders[-1]).tolist()
-        assert borders[: len(whole.cu_seqlens)] == whole.cu_seqlens.tolist()
+            boundaries += (part.cu_seqlens[1:] + boundaries[-1]).tolist()
+        assert boundaries[: len(whole.cu_seqlens)] == whole.cu_seqlens.tolist()
 
 
 @pytest.mark.parametrize("packing", PACKINGS)
@@ -91,7 +91,7 @@ def test_an_epoch_predicts_every_token_once(
     assert sum(loader.num_targets(step) for step in range(steps)) == found.total()
     assert loader.targets_by_source(steps) == {"s0": found.total()}
     if packing == "best_fit":
-        for batch in batches:  # inputs are the tokens before the targets, or the border before a document
+        for batch in batches:  # inputs are the tokens before the targets, or the boundary before a document
             inside = (batch.targets != IGNORE_INDEX)[:, 1:]
             assert (batch.tokens[:, 1:] == batch.targets[:, :-1])[inside].all()
 

@@ -1,4 +1,4 @@
-"""Packing through its command: every document, its border, its source; damaged input is refused."""
+"""Packing through its command: every document, its boundary, its source; damaged input is refused."""
 
 from __future__ import annotations
 

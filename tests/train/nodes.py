@@ -99,7 +99,7 @@ class Nodes:
         return self.agents[number]
 
     def cut_off(self, number: int) -> None:
-        """Take a node's link down at the switch. Nobody is told."""
+        """Take a node's link down at the switch. Nobody is informed."""
         ip("-n", self.switch, "link", "set", f"port{number}", "down")
 
     def ranks(self, number: int) -> list[int]:

@@ -52,7 +52,7 @@ def test_gathered_weights_are_not_kept_for_the_backward_pass(
 
 
 def test_auto_is_settled_by_the_first_start(sample: Sample, tmp_path: Path) -> None:
-    """A run that resumes goes on as it began, however long it has become."""
+    """A run that resumes stays as it began, however long it has become."""
     pretrain(2, sample, tmp_path / "run", *OPTIONS, "train.steps=4")
     pretrain(2, sample, tmp_path / "run", *OPTIONS, "train.steps=6", "engine.compile=auto")
     stored = json.loads((tmp_path / "run" / "run.json").read_text())

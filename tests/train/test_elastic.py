@@ -78,10 +78,10 @@ def test_two_ranks_then_one_then_four_then_two(whole: Path, sample: Sample, tmp_
 
 
 @pytest.mark.parametrize("lost", [3, 1], ids=["a rank of many", "rank 0"])
-def test_three_nodes_go_on_without_the_fourth(
+def test_three_nodes_continue_without_the_fourth(
     lost: int, whole: Path, sample: Sample, tmp_path: Path
 ) -> None:
-    """Its link goes down, nobody is told, and nobody does anything about it."""
+    """Its link goes down, nobody is informed, and nobody does anything about it."""
     run_dir = tmp_path / "run"
     words = [f"data={sample('tokens')}", f"run_dir={run_dir}", *TINY_MODEL, *WORDS]
     words += ["engine.threads_per_rank=1", "guard.stall_factor=10", "guard.stall_seconds=20"]

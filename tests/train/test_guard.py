@@ -1,4 +1,4 @@
-"""Steps that must not be taken are not taken, on any rank; the run goes on, and says so."""
+"""Steps that must not be taken are not taken, on any rank; the run continues, and reports it."""
 
 from __future__ import annotations
 

@@ -106,7 +106,7 @@ def test_two_runs_never_write_one_directory(undisturbed: Path, sample: Sample, t
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
 def test_a_signal_saves_and_stops(number: int, sample: Sample, tmp_path: Path) -> None:
-    """SIGUSR1 is Slurm's usual warning; torchrun hands it on when it is told to."""
+    """SIGUSR1 is Slurm's usual warning; torchrun hands it on when asked to."""
     run_dir = tmp_path / "stopped"
     words = [f"data={sample('tokens')}", f"run_dir={run_dir}", *TINY_MODEL, "train.steps=5000"]
     words += ["train.checkpoint_every=0"]

@@ -1,4 +1,4 @@
-"""kill -9 at random instants, of one rank or of all: the run that goes on is the undisturbed one.
+"""kill -9 at random instants, of one rank or of all: the run that resumes is the undisturbed one.
 
 The suite tries three instants, `make soak` forty.
 """

@@ -1,4 +1,4 @@
-"""A run whose directory is not named goes on in the one that it began, and says which one that is."""
+"""A run whose directory is not named resumes in the one that it began, and says which one that is."""
 
 from __future__ import annotations
 

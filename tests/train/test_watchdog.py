@@ -1,4 +1,4 @@
-"""A job that hangs ends by itself, says where, and goes on when it is started again."""
+"""A job that hangs ends by itself, says where, and resumes when it is started again."""
 
 from __future__ import annotations
 

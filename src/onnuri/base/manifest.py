@@ -199,7 +199,7 @@ def building(output: str | Path, kind: str, request: str = "") -> Iterator[Path]
     The block must call `seal` on it. Only an `output` that is missing, empty, or a folder of the same kind
     made by this project is ever replaced; anything else is a UserError, and so is a second process that
     builds the same output. A half-built folder is thrown away, unless the next run has the same `request`
-    (a hash): then the block finds it as it was and goes on with it.
+    (a hash): then the block finds it as it was and continues with it.
     """
     if str(output) == "":
         raise UserError("output= is empty; name a folder (a shell variable that is not set?)")

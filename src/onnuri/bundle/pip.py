@@ -87,7 +87,7 @@ def explain(output: str, what: str) -> UserError:
         return UserError(f"{sys.executable} has no pip; make the environment again with python -m venv")
     if NO_NETWORK.search(output):
         return UserError(
-            "the package index cannot be reached; with a network, the same command goes on; PIP_INDEX_URL "
+            "the package index cannot be reached; with a network, the same command resumes; PIP_INDEX_URL "
             "names another index"
         )
     if match := re.search(r"No matching distribution found for (\S+)", output):

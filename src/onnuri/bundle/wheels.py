@@ -1,7 +1,7 @@
 """The wheels of a bundle: chosen, fetched and checked; those that are there already are not fetched again.
 
 pip first says which files it would take, with their hashes; only then are the missing ones fetched, a few
-at a time, so that a bundle that was interrupted goes on. Packages published as source alone are built here.
+at a time, so that an interrupted bundle resumes. Packages published as source alone are built here.
 """
 
 from __future__ import annotations

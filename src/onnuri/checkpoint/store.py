@@ -30,13 +30,13 @@ from onnuri.base.manifest import Manifest
 from onnuri.checkpoint.shard_file import Piece, write_shard
 from onnuri.run.checkpoints import (
     FOLDER,
+    expired,
+    is_permanent,
     list_checkpoints,
-    move_aside,
+    move_away,
     name_of,
-    point_latest,
     remove,
-    stays_for_good,
-    superfluous,
+    update_latest,
 )
 
 SPARE = 1.05
@@ -44,7 +44,7 @@ SPARE = 1.05
 
 
 class Saver:
-    """Writes checkpoints from all ranks, one at a time, while training goes on.
+    """Writes checkpoints from all ranks, one at a time, while training continues.
 
     Every method is a collective call. What fails on any rank is raised on all of them, by the next call.
     A checkpoint that was written is written, whether or not older ones can be removed.
@@ -139,7 +139,7 @@ class Saver:
     def _free(self, partial: Path, needed: float) -> str:
         """Remove older checkpoints, the oldest first, until so many bytes are free. Returns why not."""
         older = [] if self.keep == 0 else list_checkpoints(self.run_dir)[1:]
-        older = [folder for folder in older if not stays_for_good(folder, self.keep_every)]
+        older = [folder for folder in older if not is_permanent(folder, self.keep_every)]
         enough = shutil.disk_usage(partial).free + sum(map(_size, older)) >= needed
         while (free := shutil.disk_usage(partial).free) < needed:
             if not enough or not older:
@@ -164,23 +164,23 @@ class Saver:
     def _finish(
         self, partial: Path, final: Path, step: int, counts: dict[str, Any], files: dict[str, Any]
     ) -> str:
-        """Write the manifest, rename, remove what is superfluous. Returns what went wrong."""
+        """Write the manifest, rename, remove what has expired. Returns what went wrong."""
         try:
             for name, facts in files.items():
                 if (partial / name).stat().st_size != facts["bytes"]:
                     return f"{partial / name} is not as long as it was written"
             whole = Manifest("checkpoint", {"step": step}, {}, counts, files)
             manifest.write_json(partial / manifest.FILE_NAME, asdict(whole))
-            old = move_aside(final) if final.is_symlink() or final.exists() else None
+            old = move_away(final) if final.is_symlink() or final.exists() else None
             partial.replace(final)
             manifest.sync(final.parent)
-            point_latest(final)
+            update_latest(final)
         except OSError as error:
             return f"{error.filename or partial}: {error.strerror or error}"
         self.finished.append((step, whole.identity))
         with suppress(OSError):  # it is written, whatever becomes of the others
             replaced = [old] if old and not old.is_symlink() else []
-            for folder in [*superfluous(self.run_dir, self.keep, self.keep_every), *replaced]:
+            for folder in [*expired(self.run_dir, self.keep, self.keep_every), *replaced]:
                 self._remove(folder)
         return ""
 

@@ -4,7 +4,7 @@
     onnuri bundle output=DIR python=3.12 platform=manylinux_2_34_x86_64 key=PRIVATE_KEY.pem
 
 Wheels, source, install.sh, SBOM and hashes: about 1 GB. It needs a package index and a C++ compiler.
-Interrupted, the same command goes on. Where there is no network: sh DIR/install.sh TARGET
+Interrupted, the same command resumes. Where there is no network: sh DIR/install.sh TARGET
 """
 
 from onnuri.bundle.config import BundleConfig

@@ -16,7 +16,7 @@ FORMER = {
     "engine.recompute_every": "engine.activation_checkpointing",
 }
 """Name up to version 0.1 to the name now. Version 0.3 forgets them on the command line and in presets;
-stored runs are read for good."""
+stored runs are always read."""
 
 
 def rename(tree: Any, prefix: str = "", file: str | None = None) -> Any:

@@ -1,6 +1,6 @@
 """One source of a recipe: where its text lies, how it is written, and under which terms it may be used.
 
-A source names exactly one place (`input`, `package`, `dataset` or `python`). What a file means is told by
+A source names exactly one place (`input`, `package`, `dataset` or `python`). A file's meaning is decided by
 its first bytes and its suffix, or by `format`. `config.mapping` makes a Source of what a recipe says.
 """
 

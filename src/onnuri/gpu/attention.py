@@ -24,7 +24,7 @@ from onnuri.kernels.backends import load
 TOKENS = 16384
 HEADS, KV_HEADS = 16, 8
 """Of the models with 300 million and with 1 billion parameters."""
-HEAD_SIZES = (64, 128)
+HEAD_DIMS = (64, 128)
 LENGTHS = (2048, 4096, 8192, 16384)
 DOCUMENTS = 16
 Attention = Callable[..., torch.Tensor]
@@ -34,7 +34,7 @@ def run(settings: Settings) -> Results:
     """Whole rows of each length, then packed documents, for both head sizes."""
     tokens = 64 if settings.rehearse else TOKENS
     lengths = (32,) if settings.rehearse else LENGTHS
-    for size in HEAD_SIZES:
+    for size in HEAD_DIMS:
         for length in lengths:
             mask = attention_mask(tokens // length, length, device=settings.device)
             heads = make_heads(settings.device, tokens // length, length, size)
@@ -107,14 +107,14 @@ def varlen_attn(longest: int) -> Attention:
     def attention(
         query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: AttentionMask
     ) -> torch.Tensor:
-        borders = mask.device_cu_seqlens
+        boundaries = mask.device_cu_seqlens
         grouped: dict[str, Any] = {"enable_gqa": True} if "enable_gqa" in known else {}
         group = 1 if grouped else query.shape[2] // key.shape[2]
         keys, values = (
             each[0].repeat_interleave(group, 1) if group > 1 else each[0] for each in (key, value)
         )
         out: Any = varlen.varlen_attn(
-            query[0], keys, values, borders, borders, longest, longest, window_size=(-1, 0), **grouped
+            query[0], keys, values, boundaries, boundaries, longest, longest, window_size=(-1, 0), **grouped
         )
         attended: torch.Tensor = out[None]
         return attended

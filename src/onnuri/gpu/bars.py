@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from onnuri.gpu.attention import DOCUMENTS, HEAD_SIZES, LENGTHS
+from onnuri.gpu.attention import DOCUMENTS, HEAD_DIMS, LENGTHS
 from onnuri.gpu.planned import Planned, plan
 from onnuri.gpu.results import Call, find, training
 from onnuri.gpu.stage import Result
@@ -34,7 +34,7 @@ def rows(calls: list[Call]) -> list[Row]:
     """All goals. Without results: what is to be measured."""
     found = [_numbers(calls, dtype) for dtype in DTYPES]
     for direction, least in (("forward", 1.0), ("backward", 0.8)):
-        found += [_attention(calls, size, direction, least) for size in HEAD_SIZES]
+        found += [_attention(calls, size, direction, least) for size in HEAD_DIMS]
     found.append(_documents(calls))
     found.append(_loss(calls))
     found += [_mfu(calls, "300m", "2k", 42), _mfu(calls, "1b", "4k", 45)]
@@ -101,7 +101,7 @@ def _attention(calls: list[Call], size: int, direction: str, least: float) -> Ro
 def _documents(calls: list[Call]) -> Row:
     ratios = {}
     for call in calls:
-        for size in HEAD_SIZES:
+        for size in HEAD_DIMS:
             facts = {"head_dim": size, "length": LENGTHS[-1], "documents": DOCUMENTS}
             ours = rate(call, "forward", implementation="triton", **facts)
             peers = [
@@ -114,7 +114,7 @@ def _documents(calls: list[Call]) -> Row:
     if not ratios:
         return Row(goal, bar, NOT_MEASURED, NOT_MEASURED)
     text = ", ".join(f"head size {size} {ratio:.2f}x" for size, ratio in sorted(ratios.items()))
-    complete = MET if len(ratios) == len(HEAD_SIZES) else INCOMPLETE
+    complete = MET if len(ratios) == len(HEAD_DIMS) else INCOMPLETE
     return Row(goal, bar, text, complete if min(ratios.values()) >= 1.3 else MISSED)
 
 

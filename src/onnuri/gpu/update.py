@@ -17,7 +17,7 @@ from onnuri.gpu.planned import plan
 from onnuri.gpu.results import Call, find, spilled, training
 from onnuri.gpu.stage import Result
 from onnuri.kernels.config import ROW_OPERATIONS
-from onnuri.kernels.triton.tiles import HEAD_SIZES, AttentionTiles
+from onnuri.kernels.triton.tiles import HEAD_DIMS, AttentionTiles
 
 TILES = "src/onnuri/kernels/triton/tiles.json"
 MEASURED = "src/onnuri/kernels/measured.json"
@@ -63,7 +63,7 @@ def update_tiles(calls: list[Call], path: Path) -> list[str]:
     if key not in tables["half"]:
         return [f"{path.name}: no entry for compute capability {key}; add one before its tiles can be kept"]
     entry = tables["half"][key]
-    for size in HEAD_SIZES:
+    for size in HEAD_DIMS:
         for kernel in AttentionTiles._fields:
             found = [
                 each
@@ -78,7 +78,7 @@ def update_tiles(calls: list[Call], path: Path) -> list[str]:
                 changes.append(f"{path.name}: {key} {size} {kernel} {entry[str(size)][kernel]} -> {best}")
                 entry[str(size)][kernel] = best
     if swept:
-        every = len(swept) == len(HEAD_SIZES) * len(AttentionTiles._fields)
+        every = len(swept) == len(HEAD_DIMS) * len(AttentionTiles._fields)
         before, entry["source"] = (
             entry["source"],
             source(calls) + ("" if every else f": {', '.join(swept)}"),

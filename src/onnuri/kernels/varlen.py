@@ -22,9 +22,9 @@ _flash_backward = torch.ops.aten._flash_attention_backward
 def _arguments(mask: AttentionMask) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Boundaries and lengths of queries and keys, and the window."""
     longest = int(mask.longest)
-    borders = (mask.device_cu_seqlens, mask.device_cu_seqlens, longest, longest)
+    boundaries = (mask.device_cu_seqlens, mask.device_cu_seqlens, longest, longest)
     window = {"window_size_left": mask.window - 1 if mask.window > 0 else -1, "window_size_right": 0}
-    return borders, window
+    return boundaries, window
 
 
 @contextmanager
@@ -47,9 +47,9 @@ def _deterministic() -> Iterator[None]:
 def _forward(
     query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, *mask: Any
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    borders, window = _arguments(AttentionMask(*mask))
+    boundaries, window = _arguments(AttentionMask(*mask))
     heads = (each.flatten(0, 1) for each in (query, key, value))
-    out, log_sum, *_ = _flash_forward(*heads, *borders, 0.0, True, False, **window)
+    out, log_sum, *_ = _flash_forward(*heads, *boundaries, 0.0, True, False, **window)
     return out.view(query.shape), log_sum
 
 
@@ -62,12 +62,12 @@ def _backward(
     log_sum: torch.Tensor,
     *mask: Any,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    borders, window = _arguments(AttentionMask(*mask))
+    boundaries, window = _arguments(AttentionMask(*mask))
     flat = (each.flatten(0, 1) for each in (grad.contiguous(), query, key, value, out))
     no_dropout = torch.zeros(2, dtype=torch.uint64, device=query.device)
     unused = torch.empty(0, device=query.device)
     with _deterministic():
-        gradients = _flash_backward(*flat, log_sum, *borders, 0.0, True, no_dropout, unused, **window)
+        gradients = _flash_backward(*flat, log_sum, *boundaries, 0.0, True, no_dropout, unused, **window)
     shaped = (each.view(like.shape) for each, like in zip(gradients, (query, key, value), strict=True))
     grad_query, grad_key, grad_value = shaped
     return grad_query, grad_key, grad_value

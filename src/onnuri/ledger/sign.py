@@ -1,6 +1,6 @@
 """Signing a run or an exported model, offline and with a key of one's own.
 
-The ledger shows that a run was not changed; a signature shows who vouches for it. Sigstore's own way, an
+The ledger shows that a run was not changed; a signature shows who signed it. Sigstore's own way, an
 account and a public log instead of a key, would need the network.
 """
 

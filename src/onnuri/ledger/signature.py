@@ -30,7 +30,7 @@ NOT_SIGNED = (SIGNATURE_FILE, SIGNATURE_FILE + ".tmp", LOCK_FILE, HYDRA_FOLDER, 
 """Everything else in the folder is signed. Trackers keep copies of the metrics, links among them;
 the words in .hydra say again what run.json says."""
 GROWS = {LEDGER_FILE, METRICS_FILE, RUN_FILE, RECORD_FILE, PICTURE_FILE, f"{FOLDER}/latest"}
-"""What a run that goes on writes again; the ledger, which only grows, shows that it is the same run."""
+"""What a resumed run writes again; the ledger, which only grows, shows that it is the same run."""
 
 
 def check_signature(folder: Path, public_key: Path) -> Iterator[str]:

@@ -121,7 +121,7 @@ def _checkpoints(run_dir: Path, lines: list[dict[str, Any]]) -> Iterator[str]:
         except UserError as error:
             yield f"{folder.name}: {error}"
             continue
-        if entry is None and place > 0:  # the newest is recorded with the next, or when the run goes on
+        if entry is None and place > 0:  # the newest is recorded with the next, or when the run resumes
             yield f"{folder.name} is not recorded in {LEDGER_FILE}"
         if entry is not None and found.identity != entry["identity"]:
             yield f"{folder.name} is not the checkpoint that {LEDGER_FILE} line {number} records"

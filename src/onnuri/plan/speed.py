@@ -86,7 +86,7 @@ def speed(setting: Setting) -> Speed:
 def _network(setting: Setting) -> tuple[int, float]:
     """Bytes that a rank receives in a step, and seconds for them.
 
-    A message to all comes into each node once, over the network cards of all its devices, and goes on
+    A message to all comes into each node once, over the network cards of all its devices, and continues
     from device to device within it.
     """
     model = setting.width * setting.numbers

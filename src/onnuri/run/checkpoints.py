@@ -1,4 +1,4 @@
-"""Which checkpoints a run has, and which of them are whole. Needs no torch, so any door can ask."""
+"""Which checkpoints a run has, and which of them are complete. Needs no torch, so any command can ask."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def newest_verified(run_dir: Path) -> tuple[Path, Manifest, list[str]] | None:
     return None
 
 
-def superfluous(run_dir: Path, keep: int, keep_every: int) -> list[Path]:
+def expired(run_dir: Path, keep: int, keep_every: int) -> list[Path]:
     """What retention removes: ephemeral checkpoints with a newer one, and others beyond the newest `keep`
     (0: all stay). What `keep_every` divides stays; what cannot be read, or is a link, is not touched."""
     kept, removed = 0, []
@@ -78,12 +78,12 @@ def superfluous(run_dir: Path, keep: int, keep_every: int) -> list[Path]:
             continue
         kept += not ephemeral
         too_many = number > 0 if ephemeral else keep and kept > keep
-        if too_many and not stays_for_good(folder, keep_every):
+        if too_many and not is_permanent(folder, keep_every):
             removed.append(folder)
     return removed
 
 
-def stays_for_good(folder: Path, keep_every: int) -> bool:
+def is_permanent(folder: Path, keep_every: int) -> bool:
     """True for a checkpoint of a step that `keep_every` (0: none) divides, and for a link: what it leads
     to was put elsewhere to be kept."""
     return folder.is_symlink() or (bool(keep_every) and step_of(folder) % keep_every == 0)
@@ -99,26 +99,26 @@ def remove(folder: Path) -> str:
     return ""
 
 
-def point_latest(folder: Path) -> None:
+def update_latest(folder: Path) -> None:
     """Write the name of a finished checkpoint into the file `latest` beside it."""
     temporary, latest = folder.with_name("latest.tmp"), folder.with_name("latest")
     if latest.is_dir() and not latest.is_symlink():  # somebody else's
-        move_aside(latest)
+        move_away(latest)
     temporary.write_text(f"{folder.name}\n", encoding="utf-8")
     manifest.sync(temporary)
     temporary.replace(latest)
     manifest.sync(folder.parent)
 
 
-def set_aside(run_dir: Path, after_step: int) -> None:
-    """Rename checkpoints of later steps than the one a run goes on from, so that none of them is ever
+def quarantine(run_dir: Path, after_step: int) -> None:
+    """Rename checkpoints of later steps than the one a run resumes from, so that none of them is ever
     taken for the newest, or kept instead of a good one."""
     for folder in list_checkpoints(run_dir):
         if step_of(folder) > after_step:
-            move_aside(folder)
+            move_away(folder)
 
 
-def move_aside(folder: Path) -> Path:
+def move_away(folder: Path) -> Path:
     """Give a folder, or a link, a name that no checkpoint has. Returns its new path."""
     names = (folder.with_name(f"{folder.name}.unused-{number}") for number in itertools.count())
     return folder.replace(next(name for name in names if not os.path.lexists(name)))

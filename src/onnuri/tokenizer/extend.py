@@ -1,6 +1,6 @@
 """Grow an existing byte-level BPE tokenizer with tokens for new text, for continued pre-training.
 
-The tokenizer's own code cuts the documents into pieces and encodes them; byte-pair encoding then goes on
+The tokenizer's own code cuts the documents into pieces and encodes them; byte-pair encoding then continues
 from those ids (arXiv 2512.03989). The usual way, to add what a second tokenizer has more, leaves tokens
 that no merge reaches. New ids follow the largest old one and new merges follow the old ones: text is
 encoded as before first, and new merges then join neighbours of that. With every new id replaced by the old
@@ -139,7 +139,7 @@ def _other_kind(tokenizer: Any, content: Mapping[str, Any]) -> str:
     if kind != "BPE":
         return f"a {kind} model"
     if tokenizer.model.continuing_subword_prefix or tokenizer.model.end_of_word_suffix:
-        return "BPE with marks at the border of words"
+        return "BPE with marks at the boundary of words"
     steps = json.dumps([content.get("normalizer"), content.get("pre_tokenizer")])
     return "" if '"type": "ByteLevel"' in steps else "BPE over characters, as sentencepiece makes it"
 
@@ -216,9 +216,9 @@ def _pieces(encodings: Sequence[Any], weights: np.ndarray) -> Words:
     places = np.arange(len(ids))
     is_start = np.diff(documents << 32 | words, prepend=-1) != 0
     starts = np.maximum.accumulate(np.where(is_start, places, 0))
-    borders = np.flatnonzero((places - starts) % LONGEST_PIECE == 0)
-    offsets = np.append(borders, len(ids))
-    return select((ids, offsets, weights[documents[borders]]), np.diff(offsets) > 1)
+    boundaries = np.flatnonzero((places - starts) % LONGEST_PIECE == 0)
+    offsets = np.append(boundaries, len(ids))
+    return select((ids, offsets, weights[documents[boundaries]]), np.diff(offsets) > 1)
 
 
 def cut_at_known(pieces: Words, tokens: Sequence[bytes], known: set[bytes], max_bytes: int) -> Words:
@@ -241,9 +241,9 @@ def cut_at_known(pieces: Words, tokens: Sequence[bytes], known: set[bytes], max_
                 first[place] = True
                 start = place
                 break
-    borders = np.flatnonzero(first)
-    owner = np.searchsorted(offsets, borders[:-1], side="right") - 1
-    return ids, borders.astype(np.int64), counts[owner]
+    boundaries = np.flatnonzero(first)
+    owner = np.searchsorted(offsets, boundaries[:-1], side="right") - 1
+    return ids, boundaries.astype(np.int64), counts[owner]
 
 
 def old_pieces(rows: np.ndarray) -> dict[int, list[int]]:

@@ -56,8 +56,8 @@ def cut_at_morphemes(words: Words, workers: int) -> Words:
             if not cuts:
                 continue
             chosen[number] = False
-            borders = [0, *cuts, len(word)]
-            for left, right in itertools.pairwise(borders):
+            boundaries = [0, *cuts, len(word)]
+            for left, right in itertools.pairwise(boundaries):
                 pieces.append(word[left:right].encode())
                 piece_counts.append(counts[number])
         if pieces:
@@ -70,15 +70,15 @@ def cut_at_morphemes(words: Words, workers: int) -> Words:
 def stem_borders(morphemes: Iterable[Any]) -> list[int]:
     """Places in a word, in characters, where stem and particle or ending meet.
 
-    A border inside of a syllable (한다 is 하 + ㄴ다) is none.
+    A boundary inside of a syllable (한다 is 하 + ㄴ다) is none.
     """
-    borders, end, functional = [], 0, None
+    boundaries, end, functional = [], 0, None
     for morpheme in morphemes:
         now = morpheme.tag.startswith(FUNCTIONAL)
         if functional is not None and now != functional and 0 < morpheme.start == end:
-            borders.append(morpheme.start)
+            boundaries.append(morpheme.start)
         functional, end = now, max(end, morpheme.start + morpheme.len)
-    return borders
+    return boundaries
 
 
 def _words(pieces: list[bytes], counts: list[Any]) -> Words:

@@ -3,7 +3,7 @@
 A word is a run of Hangul, of Hanja, or of other letters, with one space before it (in `WORDS` a space, a
 mark, or both); up to three digits; up to four loose jamo (ㅋㅋㅋㅋ); marks; or blanks. Line breaks take the
 indentation after them along. A phrase is what a superword may span: everything but digits and loose jamo,
-with single spaces, up to the end of the line. No word crosses the border of a phrase. `native/split.h`
+with single spaces, up to the end of the line. No word crosses the boundary of a phrase. `native/split.h`
 cuts at the same places.
 """
 

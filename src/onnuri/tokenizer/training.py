@@ -129,11 +129,11 @@ def merge(
 def encode_pieces(pieces: Words, rules: Merges, workers: int) -> tuple[np.ndarray, np.ndarray]:
     """Ids of counted pieces under the merges so far, and where each piece starts."""
     text, offsets, _ = pieces
-    borders = np.linspace(0, len(offsets) - 1, 4 * workers + 1).astype(np.int64)
+    boundaries = np.linspace(0, len(offsets) - 1, 4 * workers + 1).astype(np.int64)
 
     def encode(part: int) -> tuple[np.ndarray, np.ndarray]:
         encoder = Encoder(rules, BYTE_IDS, mark_prefix=False, phrases=False)
-        return encoder.encode(text, offsets[borders[part] : borders[part + 1] + 1])
+        return encoder.encode(text, offsets[boundaries[part] : boundaries[part + 1] + 1])
 
     with ThreadPoolExecutor(workers) as pool:
         encoded = list(pool.map(encode, range(4 * workers)))

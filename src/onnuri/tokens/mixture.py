@@ -3,7 +3,7 @@
 Sequence i of a stage takes the point i x (golden ratio) modulo 1; the unit interval is cut into one piece
 per source, as wide as its weight. Points of that sequence spread so evenly (Kronecker; the golden ratio
 has the lowest discrepancy) that over any stretch of sequences a source is off by a handful at most. How
-many of the first n points fell below a border is a sum of floors, which takes O(log) steps (Graham, Knuth
+many of the first n points fell below a boundary is a sum of floors, which takes O(log) steps (Graham, Knuth
 and Patashnik, Concrete Mathematics, section 3.5).
 """
 
@@ -26,8 +26,8 @@ class Stage(NamedTuple):
 
     start: int
     """First sequence."""
-    borders: np.ndarray
-    """[sources] uint64: source k has the points from border k - 1 up to border k; the last is unused."""
+    boundaries: np.ndarray
+    """[sources] uint64: source k has the points in [boundary k - 1, boundary k); the last is unused."""
     before: list[int]
     """Sequences of each source in all earlier stages."""
 
@@ -72,14 +72,14 @@ class Mixture:
         for start, weights in sorted(stages.items()):
             before = self.counts(start) if self._stages else [0] * len(weights)
             shares = np.cumsum(np.asarray(weights, dtype=np.float64)) / np.sum(weights)
-            borders = [min(CIRCLE - 1, round(float(share) * CIRCLE)) for share in shares]
-            self._stages.append(Stage(start, np.array(borders, dtype=np.uint64), before))
+            boundaries = [min(CIRCLE - 1, round(float(share) * CIRCLE)) for share in shares]
+            self._stages.append(Stage(start, np.array(boundaries, dtype=np.uint64), before))
 
     def counts(self, sequence: int) -> list[int]:
         """How many of the sequences before this one come from each source."""
         stage = self._stage(sequence)
         n = sequence - stage.start
-        below = [_count_below(n, self._offset, int(border)) for border in stage.borders[:-1]] + [n]
+        below = [_count_below(n, self._offset, int(boundary)) for boundary in stage.boundaries[:-1]] + [n]
         inside = np.diff([0, *below]).tolist()
         return [before + here for before, here in zip(stage.before, inside, strict=True)]
 
@@ -98,7 +98,7 @@ class Mixture:
             numbers = np.arange(first + done - stage.start, first + done - stage.start + size)
             with np.errstate(over="ignore"):
                 points = numbers.astype(np.uint64) * np.uint64(STEP) + np.uint64(self._offset)
-            chosen = np.searchsorted(stage.borders[:-1], points, side="right")
+            chosen = np.searchsorted(stage.boundaries[:-1], points, side="right")
             piece = slice(done, done + size)
             sources[piece] = chosen
             for source, start in enumerate(self.counts(first + done)):
@@ -111,9 +111,9 @@ class Mixture:
         return next(stage for stage in reversed(self._stages) if stage.start <= sequence)
 
 
-def _count_below(n: int, offset: int, border: int) -> int:
-    """How many i in [0, n) have (i x STEP + offset) mod CIRCLE < border."""
-    return floor_sum(n, CIRCLE, STEP, offset) - floor_sum(n, CIRCLE, STEP, offset + CIRCLE - border) + n
+def _count_below(n: int, offset: int, boundary: int) -> int:
+    """How many i in [0, n) have (i x STEP + offset) mod CIRCLE < boundary."""
+    return floor_sum(n, CIRCLE, STEP, offset) - floor_sum(n, CIRCLE, STEP, offset + CIRCLE - boundary) + n
 
 
 def floor_sum(n: int, modulus: int, factor: int, offset: int) -> int:

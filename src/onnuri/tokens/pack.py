@@ -1,7 +1,7 @@
 """Encode a corpus into token shards, on all cores.
 
 Text is only ever text: a document that contains "<|endoftext|>" is encoded letter by letter and cannot
-forge a document border. Worker threads encode parts of the corpus in compiled code; they are written in
+forge a document boundary. Worker threads encode parts of the corpus in compiled code; they are written in
 the order of the corpus, so the shards do not depend on how many workers there are.
 """
 

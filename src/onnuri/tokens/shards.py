@@ -78,7 +78,7 @@ class TokenShards:
         return self.starts[-1]
 
     def read(self, start: int, count: int) -> np.ndarray:
-        """Tokens [start, start + count) of the stream, across shard borders; [count] of the stored dtype.
+        """Tokens [start, start + count) of the stream, across shards; [count] of the stored dtype.
 
         Raises IndexError outside of the stream.
         """
@@ -224,7 +224,7 @@ class ShardWriter:
         if self._file is None:
             return
         for future in self._synced:
-            future.result()  # an error of the disk is told once
+            future.result()  # an error of the disk is raised once
         self._file.seek(0)
         self._write_header(self._file)
         self._file.close()

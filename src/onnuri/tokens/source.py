@@ -28,4 +28,4 @@ class BatchSource(Protocol):
         """Raise UserError naming what differs between a checkpoint's state and this source."""
 
     def warnings(self, first_step: int) -> list[str]:
-        """What is allowed and hardly meant, in one line each, for a run that goes on after `first_step`."""
+        """What is allowed and hardly meant, in one line each, for a run that resumes after `first_step`."""

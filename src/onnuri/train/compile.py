@@ -46,7 +46,7 @@ def compile_blocks(model: nn.Module, block: type[nn.Module]) -> None:
 
 
 def _for_any_documents(forward: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
-    """A block's compiled `forward`, told that every batch has another number of documents."""
+    """A block's compiled `forward`, marked so that every batch may have another number of documents."""
 
     def marked(*inputs: Any) -> torch.Tensor:
         *_, mask = inputs

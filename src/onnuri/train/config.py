@@ -18,7 +18,7 @@ class TrainConfig:
     """Length and rhythm of the run."""
 
     steps: int = 1000
-    """Optimizer steps in all. Raising it lets a finished run go on."""
+    """Optimizer steps in all. Raising it extends a finished run."""
     global_batch_size: int = 32
     """Sequences in one optimizer step, over all ranks and micro-batches."""
     seed: int = 0
@@ -32,7 +32,7 @@ class TrainConfig:
     keep_checkpoints: int = 2
     """Newest checkpoints kept; 0 keeps all."""
     keep_every: int = 0
-    """Checkpoints of steps that this divides are kept for good; 0: none."""
+    """Checkpoints of steps that this divides are permanent; 0: none."""
     ephemeral_every: int = 0
     """Steps between checkpoints that go when there is a newer one: little lost, little stored; 0: none."""
     ephemeral_minutes: float = 0.0

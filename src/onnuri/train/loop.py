@@ -2,7 +2,7 @@
 
 A run is a pure function of (shards, config): batches come from (seed, step), the learning rate from the
 step, weights and optimizer state from the newest verified checkpoint. So a run killed at any instant and
-started again goes on bit for bit as if nothing had happened.
+started again continues bit for bit as if nothing had happened.
 """
 
 from __future__ import annotations

@@ -69,7 +69,7 @@ class Metrics:
         self.bar.write(text)
 
     def rewind(self, step: int) -> None:
-        """Drop the lines after a step: the run goes on from there."""
+        """Drop the lines after a step: the run resumes from there."""
         self.stream.close()
         self.stream = keep_until(self.run_dir, step)
         self.bar.update(step - self.bar.n)
@@ -96,7 +96,7 @@ class Metrics:
         self._track(lambda: self.tracker.log(line["step"], scalars(line)))
 
     def _track(self, action: Callable[[], None]) -> None:
-        """Do something with the tracker. If it fails the run goes on without it: metrics.jsonl has all."""
+        """Call the tracker. If it fails the run continues without it: metrics.jsonl has all."""
         try:
             action()
         except Exception as error:  # of every kind: it is somebody else's program, or its files are gone

@@ -19,7 +19,7 @@ from onnuri.train.run_plan import RunPlan
 def open_ledger(
     plan: RunPlan, engine: Any, progress: Progress, resumed: Manifest | None, cleanup: contextlib.ExitStack
 ) -> Ledger:
-    """The run's ledger, with a line on who goes on with what."""
+    """The run's ledger, with a line on who starts or resumes it with what."""
     ledger = Ledger(Path(plan.config.run_dir), resumed)
     cleanup.callback(ledger.close)
     if not resumed and ledger.saved:

@@ -15,7 +15,7 @@ from onnuri.base.manifest import Manifest
 from onnuri.checkpoint import store, zero_state
 from onnuri.checkpoint.store import Saver
 from onnuri.parallel.process_group import broadcast_from_rank_zero
-from onnuri.run.checkpoints import list_checkpoints, newest_verified, set_aside
+from onnuri.run.checkpoints import list_checkpoints, newest_verified, quarantine
 from onnuri.run.metrics_file import is_validated
 from onnuri.tokens.source import BatchSource
 from onnuri.train.guard import Progress, StepGuard, read_progress
@@ -146,7 +146,7 @@ def resume(engine: Any, source: BatchSource, run_dir: Path) -> tuple[Progress, M
         store.load(folder, random)
         torch.set_rng_state(*(piece.values for piece in random.values()))
     if dist.get_rank() == 0:
-        set_aside(run_dir, progress.step)
+        quarantine(run_dir, progress.step)
     return progress, found, notes
 
 

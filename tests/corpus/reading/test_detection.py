@@ -1,4 +1,4 @@
-"""What a file holds is told by its bytes; its name only helps."""
+"""What a file holds is decided by its bytes; its name only helps."""
 
 from __future__ import annotations
 

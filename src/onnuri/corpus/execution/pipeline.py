@@ -186,4 +186,4 @@ def _composed(texts: pa.Array) -> pa.Array:
     """Texts in NFC, also where no stage normalises."""
     text = joined.join(texts)
     composed = composition.compose(text, joined.code_points(text))
-    return texts if composed == text else pa.array(composed.split(joined.BORDER), pa.large_string())
+    return texts if composed == text else pa.array(composed.split(joined.SEPARATOR), pa.large_string())

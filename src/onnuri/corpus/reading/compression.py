@@ -1,7 +1,7 @@
 """Compressed streams by their first bytes: gzip, Zstandard, xz, bzip2, whatever a file is called.
 
 A file may hold several members (`cat a.gz b.gz`, bgzip, parallel compressors). Damage costs its member
-alone: it is raised as `Damaged` once, and the next read goes on at the next member. Readers of the standard
+alone: it is raised as `Damaged` once, the next read continues with the next member. Readers of the standard
 library and of zstandard lose all that follows. Memory: a window of the format (Zstandard's long mode: up to
 2 GiB, of which the content touches only as much as it is long) and a few hundred kilobytes.
 """
@@ -39,11 +39,11 @@ _NEXT = _BEGINS | {
     "gzip": re.compile(rb"\x1f\x8b\x08[\x00-\x1f].{4}[\x00\x02\x04][\x00-\x0d\xff]", re.DOTALL),
     "zstd": re.compile(rb"\x28\xb5\x2f\xfd"),
 }
-"""The same in the midst of other bytes, where it has to be told from chance."""
+"""The same in the midst of other bytes, where it must be distinguished from chance."""
 
 
 class Damaged(ValueError):
-    """A damaged or cut member. What can be read of the file goes on with the next read.
+    """A damaged or cut member. The next read continues with what can be read of the file.
 
     `salvaged`: the last bytes of the member that could be unpacked; they may hold the damage.
     """

@@ -67,7 +67,7 @@ def form_of_file(file: files.File, source: Source) -> str:
 def form_of(stream: BinaryIO, name: str, source: Source) -> str:
     """The format (one of source.FORMATS) of a file that is open at its beginning, where it is left again.
 
-    `stream` must be seekable. Raises PassedOver for a file that cannot be told or is of another kind.
+    `stream` must be seekable. Raises PassedOver for a file that is unknown or of another kind.
     """
     if source.format != "auto":
         return source.format
@@ -92,7 +92,7 @@ def _join(part: re.Match[str]) -> str:
 
 
 def describe(head: bytes) -> str:
-    """What bytes that are not read here are, "" if that cannot be told."""
+    """What bytes that are not read here are, "" if unknown."""
     if head.startswith(_ZIP):
         return _office(head) or "a zip archive"
     if head.startswith(_HWP_3):

@@ -94,21 +94,21 @@ def find(pattern: str) -> Found:
 def with_formats(found: Found, source: Source = AS_THEY_ARE) -> list[tuple[File, str]]:
     """The files of `found` with their formats, from which those that are not read are taken out.
 
-    These are files whose format cannot be told, and every README in or above a folder of records. Raises
+    These are files whose format is unknown, and every README in or above a folder of records. Raises
     UserError when nothing is left.
     """
-    told = []
+    detected = []
     for file in found.files:
         try:
-            told.append((file, detection.form_of_file(file, source)))
+            detected.append((file, detection.form_of_file(file, source)))
         except detection.PassedOver as reason:
             found.pass_over(str(reason), file.name)
     with_data = set[str]()
-    for file, form in told:
+    for file, form in detected:
         if form in RECORDS and not _is_readme(file.name):
             with_data |= _folders_of(file.name)
     kept = []
-    for file, form in told:
+    for file, form in detected:
         if _is_readme(file.name) and file.name.rpartition("/")[0] in with_data:
             found.pass_over(README, file.name)
         else:
@@ -191,7 +191,7 @@ class _Expansion:
         self.matches = [re.compile(fnmatch.translate(_composed(part))).match for part in parts]
         self.todo = [_Place(self.root, os.path.realpath(root), 0)]
         self.links: list[tuple[int, _Place]] = []
-        """A heap, those nearest to the root first."""
+        """A heapq, those nearest to the root first."""
         self.seen: set[tuple[str, int, bool]] = set()
         self.files: dict[str, tuple[str, int]] = {}
         """Path to real path and size."""

@@ -83,7 +83,7 @@ def _open(source: Source, commit: str) -> Any:
 
 
 def read(piece: Piece, source: Source, rows: Rows) -> Iterator[pa.RecordBatch]:
-    """Raw rows of one shard. Rows are told by their position: ids need not be unique across files."""
+    """Raw rows of one shard. Rows are identified by their position: ids need not be unique across files."""
     shard = f"{source.dataset_config}/{source.dataset_split}/{piece.start}".lstrip("/")
     task = Reading(source, shard, rows, rows.limit)
     number = 0

@@ -10,7 +10,7 @@ from onnuri.corpus.reading import compression, encoding, labels
 
 CHUNK_BYTES = 1 << 20
 MOST_BYTES_PASSED_OVER = 1 << 28
-"""A packed line that goes on for longer ends the reading: it could be a bomb."""
+"""A packed line that is longer ends the reading: it could be a bomb."""
 
 
 class Line(NamedTuple):

@@ -85,7 +85,7 @@ def _read_as(form: str, task: Reading, stream: BinaryIO) -> Iterator[pa.RecordBa
         yield from FORMATS[form](task, io.BytesIO(_whole(compression.unpacked(stream))))
     else:
         stream.seek(0)
-        # The reader of web archives goes on after damage within a gzip member.
+        # The reader of web archives continues after damage within a gzip member.
         unpack = form == "warc" and compression.kind_of(head) not in ("", "gzip")
         yield from FORMATS[form](task, compression.unpacked(stream) if unpack else stream)
 

@@ -16,7 +16,7 @@ Rules, in this order:
 - Every other Unicode space is a space, and so is a Hangul filler that holds no place in a
   syllable block.
 - Blanks at the end of a line go. Indentation stays (code). Three spaces or more inside a line
-  become two, by which columns can still be told apart.
+  become two, by which columns can still be distinguished.
 - A run of one jamo or one mark of emphasis (ㅋ ㅠ ! ? ~ ^ …) or of one pair of jamo (ㅋㅎㅋㅎ) is cut
   to three, a run of one character that draws rules, headings and leaders (- = # * _ . `) to six.
   Commas, brackets, slashes and ★ stay: in CSV, code and ratings their number means something.
@@ -48,7 +48,7 @@ import pyarrow.compute as pc
 from onnuri.corpus.reading import encoding
 from onnuri.corpus.stages.stage import Stage, empty_reason, notes, one_array, with_columns
 from onnuri.corpus.text.composition import compose, unsure
-from onnuri.corpus.text.joined import BORDER, Codes, code_points, join_strings, pieces, strings
+from onnuri.corpus.text.joined import SEPARATOR, Codes, code_points, join_strings, pieces, strings
 
 JAMO = "\u1100-\u115e\u1161-\u11a7\u3131-\u3163\u3165-\u318e\uffa1-\uffdc"
 """Conjoining initials and vowels, compatibility and halfwidth jamo, without the fillers."""
@@ -81,21 +81,21 @@ _SPACE = re.compile(
 )
 # Each starts with what it consumes and looks behind afterwards: sre then skips to the next candidate in its
 # fast loop. The look-behind for a second blank keeps a long run from being tried from each of its blanks.
-_TRAILING = re.compile(rf"[ \t](?<![ \t][ \t])[ \t]*+(?![^\n{BORDER}])")
-_WIDE_GAP = re.compile(rf"   (?<=[^ \t\n{BORDER}]   ) *")
+_TRAILING = re.compile(rf"[ \t](?<![ \t][ \t])[ \t]*+(?![^\n{SEPARATOR}])")
+_WIDE_GAP = re.compile(rf"   (?<=[^ \t\n{SEPARATOR}]   ) *")
 _EMPHASIS_RUN = re.compile(rf"([{EMPHASIS}])\1{{{MOST_EMPHASIS},}}")
 _RULE_RUN = re.compile(rf"([{RULES}])\1{{{MOST_RULES},}}")
 _PAIR_RUN = re.compile(rf"([{JAMO}][{JAMO}])\1{{{MOST_EMPHASIS},}}")
 # Without the backtick: to drop one fence of three would swap code and prose.
 _MARKS = (RULES + EMPHASIS).replace("`", "")
 _REPEATED_LINES = re.compile(
-    rf"([{_MARKS}](?<![^\n{BORDER}].)[{_MARKS} ]*+)(?:\n\1(?![^\n{BORDER}])){{2,}}+", re.DOTALL
+    rf"([{_MARKS}](?<![^\n{SEPARATOR}].)[{_MARKS} ]*+)(?:\n\1(?![^\n{SEPARATOR}])){{2,}}+", re.DOTALL
 )
 _BLANK_LINES = re.compile(r"\n\n\n+")
 
 # Bits of a character. An end of a line is the bit above a blank, so that one shift lines the two up.
 _ODD, _MARK, _BLANK, _END, _INK, _UNSURE = 1, 2, 4, 8, 16, 32
-_PADDING = BORDER * 4
+_PADDING = SEPARATOR * 4
 # Blocks of this size stay in the processor's cache.
 CHARACTERS_AT_ONCE = 1 << 17
 
@@ -133,9 +133,9 @@ def _normalised(values: Sequence[str]) -> list[str]:
         text = _REPEATED_LINES.sub(r"\1\n\1", text)
     if "\n\n\n" in text:
         text = _BLANK_LINES.sub("\n\n", text)
-    results = [value.strip("\n") for value in text.split(BORDER)]
+    results = [value.strip("\n") for value in text.split(SEPARATOR)]
     if len(results) != len(values):
-        raise ValueError(f"{len(results)} texts came back from {len(values)}: a pattern touched a border")
+        raise ValueError(f"{len(results)} texts came back from {len(values)}: a pattern touched a boundary")
     return results
 
 
@@ -147,7 +147,7 @@ def _table() -> Flags:
         (CONTROLS + JOINERS + LINE_ENDS + SPACES + FILLERS, _ODD),
         (RULES + EMPHASIS, _MARK | _INK),
         (" \t", _BLANK),
-        ("\n" + BORDER, _END),
+        ("\n" + SEPARATOR, _END),
     ):
         for first, last in re.findall(r"(.)(?:-(.))?", characters, re.DOTALL):
             part = table[ord(first) : ord(last or first) + 1]
@@ -182,11 +182,11 @@ def _rewrite_lines(text: str, codes: Codes, flags: Flags) -> tuple[str, bool]:
         return _rewrite(text), True
     suspects[lines] = True
     line_starts, line_ends = starts[lines].tolist(), ends[lines].tolist()
-    candidates = BORDER.join([text[a:b] for a, b in zip(line_starts, line_ends, strict=True)])
+    candidates = SEPARATOR.join([text[a:b] for a, b in zip(line_starts, line_ends, strict=True)])
     changed = _rewrite(candidates)
     between = [text[a:b] for a, b in zip([0, *line_ends], [*line_starts, len(text)], strict=True)]
     more_lines = "\n" in changed
-    return _interleave(between, changed.split(BORDER)), more_lines or _three_in_a_row(suspects)
+    return _interleave(between, changed.split(SEPARATOR)), more_lines or _three_in_a_row(suspects)
 
 
 def _lines_of_marks(flags: Flags, starts: Indices) -> npt.NDArray[np.bool_]:
@@ -218,7 +218,7 @@ def _candidates(codes: Codes, flags: Flags) -> Flags:
 
 
 def _rewrite(text: str) -> str:
-    """Many lines with borders between them, rewritten. A line may become several."""
+    """Many lines with boundaries between them, rewritten. A line may become several."""
     while (visible := _INVISIBLE.sub("", text)) != text:
         # What now stands side by side may compose or change order, and so shape a joiner's surroundings.
         text = compose(visible, code_points(visible))

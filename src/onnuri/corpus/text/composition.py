@@ -19,7 +19,7 @@ from itertools import chain, pairwise
 import numpy as np
 import numpy.typing as npt
 
-from onnuri.corpus.text.joined import BORDER, Codes, code_points
+from onnuri.corpus.text.joined import SEPARATOR, Codes, code_points
 
 MOST_MARKS = 30
 
@@ -58,17 +58,17 @@ def _cut(marks: str) -> str:
 
 
 def compose(joined: str, codes: Codes) -> str:
-    """`nfc` of every text of a string with borders, of which `codes` are the code points.
+    """`nfc` of every text of a string with boundaries, of which `codes` are the code points.
 
     Only the texts that NFC may change are gone through.
     """
     places = np.flatnonzero(unsure().take(codes, mode="clip"))
     if not len(places):
         return joined
-    texts = joined.split(BORDER)
-    for index in np.unique(np.searchsorted(np.flatnonzero(codes == ord(BORDER)), places)).tolist():
+    texts = joined.split(SEPARATOR)
+    for index in np.unique(np.searchsorted(np.flatnonzero(codes == ord(SEPARATOR)), places)).tolist():
         texts[index] = nfc(texts[index])
-    return BORDER.join(texts)
+    return SEPARATOR.join(texts)
 
 
 @cache

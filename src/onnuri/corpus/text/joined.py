@@ -1,7 +1,7 @@
 """A batch of texts as one string, so that a regular expression runs once instead of once a document.
 
-The border between two texts is U+FDD0, a code point that Unicode reserves for such uses and that no text
-may hold (Unicode 16, section 23.7). Where one does, it becomes U+FFFD. No pattern may match the border.
+The separator between two texts is U+FDD0, a code point that Unicode reserves for such uses and that no text
+may hold (Unicode 16, section 23.7). Where one does, it becomes U+FFFD. No pattern may match the separator.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-BORDER = "\ufdd0"
+SEPARATOR = "\ufdd0"
 
 Codes = npt.NDArray[np.uint16] | npt.NDArray[np.uint32]
 
@@ -25,15 +25,15 @@ def strings(texts: pa.Array) -> list[str]:
 
 
 def join(texts: pa.Array) -> str:
-    """All texts of a string array, with BORDER between neighbours. Nulls count as empty."""
+    """All texts of a string array, with SEPARATOR between neighbours. Nulls count as empty."""
     return join_strings(strings(texts))
 
 
 def join_strings(values: Sequence[str]) -> str:
     """The same of strings."""
-    joined = BORDER.join(values)
-    if joined.count(BORDER) != max(0, len(values) - 1):
-        joined = BORDER.join([value.replace(BORDER, "\ufffd") for value in values])
+    joined = SEPARATOR.join(values)
+    if joined.count(SEPARATOR) != max(0, len(values) - 1):
+        joined = SEPARATOR.join([value.replace(SEPARATOR, "\ufffd") for value in values])
     return joined
 
 

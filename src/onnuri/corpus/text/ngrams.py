@@ -4,7 +4,7 @@ Covered characters are counted once where n-grams overlap, and without spaces, a
 steps over a found n-gram instead, which leaves out up to n - 1 words of a repeat.)
 
 Method: a repeated n-gram starts with a repeated (n-1)-gram, so each order looks only at what the order
-before may have found repeated. That is told by counting keys in buckets of their hash, four buckets or more
+before may have found repeated. Counting keys shows that, in buckets of their hash, four buckets or more
 for each key, in a tenth of the time of a sort. A key occurs at most as often as its bucket counts, so the
 counts bound the shares from above, and only documents that may be over a threshold are sorted, for an exact
 answer. Hashes are compared on 42 bits or more within a document then, so that about one pair of n-grams in
@@ -48,7 +48,7 @@ def judge(block: Block, words: Hashes, kept: Mask, limits: tuple[Limits, Limits]
     top, duplicate = limits
     num_documents = len(kept)
     before = np.concatenate(([0], np.cumsum(block.ends - block.starts)))
-    num_characters = np.maximum(block.borders - block.document_starts, 1)
+    num_characters = np.maximum(block.boundaries - block.document_starts, 1)
     last_words = np.repeat(block.first_word[1:] * kept, block.num_words)
     positions = np.flatnonzero(last_words)  # first words of n-grams, in rising order
     keys = words[positions] + np.repeat(document_keys(num_documents), block.num_words * kept)

@@ -16,7 +16,7 @@ from functools import cache, lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from onnuri.corpus.text.joined import BORDER, Codes, code_points, join_strings
+from onnuri.corpus.text.joined import SEPARATOR, Codes, code_points, join_strings
 
 Flags = npt.NDArray[np.uint8]
 Hashes = npt.NDArray[np.uint64]
@@ -37,11 +37,11 @@ MIX_1, MIX_2 = np.uint64(0xFF51AFD7ED558CCD), np.uint64(0xC4CEB9FE1A85EC53)
 
 @dataclass(frozen=True)
 class Block:
-    """Some documents as arrays. D documents, W words, C code points with one border after each document."""
+    """Some documents as arrays. D documents, W words, C code points with a separator after each."""
 
     codes: Codes  # (C,)
     flags: Flags  # (C,) class bits
-    borders: Indices  # (D,) where each document ends
+    boundaries: Indices  # (D,) where each document ends
     document_starts: Indices  # (D,)
     starts: Indices  # (W,) first code point of each word
     ends: Indices  # (W,) after its last code point
@@ -53,7 +53,7 @@ class Block:
 
     def total(self, values: Indices | Mask) -> Indices:
         """(D,) sums of a word's values over each document; documents without a word give 0."""
-        sums = np.zeros(len(self.borders), dtype=np.int64)
+        sums = np.zeros(len(self.boundaries), dtype=np.int64)
         occupied = np.flatnonzero(self.num_words)
         if len(occupied):
             numbers = values.view(np.uint8) if values.dtype == np.bool_ else values
@@ -62,7 +62,7 @@ class Block:
 
     def characters(self, code: int) -> Indices:
         """(D,) how often a code point occurs."""
-        return _occurrences(self.codes, code, self.borders)
+        return _occurrences(self.codes, code, self.boundaries)
 
 
 def parse(values: Sequence[str]) -> Block:
@@ -70,10 +70,10 @@ def parse(values: Sequence[str]) -> Block:
     codes = code_points(join_strings([*values, ""]))
     table = character_table()
     flags = table[: 1 << 16].take(codes) if codes.dtype == np.uint16 else table.take(codes, mode="clip")
-    borders = np.flatnonzero(codes == ord(BORDER))
-    document_starts = np.concatenate(([0], borders[:-1] + 1))
+    boundaries = np.flatnonzero(codes == ord(SEPARATOR))
+    document_starts = np.concatenate(([0], boundaries[:-1] + 1))
     space = (flags & SPACE) != 0
-    # A word lies between two edges; the border at the end closes the last one.
+    # A word lies between two edges; the boundary at the end closes the last one.
     edges = np.flatnonzero(space[1:] != space[:-1]) + 1
     if not space[0]:
         edges = np.concatenate(([0], edges))
@@ -83,22 +83,22 @@ def parse(values: Sequence[str]) -> Block:
     return Block(
         codes=codes,
         flags=flags,
-        borders=borders,
+        boundaries=boundaries,
         document_starts=document_starts,
         starts=starts,
         ends=ends,
         classes=_word_classes(flags, starts, ends),
-        documents=np.repeat(np.arange(len(borders)), num_words),
+        documents=np.repeat(np.arange(len(boundaries)), num_words),
         first_word=first_word,
         num_words=num_words,
-        num_line_feeds=_occurrences(codes, LINE_FEED, borders),
+        num_line_feeds=_occurrences(codes, LINE_FEED, boundaries),
     )
 
 
-def _occurrences(codes: Codes, code: int, borders: Indices) -> Indices:
-    """(D,) how often a code point occurs before each border and after the one before."""
+def _occurrences(codes: Codes, code: int, boundaries: Indices) -> Indices:
+    """(D,) how often a code point occurs before each boundary and after the one before."""
     places = np.flatnonzero(codes == code)
-    return np.diff(np.searchsorted(places, borders), prepend=0)
+    return np.diff(np.searchsorted(places, boundaries), prepend=0)
 
 
 def _word_classes(flags: Flags, starts: Indices, ends: Indices) -> Flags:
@@ -136,7 +136,7 @@ def character_table() -> Flags:
     for first, last in ((0x1100, 0x11FF), (0x3131, 0x318E), (FIRST_SYLLABLE, 0xD7A3)):
         table[first : last + 1] |= HANGUL
     table[LINE_FEED] |= NEWLINE
-    table[ord(BORDER)] = SPACE | NEWLINE
+    table[ord(SEPARATOR)] = SPACE | NEWLINE
     return table
 
 

@@ -127,12 +127,12 @@ struct Heads {
 
 struct Problem {
   int64_t size, groups, group, documents, window, threads;  // size of a head; key/value heads; query heads to each
-  const int32_t* borders;                                   // [documents + 1]
+  const int32_t* boundaries;                                   // [documents + 1]
   float scale;
   void *product, *release;
   float* log_sum;  // [query heads, tokens]
 
-  float* log_sum_at(int64_t t, int64_t h) const { return log_sum + h * borders[documents] + t; }
+  float* log_sum_at(int64_t t, int64_t h) const { return log_sum + h * boundaries[documents] + t; }
   // The tiles that a block of queries looks at.
   template <class F>
   void each_tile(int64_t query, F&& visit) const {
@@ -314,8 +314,8 @@ bool run(const Problem& problem, void* const* tensors, const int64_t* strides) {
     try {
       Work work(problem, tensors, strides);
       for (int64_t unit; (unit = next++) < problem.documents * problem.groups;) {
-        const int32_t* const border = problem.borders + unit / problem.groups;
-        work.run(border[0], border[1] - border[0], unit % problem.groups);
+        const int32_t* const boundary = problem.boundaries + unit / problem.groups;
+        work.run(boundary[0], boundary[1] - boundary[0], unit % problem.groups);
       }
       reinterpret_cast<void (*)(bool)>(problem.release)(true);
     } catch (const std::exception&) {
@@ -364,9 +364,9 @@ int64_t product_works(void* product, void (*release)(bool), int64_t bytes) {
 // sizes: of a head, key/value heads, query heads to each, documents, window, threads, bytes of a number.
 // forward: tensors query, key, value, out; writes out and log_sum. backward: grad of out, query, key, value, out, and the
 // gradients of query, key and value, which it writes. Strides: of tokens and of heads, tensor by tensor. Returns 0 on failure.
-int64_t attention(const int64_t* sizes, const int32_t* borders, float scale, void* product, void* release, void** tensors,
+int64_t attention(const int64_t* sizes, const int32_t* boundaries, float scale, void* product, void* release, void** tensors,
                const int64_t* strides, float* log_sum, int64_t backward) {
-  const Problem problem{sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5], borders, scale, product, release, log_sum};
+  const Problem problem{sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5], boundaries, scale, product, release, log_sum};
   if (sizes[6] == 2) return backward ? run<Backward<Bf16>>(problem, tensors, strides) : run<Forward<Bf16>>(problem, tensors, strides);
   return backward ? run<Backward<float>>(problem, tensors, strides) : run<Forward<float>>(problem, tensors, strides);
 }

@@ -61,7 +61,7 @@ def forward_in_tiles(
         sources[1:3] = [_descriptor(each, tile.keys) for each in flat[1:3]]
     forward_kernel[(triton.cdiv(tokens, tile.queries), heads)](
         *sources, log_sum, mask.first_key, size**-0.5, tokens, *strides,
-        GROUP=heads // key.shape[2], HEAD_SIZE=size, D=padded_head_size(size), TMA=tma, **tile.launch(),
+        GROUP=heads // key.shape[2], HEAD_DIM=size, D=padded_head_size(size), TMA=tma, **tile.launch(),
     )  # fmt: skip
     return out, log_sum
 
@@ -82,7 +82,7 @@ def backward_in_tiles(
     queries, keys, values = map(_packed, (query, key, value))
     grad_query, grad_key, grad_value = (each.flatten(0, 1) for each in gradients)
     tokens, heads, size = queries.shape
-    shape = {"GROUP": heads // keys.shape[1], "HEAD_SIZE": size, "D": padded_head_size(size)}
+    shape = {"GROUP": heads // keys.shape[1], "HEAD_DIM": size, "D": padded_head_size(size)}
     delta, tile = torch.empty_like(log_sum), tiles.query_gradient
     query_gradient_kernel[(triton.cdiv(tokens, tile.queries), heads)](
         queries, keys, values, out, grad_out, grad_query, log_sum, delta, mask.first_key, size**-0.5,

@@ -31,28 +31,28 @@ def _addresses(base, start, stride, ROWS: tl.constexpr, D: tl.constexpr):
 
 @triton.jit
 def _load_block(
-    base, start, stride, num_rows, ROWS: tl.constexpr, HEAD_SIZE: tl.constexpr, D: tl.constexpr,
+    base, start, stride, num_rows, ROWS: tl.constexpr, HEAD_DIM: tl.constexpr, D: tl.constexpr,
     MASKED: tl.constexpr,
 ):  # fmt: skip
     """Rows of one head, [ROWS, D]; zeros beyond `num_rows` and beyond the head size."""
     addresses = _addresses(base, start, stride, ROWS, D)
-    inside = (tl.arange(0, D) < HEAD_SIZE)[None, :]
+    inside = (tl.arange(0, D) < HEAD_DIM)[None, :]
     if MASKED:
         rows = (start + tl.arange(0, ROWS) < num_rows)[:, None]
-        if HEAD_SIZE == D:
+        if HEAD_DIM == D:
             return tl.load(addresses, mask=rows, other=0.0)
         return tl.load(addresses, mask=rows & inside, other=0.0)
-    if HEAD_SIZE == D:
+    if HEAD_DIM == D:
         return tl.load(addresses)
     return tl.load(addresses, mask=inside, other=0.0)
 
 
 @triton.jit
 def _store_block(
-    base, start, stride, num_rows, block, ROWS: tl.constexpr, HEAD_SIZE: tl.constexpr, D: tl.constexpr
+    base, start, stride, num_rows, block, ROWS: tl.constexpr, HEAD_DIM: tl.constexpr, D: tl.constexpr
 ):
     rows = (start + tl.arange(0, ROWS) < num_rows)[:, None]
-    inside = (tl.arange(0, D) < HEAD_SIZE)[None, :]
+    inside = (tl.arange(0, D) < HEAD_DIM)[None, :]
     addresses = _addresses(base, start, stride, ROWS, D)
     tl.store(addresses, block.to(base.dtype.element_ty), mask=rows & inside)
 
@@ -60,14 +60,14 @@ def _store_block(
 @triton.jit
 def _attend(
     weighted, row_max, row_sum, query_block, key, value, column, start, rows, first, key_stride,
-    value_stride, num_tokens, scale, N: tl.constexpr, HEAD_SIZE: tl.constexpr, D: tl.constexpr,
+    value_stride, num_tokens, scale, N: tl.constexpr, HEAD_DIM: tl.constexpr, D: tl.constexpr,
     MASKED: tl.constexpr, TMA: tl.constexpr,
 ):  # fmt: skip
     """One block of keys into the running softmax."""
     if TMA:
         key_block = key.load([start, column])
     else:
-        key_block = _load_block(key, start, key_stride, num_tokens, N, HEAD_SIZE, D, MASKED)
+        key_block = _load_block(key, start, key_stride, num_tokens, N, HEAD_DIM, D, MASKED)
     scores = tl.dot(query_block, tl.trans(key_block), input_precision="ieee")
     if MASKED:
         keys = start + tl.arange(0, N)
@@ -80,7 +80,7 @@ def _attend(
     if TMA:
         value_block = value.load([start, column])
     else:
-        value_block = _load_block(value, start, value_stride, num_tokens, N, HEAD_SIZE, D, MASKED)
+        value_block = _load_block(value, start, value_stride, num_tokens, N, HEAD_DIM, D, MASKED)
     weighted = tl.dot(
         weights.to(value_block.dtype), value_block, weighted * shrink[:, None], input_precision="ieee"
     )
@@ -92,7 +92,7 @@ def forward_kernel(
     query, key, value, out, log_sum, first_key, scale, num_tokens,
     query_stride, query_head_stride, key_stride, key_head_stride, value_stride, value_head_stride,
     out_stride, out_head_stride,
-    GROUP: tl.constexpr, HEAD_SIZE: tl.constexpr, D: tl.constexpr, M: tl.constexpr, N: tl.constexpr,
+    GROUP: tl.constexpr, HEAD_DIM: tl.constexpr, D: tl.constexpr, M: tl.constexpr, N: tl.constexpr,
     TMA: tl.constexpr,
 ):  # fmt: skip
     """One block of queries of one head; log_sum [H, T]: log2 of the softmax's denominator.
@@ -106,10 +106,10 @@ def forward_kernel(
     rows = start + tl.arange(0, M)
     last = tl.minimum(start + M, num_tokens) - 1
     query_block = _load_block(
-        query + head * query_head_stride, start, query_stride, num_tokens, M, HEAD_SIZE, D, True
+        query + head * query_head_stride, start, query_stride, num_tokens, M, HEAD_DIM, D, True
     )
     first = tl.load(first_key + rows, mask=rows < num_tokens, other=0)
-    column = (tl.program_id(1) // GROUP) * HEAD_SIZE
+    column = (tl.program_id(1) // GROUP) * HEAD_DIM
     if not TMA:
         key += (head // GROUP) * key_head_stride
         value += (head // GROUP) * value_head_stride
@@ -125,14 +125,14 @@ def forward_kernel(
     for offset in tl.range(0, edge - whole, N):
         weighted, row_max, row_sum = _attend(
             weighted, row_max, row_sum, query_block, key, value, column, whole + offset, rows, first,
-            key_stride, value_stride, num_tokens, scale, N, HEAD_SIZE, D, False, TMA,
+            key_stride, value_stride, num_tokens, scale, N, HEAD_DIM, D, False, TMA,
         )  # fmt: skip
     left = whole - begin
     for offset in tl.range(0, left + last + 1 - edge, N):
         block_start = tl.where(offset < left, begin + offset, edge + offset - left)
         weighted, row_max, row_sum = _attend(
             weighted, row_max, row_sum, query_block, key, value, column, block_start, rows, first,
-            key_stride, value_stride, num_tokens, scale, N, HEAD_SIZE, D, True, TMA,
+            key_stride, value_stride, num_tokens, scale, N, HEAD_DIM, D, True, TMA,
         )  # fmt: skip
     _store_block(
         out + head * out_head_stride,
@@ -141,7 +141,7 @@ def forward_kernel(
         num_tokens,
         weighted / row_sum[:, None],
         M,
-        HEAD_SIZE,
+        HEAD_DIM,
         D,
     )
     tl.store(log_sum + head * num_tokens + rows, row_max + tl.math.log2(row_sum), mask=rows < num_tokens)
@@ -150,12 +150,12 @@ def forward_kernel(
 @triton.jit
 def _query_gradient_step(
     gradient, query_block, grad_block, normaliser, shift, key, value, start, rows, first,
-    key_stride, value_stride, num_tokens, scale, N: tl.constexpr, HEAD_SIZE: tl.constexpr,
+    key_stride, value_stride, num_tokens, scale, N: tl.constexpr, HEAD_DIM: tl.constexpr,
     D: tl.constexpr, MASKED: tl.constexpr,
 ):  # fmt: skip
     """What one block of keys adds to dQ."""
-    key_block = _load_block(key, start, key_stride, num_tokens, N, HEAD_SIZE, D, MASKED)
-    value_block = _load_block(value, start, value_stride, num_tokens, N, HEAD_SIZE, D, MASKED)
+    key_block = _load_block(key, start, key_stride, num_tokens, N, HEAD_DIM, D, MASKED)
+    value_block = _load_block(value, start, value_stride, num_tokens, N, HEAD_DIM, D, MASKED)
     scores = tl.dot(query_block, tl.trans(key_block), input_precision="ieee")
     weights = tl.math.exp2(scores * (scale * LOG2_E) - normaliser[:, None])
     if MASKED:
@@ -172,7 +172,7 @@ def query_gradient_kernel(
     query, key, value, out, grad_out, grad_query, log_sum, delta, first_key, scale, num_tokens,
     query_stride, query_head_stride, key_stride, key_head_stride, value_stride, value_head_stride,
     out_stride, out_head_stride,
-    GROUP: tl.constexpr, HEAD_SIZE: tl.constexpr, D: tl.constexpr, M: tl.constexpr, N: tl.constexpr,
+    GROUP: tl.constexpr, HEAD_DIM: tl.constexpr, D: tl.constexpr, M: tl.constexpr, N: tl.constexpr,
 ):  # fmt: skip
     """dQ of one block of queries of one head, and delta [H, T] = sum(out * grad_out), which dK needs."""
     block = tl.num_programs(0) - 1 - tl.program_id(0)
@@ -183,12 +183,12 @@ def query_gradient_kernel(
     inside = rows < num_tokens
     out += head * out_head_stride
     grad_out += head * out_head_stride
-    grad_block = _load_block(grad_out, start, out_stride, num_tokens, M, HEAD_SIZE, D, True)
-    out_block = _load_block(out, start, out_stride, num_tokens, M, HEAD_SIZE, D, True)
+    grad_block = _load_block(grad_out, start, out_stride, num_tokens, M, HEAD_DIM, D, True)
+    out_block = _load_block(out, start, out_stride, num_tokens, M, HEAD_DIM, D, True)
     shift = tl.sum(out_block.to(tl.float32) * grad_block.to(tl.float32), 1)
     tl.store(delta + head * num_tokens + rows, shift, mask=inside)
     query_block = _load_block(
-        query + head * query_head_stride, start, query_stride, num_tokens, M, HEAD_SIZE, D, True
+        query + head * query_head_stride, start, query_stride, num_tokens, M, HEAD_DIM, D, True
     )
     normaliser = tl.load(log_sum + head * num_tokens + rows, mask=inside, other=0.0)
     first = tl.load(first_key + rows, mask=inside, other=0)
@@ -202,14 +202,14 @@ def query_gradient_kernel(
     for offset in tl.range(0, edge - whole, N):
         gradient = _query_gradient_step(
             gradient, query_block, grad_block, normaliser, shift, key, value, whole + offset, rows, first,
-            key_stride, value_stride, num_tokens, scale, N, HEAD_SIZE, D, False,
+            key_stride, value_stride, num_tokens, scale, N, HEAD_DIM, D, False,
         )  # fmt: skip
     left = whole - begin
     for offset in tl.range(0, left + last + 1 - edge, N):
         block_start = tl.where(offset < left, begin + offset, edge + offset - left)
         gradient = _query_gradient_step(
             gradient, query_block, grad_block, normaliser, shift, key, value, block_start, rows, first,
-            key_stride, value_stride, num_tokens, scale, N, HEAD_SIZE, D, True,
+            key_stride, value_stride, num_tokens, scale, N, HEAD_DIM, D, True,
         )  # fmt: skip
     _store_block(
         grad_query + head * out_head_stride,
@@ -218,7 +218,7 @@ def query_gradient_kernel(
         num_tokens,
         gradient * scale,
         M,
-        HEAD_SIZE,
+        HEAD_DIM,
         D,
     )
 
@@ -227,12 +227,12 @@ def query_gradient_kernel(
 def _key_value_gradient_step(
     key_gradient, value_gradient, key_block, value_block, query, grad_out, log_sum, delta, start, key_start,
     end_query, query_stride, out_stride, num_tokens, scale, M: tl.constexpr, N: tl.constexpr,
-    HEAD_SIZE: tl.constexpr, D: tl.constexpr, MASKED: tl.constexpr,
+    HEAD_DIM: tl.constexpr, D: tl.constexpr, MASKED: tl.constexpr,
 ):  # fmt: skip
     """What one block of queries of one head adds to dK and dV."""
     rows = start + tl.arange(0, M)
-    query_block = _load_block(query, start, query_stride, num_tokens, M, HEAD_SIZE, D, MASKED)
-    grad_block = _load_block(grad_out, start, out_stride, num_tokens, M, HEAD_SIZE, D, MASKED)
+    query_block = _load_block(query, start, query_stride, num_tokens, M, HEAD_DIM, D, MASKED)
+    grad_block = _load_block(grad_out, start, out_stride, num_tokens, M, HEAD_DIM, D, MASKED)
     if MASKED:
         normaliser = tl.load(log_sum + rows, mask=rows < num_tokens, other=0.0)
         shift = tl.load(delta + rows, mask=rows < num_tokens, other=0.0)
@@ -262,16 +262,16 @@ def key_value_gradient_kernel(
     query, key, value, grad_out, grad_key, grad_value, log_sum, delta, end_query, scale, num_tokens,
     query_stride, query_head_stride, key_stride, key_head_stride, value_stride, value_head_stride,
     out_stride, out_head_stride, grad_stride, grad_head_stride,
-    GROUP: tl.constexpr, HEAD_SIZE: tl.constexpr, D: tl.constexpr, M: tl.constexpr, N: tl.constexpr,
+    GROUP: tl.constexpr, HEAD_DIM: tl.constexpr, D: tl.constexpr, M: tl.constexpr, N: tl.constexpr,
 ):  # fmt: skip
     """dK and dV of one block of keys of one key/value head, over all query heads that it serves."""
     kv_head = tl.program_id(1).to(tl.int64)
     start = tl.program_id(0) * N
     key_block = _load_block(
-        key + kv_head * key_head_stride, start, key_stride, num_tokens, N, HEAD_SIZE, D, True
+        key + kv_head * key_head_stride, start, key_stride, num_tokens, N, HEAD_DIM, D, True
     )
     value_block = _load_block(
-        value + kv_head * value_head_stride, start, value_stride, num_tokens, N, HEAD_SIZE, D, True
+        value + kv_head * value_head_stride, start, value_stride, num_tokens, N, HEAD_DIM, D, True
     )
 
     # Rows from `begin` to `whole` and from `edge` to `stop` need a mask; those in between do not.
@@ -290,7 +290,7 @@ def key_value_gradient_kernel(
             key_gradient, value_gradient = _key_value_gradient_step(
                 key_gradient, value_gradient, key_block, value_block, query + head * query_head_stride,
                 grad_out + head * out_head_stride, log_sum + head * num_tokens, delta + head * num_tokens,
-                row, start, end_query, query_stride, out_stride, num_tokens, scale, M, N, HEAD_SIZE, D,
+                row, start, end_query, query_stride, out_stride, num_tokens, scale, M, N, HEAD_DIM, D,
                 False,
             )  # fmt: skip
     FEWER: tl.constexpr = M // 2 if M > 16 else M
@@ -301,10 +301,10 @@ def key_value_gradient_kernel(
             key_gradient, value_gradient = _key_value_gradient_step(
                 key_gradient, value_gradient, key_block, value_block, query + head * query_head_stride,
                 grad_out + head * out_head_stride, log_sum + head * num_tokens, delta + head * num_tokens,
-                row, start, end_query, query_stride, out_stride, num_tokens, scale, FEWER, N, HEAD_SIZE, D,
+                row, start, end_query, query_stride, out_stride, num_tokens, scale, FEWER, N, HEAD_DIM, D,
                 True,
             )  # fmt: skip
     grad_key += kv_head * grad_head_stride
     grad_value += kv_head * grad_head_stride
-    _store_block(grad_key, start, grad_stride, num_tokens, key_gradient * scale, N, HEAD_SIZE, D)
-    _store_block(grad_value, start, grad_stride, num_tokens, value_gradient, N, HEAD_SIZE, D)
+    _store_block(grad_key, start, grad_stride, num_tokens, key_gradient * scale, N, HEAD_DIM, D)
+    _store_block(grad_value, start, grad_stride, num_tokens, value_gradient, N, HEAD_DIM, D)

@@ -17,7 +17,7 @@ import torch
 from onnuri.base.errors import UserError
 
 TABLE = Path(__file__).with_name("tiles.json")
-HEAD_SIZES = (64, 128)
+HEAD_DIMS = (64, 128)
 """Sizes that have an entry; another one takes the next larger."""
 
 
@@ -74,12 +74,12 @@ def attention_tiles(capability: int, head_dim: int, dtype: torch.dtype) -> Atten
     Raises:
         UserError: heads larger than 128.
     """
-    if head_dim > HEAD_SIZES[-1]:
+    if head_dim > HEAD_DIMS[-1]:
         raise UserError(
-            f"attention=triton takes head sizes up to {HEAD_SIZES[-1]}, found {head_dim}; "
+            f"attention=triton takes head sizes up to {HEAD_DIMS[-1]}, found {head_dim}; "
             "set kernels.attention=torch"
         )
-    size = str(next(size for size in HEAD_SIZES if head_dim <= size))
+    size = str(next(size for size in HEAD_DIMS if head_dim <= size))
     of_dtype = (
         table()["float32"] if dtype == torch.float32 else table()["half"][str(table_capability(capability))]
     )

@@ -66,14 +66,14 @@ def attention_case(
     """`cuts`: where documents begin in the batch x length places, beside the rows' own beginnings."""
     generator = torch.Generator().manual_seed(seed)
     num_heads, kv_heads = heads
-    borders = sorted({*range(0, batch * length + 1, length), *cuts})
+    boundaries = sorted({*range(0, batch * length + 1, length), *cuts})
     query = normal(generator, batch, length, num_heads, size)
     key, value = (normal(generator, batch, length, kv_heads, size) for _ in range(2))
     return Case(
         "attention",
         {"query": query, "key": key, "value": value},
-        {"mask": attention_mask(batch, length, torch.tensor(borders), window)},
-        f"batch {batch}, length {length}, heads {heads}, size {size}, documents at {borders}, "
+        {"mask": attention_mask(batch, length, torch.tensor(boundaries), window)},
+        f"batch {batch}, length {length}, heads {heads}, size {size}, documents at {boundaries}, "
         f"window {window}, seed {seed}",
         dict.fromkeys(
             ("gradient of query", "gradient of key"), _largest_cancelling_term(query, key, value)

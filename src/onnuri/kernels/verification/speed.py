@@ -55,8 +55,8 @@ def attention_workload(
 ) -> Workload:
     """`documents` of unequal length in one row."""
     weights = torch.linspace(1, 3, documents)
-    borders = [0, *(weights.cumsum(0) / weights.sum() * tokens).round().int().tolist()]
-    mask = attention_mask(1, tokens, torch.tensor(borders))
+    boundaries = [0, *(weights.cumsum(0) / weights.sum() * tokens).round().int().tolist()]
+    mask = attention_mask(1, tokens, torch.tensor(boundaries))
     query = _normal(device, dtype, 1, tokens, heads[0], size)
     key, value = (_normal(device, dtype, 1, tokens, heads[1], size) for _ in range(2))
     pairs = (torch.arange(tokens) + 1 - mask.first_key).sum().item()

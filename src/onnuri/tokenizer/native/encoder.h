@@ -1,7 +1,7 @@
 // Text to token ids, exactly as HF tokenizers does it for a tokenizer.json of this project.
 //
 // Words are looked up in a cache of fixed size. In a phrase, words are first merged by the rules before the
-// first one that spans words, and then on together: those rules cannot cross the border of a word (split.h)
+// first one that spans words, and then on together: those rules cannot cross the boundary of a word (split.h)
 // and come before all others, so the result is that of merging the bytes of the whole phrase.
 #pragma once
 #include <cstdint>

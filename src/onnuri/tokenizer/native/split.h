@@ -2,7 +2,7 @@
 //
 // Every code point has a class (table made in Python). A word is a run of one class with at most one mark
 // or space before it. A phrase is a run of words that superwords may span: no digits, no loose jamo, at
-// most single spaces, up to the end of the line. Words never cross the border of a phrase.
+// most single spaces, up to the end of the line. Words never cross the boundary of a phrase.
 #pragma once
 #include <cstddef>
 #include <cstdint>

@@ -113,7 +113,7 @@ def by_source(texts: Iterable[Text]) -> list[Group]:
 def measure(
     tokenizer: LoadedTokenizer, groups: Sequence[Group], progress: Callable[[int], Any]
 ) -> dict[str, Any]:
-    """All figures of one tokenizer; `progress` is told the bytes of text that were done.
+    """All figures of one tokenizer; `progress` gets the bytes of text that were done.
 
     The hard strings come first and warm the encoder up. Times are of the calls of the library alone.
     Raises UserError if the tokenizer fails on a text.

@@ -149,7 +149,7 @@ def test_reading_goes_on_after_a_damaged_record(
     records[2] = damage(records[2])
     found = urls(b"".join(map(pack, records)))
     assert "" in found
-    # A cut record may take the next with it, for its length says that it goes on.
+    # A cut record may take the next with it, for its length says that it continues.
     assert [url for url in found if url][:2] == ["http://example.kr/0", "http://example.kr/1"]
     assert [url for url in found if url][-2:] == ["http://example.kr/4", "http://example.kr/5"]
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from onnuri.corpus.stages.filter import rules as stage
 from onnuri.corpus.stages.filter.rules import ENGLISH, KOREAN, RULES, Rules, reasons
-from onnuri.corpus.text.joined import BORDER
+from onnuri.corpus.text.joined import SEPARATOR
 from tests.corpus.growth import LINEAR, UNITS, growth
 from tests.soak import tries
 
@@ -204,7 +204,7 @@ def test_measures_equal_the_plain_account(text: str) -> None:
 
 @settings(max_examples=tries(25, 400), deadline=None)
 @given(
-    st.lists(st.one_of(TEXTS, st.text(), st.sampled_from([*BROKEN.values(), BORDER])), max_size=8),
+    st.lists(st.one_of(TEXTS, st.text(), st.sampled_from([*BROKEN.values(), SEPARATOR])), max_size=8),
     st.integers(1, 60),
 )
 def test_a_batch_gives_what_its_texts_give_one_by_one(texts: list[str], block: int) -> None:

@@ -175,7 +175,7 @@ def test_a_score_does_not_depend_on_the_batch(texts: list[str | None]) -> None:
     assert len(found) == len(texts)
     for text, value in zip(texts, found, strict=True):
         np.testing.assert_array_equal(scores(model, [text]), [value])
-        # Windows line ends, a border and the like are characters too: only nothing at all has no score.
+        # Windows line ends, a boundary and the like are characters too: only nothing at all has no score.
         composed = " ".join(unicodedata.normalize("NFC", text or "").split())
         assert np.isnan(value) or 0 < value < 1
         assert len(composed) < 2 or not np.isnan(value)

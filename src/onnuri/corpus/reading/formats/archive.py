@@ -39,7 +39,7 @@ Member = tuple[str, bytes | Exception]
 def members(
     stream: BinaryIO, name: str = "", limit: int = MOST_MEMBER_BYTES, total: int = MOST_BYTES
 ) -> Iterator[Member]:
-    """Name and content of each file of an archive, in its order; the kind is told by the first bytes.
+    """Name and content of each file of an archive, in its order; the first bytes decide the kind.
 
     `stream` must be seekable; `name` stands in messages only. What cannot be read is a ValueError in place
     of the content, with the cause in one line: encrypted, damaged, over `limit` bytes, a bomb, a hostile

@@ -1,7 +1,7 @@
 """Web archives (WARC 1.0 and 1.1, ISO 28500): the pages in them, one at a time, through any damage.
 
 A reader of our own, because what matters here is what happens at damage: the broken record becomes an error
-item and reading goes on at the next record, in a .gz at the next member. fastwarc 2.0.1 and warcio 1.8.1
+item, reading continues with the next record, in a .gz at the next member. fastwarc 2.0.1 and warcio 1.8.1
 raise at the first flipped bit or wrong length, and what follows is lost. Unpacked megabytes a second from
 a .gz of small pages: fastwarc 700, this 260, warcio 235, where finding the content of the pages makes 35.
 Memory is bounded by the limit of a record and some buffers.
@@ -56,7 +56,7 @@ def records(stream: BinaryIO, limit: int = MOST_RECORD_BYTES) -> Iterator[Record
 
     HTTP headers are taken off, chunks joined, gzip, deflate, br and zstd undone. A record that is damaged,
     or longer than `limit` bytes packed or unpacked, is a ValueError with the cause in one line, as is the
-    damage or the cut that ends the stream. Nothing is raised but what `stream` itself raises. Gzip is told
+    damage or the cut that ends the stream. Nothing is raised but what `stream` itself raises. Gzip is found
     by its first bytes.
     """
     source = _Source(stream)

@@ -121,14 +121,14 @@ def summary(index: Index, hits: pa.Array | pa.ChunkedArray) -> dict[str, dict[st
 def find(texts: pa.Array, index: Index) -> Copies:
     """All copies in some texts (a string array) that count as evidence."""
     found = [NO_COPIES]
-    for first, points, borders in sketch._canonical_points(texts):
+    for first, points, boundaries in sketch._canonical_points(texts):
         at, place = seeded(points, index)
         if not len(at):
             continue
-        copies = _extended(points, borders, index, *_promising(points, index, at, place))
+        copies = _extended(points, boundaries, index, *_promising(points, index, at, place))
         if len(copies.row):
             copies = _enough(copies, index)
-            begin = np.concatenate([[0], borders + 1])[copies.row]
+            begin = np.concatenate([[0], boundaries + 1])[copies.row]
             start, stop = copies.start - begin, copies.stop - begin
             found.append(Copies(copies.row + first, copies.text, start, stop, copies.place))
     return Copies(*(np.concatenate(columns) for columns in zip(*found, strict=True)))
@@ -160,7 +160,7 @@ def _agreement(points: Codes, index: Index, at: Int64s, place: Int64s, offsets: 
     return count
 
 
-def _extended(points: Codes, borders: Int64s, index: Index, at: Int64s, place: Int64s) -> Copies:
+def _extended(points: Codes, boundaries: Int64s, index: Index, at: Int64s, place: Int64s) -> Copies:
     """All maximal agreements that are evidence by themselves, for the texts and shifts of the pairs.
 
     They come in the order of row, text and place; `start` and `stop` are in `points`.
@@ -171,7 +171,7 @@ def _extended(points: Codes, borders: Int64s, index: Index, at: Int64s, place: I
     shift, text = np.unique(np.stack([at - place, text]), axis=1)
     start = np.maximum(0, index.text_start[text] + shift)
     length = np.minimum(len(points), index.text_start[text + 1] + shift) - start
-    # The texts of the index in a row, each ends with its separator or with the border of `points`.
+    # The texts of the index in a row, each ends with its separator or with the boundary of `points`.
     begin = np.cumsum(length) - length
     here = np.arange(length.sum()) + np.repeat(start - begin, length)
     agree = points[here] == index.points[here - np.repeat(shift, length)]
@@ -180,7 +180,7 @@ def _extended(points: Codes, borders: Int64s, index: Index, at: Int64s, place: I
     run, run_stop = (edges + (start - begin)[pair, None]).T
     good = index.evidence_end[run - shift[pair]] <= run_stop - shift[pair]
     run, run_stop, pair = run[good], run_stop[good], pair[good]
-    found = Copies(np.searchsorted(borders, run), text[pair], run, run_stop, run - shift[pair])
+    found = Copies(np.searchsorted(boundaries, run), text[pair], run, run_stop, run - shift[pair])
     order = np.lexsort((found.place, found.text, found.row))
     return Copies(*(column[order] for column in found))
 
@@ -209,7 +209,7 @@ def _without_copies(text: str, copies: Copies, index: Index, action: str) -> tup
     while len(copies.row):
         items |= set(_items(index, copies))
         reason = reason or _reason(index, copies)
-        # `find` looked at the same, where the code point of borders is replaced.
+        # `find` looked at the same, where the code point of boundaries is replaced.
         rest, left, whole = _cut(join_strings([unicodedata.normalize("NFC", rest)]), copies)
         least = least or KEPT_SHARE * whole
         if action == "drop" or left < least:

@@ -18,13 +18,13 @@ documents under some thousand windows, gets the minimum over all windows by a mu
 costs one hash a window and a short one the cheapest hash there is, and no bin borrows from another
 (densification), which makes short documents noisy. For pairs of 10 to 3,000 windows and J = 0.8 the mean of
 the estimates was J and their standard deviation 0.018 to 0.025; 256 independent hashes have 0.025. Texts of
-one window are told apart by 32 bits.
+one window are distinguished by 32 bits.
 
 Cost: 100 to 170 MB/s of documents, and 30 MB/s or 300,000 a second where each is a line. Eight rounds and
 then a 64-bit hash for each open bin and window do 55 and 5, Daft's native `minhash` of 256 values 25 of
 either, without the canonical text. It was not taken because its permutations come from a generator that may
 change between releases. Here everything is integer arithmetic written down below, on the frozen categories
-of Unicode 3.2, so that sketches stay comparable for good.
+of Unicode 3.2, so that sketches always stay comparable.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from onnuri.corpus.text.composition import compose
-from onnuri.corpus.text.joined import BORDER, Codes, code_points, join_strings, pieces, strings
+from onnuri.corpus.text.joined import SEPARATOR, Codes, code_points, join_strings, pieces, strings
 
 # Sketches made with other values of these do not compare.
 NUM_BANDS = 32
@@ -83,7 +83,7 @@ def canonical(texts: pa.Array) -> pa.Array:
     """
     values: list[str] = []
     for _, points, _ in _canonical_points(texts):
-        values += points.tobytes().decode(f"utf-{8 * points.itemsize}-le").split(BORDER)[:-1]
+        values += points.tobytes().decode(f"utf-{8 * points.itemsize}-le").split(SEPARATOR)[:-1]
     return pa.array(values, pa.large_string())
 
 
@@ -95,11 +95,11 @@ def sketches(texts: pa.Array) -> Sketches:
     """
     found = np.zeros((len(texts), NUM_BINS), np.uint8)
     lengths = np.zeros(len(texts), np.int64)
-    for first, points, borders in _canonical_points(texts):
-        counts = np.diff(borders, prepend=-1)
+    for first, points, boundaries in _canonical_points(texts):
+        counts = np.diff(boundaries, prepend=-1)
         rows = slice(first, first + len(counts))
         lengths[rows] = counts - 1
-        found[rows] = _sketch(_windows(points, borders), counts)
+        found[rows] = _sketch(_windows(points, boundaries), counts)
     found[lengths == 0] = 0
     return Sketches(found.view("<u8"), lengths)
 
@@ -131,7 +131,7 @@ def _basic_table() -> npt.NDArray[np.uint16]:
 def _canonical_points(texts: pa.Array) -> Iterator[tuple[int, Codes, Int64s]]:
     """Canonical texts a few at a time, small enough for the processor's cache.
 
-    The number of the first one, the code points of all with a border after each, and where those borders
+    The number of the first one, the code points of all with a separator after each, and where those
     are.
     """
     values = strings(texts)
@@ -144,7 +144,7 @@ def _canonical_points(texts: pa.Array) -> Iterator[tuple[int, Codes, Int64s]]:
         table = _basic_table() if raw.dtype == np.uint16 else _canonical_table()
         points = table.take(raw)
         points = points.take(np.flatnonzero(points != 0))
-        yield first, points, np.flatnonzero(points == ord(BORDER))
+        yield first, points, np.flatnonzero(points == ord(SEPARATOR))
 
 
 def splitmix(values: Uint64s) -> Uint64s:
@@ -194,22 +194,22 @@ def _window_hashes(points: Codes) -> Hashes:
     return ten
 
 
-def _windows(points: Codes, borders: Int64s) -> Hashes:
-    """[P] hashes of the windows of texts with a border after each: of P places those of one text.
+def _windows(points: Codes, boundaries: Int64s) -> Hashes:
+    """[P] hashes of the windows of texts with a boundary after each: of P places those of one text.
 
-    Where a window would reach past the end of its text, and at the border, stands the text's first window
+    Where a window would reach past the end of its text, and at the boundary, stands the text's first window
     once more, which changes nothing in a set. A text shorter than its first window counts as one window,
     filled up with zeros.
     """
     hashes = _window_hashes(points)
-    starts = np.concatenate(([0], borders[:-1] + 1))
+    starts = np.concatenate(([0], boundaries[:-1] + 1))
     offsets = np.arange(2 * WINDOW)
     size = np.where(points[starts] < FIRST_NARROW_CHARACTER, 2 * WINDOW, WINDOW)
-    short = np.flatnonzero(borders - starts < size)
+    short = np.flatnonzero(boundaries - starts < size)
     places = starts[short, None] + offsets
-    heads = points.take(places, mode="clip") * (places < borders[short, None])
+    heads = points.take(places, mode="clip") * (places < boundaries[short, None])
     hashes[starts[short]] = _window_hashes(heads)[:, 0]
-    places = borders[:, None] - offsets
+    places = boundaries[:, None] - offsets
     wrong = (offsets < WINDOW) | (points.take(places, mode="clip") < FIRST_NARROW_CHARACTER)
     wrong &= places > starts[:, None]
     hashes[places[wrong]] = np.repeat(hashes[starts], np.count_nonzero(wrong, axis=1))

@@ -36,7 +36,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from onnuri.base.errors import UserError
-from onnuri.corpus.text.joined import BORDER
+from onnuri.corpus.text.joined import SEPARATOR
 
 WINDOWS = 3
 WINDOW_CHARACTERS = 350
@@ -106,13 +106,13 @@ def _windows(text: str) -> str:
     if len(text) > WINDOWS * WINDOW_CHARACTERS:
         step = (len(text) - WINDOW_CHARACTERS) // (WINDOWS - 1)
         text = " ".join(text[i * step : i * step + WINDOW_CHARACTERS] for i in range(WINDOWS))
-    return text.replace(BORDER, "\ufffd")
+    return text.replace(SEPARATOR, "\ufffd")
 
 
 def _plain_words(texts: list[str]) -> tuple[list[str], Counts, Shares]:
     """Of each text its plain words in lower case; (D,) their letters, as LEAST_LETTERS counts; (D,) their
     share of the letters, digits and signs of code outside of addresses."""
-    joined = BORDER.join([*texts, ""])
+    joined = SEPARATOR.join([*texts, ""])
     codes = np.frombuffer(joined.encode("utf-32-le"), dtype=np.uint32)
     kinds = _table()[np.minimum(codes, _TABLE_END)]
     letter = (kinds == _LETTER) | (kinds == _LONE_LETTER)
@@ -131,13 +131,13 @@ def _plain_words(texts: list[str]) -> tuple[list[str], Counts, Shares]:
     addresses[word[address]] = True
     kept = (kinds == _LONE_LETTER) | ((kinds == _LETTER) & clean)
 
-    borders = np.flatnonzero(codes == ord(BORDER))
-    starts = np.concatenate(([0], borders + 1))[: len(texts)]
+    boundaries = np.flatnonzero(codes == ord(SEPARATOR))
+    starts = np.concatenate(([0], boundaries + 1))[: len(texts)]
     weights = kept * np.where(kinds == _LONE_LETTER, 3, 1)
     stayed, inked = (_sums(flags, starts) for flags in (kept, (letter | code) & ~addresses[word]))
     shown = np.where(kept | ((kinds == _HYPHEN) & clean), codes, np.uint32(ord(" ")))
-    shown[borders] = ord(BORDER)
-    samples = shown.tobytes().decode("utf-32-le").lower().split(BORDER)[: len(texts)]
+    shown[boundaries] = ord(SEPARATOR)
+    samples = shown.tobytes().decode("utf-32-le").lower().split(SEPARATOR)[: len(texts)]
     return samples, _sums(weights, starts), (stayed / np.maximum(inked, 1)).astype(np.float32)
 
 
@@ -162,6 +162,6 @@ def _table() -> Kinds:
     for first, last in _LONE:
         part = kinds[ord(first) : ord(last) + 1]
         part[part == _LETTER] = _LONE_LETTER
-    for signs, kind in ((_HYPHENS, _HYPHEN), (_INNERS, _INNER), (_CODES, _CODE), (BORDER, _SPACE)):
+    for signs, kind in ((_HYPHENS, _HYPHEN), (_INNERS, _INNER), (_CODES, _CODE), (SEPARATOR, _SPACE)):
         kinds[[ord(sign) for sign in signs]] = kind
     return kinds

@@ -1,4 +1,4 @@
-"""What can be told of a text without a model: its language by script, its register by how sentences end.
+"""What a text shows without a model: its language by script, its register by how sentences end.
 
 Language: the share of Hangul among the letters, and failing that the script with the most letters. So "en"
 means ASCII letters, not English: French or Vietnamese passes for it. A model would be needed to tell Latin
@@ -11,7 +11,7 @@ laugh (ㅋㅋ) or line end, closing quotes and the like left out.
 - polite   -요 -죠
 - plain    -다 -는가, and -ㄴ가 before a question mark
 - intimate -어 -아 -야 -지 -냐 -해 -돼 -봐 -줘, and whatever else a laugh follows
-Nouns end so too (언어, 분야, 페이지, 필요), above all in headings. They are told apart by the syllable
+Nouns end so too (언어, 분야, 페이지, 필요), above all in headings. The difference is the syllable
 before and its final consonant, without a dictionary, so a few slip through on either side.
 
 Method: NumPy over the code points of the batch; only the few ends of sentences are looked at one by one.
@@ -27,7 +27,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from onnuri.corpus.text.joined import BORDER, Codes, code_points, join_strings, pieces, strings
+from onnuri.corpus.text.joined import SEPARATOR, Codes, code_points, join_strings, pieces, strings
 
 KOREAN_SHARE = 0.2
 """Least share of Hangul among the letters of a Korean text; code and English quotations take the rest."""
@@ -69,7 +69,7 @@ _CLOSING = " \t\xa0\u3000\"'”’)）]」』》>*_`~～^;:♡♥\u200d\ufe0f"
 _PICTURES = ((0x2600, 0x27C0), (0x1F000, 0x1FB00))
 
 # Classes of a character. From _HANGUL on they are letters.
-_OTHER, _SPACE, _LINE_FEED, _BORDER, _HANGUL, _OTHER_LETTER, _HAN, _KANA = range(8)
+_OTHER, _SPACE, _LINE_FEED, _SEPARATOR, _HANGUL, _OTHER_LETTER, _HAN, _KANA = range(8)
 _SCRIPTS = (
     ("en", "AZ", "az"),
     ("ru", "\u0400\u052f"),
@@ -136,16 +136,16 @@ def describe(texts: pa.Array, given_lang: pa.Array) -> pa.StructArray:
 def _measure(values: Sequence[str]) -> tuple[Indices, ...]:
     """Of D texts (D, _NUM_CLASSES) characters of each class, (D, 5) sentence endings by register, and (D,)
     final lines, lines that are not blank, characters and lines."""
-    # The look back by two syllables, and the end of the last line, need borders around the whole.
+    # The look back by two syllables, and the end of the last line, need boundaries around the whole.
     codes = code_points(join_strings(["", "", "", *values, ""]))
     flags = (
         _table()[: 1 << 16].take(codes) if codes.dtype == np.uint16 else _table().take(codes, mode="clip")
     )
-    borders = np.flatnonzero(codes == ord(BORDER))[2:]
-    counts = _count(flags & _CLASS, borders)
-    characters = np.diff(borders) - 1
-    lines = counts[:, _LINE_FEED] + ((characters > 0) & (codes[borders[1:] - 1] != ord("\n")))
-    return counts, *_endings(codes, flags, borders), characters, lines
+    boundaries = np.flatnonzero(codes == ord(SEPARATOR))[2:]
+    counts = _count(flags & _CLASS, boundaries)
+    characters = np.diff(boundaries) - 1
+    lines = counts[:, _LINE_FEED] + ((characters > 0) & (codes[boundaries[1:] - 1] != ord("\n")))
+    return counts, *_endings(codes, flags, boundaries), characters, lines
 
 
 @cache
@@ -163,7 +163,7 @@ def _table() -> Flags:
         for first, last in map(tuple, ranges):
             part = table[ord(first) : ord(last) + 1]
             part[part == _OTHER_LETTER] = index
-    table[ord("\n")], table[ord(BORDER)] = _LINE_FEED, _BORDER
+    table[ord("\n")], table[ord(SEPARATOR)] = _LINE_FEED, _SEPARATOR
 
     for start, stop in _PICTURES:
         table[start:stop] |= _TAIL
@@ -171,15 +171,15 @@ def _table() -> Flags:
         (_CLOSING, _TAIL),
         ("~～" + _LAUGHS, _TAIL | _ENDS_SENTENCE),
         (_TERMINAL, _TAIL | _ENDS_SENTENCE | _STOP),
-        ("\n" + BORDER, _ENDS_SENTENCE | _ENDS_LINE),
+        ("\n" + SEPARATOR, _ENDS_SENTENCE | _ENDS_LINE),
     ):
         table[code_points(characters)] |= bits
     return table
 
 
-def _count(classes: Flags, borders: Indices) -> Indices:
-    """(D, _NUM_CLASSES) characters of each class in the text before each border but the first."""
-    starts = borders[:-1] + 1
+def _count(classes: Flags, boundaries: Indices) -> Indices:
+    """(D, _NUM_CLASSES) characters of each class in the text before each boundary but the first."""
+    starts = boundaries[:-1] + 1
     counts = np.zeros((len(starts), _NUM_CLASSES), np.int64)
     for index in (_SPACE, _LINE_FEED, _HANGUL, _ENGLISH):
         counts[:, index] = np.add.reduceat((classes == index).view(np.uint8), starts, dtype=np.int32)
@@ -220,16 +220,16 @@ def _register(endings: Indices) -> Indices:
     return best
 
 
-def _endings(codes: Codes, flags: Flags, borders: Indices) -> tuple[Indices, Indices, Indices]:
+def _endings(codes: Codes, flags: Flags, boundaries: Indices) -> tuple[Indices, Indices, Indices]:
     """(D, 5) sentence endings by register, (D,) lines that are final, (D,) lines that are not blank."""
-    count = len(borders) - 1
+    count = len(boundaries) - 1
     events = np.flatnonzero((flags & _ENDS_SENTENCE) != 0)[3:]
     last = _last_outside((flags & _TAIL) != 0, events - 1)
     # One sentence can end by several characters (요...\n); the first tells a question or a laugh.
     first = np.diff(last, prepend=-1) != 0
     sentence = np.cumsum(first) - 1
     kinds = _kinds(codes, last[first], codes[events[first]])
-    owners = np.searchsorted(borders, events[first]) - 1
+    owners = np.searchsorted(boundaries, events[first]) - 1
     endings = np.bincount(owners * 5 + kinds, minlength=count * 5).reshape(count, 5)
 
     roles = flags[events]
@@ -239,7 +239,7 @@ def _endings(codes: Codes, flags: Flags, borders: Indices) -> tuple[Indices, Ind
     ends = events[line_end]
     final = final[sentence[line_end]]
     full = (flags[_last_outside(flags & _CLASS == _SPACE, ends - 1)] & _ENDS_LINE) == 0
-    owners = np.searchsorted(borders, ends) - 1
+    owners = np.searchsorted(boundaries, ends) - 1
     final_lines = np.bincount(owners[final & full], minlength=count)
     return endings, final_lines, np.bincount(owners[full], minlength=count)
 

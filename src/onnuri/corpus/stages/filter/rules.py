@@ -249,7 +249,7 @@ def _judge(values: Sequence[str], rules: Rules) -> _Verdicts:
 
 def _judge_lines(verdicts: _Verdicts, rules: Rules, block: Block, hashes: Polynomial, long: Mask) -> None:
     """Rules on lines: those with at least one word, without the white space around them."""
-    count = len(block.borders)
+    count = len(block.boundaries)
     last_words = np.flatnonzero((block.classes & NEWLINE) != 0)
     first_words = np.concatenate(([0], last_words[:-1] + 1))
     starts, ends = block.starts[first_words], block.ends[last_words]
@@ -274,7 +274,7 @@ def _judge_lines(verdicts: _Verdicts, rules: Rules, block: Block, hashes: Polyno
     everyone = np.ones(count, dtype=np.bool_)
     verdicts.at_most("duplicate lines", share(repeated), rules.max_duplicate_lines, everyone)
     inside = np.bincount(owners[repeated], weights=sizes[repeated], minlength=count)
-    outside_feeds = np.maximum(block.borders - block.document_starts - block.num_line_feeds, 1)
+    outside_feeds = np.maximum(block.boundaries - block.document_starts - block.num_line_feeds, 1)
     verdicts.at_most(
         "duplicate characters", inside / outside_feeds, rules.max_duplicate_characters, everyone
     )
@@ -301,7 +301,7 @@ def _ellipses(block: Block) -> Indices:
         return ellipses
     run_starts = np.flatnonzero(np.diff(threes, prepend=-2) != 1)
     run_lengths = np.diff(run_starts, append=len(threes)) + 2
-    owners = np.searchsorted(block.borders, threes[run_starts])
+    owners = np.searchsorted(block.boundaries, threes[run_starts])
     np.add.at(ellipses, owners, run_lengths // 3)
     return ellipses
 

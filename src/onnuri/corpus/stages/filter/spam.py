@@ -4,7 +4,7 @@ Footers (copyright, reporter's address, company data, "send us your story") go o
 line by line, until the first line that is none. Lines that hold nothing but menu words, and cookie banners,
 go wherever they stand. A line of prose stays, also one that speaks of copyright or cookies.
 
-Spam is told by density, not by one bad word as in dps: a statute on casinos or a report of an arrest has
+Density shows spam, not by one bad word as in dps: a statute on casinos or a report of an arrest has
 the words, a spam page has many different ones close together, and words of the trade ("먹튀검증",
 "출장샵") among them. Spliced spam (a gambling noun pushed into clean text without a space, '사용되는지,
 라이트닝 룰렛결과물이') has one, but nothing that Korean puts after a noun follows it.

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from onnuri.corpus.stages.pii.korean_numbers import RESIDENT_WEIGHTS
-from onnuri.corpus.text.joined import BORDER
+from onnuri.corpus.text.joined import SEPARATOR
 
 Bytes = npt.NDArray[np.uint8]
 Positions = npt.NDArray[np.int64]
@@ -215,8 +215,10 @@ def _split(units: Units, points: Bytes, digits: Positions) -> tuple[Positions, P
     wide |= (first == ord("<")) & (final == ord(">"))
     joined = gaps == 0
     joined[between] = wide
-    borders = np.flatnonzero(units == ord(BORDER))
-    joined[np.searchsorted(digits, borders[(borders > digits[0]) & (borders < digits[-1])]) - 1] = False
+    boundaries = np.flatnonzero(units == ord(SEPARATOR))
+    joined[
+        np.searchsorted(digits, boundaries[(boundaries > digits[0]) & (boundaries < digits[-1])]) - 1
+    ] = False
 
     usual = (sizes == 1) & ((first == ord(" ")) | (first == ord("-")))
     usual |= (sizes == 3) & (first == ord(" ")) & (final == ord(" ")) & (points[after + 1] == ord("-"))

@@ -24,7 +24,7 @@ from typing import NamedTuple
 from onnuri.corpus.stages.pii import shapes, words
 from onnuri.corpus.stages.pii.korean_numbers import business_check_digit, resident_check_digit
 from onnuri.corpus.stages.pii.rules import Context, Span, accepted, context_of, digits_of, whole_start
-from onnuri.corpus.text.joined import BORDER
+from onnuri.corpus.text.joined import SEPARATOR
 
 MOST_DIGITS = 20
 DENSE, MOST_FAILURES = 16, 64
@@ -158,13 +158,13 @@ def classify(text: str, start: int, limit: int, last: Span | None) -> Span | Non
 def passport(text: str, label: int) -> Span | None:
     """The passport number behind a label that stands at `label`, with layout or odd digits inside."""
     match = _PASSPORT.search(text, label, label + _WINDOW + 24)
-    if match is None or BORDER in text[label : match.start()] or match.start() > label + _WINDOW:
+    if match is None or SEPARATOR in text[label : match.start()] or match.start() > label + _WINDOW:
         return None
     return Span(match.start(), match.end(), "passport")
 
 
 def kept(value: str) -> str:
-    """What masking leaves of a value: its line ends, cell borders and tags, with the blanks beside them."""
+    """What masking leaves of a value: its line ends, cell edges and tags, with the blanks beside them."""
     plain = shapes.plain(value)
     found = (value[match.start() : match.end()] for match in _LAYOUT.finditer(plain))
     return "".join(_MARKS_AT_AN_END.sub("", joint) for joint in found)

@@ -124,14 +124,14 @@ def _mask_piece(values: Sequence[str], counts: np.ndarray, kinds: Sequence[str],
     mine: dict[int, list[Span]] = {}
     for span in find(batch, with_addresses="address" in kinds):
         if span.kind in kinds:
-            owner += batch.count(joined.BORDER, done, span.start)
+            owner += batch.count(joined.SEPARATOR, done, span.start)
             done = span.start
             counts[owner, kinds.index(span.kind)] += 1
             mine.setdefault(owner, []).append(span)
     replaced = []
     for owner, spans in mine.items():
-        offset = batch.rfind(joined.BORDER, 0, spans[0].start) + 1
-        # The text itself and not its part of the batch, in which a border of its own would be lost.
+        offset = batch.rfind(joined.SEPARATOR, 0, spans[0].start) + 1
+        # The text itself and not its part of the batch, in which a boundary of its own would be lost.
         text, pieces, done = values[owner], [], 0
         for start, end, kind in spans:
             pieces.append(text[done : start - offset])

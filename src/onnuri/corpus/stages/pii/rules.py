@@ -4,7 +4,7 @@ Each rule takes the number as found and its context, and answers with a kind or 
 order of RULES, the most specific first, and the first that accepts wins. A rule sees nothing but its
 arguments, so what is true of a number in one text is true of it in any.
 
-Context is at most WIDTH characters, and stops at a border of the batch, at a value found before and at a
+Context is at most WIDTH characters, and stops at a boundary of the batch, at a value found before and at a
 placeholder. A value that was found and a placeholder in its place therefore look the same to what follows,
 which is what makes masking idempotent. What they hand on is their kind: of two phone numbers in a row, the
 second needs no word of its own.
@@ -29,7 +29,7 @@ from onnuri.corpus.stages.pii.korean_numbers import (
     is_public,
     resident_check_digit,
 )
-from onnuri.corpus.text.joined import BORDER
+from onnuri.corpus.text.joined import SEPARATOR
 
 WIDTH = 60
 """Characters of context on the left."""
@@ -57,7 +57,7 @@ class Context(NamedTuple):
     """False if no word stands left or right, as in a table of numbers: nothing to look for."""
 
     def follows(self, kind: str) -> bool:
-        """True if the candidate goes on a list of values of this kind."""
+        """True if the candidate continues a list of values of this kind."""
         return self.previous == kind and len(self.left) <= LIST_GAP
 
     def touches_a_number(self) -> bool:
@@ -78,14 +78,14 @@ def context_of(text: str, start: int, end: int, last: Span | None) -> Context:
     left, previous = text[max(0, start - WIDTH) : start], ""
     if last is not None and last.end > start - WIDTH:
         left, previous = text[last.end : start], "rrn" if last.kind == "frn" else last.kind
-    if BORDER in left:
-        left, previous = left.rpartition(BORDER)[2], ""
+    if SEPARATOR in left:
+        left, previous = left.rpartition(SEPARATOR)[2], ""
     if "|>" in left:
         head, _, left = left.rpartition("|>")
         previous = head.rpartition("<|")[2]
     right = text[end : end + RIGHT_WIDTH]
-    if BORDER in right:
-        right = right.partition(BORDER)[0]
+    if SEPARATOR in right:
+        right = right.partition(SEPARATOR)[0]
     if "<|" in right:
         right = right.partition("<|")[0]
     has_words = words.WORD.search(left) is not None or words.WORD.search(right) is not None

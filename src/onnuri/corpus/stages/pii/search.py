@@ -23,7 +23,7 @@ from onnuri.corpus.stages.pii.rules import (
     stands_alone,
     whole_start,
 )
-from onnuri.corpus.text.joined import BORDER
+from onnuri.corpus.text.joined import SEPARATOR
 
 
 class Urls:
@@ -46,7 +46,7 @@ class Urls:
                 self.queries.append(end if query < 0 else query)
 
     def around(self, position: int) -> int | None:
-        """Number of the URL that goes on at `position`, None if there is none."""
+        """Number of the URL that continues at `position`, None if there is none."""
         number = bisect_left(self.starts, position) - 1
         return number if number >= 0 and position <= self.ends[number] else None
 
@@ -99,7 +99,7 @@ def _split_numbers(text: str, places: Candidates, spans: list[Span], urls: Urls)
     for start in sorted(
         {*places.split, *layout.labelled(text, places.rows), *layout.starts(text, places.odd)}
     ):
-        if start - previous > layout.DENSE or BORDER in text[previous:start]:
+        if start - previous > layout.DENSE or SEPARATOR in text[previous:start]:
             failures = 0
         number, previous = bisect_right(ends, start), start
         limit = spans[number].start if number < len(spans) else len(text)
@@ -230,7 +230,7 @@ def find(text: str, with_addresses: bool = False) -> list[Span]:
     """All personal values of `text`, of every kind in personal_data.KINDS, in order, without overlaps.
 
     Addresses only `with_addresses`. `text` may be a batch joined by `joined.join`: no span and no context
-    crosses a border.
+    crosses a boundary.
     """
     text, units = shapes.plain_units(text)
     places = candidates(text, units)

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from onnuri.corpus.text.joined import BORDER
+from onnuri.corpus.text.joined import SEPARATOR
 
 ORDERS = (2, 3, 4)
 """Lengths of the n-grams in characters, ascending."""
@@ -26,7 +26,7 @@ BUCKET_BITS = 18
 """n-grams share 2 ** BUCKET_BITS weights; as float32 these are 1 MB and stay in a core's cache."""
 WINDOWS = 4
 SCRIPTS = ("korean", "latin", "other")
-"""Texts are told apart by script and judged against their own kind only: see train.py."""
+"""Texts are distinguished by script and judged against their own kind only: see train.py."""
 KOREAN_SHARE = 0.2
 LATIN_SHARE = 0.3
 CHUNK_CHARACTERS = 1 << 16
@@ -53,14 +53,14 @@ class Chunk:
     """Some texts as code points, ready to be hashed."""
 
     codes: Codes
-    """(C,) characters of T texts, with a border (as a space) before, between and after them."""
-    borders: Indices
-    """(T + 1,) places of the borders."""
+    """(C,) characters of T texts, with a boundary (as a space) before, between and after them."""
+    boundaries: Indices
+    """(T + 1,) places of the boundaries."""
 
     @property
     def num_ngrams(self) -> Indices:
-        """(T,) places in each text where n-grams of all ORDERS begin; the border before it is one."""
-        return np.maximum(0, np.diff(self.borders) - (ORDERS[-1] - 2))
+        """(T,) places in each text where n-grams of all ORDERS begin; the boundary before it is one."""
+        return np.maximum(0, np.diff(self.boundaries) - (ORDERS[-1] - 2))
 
 
 def chunks(texts: Iterable[str | None], characters: int) -> Iterator[Chunk]:
@@ -88,9 +88,9 @@ def windows(text: str, characters: int) -> str:
 
 def chunk(texts: Sequence[str]) -> Chunk:
     """All of these texts as one chunk."""
-    joined = BORDER.join(["", *texts, ""])
-    if joined.count(BORDER) != len(texts) + 1:
-        joined = BORDER.join(["", *(text.replace(BORDER, "\ufffd") for text in texts), ""])
+    joined = SEPARATOR.join(["", *texts, ""])
+    if joined.count(SEPARATOR) != len(texts) + 1:
+        joined = SEPARATOR.join(["", *(text.replace(SEPARATOR, "\ufffd") for text in texts), ""])
     joined = unicodedata.normalize("NFC", joined)
     codes = np.frombuffer(joined.encode("utf-32-le"), dtype=np.uint32)
     codes = _table()[np.minimum(codes, _TABLE_END)]
@@ -98,9 +98,9 @@ def chunk(texts: Sequence[str]) -> Chunk:
     repeated = spaces[1:] & spaces[:-1]
     if repeated.any():
         codes = codes[np.concatenate(([True], ~repeated))]
-    borders = np.flatnonzero(codes == ord(BORDER))
-    codes[borders] = ord(" ")
-    return Chunk(codes, borders)
+    boundaries = np.flatnonzero(codes == ord(SEPARATOR))
+    codes[boundaries] = ord(" ")
+    return Chunk(codes, boundaries)
 
 
 def buckets(part: Chunk) -> Iterator[Codes]:
@@ -123,13 +123,13 @@ def buckets(part: Chunk) -> Iterator[Codes]:
 def clear_borders(values: npt.NDArray[np.floating[Any]], part: Chunk) -> None:
     """Set the values of n-grams that reach over the end of a text to 0."""
     for back in range(1, ORDERS[-1] - 1):
-        values[part.borders[1:] - back] = 0
+        values[part.boundaries[1:] - back] = 0
 
 
 def scripts(part: Chunk) -> Indices:
     """(T,) index into SCRIPTS of each text, by the share that Hangul and Latin letters have of what is no
     space: at least KOREAN_SHARE, else at least LATIN_SHARE."""
-    codes, starts = part.codes, part.borders[:-1]
+    codes, starts = part.codes, part.boundaries[:-1]
     if not len(starts):
         return np.zeros(0, dtype=np.int64)
     hangul = (codes - _SYLLABLES[0] < _SYLLABLES[1]) | (codes - _JAMO[0] < _JAMO[1])

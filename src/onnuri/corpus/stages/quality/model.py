@@ -59,9 +59,9 @@ def mean_weights(part: Chunk, weights: Floats) -> Floats:
     for bucket in features.buckets(part):
         total += weights[bucket]
     features.clear_borders(total, part)
-    if len(part.borders) < 2:
+    if len(part.boundaries) < 2:
         return np.zeros(0, dtype=np.float32)
-    sums = np.add.reduceat(total[: part.borders[-1]], part.borders[:-1])
+    sums = np.add.reduceat(total[: part.boundaries[-1]], part.boundaries[:-1])
     return (sums / np.maximum(part.num_ngrams * len(features.ORDERS), 1)).astype(np.float32)
 
 

@@ -56,17 +56,19 @@ def _find(option: str, pattern: str) -> list[tuple[files.File, str]]:
         pattern = str(folder / "documents")
     try:
         found = discovery.find(pattern)
-        told = discovery.with_formats(found)
+        detected = discovery.with_formats(found)
     except UserError as error:
         raise UserError(str(error).replace("input=", f"{option}=", 1)) from None
-    known = [(file, form) for file, form in told if form in READERS]
-    for file, form in told:
+    known = [(file, form) for file, form in detected if form in READERS]
+    for file, form in detected:
         if form not in READERS:
             found.pass_over(f"of a format that {option} does not read", file.name)
     if corpus:
         known = [(file, form) for file, form in known if file.name.startswith("train-")]
     if not known:
-        raise UserError(f"{option}={pattern} has no .jsonl, .parquet or .txt file, found {told[0][0].name}")
+        raise UserError(
+            f"{option}={pattern} has no .jsonl, .parquet or .txt file, found {detected[0][0].name}"
+        )
     if passed := discovery.describe(found.counts()):
         print(f"{option}={pattern}: passed over {passed}")
     return sorted(known, key=lambda each: (each[0].size, each[0].name))

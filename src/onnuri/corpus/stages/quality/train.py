@@ -194,7 +194,7 @@ def _spread(part: Chunk, values: Doubles) -> Doubles:
     """(2 ** BUCKET_BITS,) sums of what each text's n-grams get when its (T,) value is shared out evenly."""
     each = values / np.maximum(part.num_ngrams * len(features.ORDERS), 1)
     shared = np.zeros(len(part.codes))
-    shared[: part.borders[-1]] = np.repeat(each, np.diff(part.borders))
+    shared[: part.boundaries[-1]] = np.repeat(each, np.diff(part.boundaries))
     features.clear_borders(shared, part)
     size = 1 << features.BUCKET_BITS
     total = np.zeros(size)
