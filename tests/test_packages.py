@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import onnuri
+from tests.conftest import REPOSITORY
 
 ROOT = Path(onnuri.__file__).parent
 LAYERS = [
@@ -52,3 +53,25 @@ def test_no_import_goes_upwards() -> None:
         and HEIGHT[imported] >= HEIGHT[own]
     ]
     assert upwards == []
+
+
+def picture() -> str:
+    """A Mermaid flowchart of the imports; one that others imply is left out, and so are base and config."""
+    direct: dict[str, set[str]] = {package: set() for package in sorted(HEIGHT)}
+    for path in ROOT.glob("*/**/*.py"):
+        own = path.relative_to(ROOT).parts[0]
+        direct[own] |= {each for each in imports(path) if each in HEIGHT} - {own, "base", "config"}
+    below: dict[str, set[str]] = {}
+    for package in sorted(HEIGHT, key=HEIGHT.__getitem__):
+        below[package] = direct[package].union(*(below[each] for each in direct[package]))
+    arrows = [
+        f"    {package} --> {each}"
+        for package in sorted(HEIGHT, key=lambda name: (-HEIGHT[name], name))
+        for each in sorted(direct[package])
+        if not any(each in below[other] for other in direct[package])
+    ]
+    return "\n".join(["```mermaid", "flowchart TD", *arrows, "```"])
+
+
+def test_the_picture_in_the_docs_is_drawn_from_the_imports() -> None:
+    assert picture() in (REPOSITORY / "docs" / "architecture.md").read_text(encoding="utf-8"), picture()
