@@ -1,4 +1,4 @@
-"""A save that is cut off anywhere leaves a checkpoint that is whole, and the next save finds its way."""
+"""A save that is cut off anywhere leaves a complete checkpoint, and the next save finds its way."""
 
 from __future__ import annotations
 

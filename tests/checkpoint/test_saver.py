@@ -158,7 +158,7 @@ def test_a_full_disk_is_seen_before_anything_is_written(
 
     monkeypatch.setattr(shutil, "disk_usage", free)
     save_all(saver, 5)
-    assert steps(tmp_path) == [5, 4, 3], "the oldest made room, the newest whole one never does"
+    assert steps(tmp_path) == [5, 4, 3], "the oldest made room, the newest complete one never does"
     assert said == ["the disk is full: step-0000001 was removed to make room for step-0000005"]
 
 

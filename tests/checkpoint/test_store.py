@@ -1,4 +1,4 @@
-"""Checkpoints on disk, on one real rank: damage is found and older whole ones are used."""
+"""Checkpoints on disk, on one real rank: damage is found and older complete ones are used."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_damaged_newest_falls_back_and_is_said(run_dir: Path, sample: Sample) ->
     assert len(list((run_dir / "checkpoints").glob("*.unused-0"))) == 2
     for folder in list_checkpoints(run_dir):
         next(folder.glob("*.safetensors")).unlink()
-    with pytest.raises(UserError, match=r"no checkpoint in .* is whole"):
+    with pytest.raises(UserError, match=r"no checkpoint in .* is complete"):
         newest_verified(run_dir)
 
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 
 class UserError(Exception):
-    """A mistake in the input, said in one line: what was wrong, what was found, what to do.
+    """A mistake in the input, reported in one line: what was wrong, what was found, what to do.
 
     Commands print it without a traceback and exit with status 2.
     """

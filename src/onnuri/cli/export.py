@@ -8,7 +8,7 @@ from onnuri.export.config import ExportConfig
 
 
 def run(config: ExportConfig) -> int:
-    """Export the newest whole checkpoint of the run."""
+    """Export the newest complete checkpoint of the run."""
     from onnuri.export.huggingface import export
 
     return export(config)

@@ -2,7 +2,7 @@
 
     torchrun --nproc_per_node 2 -m onnuri.cli.pretrain experiment=sample data=DIR run_dir=DIR
 
-Started again on the same run_dir it resumes from the newest whole checkpoint. SIGTERM saves and stops.
+Started again on the same run_dir it resumes from the newest complete checkpoint. SIGTERM saves and stops.
 """
 
 import os

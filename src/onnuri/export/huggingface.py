@@ -67,7 +67,7 @@ class Source:
 
 
 def find_source(path: str) -> Source:
-    """The checkpoint to export: the newest whole one of a run, or the one named.
+    """The checkpoint to export: the newest complete one of a run, or the one named.
 
     Raises UserError if there is none, if it is damaged, or if the run does not describe its own shards.
     """

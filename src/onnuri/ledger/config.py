@@ -31,7 +31,7 @@ class SourcesConfig:
     """Up to where to count."""
 
     run: str = path_option()
-    """Run directory, or one checkpoint in it: the tokens seen up to it. The newest whole one of a run."""
+    """Run directory (its newest complete checkpoint) or one checkpoint: the tokens seen up to it."""
     data: str = path_option("")
     """Where the token shards are now; empty: where the run read them."""
 

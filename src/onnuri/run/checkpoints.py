@@ -63,7 +63,7 @@ def newest_verified(run_dir: Path) -> tuple[Path, Manifest, list[str]] | None:
             continue
         return folder, found, problems
     if problems:
-        raise UserError(f"no checkpoint in {run_dir} is whole: {'; '.join(problems)}")
+        raise UserError(f"no checkpoint in {run_dir} is complete: {'; '.join(problems)}")
     return None
 
 

@@ -161,7 +161,7 @@ def record_words(run_dir: Path) -> None:
 
 
 def finished(plan: RunPlan) -> bool:
-    """True when the run directory already holds a whole checkpoint of the last step of this very run, and
+    """True when the run directory already has a complete checkpoint of the last step of this very run, and
     its validation.
 
     The quick way out, without a process group: every rank hashes the files, so it is taken only where
