@@ -36,7 +36,9 @@ Take = Callable[[Pass, Sequence[int]], Iterator[Facts]]
 
 @contextmanager
 def workers(job: Job, config: EngineConfig) -> Iterator[Take]:
-    """Worker processes for the passes of a job. They end with the block, or with this process.
+    """Worker processes for the passes of a job; for a single unit, this process.
+
+    They end with the block, or with this process.
 
     Raises UserError if Ray is not installed, the cluster does not answer, a worker died or the operating
     system refused something; what a worker raises is raised here.
@@ -55,6 +57,10 @@ def workers(job: Job, config: EngineConfig) -> Iterator[Take]:
 def _on_this_machine(job: Job, config: EngineConfig) -> Iterator[Take]:
     others = set(multiprocessing.active_children())
     most = min(config.workers or len(os.sched_getaffinity(0)), max(len(job.units), 1))
+    if len(job.units) == 1:  # of some megabytes: to start a process would take longer
+        keep_freed_memory()
+        yield lambda work, numbers: (work(job, number) for number in numbers)
+        return
     pool = ProcessPoolExecutor(most, multiprocessing.get_context("spawn"), _begin, (job,))
 
     def take(work: Pass, numbers: Sequence[int]) -> Iterator[Facts]:
