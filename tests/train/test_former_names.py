@@ -78,8 +78,14 @@ def test_an_old_run_verifies_and_exports(tmp_path: Path) -> None:
         ("model/own.yaml", "head_size: 48\nffn_size: 96\n", "model=own"),
         ("experiment/own.yaml", "# @package _global_\nmodel:\n  head_size: 48\n", "experiment=own"),
         ("experiment/own.yaml", "# @package model\nhead_size: 48\n", "experiment=own"),
+        ("own/a.yaml", "head_size: 48\nffn_size: 96\n", "+own@model=a"),
+        (
+            "model/own.yaml",
+            "head_size: 48\nhidden_size: ${.head_size}\nffn_size: ${model.head_size}",
+            "model=own",
+        ),
     ],
-    ids=["group", "root", "package"],
+    ids=["group", "root", "package", "moved", "reference"],
 )
 def test_presets_of_ones_own(name: str, text: str, word: str, tmp_path: Path) -> None:
     path = tmp_path / name
@@ -87,7 +93,7 @@ def test_presets_of_ones_own(name: str, text: str, word: str, tmp_path: Path) ->
     path.write_text(text)
 
     def composed(*words: str) -> tuple[dict[str, int], str]:
-        flags = ["--config-dir", str(tmp_path), "--cfg", "job"]
+        flags = ["--config-dir", str(tmp_path), "--cfg", "job", "--resolve"]
         shown = run_command("pretrain", *flags, word, "data=x", *words).stdout
         said, _, described = shown.partition("run_dir:")
         return yaml.safe_load(f"run_dir:{described}")["model"], said
@@ -96,9 +102,21 @@ def test_presets_of_ones_own(name: str, text: str, word: str, tmp_path: Path) ->
     assert model["head_dim"] == 48
     assert f"{name.removesuffix('.yaml')}: model.head_size is now model.head_dim; the old name" in said
     if "ffn_size" in text:
-        assert model["intermediate_size"] == 96
+        assert model["intermediate_size"] == (48 if "$" in text else 96)
     assert composed("model.head_dim=32")[0]["head_dim"] == 32
     assert composed("model.head_size=32")[0]["head_dim"] == 32
+    assert composed("model={head_size: 32,num_layers:3}")[0]["head_dim"] == 32
+    assert composed("model.hidden_size=${model.head_size}")[0]["hidden_size"] == 48
+
+
+@pytest.mark.parametrize("words", [("model.head_size=32", "model.head_dim=64"), ("model=both",)], ids=len)
+def test_both_names_at_once_are_refused(words: list[str], tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "both.yaml").write_text("head_size: 48\nhead_dim: 32\n")
+    flags = ["--config-dir", str(tmp_path), "--cfg", "job", "data=x"]
+    refused = run_command("pretrain", *flags, *words, check=False)
+    assert refused.returncode == 2
+    assert "head_size is the old name of " in refused.stderr and refused.stderr.count("\n") == 1
 
 
 def test_no_former_name_is_an_option() -> None:

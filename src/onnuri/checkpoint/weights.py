@@ -14,7 +14,7 @@ from pathlib import Path
 from onnuri.base import manifest
 from onnuri.base.errors import UserError
 from onnuri.base.manifest import Manifest
-from onnuri.config.former_names import rename
+from onnuri.config.former_names import rename_stored
 from onnuri.model.config import ModelConfig
 
 KIND = "weights"
@@ -46,6 +46,6 @@ def read_weights_folder(folder: str | Path) -> tuple[Manifest, ModelConfig]:
     found = manifest.read_whole(folder, KIND)
     path = Path(folder) / MODEL_FILE
     try:
-        return found, ModelConfig(**rename(json.loads(path.read_text(encoding="utf-8")), "model."))
+        return found, ModelConfig(**rename_stored(json.loads(path.read_text(encoding="utf-8")), "model."))
     except (OSError, ValueError, TypeError) as error:
         raise UserError(f"{path} cannot be read: {error}") from None

@@ -22,7 +22,7 @@ from onnuri.base.location import shipped
 from onnuri.base.process import own_rank
 from onnuri.config.paths import expand_home, expand_homes
 from onnuri.config.schema import config_groups, help_text, options
-from onnuri.config.words import prepare, refuse_repeated_tables
+from onnuri.config.words import prepare, refuse_both_names, refuse_repeated_tables
 
 Config = TypeVar("Config")
 CONFIG_ROOT = shipped("configs")
@@ -119,6 +119,7 @@ def compose(
     """
     known = {option.name: option for option in options(schema)}
     groups = config_groups(config_dir, known)
+    refuse_both_names(words)
     prepared = [prepare(word, known, groups) for word in words]
 
     from hydra import compose as hydra_compose
@@ -268,6 +269,7 @@ def _run_hydra(
             own += map(Path, places)
     groups = config_groups(None if arguments.config_path else config_dir, known, own)
     app.words, sweep = overrides, arguments.multirun or "hydra.mode=MULTIRUN" in overrides
+    refuse_both_names(overrides)
     if sweep:
         refuse_repeated_tables(overrides)
     if not arguments.shell_completion:

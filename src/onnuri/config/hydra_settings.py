@@ -25,7 +25,7 @@ from omegaconf import DictConfig, OmegaConf, read_write
 from omegaconf.errors import OmegaConfBaseException
 
 from onnuri.base.errors import UserError, nearest
-from onnuri.config.former_names import rename
+from onnuri.config.former_names import rename_preset
 from onnuri.config.paths import expand_home
 from onnuri.config.start_time import now
 from onnuri.config.words import TABLE_RESOLVER, check_number
@@ -68,11 +68,8 @@ class FileConfigSource(hydra_files.FileConfigSource):
         """One file; raises ConfigLoadError if there is none."""
         result = super().load_config(config_path)
         if isinstance(result.config, DictConfig):
-            group = config_path.rpartition("/")[0].replace("/", ".")
-            package = result.header.get("package") or group
-            prefix = "" if package in ("", "_global_") else f"{package}."
             tree = OmegaConf.to_container(result.config)
-            if (renamed := rename(tree, prefix, config_path)) != tree:
+            if (renamed := rename_preset(tree, config_path)) != tree:
                 result.config = OmegaConf.create(renamed)
         return result
 

@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from onnuri.base.errors import UserError, check_choice, nearest
-from onnuri.config.former_names import FORMER, report
+from onnuri.config.former_names import FORMER, refuse_both, rename_references, rename_table, report
 from onnuri.config.paths import expand_home
 from onnuri.config.schema import Option
 
@@ -50,6 +50,9 @@ def prepare(
         report(key)
         word = word.replace(key, FORMER[key], 1)
         key = FORMER[key]
+    if value is not None and (renamed := rename_references(value)) != value:
+        word = word[: len(word) - len(value)] + renamed
+        value = renamed
     try:
         word.encode()
     except UnicodeEncodeError:
@@ -58,7 +61,7 @@ def prepare(
         _check_name(key, known, groups)
         return word
     if value.startswith("{") and key not in known and any(name.startswith(f"{key}.") for name in known):
-        return f"{sign}{key}{package}={_any(value)}"
+        return f"{sign}{key}{package}={_any(rename_table(key, value))}"
     if key in groups:
         chosen = [each.strip() for each in split(value)]
         unknown = [each for each in chosen if not _is_choice(each, groups[key])]
@@ -83,6 +86,11 @@ def prepare(
     if option is not None and option.kind is dict and not sign and value != "???":
         sign = "++"  # for Hydra, entries that a table does not have by default are new keys
     return f"{sign}{key}{package}={prepared}"
+
+
+def refuse_both_names(words: Sequence[str]) -> None:
+    """Raise UserError for words that give an option by its former name and by that of today."""
+    refuse_both(match["key"] for word in words if (match := WORD.fullmatch(word)))
 
 
 def refuse_repeated_tables(words: Sequence[str]) -> None:

@@ -20,7 +20,7 @@ from typing import Any
 from onnuri.base.copying import copy_contents
 from onnuri.base.errors import UserError
 from onnuri.base.provenance import environment
-from onnuri.config.former_names import rename
+from onnuri.config.former_names import rename_stored
 from onnuri.run.chain import last_of_each_step
 from onnuri.run.checkpoints import FOLDER, list_checkpoints, step_of
 from onnuri.run.metrics_file import read_metrics
@@ -57,7 +57,7 @@ def replay(run_dir: Path, lines: Sequence[dict[str, Any]], steps: int, data: str
     else:
         raise UserError(f"no checkpoint of {run_dir} has {steps} recorded steps of one config after it")
     began_with = json.loads(began.pop())
-    began_with["config"] = rename(began_with["config"])
+    began_with["config"] = rename_stored(began_with["config"])
     if unknown := unknown_options(PretrainConfig, began_with["config"]):
         raise UserError(
             f"{run_dir} was trained with the option {unknown[0]}, which this version does not know: replay "

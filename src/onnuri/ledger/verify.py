@@ -10,7 +10,7 @@ from typing import Any
 
 from onnuri.base import manifest
 from onnuri.base.errors import UserError
-from onnuri.config.former_names import rename
+from onnuri.config.former_names import rename_stored
 from onnuri.ledger.config import VerifyConfig
 from onnuri.ledger.replay import replay
 from onnuri.ledger.signature import check_signature
@@ -96,8 +96,8 @@ def _settings(run_dir: Path, lines: list[dict[str, Any]]) -> Iterator[str]:
         yield f"{run_dir}: {RUN_FILE} or the first line of {LEDGER_FILE} is missing"
         return
     number, last = started[-1]
-    before, now = flatten(rename(last["config"])), flatten(stored["config"])
-    if last is lines[-1] and any(now == flatten(rename(line["config"])) for _, line in started[-2:]):
+    before, now = flatten(rename_stored(last["config"])), flatten(stored["config"])
+    if last is lines[-1] and any(now == flatten(rename_stored(line["config"])) for _, line in started[-2:]):
         return  # the last start was killed before it wrote its own, and trained nothing
     for name in sorted(before.keys() | now.keys()):
         if before.get(name) != now.get(name):

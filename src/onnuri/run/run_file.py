@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from onnuri.base.errors import UserError
-from onnuri.config.former_names import rename
+from onnuri.config.former_names import rename_stored
 from onnuri.run.chain import LEDGER_FILE
 from onnuri.run.lock import LOCK_FILE
 
@@ -47,7 +47,7 @@ def read_run_file(run_dir: Path) -> dict[str, Any] | None:
     config = stored["config"]
     if lacking := [part for part in NEEDED_PARTS if not isinstance(config, dict) or not config.get(part)]:
         raise UserError(f"{path} is damaged (its config lacks '{lacking[0]}')")
-    return stored | {"config": rename(config)}
+    return stored | {"config": rename_stored(config)}
 
 
 def unknown_options(schema: Any, tree: dict[str, Any], prefix: str = "") -> list[str]:

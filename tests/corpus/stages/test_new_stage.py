@@ -9,9 +9,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
 from onnuri.base.location import PACKAGE
+from onnuri.corpus.stages.stage import with_columns
 
 VOWELS = '''
 from dataclasses import dataclass
@@ -98,3 +101,13 @@ def test_one_file_and_one_line(tmp_path: Path) -> None:
     assert all(text in page for text in ("vowels &lt;all&gt;", "full of vowels", "Vowels of a document"))
     identity = next(row["id"] for row in pq.read_table(kept).to_pylist() if row["text"] == "banana")
     assert "vowels 3" in corpus("explain", f"id={identity}", f"input={output}").stdout
+
+
+def test_new_values_take_the_type_of_their_column() -> None:
+    rows = pa.table({"text": pa.array(["a", "b"], pa.large_string())})
+    for values in (["c", "d"], pa.array(["c", "d"]), pa.chunked_array([["c"], ["d"]])):
+        changed = with_columns(rows, text=values)
+        assert changed.schema == rows.schema and changed["text"].to_pylist() == ["c", "d"]
+    for wrong in (["c"], [{"c": 1}, {"c": 2}]):
+        with pytest.raises(ValueError, match="column text: "):
+            with_columns(rows, text=wrong)

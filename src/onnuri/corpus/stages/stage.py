@@ -109,9 +109,19 @@ def paths_of(options: Any) -> Iterator[str]:
 
 
 def with_columns(rows: pa.Table, **columns: Any) -> pa.Table:
-    """The rows with some columns replaced."""
+    """The rows with some columns replaced, each cast to the type that it has.
+
+    Raises ValueError, with the name of the column, for values that are not of its kind or number.
+    """
     for name, values in columns.items():
-        rows = rows.set_column(rows.schema.get_field_index(name), rows.schema.field(name), values)
+        index, field = rows.schema.get_field_index(name), rows.schema.field(name)
+        try:
+            array = values if isinstance(values, pa.Array | pa.ChunkedArray) else pa.array(values)
+            rows = rows.set_column(
+                index, field, array if array.type == field.type else array.cast(field.type)
+            )
+        except pa.ArrowException as error:
+            raise ValueError(f"column {name}: {error}") from error
     return rows
 
 
