@@ -20,7 +20,7 @@ import torch
 import torch.distributed as dist
 
 from onnuri.checkpoint import shard_file
-from onnuri.checkpoint.shard_file import Piece, write_shard
+from onnuri.checkpoint.shard_file import TensorSlice, write_shard
 from onnuri.checkpoint.store import Saver
 from onnuri.parallel.process_group import keep_freed_memory
 
@@ -48,7 +48,7 @@ def main() -> None:
         root = Path(scratch)
         dist.init_process_group("gloo", init_method=f"file://{root / 'meeting'}", rank=0, world_size=1)
         saver = Saver(root / "run", keep=1)
-        pieces = {name: Piece(values, 0) for name, values in state.items()}
+        pieces = {name: TensorSlice(values, 0) for name, values in state.items()}
         hashing = shard_file._hash
         write_shard(root / "source", pieces)
         files = {name: root / name for name in ("dd", "plain", "hashed")}
@@ -63,7 +63,7 @@ def main() -> None:
             shard_file._hash = hashing
 
         def background() -> None:
-            copies = {name: Piece(values.clone(), 0) for name, values in state.items()}
+            copies = {name: TensorSlice(values.clone(), 0) for name, values in state.items()}
             saver.save(len(times["stall of a background save"]) + 1, copies, {})
 
         kinds: dict[str, Callable[[], object]] = {

@@ -10,7 +10,7 @@ import zipfile
 from pathlib import Path
 
 from onnuri.bundle.build import finish
-from onnuri.bundle.source import Source
+from onnuri.bundle.source import SourceTree
 from onnuri.bundle.target import Target
 from onnuri.bundle.wheels import Request
 
@@ -82,7 +82,7 @@ def write_bundle(root: Path, key: Path | None = None, python: str = PYTHON) -> P
     write_wheel(bundle / "wheels", "beta", "2.0", "License: BSD", tag="py3-none-manylinux_2_17_x86_64")
     write_wheel(bundle / "wheels", "onnuri", "0.1.0", "License-Expression: Apache-2.0")
     tree = write_tree(root / "tree")
-    source = Source(tree, 1_800_000_000, {"version": "0.1.0", "commit": "c0ffee", "modified": ""})
+    source = SourceTree(tree, 1_800_000_000, {"version": "0.1.0", "commit": "c0ffee", "modified": ""})
     target = Target(python, TARGET.machine, TARGET.glibc)
     finish(bundle, Request(target, tree, "cpu", ()), source, "wanted", key)
     return bundle

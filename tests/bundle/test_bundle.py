@@ -20,7 +20,7 @@ from onnuri.bundle import build, pip, wheels
 from onnuri.bundle.config import BundleConfig
 from onnuri.bundle.sbom import component, licences_of
 from onnuri.bundle.seal import is_signed_with, read_sums, seal
-from onnuri.bundle.source import GENERATED, Source, add_compiled, copy_source, pack_source
+from onnuri.bundle.source import GENERATED, SourceTree, add_compiled, copy_source, pack_source
 from onnuri.bundle.target import Target, choose_target, wheel_glibc
 from onnuri.bundle.wheels import Request, collect
 from onnuri.gpu.wheels import read_metadata
@@ -261,11 +261,11 @@ def test_names_in_the_sbom(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def source(tmp_path_factory: pytest.TempPathFactory) -> Source:
+def source(tmp_path_factory: pytest.TempPathFactory) -> SourceTree:
     return copy_source(tmp_path_factory.mktemp("source") / "tree")
 
 
-def test_the_source_tree_knows_its_commit(source: Source, tmp_path: Path) -> None:
+def test_the_source_tree_knows_its_commit(source: SourceTree, tmp_path: Path) -> None:
     assert {"Makefile", "docs", "constraints.txt", "tests"} <= {
         path.name for path in source.folder.iterdir()
     }
@@ -286,7 +286,7 @@ def test_the_source_tree_knows_its_commit(source: Source, tmp_path: Path) -> Non
     assert version() == {**code_version(), "modified": hash_source(tree)}
 
 
-def test_the_same_tree_gives_the_same_archive(source: Source, tmp_path: Path) -> None:
+def test_the_same_tree_gives_the_same_archive(source: SourceTree, tmp_path: Path) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
     first.mkdir()
     second.mkdir()
@@ -304,7 +304,7 @@ def test_what_a_tree_without_a_repository_leaves_out(tmp_path: Path) -> None:
     assert ignored(str(tmp_path), [*left_out, "src", ".gitignore", ".ci", "Makefile"]) == left_out
 
 
-def test_compiled_code_is_taken_as_it_is(source: Source, tmp_path: Path) -> None:
+def test_compiled_code_is_taken_as_it_is(source: SourceTree, tmp_path: Path) -> None:
     """With libraries newer than their sources, the tree installs without a compiler; otherwise not."""
     tree = shutil.copytree(source.folder, tmp_path / "tree")
     own = REPOSITORY / "src" / "onnuri" / "tokenizer" / "native" / f"_bpe.{TARGET.machine}.so"
@@ -315,7 +315,7 @@ def test_compiled_code_is_taken_as_it_is(source: Source, tmp_path: Path) -> None
 
     with zipfile.ZipFile(wheel, "a") as archive:
         archive.write(own, own.relative_to(REPOSITORY / "src").as_posix())
-    add_compiled(Source(tree, source.time, source.code), wheel)
+    add_compiled(SourceTree(tree, source.time, source.code), wheel)
     options = ["--no-deps", "--no-build-isolation", "--no-index", "-q", "--disable-pip-version-check"]
     command = [
         sys.executable,

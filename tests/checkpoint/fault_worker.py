@@ -18,7 +18,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-from onnuri.checkpoint.shard_file import Piece
+from onnuri.checkpoint.shard_file import TensorSlice
 from onnuri.checkpoint.store import Saver, load
 from onnuri.run.checkpoints import newest_verified, step_of
 
@@ -53,7 +53,7 @@ def save(run_dir: Path, meeting: Path, rank: int, step: int, kill_at: int) -> in
     io.open = counted(io.open)  # what Path.open calls
     half = -(-SIZE // 2)
     start = rank * half
-    pieces = {"weight/a": Piece(values(step)[start : start + half].clone(), start)}
+    pieces = {"weight/a": TensorSlice(values(step)[start : start + half].clone(), start)}
     saver.save(step, pieces, {"progress": step})
     saver.wait()
     return made[0]
@@ -101,7 +101,7 @@ def survivor(run_dir: Path) -> int:
     assert found is not None
     folder, facts, _ = found
     target = {"weight/a": torch.empty(SIZE)}
-    load(folder, {name: Piece(values, 0) for name, values in target.items()})
+    load(folder, {name: TensorSlice(values, 0) for name, values in target.items()})
     step = step_of(folder)
     assert facts.counts["progress"] == step
     assert torch.equal(target["weight/a"], values(step)), f"wrong numbers in {folder}"

@@ -21,7 +21,7 @@ import torch.distributed as dist
 from onnuri.base import manifest
 from onnuri.base.errors import UserError
 from onnuri.checkpoint import store
-from onnuri.checkpoint.shard_file import Piece, write_shard
+from onnuri.checkpoint.shard_file import TensorSlice, write_shard
 from onnuri.checkpoint.store import Saver, load
 from onnuri.run.checkpoints import list_checkpoints, newest_verified, step_of
 
@@ -35,9 +35,12 @@ def group(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     dist.destroy_process_group()
 
 
-def pieces(step: int, size: int = 1000) -> dict[str, Piece]:
+def pieces(step: int, size: int = 1000) -> dict[str, TensorSlice]:
     values = torch.arange(size, dtype=torch.float32) + step
-    return {"weight/a": Piece(values, 0), "weight/가": Piece(values[:7].clone().to(torch.bfloat16), 0)}
+    return {
+        "weight/a": TensorSlice(values, 0),
+        "weight/가": TensorSlice(values[:7].clone().to(torch.bfloat16), 0),
+    }
 
 
 def steps(run_dir: Path) -> list[int]:
@@ -82,7 +85,7 @@ def test_what_is_written_comes_back_and_equal_state_gives_equal_files(tmp_path: 
         "weight/a": torch.empty(1000),
         "weight/가": torch.empty(7, dtype=torch.bfloat16),
     }
-    load(found[0], {name: Piece(values, 0) for name, values in target.items()})
+    load(found[0], {name: TensorSlice(values, 0) for name, values in target.items()})
     for name, piece in pieces(3).items():
         assert torch.equal(target[name], piece.values)
 

@@ -16,7 +16,7 @@ import yaml
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from onnuri.base.errors import UserError
-from onnuri.checkpoint.shard_file import Piece
+from onnuri.checkpoint.shard_file import TensorSlice
 from onnuri.checkpoint.store import load
 from onnuri.corpus.documents import read_documents
 from onnuri.export.config import ExportConfig
@@ -55,7 +55,7 @@ def training_model(run_dir: Path) -> Decoder:
     config = ModelConfig(**json.loads((run_dir / "run.json").read_text())["config"]["model"])
     model = Decoder(config)
     flat = {f"weight/{name}": torch.empty(p.numel()) for name, p in model.named_parameters()}
-    load(found[0], {name: Piece(values, 0) for name, values in flat.items()})
+    load(found[0], {name: TensorSlice(values, 0) for name, values in flat.items()})
     for name, parameter in model.named_parameters():
         parameter.data.copy_(flat[f"weight/{name}"].view(parameter.shape))
     return model.eval()

@@ -15,7 +15,7 @@ from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, Qw
 
 from onnuri.base import manifest
 from onnuri.base.errors import UserError
-from onnuri.checkpoint.shard_file import Piece
+from onnuri.checkpoint.shard_file import TensorSlice
 from onnuri.checkpoint.store import load
 from onnuri.checkpoint.weights import read_weights_folder, tensor_name
 from onnuri.export import import_model as module
@@ -84,8 +84,8 @@ def test_there_and_back(kind: str, tied: bool, tmp_path: Path, monkeypatch: pyte
     for name, parameter in model.named_parameters():  # as a rank would read its share
         start = parameter.numel() // 3
         for piece in (
-            Piece(parameter.data.view(-1)[:start], 0),
-            Piece(parameter.data.view(-1)[start:], start),
+            TensorSlice(parameter.data.view(-1)[:start], 0),
+            TensorSlice(parameter.data.view(-1)[start:], start),
         ):
             load(output, {tensor_name(name): piece})
     with torch.no_grad():

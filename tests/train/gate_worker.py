@@ -24,7 +24,7 @@ from onnuri.base.errors import UserError
 from onnuri.config import CONFIG_ROOT, compose
 from onnuri.parallel import step_gate
 from onnuri.parallel.process_group import start_process_group
-from onnuri.parallel.zero_layout import fragments
+from onnuri.parallel.zero_layout import local_shards
 from onnuri.train import engine as building
 from onnuri.train.config import PretrainConfig
 from onnuri.train.run_plan import make_plan
@@ -81,7 +81,7 @@ def train(words: list[str]) -> str:
             loss = engine(tokens[:, :-1], tokens[:, 1:], reduction="sum") / 1000
             engine.backward(loss, scale_wrt_gas=False)
             engine.step()
-        states.append(torch.cat([each.master.detach().flatten().clone() for each in fragments(engine)]))
+        states.append(torch.cat([each.master.detach().flatten().clone() for each in local_shards(engine)]))
     first, second, third = states
     taken_well = torch.equal(first, second) and not torch.equal(second, third)
     return "guarded" if taken_well and third.isfinite().all() and len(norms) >= 2 else "SILENT"

@@ -22,7 +22,7 @@ from onnuri.model.spec import spec_of
 from onnuri.optim.groups import describe_optimizer
 from onnuri.optim.muon import POLAR_EXPRESS, RMS
 from onnuri.parallel.process_group import start_process_group
-from onnuri.parallel.zero_layout import fragments, inner_optimizer
+from onnuri.parallel.zero_layout import inner_optimizer, local_shards
 from onnuri.tokens.loader import Loader
 from onnuri.train.config import PretrainConfig
 from onnuri.train.engine import build_engine
@@ -139,7 +139,7 @@ def main() -> None:
         "offloaded": engine.zero_cpu_offload(),
         "parameters_offloaded": engine.zero_offload_param() is not None,
         "secondary_copies": seen["secondary"] > 0,
-        "held": sum(f.numel for f in fragments(engine)),
+        "held": sum(f.numel for f in local_shards(engine)),
     }
     if plan.ranks.rank == 0 and config.optim.name == "muon":
         facts["plain_losses"] = plain_muon_losses(config, loader, engine.kernels)

@@ -22,7 +22,7 @@ from onnuri.base.manifest import hash_file, hash_json
 from onnuri.bundle.config import BundleConfig
 from onnuri.bundle.sbom import write_sbom
 from onnuri.bundle.seal import SIGNATURE_FILE, SUMS_FILE, is_signed_with, read_sums, seal
-from onnuri.bundle.source import Source, add_compiled, copy_source, pack_source
+from onnuri.bundle.source import SourceTree, add_compiled, copy_source, pack_source
 from onnuri.bundle.target import Target, choose_target, needed_glibc
 from onnuri.bundle.wheels import Request, collect
 from onnuri.ledger.keys import load_private_key
@@ -64,14 +64,14 @@ def bundle(config: BundleConfig) -> int:
     return 0
 
 
-def _write(output: Path, request: Request, source: Source, wanted: str, key: Path | None) -> None:
+def _write(output: Path, request: Request, source: SourceTree, wanted: str, key: Path | None) -> None:
     _reopen(output)
     own = collect(request, output / "wheels", output / BUILT_FILE)
     add_compiled(source, own)
     finish(output, request, source, wanted, key)
 
 
-def finish(output: Path, request: Request, source: Source, wanted: str, key: Path | None) -> None:
+def finish(output: Path, request: Request, source: SourceTree, wanted: str, key: Path | None) -> None:
     """What stands beside the wheels: source, SBOM, installer, facts for it, and the hashes of all."""
     pack_source(source, output)
     write_sbom(output / SBOM_FILE, output / "wheels", source.code, source.time)
@@ -141,7 +141,7 @@ def _check_python(tree: Path, target: Target) -> None:
         raise UserError(f"python={target.python}: Onnuri {__version__} needs Python {allowed}")
 
 
-def _wanted(config: BundleConfig, source: Source, target: Target) -> str:
+def _wanted(config: BundleConfig, source: SourceTree, target: Target) -> str:
     """Hash of all that the content follows from."""
     tree = {
         path.relative_to(source.folder).as_posix(): hash_file(path)

@@ -27,7 +27,7 @@ GENERATED = (
 
 
 @dataclass(frozen=True)
-class Source:
+class SourceTree:
     """A copy of the tree at one commit."""
 
     folder: Path
@@ -37,7 +37,7 @@ class Source:
     """Version, commit, and the hash of what differs from the commit."""
 
 
-def copy_source(folder: Path) -> Source:
+def copy_source(folder: Path) -> SourceTree:
     """Copy the tree that this code runs from: its last commit, or, where it has no repository, its files.
 
     Raises UserError for an installed wheel.
@@ -66,10 +66,10 @@ def copy_source(folder: Path) -> Source:
     time = int(max(path.stat().st_mtime for path in folder.rglob("*") if path.is_file()))
     build = {**code, "source": hash_source(folder)}
     (folder / BUILD_FILE).write_text(json.dumps(build), encoding="utf-8")
-    return Source(folder, time, code)
+    return SourceTree(folder, time, code)
 
 
-def add_compiled(source: Source, wheel: Path) -> None:
+def add_compiled(source: SourceTree, wheel: Path) -> None:
     """Put the libraries of Onnuri's wheel beside their sources. Newer than these, they stay as they are."""
     with ZipFile(wheel) as archive:
         for name in archive.namelist():
@@ -79,7 +79,7 @@ def add_compiled(source: Source, wheel: Path) -> None:
                 os.utime(path, (source.time + 1, source.time + 1))
 
 
-def pack_source(source: Source, folder: Path) -> Path:
+def pack_source(source: SourceTree, folder: Path) -> Path:
     """Write onnuri-VERSION.tar.gz; the same tree gives the same bytes."""
     path = folder / f"onnuri-{__version__}.tar.gz"
 

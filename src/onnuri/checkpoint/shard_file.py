@@ -23,16 +23,16 @@ WRITE_BYTES = 32 << 20
 """Written and asked to be put on disk at a time, so that little is left to wait for at the end."""
 
 
-class Piece(NamedTuple):
+class TensorSlice(NamedTuple):
     """A part of a flat tensor."""
 
     values: torch.Tensor
     """1-D, contiguous, on the CPU."""
     start: int
-    """Its first place in the whole tensor."""
+    """Its first position in the whole tensor."""
 
 
-def write_shard(path: Path, pieces: Mapping[str, Piece]) -> dict[str, Any]:
+def write_shard(path: Path, pieces: Mapping[str, TensorSlice]) -> dict[str, Any]:
     """Write pieces by name, durably. Returns {"bytes": size, "sha256": hash} of the file."""
     named = sorted((name, piece) for name, piece in pieces.items() if piece.values.numel())
     blocks = [_header(named), *(piece.values.view(torch.uint8).numpy().data for _, piece in named)]
@@ -54,9 +54,9 @@ def write_shard(path: Path, pieces: Mapping[str, Piece]) -> dict[str, Any]:
         return {"bytes": sum(map(len, blocks)), "sha256": digest.result()}
 
 
-def _header(named: list[tuple[str, Piece]]) -> memoryview:
-    places = {name: {SAVED_OFFSETS_KEY: [piece.start]} for name, piece in named}
-    header: dict[str, Any] = {"__metadata__": {"format": "pt", CUSTOM_METADATA_KEY: json.dumps(places)}}
+def _header(named: list[tuple[str, TensorSlice]]) -> memoryview:
+    offsets = {name: {SAVED_OFFSETS_KEY: [piece.start]} for name, piece in named}
+    header: dict[str, Any] = {"__metadata__": {"format": "pt", CUSTOM_METADATA_KEY: json.dumps(offsets)}}
     offset = 0
     for name, (values, _) in named:
         end = offset + values.numel() * values.element_size()

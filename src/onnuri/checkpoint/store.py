@@ -27,7 +27,7 @@ from torch.distributed.checkpoint.planner_helpers import create_read_items_for_c
 from onnuri.base import manifest
 from onnuri.base.errors import UserError
 from onnuri.base.manifest import Manifest
-from onnuri.checkpoint.shard_file import Piece, write_shard
+from onnuri.checkpoint.shard_file import TensorSlice, write_shard
 from onnuri.run.checkpoints import (
     FOLDER,
     expired,
@@ -69,7 +69,11 @@ class Saver:
         """On rank 0: step and manifest identity of every checkpoint written so far."""
 
     def save(
-        self, step: int, pieces: Mapping[str, Piece], state: Mapping[str, Any], ephemeral: bool = False
+        self,
+        step: int,
+        pieces: Mapping[str, TensorSlice],
+        state: Mapping[str, Any],
+        ephemeral: bool = False,
     ) -> None:
         """Begin to write the checkpoint of `step`, once the one before is finished.
 
@@ -97,7 +101,7 @@ class Saver:
             self._running.exception()
         self._thread.shutdown()
 
-    def _write(self, step: int, pieces: Mapping[str, Piece], counts: dict[str, Any]) -> None:
+    def _write(self, step: int, pieces: Mapping[str, TensorSlice], counts: dict[str, Any]) -> None:
         rank = dist.get_rank()
         final = self.run_dir / FOLDER / name_of(step)
         partial = final.with_name(final.name + ".partial")
@@ -205,7 +209,7 @@ def _size(folder: Path) -> int:
     return 0
 
 
-def load(folder: Path, pieces: Mapping[str, Piece]) -> None:
+def load(folder: Path, pieces: Mapping[str, TensorSlice]) -> None:
     """Fill pieces of tensors in place from a checkpoint, whatever ranks wrote it.
 
     A collective call when a process group exists, a plain read otherwise. Raises UserError when the
@@ -227,7 +231,7 @@ def load(folder: Path, pieces: Mapping[str, Piece]) -> None:
 
 
 class _PieceReader(dcp.DefaultLoadPlanner):
-    """Reads, of each tensor, the run of values that begins at a given place."""
+    """Reads, of each tensor, the contiguous range that begins at a given offset."""
 
     def __init__(self, starts: Mapping[str, int]) -> None:
         super().__init__(flatten_state_dict=False, flatten_sharded_tensors=False)

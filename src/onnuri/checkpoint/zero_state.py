@@ -13,8 +13,8 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-from onnuri.checkpoint.shard_file import Piece
-from onnuri.parallel.zero_layout import Fragment, fragments, inner_optimizer, refresh_copies
+from onnuri.checkpoint.shard_file import TensorSlice
+from onnuri.parallel.zero_layout import ShardInfo, inner_optimizer, local_shards, refresh_copies
 
 ADAMW_KINDS, MUON_KINDS = ("exp_avg", "exp_avg_sq"), ("momentum_buffer",)
 
@@ -30,7 +30,7 @@ def prime_optimizer(engine: Any) -> None:
     Loading writes into this state. Some stages take a trial step at start, so counters are reset.
     """
     state = inner_optimizer(engine).state
-    groups = {fragment.master: fragment.group for fragment in fragments(engine)}
+    groups = {shard.master: shard.group for shard in local_shards(engine)}
     for master in groups:  # what DeepSpeed has made goes first, so that two of it never live at once
         state.pop(master, None)
     for master, group in groups.items():
@@ -39,33 +39,33 @@ def prime_optimizer(engine: Any) -> None:
             state[master]["step"] = torch.zeros((), dtype=torch.float32, device=master.device)
 
 
-def own_pieces(engine: Any) -> dict[str, Piece]:
+def own_pieces(engine: Any) -> dict[str, TensorSlice]:
     """A copy on the CPU of this rank's part of every kept tensor, named `kind/parameter`.
 
     The state of torch's random numbers is with it, named `rng/rank`.
     """
-    pieces = {f"rng/{dist.get_rank():05d}": Piece(torch.get_rng_state(), 0)}
-    for fragment in fragments(engine):
-        start, stop = fragment.own()
-        for kind, values in _values(engine, fragment):
-            own = values[start - fragment.start : stop - fragment.start]
+    pieces = {f"rng/{dist.get_rank():05d}": TensorSlice(torch.get_rng_state(), 0)}
+    for shard in local_shards(engine):
+        start, stop = shard.owned_range()
+        for kind, values in _values(engine, shard):
+            own = values[start - shard.start : stop - shard.start]
             copy = torch.empty(own.shape, dtype=own.dtype, pin_memory=own.is_cuda)
-            pieces[f"{kind}/{fragment.name}"] = Piece(copy.copy_(own), start)
+            pieces[f"{kind}/{shard.name}"] = TensorSlice(copy.copy_(own), start)
     return pieces
 
 
-def load_target(engine: Any) -> dict[str, Piece]:
+def load_target(engine: Any) -> dict[str, TensorSlice]:
     """Views of what this rank holds of every kept tensor: loading into them restores the engine."""
     return {
-        f"{kind}/{fragment.name}": Piece(values, fragment.start)
-        for fragment in fragments(engine)
-        for kind, values in _values(engine, fragment)
+        f"{kind}/{shard.name}": TensorSlice(values, shard.start)
+        for shard in local_shards(engine)
+        for kind, values in _values(engine, shard)
     }
 
 
-def rng_target() -> dict[str, Piece]:
+def rng_target() -> dict[str, TensorSlice]:
     """What to load the state of this rank's random numbers into, where the number of ranks is the same."""
-    return {f"rng/{dist.get_rank():05d}": Piece(torch.empty_like(torch.get_rng_state()), 0)}
+    return {f"rng/{dist.get_rank():05d}": TensorSlice(torch.empty_like(torch.get_rng_state()), 0)}
 
 
 def after_load(engine: Any, updates: int) -> None:
@@ -76,8 +76,8 @@ def after_load(engine: Any, updates: int) -> None:
             state["step"].fill_(float(updates))
 
 
-def _values(engine: Any, fragment: Fragment) -> Iterator[tuple[str, torch.Tensor]]:
-    yield "weight", fragment.of(fragment.master)
-    state = inner_optimizer(engine).state[fragment.master]
-    for kind in kinds(fragment.group):
-        yield kind, fragment.of(state[kind])
+def _values(engine: Any, shard: ShardInfo) -> Iterator[tuple[str, torch.Tensor]]:
+    yield "weight", shard.of(shard.master)
+    state = inner_optimizer(engine).state[shard.master]
+    for kind in kinds(shard.group):
+        yield kind, shard.of(state[kind])

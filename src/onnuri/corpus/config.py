@@ -9,7 +9,7 @@ from onnuri.config.paths import path_option
 
 
 @dataclass
-class EngineConfig:
+class ExecutionConfig:
     """Where the work is done."""
 
     name: str = "local"
@@ -60,7 +60,7 @@ class CorpusConfig:
     """Share of documents kept out of training, chosen by hash of the id. Not given: what the recipe
     says, or 0.02."""
 
-    engine: EngineConfig = field(default_factory=EngineConfig)
+    engine: ExecutionConfig = field(default_factory=ExecutionConfig)
 
     def __post_init__(self) -> None:
         if self.heldout_share is not None and not 0 <= self.heldout_share < 1:

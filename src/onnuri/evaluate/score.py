@@ -19,7 +19,7 @@ LARGEST_LOGITS = 1 << 26
 
 
 class Window(NamedTuple):
-    """Part of a document: tokens to read, and the places among them whose successor is scored."""
+    """Part of a document: tokens to read, and the positions among them whose successor is scored."""
 
     document: int
     tokens: list[int]

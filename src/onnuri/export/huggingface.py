@@ -26,7 +26,7 @@ FORMAT = 2
 
 
 @dataclass
-class Source:
+class ExportSource:
     """A checkpoint and what its run says about it."""
 
     folder: Path
@@ -66,7 +66,7 @@ class Source:
         return int(self.checkpoint.counts["progress"]["tokens"])
 
 
-def find_source(path: str) -> Source:
+def find_source(path: str) -> ExportSource:
     """The checkpoint to export: the newest complete one of a run, or the one named.
 
     Raises UserError if there is none, if it is damaged, or if the run does not describe its own shards.
@@ -93,7 +93,7 @@ def find_source(path: str) -> Source:
         if name.startswith("tokenizer/")
     }
     manifest.verify(tokens_folder / "tokenizer", replace(tokens, files=texts))
-    return Source(folder, checkpoint, run, tokens, tokens_folder)
+    return ExportSource(folder, checkpoint, run, tokens, tokens_folder)
 
 
 def export(config: ExportConfig) -> int:
@@ -157,7 +157,7 @@ def write_weights(
     import torch
     from safetensors.torch import save_file
 
-    from onnuri.checkpoint.shard_file import Piece
+    from onnuri.checkpoint.shard_file import TensorSlice
     from onnuri.checkpoint.store import load
     from onnuri.hf.weights import hf_weights
 
@@ -173,7 +173,7 @@ def write_weights(
             else f"model-{number:05d}-of-{len(files):05d}.safetensors"
         )
         flat = {f"weight/{name}": torch.empty(table[name].numel) for name in names}
-        load(folder, {name: Piece(values, 0) for name, values in flat.items()})
+        load(folder, {name: TensorSlice(values, 0) for name, values in flat.items()})
         tensors = {
             hf_name: part.to(dtype).contiguous()
             for name in names
@@ -188,7 +188,7 @@ def write_weights(
         manifest.write_json(output / "model.safetensors.index.json", index)
 
 
-def write_texts(source: Source, output: Path, config: ExportConfig) -> None:
+def write_texts(source: ExportSource, output: Path, config: ExportConfig) -> None:
     """Config, generation config, tokenizer and model card."""
     from onnuri.hf.config import hf_config
     from onnuri.tokenizer.huggingface import (

@@ -80,11 +80,11 @@ def write_weights(folder: Path, model: ModelConfig, output: Path) -> None:
     """Read the weights, a file's worth at a time, and write them as checkpoints have them."""
     from tqdm import tqdm
 
-    from onnuri.checkpoint.shard_file import Piece, write_shard
+    from onnuri.checkpoint.shard_file import TensorSlice, write_shard
     from onnuri.hf.weights import Weights
 
     weights = Weights(folder, model)
     files = plan_files({name: 4 * each.numel for name, each in weights.parameters.items()}, SHARD_BYTES)
     for number, names in enumerate(tqdm(files, desc="weights", unit="file", disable=None)):
-        pieces = {tensor_name(name): Piece(weights.read(name).flatten(), 0) for name in names}
+        pieces = {tensor_name(name): TensorSlice(weights.read(name).flatten(), 0) for name in names}
         write_shard(output / shard_name(number), pieces)

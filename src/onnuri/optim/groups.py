@@ -11,7 +11,7 @@ from torch import nn
 from onnuri.model.spec import Kind, Parameter
 from onnuri.optim.config import OptimConfig
 from onnuri.optim.muon import Muon
-from onnuri.parallel.zero_layout import fragments, inner_optimizer
+from onnuri.parallel.zero_layout import inner_optimizer, local_shards
 
 
 def build_optimizer(
@@ -46,10 +46,8 @@ def build_optimizer(
 def describe_optimizer(engine: Any) -> str:
     """Which optimizer takes how many of the parameters."""
     counts: dict[str, list[int]] = {}
-    for fragment in fragments(engine):
-        counts.setdefault("muon" if fragment.group.get("muon") else "adamw", []).append(
-            fragment.parameter_numel
-        )
+    for shard in local_shards(engine):
+        counts.setdefault("muon" if shard.group.get("muon") else "adamw", []).append(shard.parameter_numel)
     parts = [f"{name} {len(sizes)} parameters, {sum(sizes):,} elements" for name, sizes in counts.items()]
     inner = inner_optimizer(engine)
     if isinstance(inner, Muon):

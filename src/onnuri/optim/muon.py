@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import torch
 import torch.distributed as dist
 
-from onnuri.parallel.zero_layout import Fragment
+from onnuri.parallel.zero_layout import ShardInfo
 
 POLAR_EXPRESS = (
     (8.28721201814563, -23.595886519098837, 17.300387312530933),
@@ -73,7 +73,7 @@ class Muon(torch.optim.AdamW):
 
     def bind(
         self,
-        fragments: Sequence[Fragment],
+        shards: Sequence[ShardInfo],
         shapes: dict[str, list[tuple[int, int]]],
         device: torch.device,
         dtype: torch.dtype,
@@ -85,21 +85,21 @@ class Muon(torch.optim.AdamW):
             device, dtype: to exchange and to orthogonalise in.
         """
         self.device, self.dtype, self.matrices = device, dtype, []
-        chosen = [fragment for fragment in fragments if fragment.group.get("muon")]
-        here = [[*fragment.own(), fragment.start, fragment.start + fragment.numel] for fragment in chosen]
+        chosen = [shard for shard in shards if shard.group.get("muon")]
+        here = [[*shard.owned_range(), shard.start, shard.start + shard.numel] for shard in chosen]
         places = torch.tensor(here, device=device).view(1, len(chosen), 4)
         everywhere = places.repeat(dist.get_world_size(), 1, 1)
         dist.all_gather_into_tensor(everywhere, places)
         work = [0] * dist.get_world_size()
-        for fragment, runs in zip(chosen, everywhere.transpose(0, 1).tolist(), strict=True):
+        for shard, runs in zip(chosen, everywhere.transpose(0, 1).tolist(), strict=True):
             first = 0
-            for rows, columns in shapes[fragment.name]:
+            for rows, columns in shapes[shard.name]:
                 owner = work.index(min(work))
                 work[owner] += rows * columns * min(rows, columns)
                 own = [_overlap(run[0] - first, run[1] - first, rows * columns) for run in runs]
                 held = [_overlap(run[2] - first, run[3] - first, rows * columns) for run in runs]
-                to_master = fragment.master_start - fragment.start + first
-                matrix = Matrix(rows, columns, owner, fragment.master, to_master, own, held)
+                to_master = shard.master_start - shard.start + first
+                matrix = Matrix(rows, columns, owner, shard.master, to_master, own, held)
                 self.matrices.append(matrix)
                 first += rows * columns
 

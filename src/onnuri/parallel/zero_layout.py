@@ -15,34 +15,34 @@ import torch.distributed as dist
 from torch import nn
 
 
-class Fragment(NamedTuple):
+class ShardInfo(NamedTuple):
     """The run of a parameter's values that this rank holds; it may be empty."""
 
     name: str
     """Of the parameter."""
     parameter_numel: int
-    """Values in the whole parameter."""
+    """Elements of the whole parameter."""
     start: int
-    """First place in the flattened parameter."""
+    """First position in the flattened parameter."""
     numel: int
-    """Values in the run."""
+    """Elements of the shard."""
     master: torch.Tensor
     """The fp32 tensor that the optimizer steps on."""
     master_start: int
-    """First place in it."""
+    """First position in it."""
     group: dict[str, Any]
     """The optimizer's group of parameters."""
     replicated: bool
-    """All ranks hold the same run, the whole parameter."""
+    """All ranks hold the same, the whole parameter."""
 
     def of(self, flat: torch.Tensor) -> torch.Tensor:
-        """This run, as a 1-D view, of a tensor that is laid out like the master."""
+        """This shard, as a 1-D view, of a tensor that is laid out like the master."""
         return flat.detach().view(-1)[self.master_start : self.master_start + self.numel]
 
-    def own(self) -> tuple[int, int]:
-        """First and last place, in the parameter, of what this rank alone answers for.
+    def owned_range(self) -> tuple[int, int]:
+        """First and last position, in the parameter, of what this rank alone owns.
 
-        The run itself where ranks hold different ones, an equal share where all hold everything.
+        The shard itself where ranks hold different ones, an equal share where all hold everything.
         """
         if not self.replicated:
             return self.start, self.start + self.numel
@@ -57,12 +57,12 @@ def inner_optimizer(engine: Any) -> torch.optim.Optimizer:
     return inner
 
 
-def fragments(engine: Any) -> list[Fragment]:
+def local_shards(engine: Any) -> list[ShardInfo]:
     """One for each parameter, in the same order on all ranks."""
     names = {id(parameter): name for name, parameter in engine.module.named_parameters()}
     stage = engine.zero_optimization_stage()
     places = {0: _whole, 1: _by_group, 2: _by_group, 3: _by_parameter}[stage](engine)
-    return [Fragment(names[id(place[0])], _numel(place[0]), *place[1:], stage == 0) for place in places]
+    return [ShardInfo(names[id(place[0])], _numel(place[0]), *place[1:], stage == 0) for place in places]
 
 
 def refresh_copies(engine: Any) -> None:
@@ -81,7 +81,7 @@ def refresh_copies(engine: Any) -> None:
 
 
 Place = tuple[nn.Parameter, int, int, torch.Tensor, int, dict[str, Any]]
-"""Parameter, then start, numel, master, master_start and group of its Fragment."""
+"""Parameter, then start, numel, master, master_start and group of its ShardInfo."""
 
 
 def _whole(engine: Any) -> Iterator[Place]:

@@ -29,7 +29,7 @@ WAY_OUT = (
 class Ledger:
     """The ledger of a run, open for adding.
 
-    Raises UserError if what is there is no whole chain, or not that of the checkpoint. A last line that a
+    Raises UserError if what is there is no full chain, or not that of the checkpoint. A last line that a
     crash has cut is dropped.
 
     Args:

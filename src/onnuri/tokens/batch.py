@@ -12,7 +12,7 @@ import numpy as np
 from onnuri.base.errors import UserError
 
 IGNORE_INDEX = -100
-"""The target of a place where there is nothing to predict; what torch's cross-entropy leaves out."""
+"""The target of a position where there is nothing to predict; what torch's cross-entropy leaves out."""
 
 
 class Batch(NamedTuple):
@@ -21,9 +21,9 @@ class Batch(NamedTuple):
     tokens: np.ndarray
     """int64 [B, S]."""
     targets: np.ndarray
-    """int64 [B, S]: the next token at each place, or IGNORE_INDEX."""
+    """int64 [B, S]: the next token at each position, or IGNORE_INDEX."""
     cu_seqlens: np.ndarray
-    """int32 [documents + 1]: where each document begins in the B x S places, and B x S."""
+    """int32 [documents + 1]: where each document begins in the B x S positions, and B x S."""
 
     @property
     def positions(self) -> np.ndarray:
@@ -51,7 +51,7 @@ def make_batch(rows: np.ndarray, lengths: np.ndarray, separator: int, vocab_size
         targets[row, lengths[row] - 1 :] = IGNORE_INDEX
         begins[row, lengths[row] - 1 :] = False
         begins[row, lengths[row] - 1] = True
-    places = np.flatnonzero(begins)
-    cu_seqlens = np.empty(len(places) + 1, dtype=np.int32)
-    cu_seqlens[:-1], cu_seqlens[-1] = places, begins.size
+    starts = np.flatnonzero(begins)
+    cu_seqlens = np.empty(len(starts) + 1, dtype=np.int32)
+    cu_seqlens[:-1], cu_seqlens[-1] = starts, begins.size
     return Batch(tokens, targets, cu_seqlens)

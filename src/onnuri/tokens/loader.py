@@ -1,7 +1,7 @@
 """Training batches as a pure function of (shards, mixture, seed, step).
 
 The sequences of a run are numbered; step t has those from t x B on. The mixture gives each its source and
-its place among that source's sequences, and a keyed permutation, new every epoch, turns the place into a
+its position among that source's sequences, and a keyed permutation, new every epoch, turns it into a
 window. Nothing of it knows of ranks: a rank takes its rows out of the same global batch on any number of
 machines, and seeking to a step costs nothing.
 
@@ -105,11 +105,11 @@ class Loader:
 
     def _make_block(self, number: int) -> _Block:
         size = self._steps_a_block * self.global_batch
-        sources, places = self.mixture.assign(number * size, size)
-        windows, lengths = np.empty_like(places), np.empty_like(places)
+        sources, positions = self.mixture.assign(number * size, size)
+        windows, lengths = np.empty_like(positions), np.empty_like(positions)
         for index, group in enumerate(self.groups):
             own = np.flatnonzero(sources == index)
-            epochs, inside = np.divmod(places[own], group.num_windows)
+            epochs, inside = np.divmod(positions[own], group.num_windows)
             for epoch in np.unique(epochs).tolist():
                 at = epochs == epoch
                 windows[own[at]] = permute(inside[at], group.num_windows, self._key(index, epoch))
@@ -202,8 +202,8 @@ class Loader:
         for start in range(0, size if epochs else 0, 1 << 16):
             yield epochs, np.arange(start, min(start + (1 << 16), size))
         for start in range(0, rest, 1 << 16):
-            places = np.arange(start, min(start + (1 << 16), rest))
-            yield 1, permute(places, size, self._key(group, epochs))
+            positions = np.arange(start, min(start + (1 << 16), rest))
+            yield 1, permute(positions, size, self._key(group, epochs))
 
     def state(self, step: int) -> dict[str, Any]:
         """Everything needed to go on after `step` steps; holds no rank and no world size."""

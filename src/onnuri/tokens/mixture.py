@@ -1,4 +1,4 @@
-"""Which source each sequence of a run comes from: exact proportions, and O(1) entry at any place.
+"""Which source each sequence of a run comes from: exact proportions, and O(1) entry at any step.
 
 Sequence i of a stage takes the point i x (golden ratio) modulo 1; the unit interval is cut into one piece
 per source, as wide as its weight. Points of that sequence spread so evenly (Kronecker; the golden ratio
@@ -21,7 +21,7 @@ STEP = 0x9E3779B97F4A7C15
 """2**64 / golden ratio, odd."""
 
 
-class Stage(NamedTuple):
+class Phase(NamedTuple):
     """Weights that hold from one sequence of the run on."""
 
     start: int
@@ -68,12 +68,12 @@ class Mixture:
 
     def __init__(self, stages: Mapping[int, Sequence[float]], seed: int) -> None:
         self._offset = int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0])
-        self._stages: list[Stage] = []
+        self._stages: list[Phase] = []
         for start, weights in sorted(stages.items()):
             before = self.counts(start) if self._stages else [0] * len(weights)
             shares = np.cumsum(np.asarray(weights, dtype=np.float64)) / np.sum(weights)
             boundaries = [min(CIRCLE - 1, round(float(share) * CIRCLE)) for share in shares]
-            self._stages.append(Stage(start, np.array(boundaries, dtype=np.uint64), before))
+            self._stages.append(Phase(start, np.array(boundaries, dtype=np.uint64), before))
 
     def counts(self, sequence: int) -> list[int]:
         """How many of the sequences before this one come from each source."""
@@ -84,12 +84,12 @@ class Mixture:
         return [before + here for before, here in zip(stage.before, inside, strict=True)]
 
     def assign(self, first: int, count: int) -> tuple[np.ndarray, np.ndarray]:
-        """Sources of the sequences [first, first + count), and their places among those of that source.
+        """Sources of the sequences [first, first + count), and their positions among those of that source.
 
         Returns:
             Two int64 arrays [count].
         """
-        sources, places = np.empty(count, dtype=np.int64), np.empty(count, dtype=np.int64)
+        sources, positions = np.empty(count, dtype=np.int64), np.empty(count, dtype=np.int64)
         done = 0
         while done < count:
             stage = self._stage(first + done)
@@ -103,11 +103,11 @@ class Mixture:
             sources[piece] = chosen
             for source, start in enumerate(self.counts(first + done)):
                 own = chosen == source
-                places[piece][own] = start + np.arange(int(own.sum()))
+                positions[piece][own] = start + np.arange(int(own.sum()))
             done += size
-        return sources, places
+        return sources, positions
 
-    def _stage(self, sequence: int) -> Stage:
+    def _stage(self, sequence: int) -> Phase:
         return next(stage for stage in reversed(self._stages) if stage.start <= sequence)
 
 

@@ -1,7 +1,7 @@
-"""A shuffled order without a list: a keyed permutation of [0, n) computed place by place.
+"""A shuffled order without a list: a keyed permutation of [0, n) computed position by position.
 
 A Feistel network over the smallest even number of bits that holds n, walked until it lands inside
-[0, n) (cycle walking, Black and Rogaway, CT-RSA 2002). Constant memory, and any place costs the same.
+[0, n) (cycle walking, Black and Rogaway, CT-RSA 2002). Constant memory, and any position costs the same.
 """
 
 from __future__ import annotations

@@ -145,12 +145,12 @@ def write_shards(config: PackConfig, corpus: Manifest, folder: Path) -> dict[str
 
 
 def _encode(encoder: Any, batch: Any, separator: int, dtype: np.dtype) -> Encoded:
-    text, places = text_bytes(batch["text"])
-    ids, ends = encoder.encode(text, places, separator)
+    text, offsets = text_bytes(batch["text"])
+    ids, ends = encoder.encode(text, offsets, separator)
     rows = np.empty(batch.num_rows, dtype=DOCUMENT)
     rows["length"] = np.diff(ends, prepend=0)
     rows["offset"] = ends - rows["length"]
-    rows["bytes"] = np.diff(places)
+    rows["bytes"] = np.diff(offsets)
     rows["id"] = np.array(batch["id"].to_pylist(), dtype="S32")
     names = []
     for field, column in (("source", batch["source"]), ("lang", batch["lang"])):

@@ -1,6 +1,6 @@
 """Training windows: how the tokens of a source are cut into rows of one length.
 
-A row of S + 1 tokens gives S places to predict. Both ways cover every token once an epoch:
+A row of S + 1 tokens gives S positions to predict. Both ways cover every token once an epoch:
 
 concatenate: a shard is one stream, cut at every S tokens wherever a document stands. No padding but in the
     last row of a shard; most documents longer than a few S are cut, and many shorter ones.
@@ -109,11 +109,11 @@ class BestFit:
             pieces, starts = self._layouts[shard]
             first, stop = (starts[inside[own] + more].astype(np.int64) for more in (0, 1))
             rows = np.repeat(own, stop - first)
-            places = np.arange(len(rows)) + np.repeat(
+            indices = np.arange(len(rows)) + np.repeat(
                 first - np.cumsum(stop - first) + (stop - first), stop - first
             )
-            begin = pieces[places]["start"].astype(np.int64)
-            ends = begin + pieces[places]["length"].astype(np.int64)
+            begin = pieces[indices]["start"].astype(np.int64)
+            ends = begin + pieces[indices]["length"].astype(np.int64)
             found.append((rows, np.full(len(rows), shard), np.stack([begin, ends], axis=1)))
         rows, shard_of, spans = (np.concatenate(parts) for parts in zip(*found, strict=True))
         order = np.argsort(rows, kind="stable")

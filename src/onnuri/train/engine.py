@@ -16,7 +16,7 @@ from onnuri.optim.muon import Muon
 from onnuri.parallel.deepspeed import gather_whole, gatherer, initialize, sharded_init
 from onnuri.parallel.step_gate import unknown
 from onnuri.parallel.zero_config import deepspeed_config
-from onnuri.parallel.zero_layout import fragments
+from onnuri.parallel.zero_layout import local_shards
 from onnuri.train.compile import compile_blocks
 from onnuri.train.run_plan import RunPlan
 
@@ -56,7 +56,7 @@ def build_engine(plan: RunPlan) -> Any:
     except (AttributeError, KeyError) as error:
         raise unknown(f"its optimizer is laid out in another way ({error})") from error
     if isinstance(optimizer, Muon):
-        optimizer.bind(fragments(engine), spec.matrices(config.model), engine.device, dtype)
+        optimizer.bind(local_shards(engine), spec.matrices(config.model), engine.device, dtype)
     engine.initial_weights_sha256, engine.kernels = initial_weights, kernels
     return engine
 

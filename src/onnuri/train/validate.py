@@ -92,6 +92,6 @@ def cut_windows(stream: np.ndarray, sequence_length: int) -> tuple[np.ndarray, n
     """[N, S + 1] windows at stride S over a stream, and how many tokens of each count: [N], S + 1 but for
     the last."""
     count = -(-(len(stream) - 1) // sequence_length)
-    places = np.arange(count)[:, None] * sequence_length + np.arange(sequence_length + 1)
-    lengths = np.minimum(len(stream) - places[:, 0], sequence_length + 1)
-    return stream.take(places, mode="clip"), lengths
+    positions = np.arange(count)[:, None] * sequence_length + np.arange(sequence_length + 1)
+    lengths = np.minimum(len(stream) - positions[:, 0], sequence_length + 1)
+    return stream.take(positions, mode="clip"), lengths

@@ -4,7 +4,7 @@ import unicodedata
 
 import pyarrow as pa
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from onnuri.base.errors import UserError
@@ -263,6 +263,7 @@ def test_correct_text_of_many_languages_is_left_alone(form: str) -> None:
 
 
 @given(st.lists(st.tuples(st.sampled_from(WORDS), st.sampled_from(JOINTS)), max_size=8))
+@example([("°°°°", "·"), ("ÄÖÜ", " ")])  # frequent syllables, if they were CP949
 def test_correct_words_in_any_order_are_left_alone(pieces: list[tuple[str, str]]) -> None:
     text = "".join(word + joint for word, joint in pieces)
     assert repair(text) == ([text], [""])

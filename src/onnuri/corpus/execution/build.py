@@ -15,7 +15,7 @@ from tqdm import tqdm
 from onnuri.base import manifest
 from onnuri.base.errors import UserError
 from onnuri.corpus import recipe
-from onnuri.corpus.config import CorpusConfig, EngineConfig
+from onnuri.corpus.config import CorpusConfig, ExecutionConfig
 from onnuri.corpus.execution import units
 from onnuri.corpus.execution.units import Unit
 from onnuri.corpus.reading import discovery
@@ -90,7 +90,7 @@ def check_places(output: str, plan: Recipe, work: list[Unit]) -> None:
             raise UserError(f"{path} is read and lies in output={output}, which would be replaced")
 
 
-def _write(folder: Path, plan: Recipe, work: list[Unit], where: EngineConfig) -> dict[str, Any]:
+def _write(folder: Path, plan: Recipe, work: list[Unit], where: ExecutionConfig) -> dict[str, Any]:
     from onnuri.corpus.execution import engine, passes, pipeline, store
     from onnuri.corpus.report.tally import Tally
 

@@ -23,7 +23,7 @@ from itertools import islice
 import pyarrow as pa
 
 from onnuri.base.errors import UserError, system_error
-from onnuri.corpus.config import EngineConfig
+from onnuri.corpus.config import ExecutionConfig
 from onnuri.corpus.execution.passes import Job
 
 CONNECT_SECONDS = 10
@@ -35,7 +35,7 @@ Take = Callable[[Pass, Sequence[int]], Iterator[Facts]]
 
 
 @contextmanager
-def workers(job: Job, config: EngineConfig) -> Iterator[Take]:
+def workers(job: Job, config: ExecutionConfig) -> Iterator[Take]:
     """Worker processes for the passes of a job; for a single unit, this process.
 
     They end with the block, or with this process.
@@ -54,7 +54,7 @@ def workers(job: Job, config: EngineConfig) -> Iterator[Take]:
 
 
 @contextmanager
-def _on_this_machine(job: Job, config: EngineConfig) -> Iterator[Take]:
+def _on_this_machine(job: Job, config: ExecutionConfig) -> Iterator[Take]:
     others = set(multiprocessing.active_children())
     most = min(config.workers or len(os.sched_getaffinity(0)), max(len(job.units), 1))
     if len(job.units) == 1:  # of some megabytes: to start a process would take longer
@@ -113,7 +113,7 @@ def _run(work: Pass, number: int) -> Facts:
 
 
 @contextmanager
-def _on_cluster(job: Job, config: EngineConfig) -> Iterator[Take]:
+def _on_cluster(job: Job, config: ExecutionConfig) -> Iterator[Take]:
     try:
         import ray
         from ray.exceptions import RayError, RayTaskError, WorkerCrashedError

@@ -305,6 +305,9 @@ _QUOTE = re.compile("â[€\x80]")
 """How curly quotes and dashes begin that were UTF-8; no language has this."""
 _LOST = re.compile(f"[{_LED_BY_HANGUL}]|[\ufffd?](?=[가-힣{_LED_BY_HANGUL}])")
 
+_ROW_OF_ONE = re.compile(r"((.)\2)\1+", re.DOTALL)
+"""Two pairs or more of one character: signs, that say nothing of the rest."""
+
 CP949 = "cp949 as latin-1"
 UTF8 = "utf-8 as latin-1"
 LOST = "utf-8 as cp949, lost"
@@ -369,14 +372,18 @@ def _repair_run(run: str, found: set[str], known: frozenset[str]) -> str:
         again = _repair_run(text, found, known) if len(text) < len(run) and _RUN.fullmatch(text) else text
         return run if again == text else again  # mistaken twice
     text = _or_none(raw, "cp949")
-    if text is not None and _hangul_share(text) >= 0.7 and (CP949 in known or _reads_well(run, text)):
+    if text is not None and _hangul_share(text) >= 0.7 and (CP949 in known or _reads_well(run)):
         found.add(CP949)
         return text
     return run
 
 
-def _reads_well(run: str, text: str) -> bool:
+def _reads_well(run: str) -> bool:
     """Not a row of signs (°°°°), nor capitals in a row (ÀÉÈÀ): the Hangul these would be is rare."""
+    run = _ROW_OF_ONE.sub("", run)
+    text = _or_none(run.translate(_CP1252).encode("latin-1"), "cp949")
+    if not text or _hangul_share(text) < 0.7:
+        return False
     often, hangul = len(_FREQUENT.findall(text)), len(_HANGUL.findall(text))
     varied = len(set(_HIGH_CHARACTER.findall(run))) >= 3
     return varied and bool(_LETTER.search(run)) and bool(_TWO_HANGUL.search(text)) and often >= 0.4 * hangul

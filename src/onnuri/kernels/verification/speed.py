@@ -1,7 +1,8 @@
 """Time, bandwidth, arithmetic and memory of an operation on a CPU, forward alone and with backward.
 
 Bytes are what an implementation has to move once: inputs, outputs and gradients. FLOPs are those of the
-matrix products over the places that see each other; attention's backward pass counts 2.5 times its forward.
+matrix products over the positions that see each other; attention's backward pass counts 2.5 times its
+forward pass.
 """
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ class Group:
 
 
 @dataclass
-class Tally:
+class Totals:
     """Amounts that add up over groups."""
 
     documents: int = 0
@@ -69,8 +69,8 @@ class Tally:
     encode_seconds: float = 0.0
     decode_seconds: float = 0.0
 
-    def __add__(self, other: Tally) -> Tally:
-        return Tally(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(Tally)))
+    def __add__(self, other: Totals) -> Totals:
+        return Totals(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(Totals)))
 
     def figures(self) -> dict[str, Any]:
         """Amounts and ratios as report.json has them; a ratio to nothing is None."""
@@ -127,12 +127,12 @@ def measure(
         raise UserError(f"tokenizer {tokenizer.path} fails on a text: {one_line(error)}") from None
     known = set(tokenizer.pieces)
     own = {syllable for syllable in SYLLABLES if syllable.encode() in known}
-    languages: dict[str, Tally] = {}
+    languages: dict[str, Totals] = {}
     for group, tally in zip(groups, tallies, strict=True):
         tally.words, tally.syllables = group.words.total(), group.syllables.total()
         tally.single_token_words = sum(n for word, n in group.words.items() if word in single)
         tally.single_token_syllables = sum(n for syllable, n in group.syllables.items() if syllable in own)
-        languages[group.lang] = languages.get(group.lang, Tally()) + tally
+        languages[group.lang] = languages.get(group.lang, Totals()) + tally
     return {
         "name": tokenizer.name,
         "path": tokenizer.path,
@@ -142,7 +142,7 @@ def measure(
         "hangul_syllables": len(own),
         "hangul_syllables_share": len(own) / len(SYLLABLES),
         "hard_strings_lost": lost,
-        "total": sum(tallies, Tally()).figures(),
+        "total": sum(tallies, Totals()).figures(),
         "languages": {lang: tally.figures() for lang, tally in languages.items()},
         "sources": [
             {"lang": group.lang, "source": group.source} | tally.figures()
@@ -151,8 +151,8 @@ def measure(
     }
 
 
-def _tally(tokenizer: LoadedTokenizer, documents: Sequence[str], progress: Callable[[int], Any]) -> Tally:
-    tally = Tally(documents=len(documents))
+def _tally(tokenizer: LoadedTokenizer, documents: Sequence[str], progress: Callable[[int], Any]) -> Totals:
+    tally = Totals(documents=len(documents))
     for texts in _batches(documents):
         start = time.perf_counter()
         encoded = tokenizer.encode(texts)

@@ -55,11 +55,11 @@ class Chunk:
     codes: Codes
     """(C,) characters of T texts, with a boundary (as a space) before, between and after them."""
     boundaries: Indices
-    """(T + 1,) places of the boundaries."""
+    """(T + 1,) offsets of the boundaries."""
 
     @property
     def num_ngrams(self) -> Indices:
-        """(T,) places in each text where n-grams of all ORDERS begin; the boundary before it is one."""
+        """(T,) offsets in each text where n-grams of all ORDERS begin; the boundary before it is one."""
         return np.maximum(0, np.diff(self.boundaries) - (ORDERS[-1] - 2))
 
 
@@ -104,7 +104,7 @@ def chunk(texts: Sequence[str]) -> Chunk:
 
 
 def buckets(part: Chunk) -> Iterator[Codes]:
-    """For each of ORDERS the (C,) buckets of the n-grams that begin at each place.
+    """For each of ORDERS the (C,) buckets of the n-grams that begin at each offset.
 
     Those that reach over the end of a text are no n-grams of it: see `clear_borders`.
     """
