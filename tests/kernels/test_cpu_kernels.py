@@ -55,7 +55,7 @@ def results(
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_bits_depend_on_neither_threads_nor_layout(dtype: torch.dtype) -> None:
-    """Nor on whether rows are said to be documents, nor on the integers that boundaries are given in."""
+    """Nor on whether rows are called documents, nor on the integers that boundaries are given in."""
     joined, threads = draw(dtype, 3, 150, 4, 32), torch.get_num_threads()
     expected = results(joined, None)
     try:
