@@ -15,13 +15,17 @@ import triton.language as tl
 
 from onnuri.kernels.linear_cross_entropy import IGNORE_INDEX, by_chunks
 
-BLOCK = 4096
+BLOCK = 8192
+WARPS = 32
+BACKWARDS = True
+EVICT = False
 
 
 @triton.jit
 def loss_kernel(
-    logits, targets, losses, vocabulary, row_stride, z_loss, IGNORE: tl.constexpr, BLOCK: tl.constexpr
-):
+    logits, targets, losses, vocabulary, row_stride, z_loss,
+    IGNORE: tl.constexpr, BLOCK: tl.constexpr, BACKWARDS: tl.constexpr = True, EVICT: tl.constexpr = False,
+):  # fmt: skip
     """One row of logits [N, V]: its loss, and the derivative in the place of the row.
 
     A target outside 0 to V - 1 that is not IGNORE gives NaN: the step is skipped and shown, and nothing
@@ -31,24 +35,37 @@ def loss_kernel(
     target = tl.load(targets + row)
     logits += row * row_stride
     columns = tl.arange(0, BLOCK)
-    largest = tl.full([BLOCK], -1.0e30, tl.float32)
+    top = -1.0e30
     sums = tl.zeros([BLOCK], tl.float32)
     for start in range(0, vocabulary, BLOCK):
         inside = start + columns < vocabulary
-        block = tl.load(logits + start + columns, mask=inside, other=-float("inf")).to(tl.float32)
-        new_largest = tl.maximum(largest, block)
-        sums = sums * tl.exp(largest - new_largest) + tl.exp(block - new_largest)
-        largest = new_largest
-    top = tl.max(largest, 0)
-    log_sum = top + tl.log(tl.sum(sums * tl.exp(largest - top), 0))
+        if EVICT:
+            block = tl.load(
+                logits + start + columns, mask=inside, other=-float("inf"), eviction_policy="evict_last"
+            ).to(tl.float32)
+        else:
+            block = tl.load(logits + start + columns, mask=inside, other=-float("inf")).to(tl.float32)
+        new_top = tl.maximum(top, tl.max(block, 0))
+        sums = sums * tl.exp(top - new_top) + tl.exp(block - new_top)
+        top = new_top
+    log_sum = top + tl.log(tl.sum(sums, 0))
     counts = target != IGNORE
     known = (target >= 0) & (target < vocabulary)
     wanted = tl.load(logits + target, mask=counts & known, other=float("nan")).to(tl.float32)
     tl.store(losses + row, tl.where(counts, log_sum - wanted + z_loss * log_sum * log_sum, 0.0))
     factor = 1.0 + 2.0 * z_loss * log_sum
-    for start in range(0, vocabulary, BLOCK):
+    last = (tl.cdiv(vocabulary, BLOCK) - 1) * BLOCK
+    for step in range(0, vocabulary, BLOCK):
+        start = step
+        if BACKWARDS:
+            start = last - step
         inside = start + columns < vocabulary
-        block = tl.load(logits + start + columns, mask=inside, other=0.0).to(tl.float32)
+        if EVICT:
+            block = tl.load(
+                logits + start + columns, mask=inside, other=0.0, eviction_policy="evict_first"
+            ).to(tl.float32)
+        else:
+            block = tl.load(logits + start + columns, mask=inside, other=0.0).to(tl.float32)
         hit = tl.where(start + columns == target, 1.0, 0.0)
         derivative = tl.where(known, tl.exp(block - log_sum) * factor - hit, float("nan"))
         derivative = tl.where(counts, derivative, 0.0)
@@ -62,7 +79,8 @@ def loss_and_dlogits(
     losses = torch.empty(len(logits), dtype=torch.float32, device=logits.device)
     loss_kernel[(len(logits),)](
         logits, targets.contiguous(), losses, logits.shape[1], logits.stride(0), z_loss,
-        IGNORE=IGNORE_INDEX, BLOCK=min(BLOCK, triton.next_power_of_2(logits.shape[1])), num_warps=8,
+        IGNORE=IGNORE_INDEX, BLOCK=min(BLOCK, triton.next_power_of_2(logits.shape[1])), BACKWARDS=BACKWARDS, EVICT=EVICT,
+        num_warps=WARPS,
     )  # fmt: skip
     return losses, logits
 
