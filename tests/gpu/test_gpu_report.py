@@ -20,7 +20,7 @@ from onnuri.config import CONFIG_ROOT
 from onnuri.gpu import bars, report, update
 from onnuri.gpu.check import failed
 from onnuri.gpu.planned import cluster_of, plan
-from onnuri.gpu.results import Call, read, split
+from onnuri.gpu.results import Call, find, newest, of_one_version, read, split
 from onnuri.kernels import choice
 from onnuri.kernels.triton.tiles import TABLE
 from tests.conftest import REPOSITORY
@@ -223,7 +223,7 @@ def test_auto_takes_the_fastest_measured(
 
 
 def test_the_fitted_efficiency_gives_the_measured_speed(calls: list[Call], checkout: Path) -> None:
-    for result in calls[0].find(measured="training"):
+    for result in find(calls, measured="training"):
         known = plan([*result["words"], "cluster.efficiency_alone=0.5"], "h100")
         result["tokens_per_second"] = known.tokens_per_second
     assert update.fitted_efficiency(calls) == pytest.approx(0.5)
@@ -329,3 +329,22 @@ def test_clusters_by_the_drivers_name() -> None:
     assert cluster_of("NVIDIA L4", 22) == ""
     for name in ("h100", "h200", "b200", "a100-40", "a100-80"):
         assert (CONFIG_ROOT / "cluster" / f"{name}.yaml").is_file()
+
+
+def test_tables_have_the_newest_figure_and_no_error_hides_one() -> None:
+    first, second = ({"kernel": "a", "ms": ms} for ms in (1.0, 2.0))
+    error = {"kernel": "a", "error": "out of memory"}
+    assert newest([error, first, second, error], "kernel") == [second]
+    assert newest([error, {"kernel": "b", "ms": 3.0}], "kernel") == [error, {"kernel": "b", "ms": 3.0}]
+
+
+def test_two_runs_are_compared_only_if_the_same_code_ran(calls: list[Call]) -> None:
+    variants = "300m", "300m-rows"
+    runs = of_one_version(calls, *variants)
+    assert [run["stage"] for run in runs] == ["train-300m", "train-300m-rows"]
+    later = [run | {"seconds": run["seconds"] / 2} for run in runs]
+    code = {"commit": "later", "modified": ""}
+    alone = Call(calls[-1].header | {"code": code}, later[:1])
+    assert of_one_version([*calls, alone], *variants) == runs
+    both = Call(alone.header, later)
+    assert of_one_version([*calls, both], *variants) == later

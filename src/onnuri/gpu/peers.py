@@ -49,7 +49,8 @@ def run(settings: Settings, loop: str, model: str) -> Results:
     enough = FIRST_STEPS + (2 if settings.rehearse else ENOUGH_STEPS)
     for took in steps(network, length, micro_batch, accumulation, enough, settings):
         seconds.append(took)
-        if len(seconds) >= enough or settings.seconds_left() < LAST_SECONDS + 1.5 * took:
+        short = len(seconds) >= FIRST_STEPS and settings.seconds_left() < LAST_SECONDS + 1.5 * min(seconds)
+        if len(seconds) >= enough or short:
             break
     yield summary(seconds, config, length, accumulation * micro_batch * length) | {
         "loop": loop,

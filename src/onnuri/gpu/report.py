@@ -7,7 +7,7 @@ from pathlib import Path
 
 from onnuri.base.errors import UserError
 from onnuri.gpu import bars
-from onnuri.gpu.results import Call, find, spilled, split
+from onnuri.gpu.results import Call, find, newest, spilled, split, version
 from onnuri.gpu.stage import Result
 
 BEGIN, END = "<!-- gpu-report: begin -->", "<!-- gpu-report: end -->"
@@ -86,10 +86,9 @@ def environment(calls: list[Call]) -> str:
             for each in call.find(stage="environment")
             if "ceiling" in each
         ]
-        code = call.header["code"]
-        commit = code["commit"][:10] or f"{code.get('kit', '')[:10] or 'unknown'} by the kit"
-        changed = " and changes" if code["modified"] else ""
-        name = f"{call.header['call']}, {call.header['time'][:10]}, commit {commit}{changed}"
+        changed = " and changes" if call.header["code"]["modified"] else ""
+        commit = f"{version(call)[:10] or 'unknown'}{changed}"
+        name = f"{call.header['call']}, {call.header['time'][:10]}, commit {commit}"
         lines.append((name, f"{facts['device']}, {facts['cores']} cores", versions, "; ".join(ceilings)))
     return table(("call", "device", "versions", "measured ceilings"), lines)
 
@@ -132,9 +131,9 @@ def loss(calls: list[Call]) -> str:
     """Milliseconds and rates, the ceiling first."""
     lines = [
         (f"{each['vocabulary']:,}", f"products alone, {each['rows']:,} rows", "", f"{each['tflops']:.0f}")
-        for each in find(calls, measured="loss ceiling")
+        for each in newest(find(calls, measured="loss ceiling"), "vocabulary")
     ]
-    for each in find(calls, measured="loss"):
+    for each in newest(find(calls, measured="loss"), "vocabulary", "implementation", "chunk"):
         name = f"{each['implementation']}, chunk {each['chunk'] or 'as chosen'}"
         values = (
             (f"{each['ms']:.2f}", f"{each['tflops']:.0f}") if "ms" in each else (each["error"][:60], "")
@@ -154,7 +153,7 @@ def row_operations(calls: list[Call]) -> str:
             *(f"{each[f'{way}_ms']:.3f}" for way in ("forward", "backward")),
             *(f"{each[f'{way}_gbs']:,.0f}" for way in ("forward", "backward")),
         )
-        for each in find(calls, measured="rows")
+        for each in newest(find(calls, measured="rows"), "function", "shape", "implementation")
         if "forward_ms" in each
     ]
     head = ("operation", "implementation", ">forward ms", ">backward ms", ">forward GB/s", ">backward GB/s")
@@ -164,7 +163,7 @@ def row_operations(calls: list[Call]) -> str:
 def training(calls: list[Call]) -> str:
     """Our runs and the peers', with what was planned."""
     lines = []
-    for each in (*find(calls, measured="training"), *find(calls, measured="peer")):
+    for each in newest((*find(calls, measured="training"), *find(calls, measured="peer")), "stage"):
         name = each["stage"].removeprefix("train-").replace("peer-", "Hugging Face, ")
         if "seconds" not in each:
             lines.append((name, each.get("error", "")[:80], *[""] * 5))

@@ -153,12 +153,39 @@ def find(calls: list[Call], **wanted: Any) -> list[Result]:
     return [result for call in calls for result in call.find(**wanted)]
 
 
+def newest(results: Iterable[Result], *keys: str) -> list[Result]:
+    """One result for each combination of these values: the last, or the last without an error."""
+    kept: dict[tuple[Any, ...], Result] = {}
+    for result in results:
+        key = tuple(result[name] for name in keys)
+        if key not in kept or "error" in kept[key] or "error" not in result:
+            kept[key] = result
+    return list(kept.values())
+
+
 def training(calls: list[Call], variant: str) -> Result:
     """The newest measured run of a variant ("300m", "1b-stage3"); empty if there is none."""
     found = [
         each for each in find(calls, stage=f"train-{variant}", measured="training") if "seconds" in each
     ]
     return found[-1] if found else {}
+
+
+def of_one_version(calls: list[Call], *variants: str) -> list[Result]:
+    """The newest measured runs of these variants by the same code, to compare; empty if there are none."""
+    versions = dict.fromkeys(version(call) for call in reversed(calls))
+    for wanted in versions:
+        same = [call for call in calls if version(call) == wanted]
+        runs = [training(same, variant) for variant in variants]
+        if all(runs):
+            return runs
+    return []
+
+
+def version(call: Call) -> str:
+    """The commit that was measured: the kit's, where a kit was."""
+    code = call.header["code"]
+    return str(code.get("kit") or code["commit"])
 
 
 def spilled(result: Result) -> bool:

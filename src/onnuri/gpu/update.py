@@ -14,7 +14,7 @@ from typing import Any
 
 from onnuri.gpu.attention import DOCUMENTS, LENGTHS
 from onnuri.gpu.planned import plan
-from onnuri.gpu.results import Call, find, spilled, training
+from onnuri.gpu.results import Call, find, of_one_version, spilled, training
 from onnuri.gpu.stage import Result
 from onnuri.kernels.config import ROW_OPERATIONS
 from onnuri.kernels.triton.tiles import HEAD_DIMS, AttentionTiles
@@ -137,8 +137,7 @@ def _compiled(calls: list[Call]) -> dict[str, dict[str, float]]:
     """Row operations by the step of a whole run: alone, none shows what Inductor fuses it with."""
     operations = {"attention": _attention(calls), "linear_cross_entropy": _loss(calls)}
     by_rows: dict[str, float] = {}
-    for variant in ("300m", "300m-rows"):
-        result = training(calls, variant)
+    for result in of_one_version(calls, "300m", "300m-rows"):
         chosen = {result.get("kernels", {}).get(operation) for operation in ROW_OPERATIONS}
         if len(chosen) == 1 and (backend := chosen.pop()):
             by_rows[backend] = 1e3 * result["seconds"]
@@ -162,10 +161,14 @@ def _eager(calls: list[Call]) -> dict[str, dict[str, float]]:
     return {name: times for name, times in operations.items() if times}
 
 
+FITTED = ("300m", "1b", "1b-stage3")
+"""Runs for which the GPU sets the pace: not the host, as at stage 3 of 300m."""
+
+
 def fitted_efficiency(calls: list[Call]) -> float | None:
-    """`efficiency_alone` with which the plan gives the measured tokens/s: the mean of both models."""
+    """`efficiency_alone` with which the plan gives the measured tokens/s: the mean of these runs."""
     fits = []
-    for variant in ("300m", "1b"):
+    for variant in FITTED:
         result = training(calls, variant)
         if result.get("cluster"):
             planned = plan(result["words"], result["cluster"])
@@ -177,7 +180,7 @@ def fitted_efficiency(calls: list[Call]) -> float | None:
 def update_efficiency(calls: list[Call], folder: Path) -> list[str]:
     """`efficiency_alone` of the cluster file of this device: `efficiency` is of published runs on many."""
     value = fitted_efficiency(calls)
-    names = {training(calls, variant).get("cluster") for variant in ("300m", "1b")} - {None, ""}
+    names = {training(calls, variant).get("cluster") for variant in FITTED} - {None, ""}
     if value is None or len(names) != 1:
         return []
     path = folder / f"{names.pop()}.yaml"
@@ -204,8 +207,8 @@ def update_constants(calls: list[Call], root: Path) -> list[str]:
         changes += _replace(
             path, r"^FRAGMENTATION = ([\d.]+)$", "FRAGMENTATION = ", math.ceil(100 * lost) / 100
         )
-    compiled, eager = training(calls, "300m"), training(calls, "300m-eager")
-    if compiled and eager:
+    if runs := of_one_version(calls, "300m", "300m-eager"):
+        compiled, eager = runs
         ratio = round(eager["tokens_per_second"] / compiled["tokens_per_second"], 2)
         changes += _replace(root / SPEED, r"^EAGER = ([\d.]+)$", "EAGER = ", ratio)
     return changes

@@ -1,8 +1,8 @@
 """The loss of a chunk of logits and its derivative, in one kernel, the derivative in the logits' place.
 
 Matrix products and chunks are those of `onnuri.kernels.linear_cross_entropy`. A program goes over its row
-twice, once for log(sum(exp(logits))) and once to write the derivative; the second time much of the row is
-still in the cache. Against PyTorch's own this saves the float32 copies of logits, softmax and derivative.
+twice: for log(sum(exp(logits))), then backwards to write the derivative, as the end of the row is still in
+the cache. Against PyTorch's own this saves the float32 copies of logits, softmax and derivative.
 
 N rows, V vocabulary.
 """
@@ -15,17 +15,13 @@ import triton.language as tl
 
 from onnuri.kernels.linear_cross_entropy import IGNORE_INDEX, by_chunks
 
-BLOCK = 8192
-WARPS = 32
-BACKWARDS = True
-EVICT = False
+BLOCK, WARPS = 8192, 16
 
 
 @triton.jit
 def loss_kernel(
-    logits, targets, losses, vocabulary, row_stride, z_loss,
-    IGNORE: tl.constexpr, BLOCK: tl.constexpr, BACKWARDS: tl.constexpr = True, EVICT: tl.constexpr = False,
-):  # fmt: skip
+    logits, targets, losses, vocabulary, row_stride, z_loss, IGNORE: tl.constexpr, BLOCK: tl.constexpr
+):
     """One row of logits [N, V]: its loss, and the derivative in the place of the row.
 
     A target outside 0 to V - 1 that is not IGNORE gives NaN: the step is skipped and shown, and nothing
@@ -39,12 +35,7 @@ def loss_kernel(
     sums = tl.zeros([BLOCK], tl.float32)
     for start in range(0, vocabulary, BLOCK):
         inside = start + columns < vocabulary
-        if EVICT:
-            block = tl.load(
-                logits + start + columns, mask=inside, other=-float("inf"), eviction_policy="evict_last"
-            ).to(tl.float32)
-        else:
-            block = tl.load(logits + start + columns, mask=inside, other=-float("inf")).to(tl.float32)
+        block = tl.load(logits + start + columns, mask=inside, other=-float("inf")).to(tl.float32)
         new_top = tl.maximum(top, tl.max(block, 0))
         sums = sums * tl.exp(top - new_top) + tl.exp(block - new_top)
         top = new_top
@@ -55,17 +46,10 @@ def loss_kernel(
     tl.store(losses + row, tl.where(counts, log_sum - wanted + z_loss * log_sum * log_sum, 0.0))
     factor = 1.0 + 2.0 * z_loss * log_sum
     last = (tl.cdiv(vocabulary, BLOCK) - 1) * BLOCK
-    for step in range(0, vocabulary, BLOCK):
-        start = step
-        if BACKWARDS:
-            start = last - step
+    for passed in range(0, vocabulary, BLOCK):
+        start = last - passed
         inside = start + columns < vocabulary
-        if EVICT:
-            block = tl.load(
-                logits + start + columns, mask=inside, other=0.0, eviction_policy="evict_first"
-            ).to(tl.float32)
-        else:
-            block = tl.load(logits + start + columns, mask=inside, other=0.0).to(tl.float32)
+        block = tl.load(logits + start + columns, mask=inside, other=0.0).to(tl.float32)
         hit = tl.where(start + columns == target, 1.0, 0.0)
         derivative = tl.where(known, tl.exp(block - log_sum) * factor - hit, float("nan"))
         derivative = tl.where(counts, derivative, 0.0)
@@ -79,8 +63,7 @@ def loss_and_dlogits(
     losses = torch.empty(len(logits), dtype=torch.float32, device=logits.device)
     loss_kernel[(len(logits),)](
         logits, targets.contiguous(), losses, logits.shape[1], logits.stride(0), z_loss,
-        IGNORE=IGNORE_INDEX, BLOCK=min(BLOCK, triton.next_power_of_2(logits.shape[1])), BACKWARDS=BACKWARDS, EVICT=EVICT,
-        num_warps=WARPS,
+        IGNORE=IGNORE_INDEX, BLOCK=min(BLOCK, triton.next_power_of_2(logits.shape[1])), num_warps=WARPS,
     )  # fmt: skip
     return losses, logits
 
