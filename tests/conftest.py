@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import signal
@@ -15,6 +16,7 @@ import torch
 from filelock import FileLock
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
+from onnuri.config.application import show_messages
 from tests import processes
 
 # The workers of a suite share the cores; so do the commands that they start.
@@ -185,3 +187,13 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
 
     folder = made_once(tmp_path_factory, "sample", make)
     return lambda name: str(folder / name)
+
+
+@pytest.fixture
+def terminal(capsys: pytest.CaptureFixture[str]) -> Iterator[pytest.CaptureFixture[str]]:
+    """What a command would show of the modules' messages, on standard output and standard error."""
+    show_messages()
+    yield capsys
+    log = logging.getLogger("onnuri")
+    log.handlers.clear()
+    log.propagate = True

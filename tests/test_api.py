@@ -45,7 +45,8 @@ def test_a_decoder_has_weights_and_wants_a_vocabulary() -> None:
     assert torch.equal(model(tokens), again(tokens)) and not torch.equal(model(tokens), other(tokens))
     with pytest.raises(onnuri.UserError, match="vocab_size must be given"):
         onnuri.Decoder(onnuri.ModelConfig())
-    with pytest.raises(onnuri.UserError, match="hidden_size=0"):
+    assert issubclass(onnuri.UserError, ValueError)
+    with pytest.raises(ValueError, match="hidden_size=0"):
         onnuri.ModelConfig(hidden_size=0)
 
 

@@ -18,9 +18,9 @@ import pytest
 
 from onnuri.base import manifest
 from onnuri.base.errors import UserError
+from onnuri.cli import corpus
 from onnuri.config import compose
 from onnuri.corpus.config import CorpusConfig
-from onnuri.corpus.execution.build import build
 
 ROOT = Path(__file__).resolve().parents[2]
 KOREAN = "국가연구개발사업이란 중앙행정기관이 법령에 근거하여 지원하는 사업을 말한다."
@@ -38,7 +38,7 @@ def run(*words: str) -> subprocess.CompletedProcess[str]:
 
 
 def make(*words: str) -> int:
-    return build(compose(CorpusConfig, words))
+    return corpus.run(compose(CorpusConfig, words))
 
 
 def unlike(number: int) -> str:

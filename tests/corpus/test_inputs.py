@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from onnuri.base import manifest
+from onnuri.cli import corpus
 from onnuri.config import compose
 from onnuri.corpus.config import CorpusConfig
 from onnuri.corpus.execution import units
-from onnuri.corpus.execution.build import build
 from onnuri.corpus.reading.raw_text import merged
 from onnuri.corpus.reading.readers import read
 from onnuri.corpus.source import Source
@@ -26,7 +26,7 @@ TEXT = "강가의 마을에서는 봄마다 사람들이 모여 나무를 심고
 
 
 def make(*words: str) -> int:
-    return build(compose(CorpusConfig, [*words, "stages=[]"]))
+    return corpus.run(compose(CorpusConfig, [*words, "stages=[]"]))
 
 
 def lines(path: Path, *texts: Any) -> None:
@@ -35,7 +35,7 @@ def lines(path: Path, *texts: Any) -> None:
 
 
 def test_files_passed_over_are_on_console_report_and_manifest(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, terminal: pytest.CaptureFixture[str]
 ) -> None:
     lines(tmp_path / "in" / "a.jsonl", TEXT)
     (tmp_path / "in" / "data.q7z").write_bytes(b"\0\1\2\3" * 9)
@@ -47,7 +47,7 @@ def test_files_passed_over_are_on_console_report_and_manifest(
     )
     for _ in range(2):  # the second time it is up to date
         assert make(*words) == 0
-        assert expected in capsys.readouterr().out
+        assert expected in terminal.readouterr().out
     counts = manifest.read(tmp_path / "out", "corpus").counts
     assert counts["files"]["local"]["found"] == 3 and counts["files"]["local"]["read"] == 1
     page = (tmp_path / "out" / "report.html").read_text()
@@ -55,7 +55,7 @@ def test_files_passed_over_are_on_console_report_and_manifest(
 
 
 def test_sources_of_which_nothing_was_kept_come_first(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, terminal: pytest.CaptureFixture[str]
 ) -> None:
     lines(tmp_path / "good.jsonl", TEXT)
     lines(tmp_path / "bad.jsonl", "", 5, "")
@@ -72,19 +72,19 @@ def test_sources_of_which_nothing_was_kept_come_first(
         "bad": {"read": 3, "reasons": {"empty": 2, "unreadable": 1}},
         "bare": {"read": 1, "reasons": {"unreadable": 1}},
     }
-    assert "bad: nothing kept; documents read: 3, empty 2, unreadable 1\n" in capsys.readouterr().out
+    assert "bad: nothing kept; documents read: 3, empty 2, unreadable 1\n" in terminal.readouterr().out
     table = (tmp_path / "out" / "report.html").read_text().partition("Sources, licences")[2]
     assert table.index("<td>bad</td>") < table.index("<td>bare</td>") < table.index("<td>good</td>")
 
 
 def test_a_run_that_keeps_nothing_says_so_and_fails(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, terminal: pytest.CaptureFixture[str]
 ) -> None:
     lines(tmp_path / "in.jsonl", "", 5)
     output = tmp_path / "out"
     for _ in range(2):
         assert make("recipe=local", f"input={tmp_path / 'in.jsonl'}", f"output={output}") == 1
-        assert capsys.readouterr().err == (
+        assert terminal.readouterr().err == (
             f"nothing was kept: {output}/report.html says why, {output}/rejected/ holds each document "
             "with its reason\n"
         )
@@ -140,11 +140,11 @@ def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
 
 
 def test_the_working_directory_is_no_part_of_the_recipe(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, terminal: pytest.CaptureFixture[str]
 ) -> None:
     lines(tmp_path / "in.jsonl", TEXT)
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
         monkeypatch.chdir(tmp_path / name)
         assert make("recipe=local", f"input={tmp_path / 'in.jsonl'}", f"output={tmp_path / 'out'}") == 0
-    assert "is up to date" in capsys.readouterr().out
+    assert "is up to date" in terminal.readouterr().out

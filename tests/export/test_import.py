@@ -63,7 +63,7 @@ def test_there_and_back(kind: str, tied: bool, tmp_path: Path, monkeypatch: pyte
     dtype = torch.float32 if tied else torch.bfloat16
     folder, output = make(tmp_path / "hf", kind, tied, dtype), tmp_path / "weights"
     assert tied == (folder / "model.safetensors").is_file()
-    assert import_model(ImportConfig(str(folder), str(output))) == 0
+    assert import_model(ImportConfig(str(folder), str(output))) == manifest.read(output, "weights")
     facts, config = read_weights_folder(output)
     manifest.verify(output, facts)
     assert len(list(output.glob("shard-*.safetensors"))) > 3

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 
-class UserError(Exception):
+class UserError(ValueError):
     """A mistake in the input, reported in one line: what was wrong, what was found, what to do.
 
-    Commands print it without a traceback and exit with status 2.
+    Commands print it without a traceback and exit with status 2; a program catches it, or any ValueError.
     """
 
 

@@ -122,6 +122,8 @@ def read(folder: str | Path, kind: str) -> Manifest:
                 f"{SCHEMA_VERSION}: use the version of Onnuri that wrote it"
             )
         manifest = Manifest(**content)
+    except UserError:
+        raise
     except (ValueError, TypeError, LookupError) as error:
         raise UserError(f"{path} is damaged ({error}); make the folder again") from None
     for name in ("settings", "inputs", "counts", "files"):

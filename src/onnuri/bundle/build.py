@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import logging
 import os
 import shutil
 import tempfile
@@ -27,6 +28,8 @@ from onnuri.bundle.target import Target, choose_target, needed_glibc
 from onnuri.bundle.wheels import Request, collect
 from onnuri.ledger.keys import load_private_key
 
+log = logging.getLogger(__name__)
+
 FACTS_FILE = "bundle.json"
 SBOM_FILE = "sbom.cdx.json"
 PROGRAMS = ("install.sh", "install.py", "onnuri.def")
@@ -34,8 +37,8 @@ BUILT_FILE = ".built.json"
 """In an unfinished bundle: hashes of the wheels that were built here, which no index knows."""
 
 
-def bundle(config: BundleConfig) -> int:
-    """Write the folder. Returns the exit status.
+def bundle(config: BundleConfig) -> Path:
+    """Write the folder and return it; nothing to do if it is there already.
 
     Raises UserError if the folder holds something else, the target is unknown, a package has no wheel for
     it, or there is no network.
@@ -50,18 +53,20 @@ def bundle(config: BundleConfig) -> int:
         _check_python(source.folder, target)
         wanted = _wanted(config, source, target)
         if _is_finished(output, wanted, key):
-            print(f"{output} is up to date")
-            return 0
+            log.info("%s is up to date", output)
+            return output
         request = Request(target, source.folder, config.torch, tuple(config.extras))
         _write(output, request, source, wanted, key)
     files = [path for path in output.rglob("*") if path.is_file()]
     size = sum(path.stat().st_size for path in files)
     number = sum(path.suffix == ".whl" for path in files)
-    print(f"{output}: {number} wheels for {request.what}, {size / 1e6:,.0f} MB{', signed' if key else ''}")
-    print(
+    log.info(
+        f"{output}: {number} wheels for {request.what}, {size / 1e6:,.0f} MB{', signed' if key else ''}"
+    )
+    log.info(
         f"carry it over, then: sh {output.name}/install.sh TARGET{' public_key=KEY.pub.pem' if key else ''}"
     )
-    return 0
+    return output
 
 
 def _write(output: Path, request: Request, source: SourceTree, wanted: str, key: Path | None) -> None:

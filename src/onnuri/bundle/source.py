@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import logging
 import os
 import shutil
 import stat
@@ -18,6 +19,8 @@ from onnuri import __version__
 from onnuri.base.errors import UserError
 from onnuri.base.location import checkout
 from onnuri.base.provenance import BUILD_FILE, code_version, hash_source
+
+log = logging.getLogger(__name__)
 
 GENERATED = (
     *(".venv*", "build", "runs", "dist", "__pycache__", "*.egg-info", ".*_cache", ".hypothesis", "*.so"),
@@ -57,7 +60,7 @@ def copy_source(folder: Path) -> SourceTree:
             tar.extraction_filter = getattr(tarfile, "data_filter", None)  # Python 3.11.3 has none
             tar.extractall(folder)
         if code["modified"]:
-            print(f"warning: the bundle has commit {code['commit'][:12]}, without your changes", flush=True)
+            log.info(f"warning: the bundle has commit {code['commit'][:12]}, without your changes")
             code["modified"] = ""
     else:
         shutil.copytree(root, folder, ignore=shutil.ignore_patterns(*GENERATED))

@@ -7,6 +7,7 @@ at a time, so that an interrupted bundle resumes. Packages published as source a
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 import tomllib
 from collections.abc import Sequence
@@ -20,6 +21,8 @@ from onnuri.base.manifest import hash_file
 from onnuri.bundle.pip import NoWheel, Wheel, resolve, run_pip
 from onnuri.bundle.target import Target, wheel_glibc
 from onnuri.gpu.wheels import unmet_requirements
+
+log = logging.getLogger(__name__)
 
 SOURCE_ONLY = ("deepspeed", "antlr4-python3-runtime", "kiwipiepy-model")
 """Published without a wheel. Pure Python or data, if DeepSpeed compiles nothing (DS_BUILD_OPS=0)."""
@@ -90,7 +93,7 @@ def collect(request: Request, folder: Path, record: Path) -> Path:
             f"bundle on a machine with glibc 2.{request.target.glibc}"
         )
     wanted.add(own.name)
-    print(f"choosing wheels for {request.what}", flush=True)
+    log.info(f"choosing wheels for {request.what}")
     chosen = choose(request, folder, own)
     fetch(chosen, request, folder)
     wanted |= {wheel.file for wheel in chosen}
@@ -147,7 +150,7 @@ def fetch(wheels: Sequence[Wheel], request: Request, folder: Path) -> None:
     """Bring what is not there with the right hash."""
     missing = [wheel for wheel in wheels if not _is_there(wheel, folder)]
     if kept := len(wheels) - len(missing):
-        print(f"{kept} of {len(wheels)} wheels are there already", flush=True)
+        log.info(f"{kept} of {len(wheels)} wheels are there already")
     for start in range(0, len(missing), BATCH):
         batch = missing[start : start + BATCH]
         words = ["download", "--no-deps", f"--dest={folder}", *request.target.pip_options()]
@@ -156,7 +159,7 @@ def fetch(wheels: Sequence[Wheel], request: Request, folder: Path) -> None:
             if not _is_there(wheel, folder):
                 raise UserError(f"{folder / wheel.file} is not the file that the index names; run again")
         done, size = min(start + BATCH, len(missing)), sum(path.stat().st_size for path in folder.iterdir())
-        print(f"fetched {done} of {len(missing)} wheels; {size / 1e6:,.0f} MB in {folder}", flush=True)
+        log.info(f"fetched {done} of {len(missing)} wheels; {size / 1e6:,.0f} MB in {folder}")
 
 
 def build_source_only(request: Request, folder: Path, record: Path) -> list[Path]:
@@ -168,7 +171,7 @@ def build_source_only(request: Request, folder: Path, record: Path) -> list[Path
         pattern = f"{canonicalize_name(project).replace('-', '_')}-{version}-*.whl"
         found = [path for path in folder.glob(pattern) if known.get(path.name) == hash_file(path)]
         if not found:
-            print(f"building a wheel of {pinned}", flush=True)
+            log.info(f"building a wheel of {pinned}")
             words = ["wheel", "--no-deps", f"--no-binary={name}", f"--wheel-dir={folder}", pinned]
             run_pip(words, request.what, {"DS_BUILD_OPS": "0"})
             found = list(folder.glob(pattern))
@@ -182,7 +185,7 @@ def build_source_only(request: Request, folder: Path, record: Path) -> list[Path
 
 def build_onnuri(tree: Path, folder: Path) -> Path:
     """Onnuri's own wheel, compiled here; it serves every Python."""
-    print("building the wheel of Onnuri", flush=True)
+    log.info("building the wheel of Onnuri")
     for old in folder.glob("onnuri-*.whl"):
         old.unlink()
     run_pip(

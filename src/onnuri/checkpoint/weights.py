@@ -47,5 +47,7 @@ def read_weights_folder(folder: str | Path) -> tuple[Manifest, ModelConfig]:
     path = Path(folder) / MODEL_FILE
     try:
         return found, ModelConfig(**rename_stored(json.loads(path.read_text(encoding="utf-8")), "model."))
+    except UserError:
+        raise
     except (OSError, ValueError, TypeError) as error:
         raise UserError(f"{path} cannot be read: {error}") from None

@@ -11,11 +11,11 @@ from onnuri.bundle.config import BundleConfig
 from onnuri.config import run_cli
 
 
-def run(config: BundleConfig) -> int:
+def run(config: BundleConfig) -> None:
     """Make it."""
     from onnuri.bundle.build import bundle
 
-    return bundle(config)
+    bundle(config)
 
 
 def main() -> None:

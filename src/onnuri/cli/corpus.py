@@ -17,14 +17,14 @@ def run(config: CorpusConfig) -> int:
     """Build the corpus folder."""
     from onnuri.corpus.execution.build import build
 
-    return build(config)
+    return 0 if build(config).counts["kept"] else 1
 
 
-def run_explain(config: ExplainConfig) -> int:
+def run_explain(config: ExplainConfig) -> None:
     """Print the way of one document."""
     from onnuri.corpus.report.explain import explain
 
-    return explain(config)
+    print(explain(config))
 
 
 def main() -> None:

@@ -7,11 +7,11 @@ from onnuri.config import run_cli
 from onnuri.export.config import ExportConfig
 
 
-def run(config: ExportConfig) -> int:
+def run(config: ExportConfig) -> None:
     """Export the newest complete checkpoint of the run."""
     from onnuri.export.huggingface import export
 
-    return export(config)
+    export(config)
 
 
 def main() -> None:

@@ -16,9 +16,12 @@ from onnuri.gpu.config import GpuCheckConfig
 
 def run(config: GpuCheckConfig) -> int:
     """Run the stages, print the goals."""
-    from onnuri.gpu.check import check
+    from onnuri.gpu.check import check, failed
+    from onnuri.gpu.report import summary
 
-    return check(config)
+    results = check(config)
+    print(summary(results))
+    return 1 if any(map(failed, results)) else 0
 
 
 def main() -> None:

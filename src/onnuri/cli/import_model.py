@@ -10,11 +10,11 @@ from onnuri.config import run_cli
 from onnuri.export.config import ImportConfig
 
 
-def run(config: ImportConfig) -> int:
+def run(config: ImportConfig) -> None:
     """Import the model."""
     from onnuri.export.import_model import import_model
 
-    return import_model(config)
+    import_model(config)
 
 
 def main() -> None:

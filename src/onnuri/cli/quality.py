@@ -7,11 +7,11 @@ from onnuri.config import run_cli
 from onnuri.corpus.config import QualityConfig
 
 
-def run(config: QualityConfig) -> int:
+def run(config: QualityConfig) -> None:
     """Train and write."""
     from onnuri.corpus.stages.quality.build import build
 
-    return build(config)
+    build(config)
 
 
 def main() -> None:

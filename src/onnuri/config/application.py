@@ -175,10 +175,11 @@ def print_any_text() -> None:
 
 
 class _Terminal(logging.Handler):
-    """Shows messages as plain lines on standard output."""
+    """Shows messages as plain lines on standard output, errors on standard error."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        print(record.getMessage(), flush=True)
+        stream = sys.stderr if record.levelno >= logging.ERROR else sys.stdout
+        print(record.getMessage(), file=stream, flush=True)
 
 
 def show_messages() -> None:

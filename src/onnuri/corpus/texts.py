@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import lzma
 from collections import Counter
 from dataclasses import dataclass
@@ -10,6 +11,8 @@ from pathlib import Path
 
 from onnuri.base import manifest
 from onnuri.base.errors import UserError
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -77,7 +80,7 @@ def _from_files(data: str, text_column: str) -> list[Text]:
     texts, problems = [], Counter[str]()
     pieces, found = pieces_of(0, source)
     if passed := discovery.describe(found.counts()):
-        print(f"{data}: passed over {passed}")
+        log.info(f"{data}: passed over {passed}")
     for batch in read(pieces, source, DEFAULT_MAX_DOCUMENT_BYTES):
         languages = pc.struct_field(describe(batch["text"], batch["lang"]), "lang")
         rows = zip(
@@ -91,7 +94,7 @@ def _from_files(data: str, text_column: str) -> list[Text]:
         problems.update(problem for problem in batch["problem"].to_pylist() if problem)
     if problems:
         reasons = ", ".join(f"{reason} {count:,}" for reason, count in problems.most_common())
-        print(f"{problems.total():,} rows of {data} are not scored: {reasons}")
+        log.info(f"{problems.total():,} rows of {data} are not scored: {reasons}")
     return texts
 
 

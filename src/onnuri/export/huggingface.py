@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from dataclasses import dataclass, fields, replace
 from math import prod
@@ -20,6 +21,8 @@ from onnuri.model.spec import spec_of
 from onnuri.run.checkpoints import newest_verified, read_verified
 from onnuri.run.locate import locate
 from onnuri.run.run_file import DATA_FOLDER, RUN_FILE, read_run_file
+
+log = logging.getLogger(__name__)
 
 FORMAT = 2
 """Counted up when the same request gives another folder: older ones are then written anew."""
@@ -82,7 +85,7 @@ def find_source(path: str) -> ExportSource:
             raise UserError(f"{run_dir} has no finished checkpoint yet")
         folder, checkpoint, problems = found
         for problem in problems:
-            print(problem)
+            log.info(problem)
     tokens_folder = run_dir / DATA_FOLDER
     tokens = manifest.read(tokens_folder, "tokens")
     if tokens.identity != run["data"]:
@@ -96,15 +99,15 @@ def find_source(path: str) -> ExportSource:
     return ExportSource(folder, checkpoint, run, tokens, tokens_folder)
 
 
-def export(config: ExportConfig) -> int:
-    """Write the folder, or do nothing when it already answers this request. Returns the exit status."""
+def export(config: ExportConfig) -> Manifest:
+    """Write the folder, or do nothing when it already answers this request. Returns its manifest."""
     source = find_source(config.checkpoint)
     architecture = spec_of(source.model).hf_type(source.model).model_type
     settings = {"dtype": config.dtype, "max_shard_gb": config.max_shard_gb, "format": FORMAT}
     inputs = {"checkpoint": source.checkpoint.identity, "tokens": source.tokens.identity}
-    if manifest.up_to_date(config.output, "model", settings, inputs):
-        print(f"{config.output} is up to date")
-        return 0
+    if made := manifest.up_to_date(config.output, "model", settings, inputs):
+        log.info("%s is up to date", config.output)
+        return made
     with manifest.building(config.output, "model") as partial:
         write_weights(
             source.folder,
@@ -122,12 +125,12 @@ def export(config: ExportConfig) -> int:
             "training_flops": source.tokens_seen * source.model.flops_per_token(length),
             "parameters": model.num_parameters(),
         }
-        manifest.seal(partial, "model", settings, inputs, counts)
-    print(
+        made = manifest.seal(partial, "model", settings, inputs, counts)
+    log.info(
         f"exported {source.folder.name} of {config.checkpoint}: {architecture}, "
         f"{model.num_parameters() / 1e6:.1f}M parameters in {config.dtype}, to {config.output}"
     )
-    return 0
+    return made
 
 
 def plan_files(sizes: dict[str, int], limit: float) -> list[list[str]]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from pathlib import Path
 from typing import Any
 
 from onnuri.base import manifest
 from onnuri.base.errors import UserError
+from onnuri.base.manifest import Manifest
 from onnuri.checkpoint.weights import (
     KIND,
     TOKENIZER_FOLDER,
@@ -23,14 +25,16 @@ from onnuri.model.config import ModelConfig
 from onnuri.model.spec import spec_of
 from onnuri.tokenizer.huggingface import TOKENIZER_FILES, load_tokenizer, num_ids
 
+log = logging.getLogger(__name__)
+
 FORMAT = 1
 """Counted up when the same request gives another folder: older ones are then written anew."""
 SHARD_BYTES = 4e9
 """Largest file, but for a weight that is larger; also about the memory that importing takes."""
 
 
-def import_model(config: ImportConfig) -> int:
-    """Write the folder, or do nothing when it already answers this request. Returns the exit status.
+def import_model(config: ImportConfig) -> Manifest:
+    """Write the folder, or do nothing when it already answers this request. Returns its manifest.
 
     Raises UserError for a folder that is damaged, or holds a model that cannot be trained here.
     """
@@ -42,21 +46,21 @@ def import_model(config: ImportConfig) -> int:
     used = [CONFIG, *(path.name for path in weight_files(folder)), *texts]
     used += [INDEX] if (folder / INDEX).is_file() else []
     inputs = {name: manifest.hash_file(folder / name) for name in used}
-    if manifest.up_to_date(output, KIND, settings, inputs):
-        print(f"{output} is up to date")
-        return 0
+    if made := manifest.up_to_date(output, KIND, settings, inputs):
+        log.info("%s is up to date", output)
+        return made
     with manifest.building(output, KIND) as partial:
         write_weights(folder, model, partial)
         write_model_file(partial, model)
         (partial / TOKENIZER_FOLDER).mkdir()
         for name in texts:
             shutil.copyfile(folder / name, partial / TOKENIZER_FOLDER / name)
-        manifest.seal(partial, KIND, settings, inputs, facts(folder, model))
+        made = manifest.seal(partial, KIND, settings, inputs, facts(folder, model))
     kind = spec_of(model).hf_type(model).model_type
-    print(f"imported {folder}: {kind}, {model.num_parameters() / 1e6:.1f}M parameters, to {output}")
+    log.info(f"imported {folder}: {kind}, {model.num_parameters() / 1e6:.1f}M parameters, to {output}")
     if "tokenizer.json" not in texts:
-        print(f"{folder} has no tokenizer.json: none was imported")
-    return 0
+        log.info(f"{folder} has no tokenizer.json: none was imported")
+    return made
 
 
 def check_tokenizer(folder: Path, model: ModelConfig) -> None:

@@ -27,8 +27,8 @@ REHEARSAL_FACTOR = 8
 """Of the limits in a rehearsal: it wants every line of code run, and CPUs are slow."""
 
 
-def check(config: GpuCheckConfig) -> int:
-    """Run the stages and print a summary. Returns the exit status: 1 for wrong numbers or a crash.
+def check(config: GpuCheckConfig) -> list[Result]:
+    """Run the stages. Returns their results, which are in the output file too; `failed` judges one.
 
     Raises UserError without a GPU, and for stages, data or an output that cannot be used.
     """
@@ -57,10 +57,7 @@ def check(config: GpuCheckConfig) -> int:
             stages = [replace(stage, seconds=REHEARSAL_FACTOR * stage.seconds) for stage in stages]
         budget = 60 * config.minutes - (time.monotonic() - started)
         run_stages(stages, results, output.with_suffix(".log"), budget, given)
-    from onnuri.gpu.report import summary
-
-    print(summary(results.results))
-    return 1 if any(map(failed, results.results)) else 0
+    return results.results
 
 
 def check_data(data: str) -> None:

@@ -6,6 +6,7 @@ Results are on disk before the next one is waited for: a node that is taken away
 from __future__ import annotations
 
 import json
+import logging
 import os
 import select
 import shutil
@@ -26,6 +27,8 @@ from typing import Any
 
 from onnuri.base.errors import UserError
 from onnuri.gpu.stage import Result, Settings, Stage
+
+log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.5
 SHOWN = 220
@@ -54,7 +57,7 @@ class ResultsFile:
         self._started = time.monotonic()
 
     def add(self, result: Result) -> None:
-        """Append and print one."""
+        """Append and log one."""
         with self._lock:
             self.results.append(result)
             self._stream.write(json.dumps(result) + "\n")
@@ -62,7 +65,7 @@ class ResultsFile:
             os.fsync(self._stream.fileno())
             text = " ".join(f"{name}={_short(value)}" for name, value in result.items() if name != "stage")
             passed = time.monotonic() - self._started
-            print(f"[{passed:4.0f} s] {result.get('stage', '')}: {text}"[:SHOWN], flush=True)
+            log.info(f"[{passed:4.0f} s] {result.get('stage', '')}: {text}"[:SHOWN])
 
 
 def _short(value: Any) -> str:

@@ -25,11 +25,14 @@ def read_config_file(folder: Path) -> dict[str, Any]:
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON object. Raises UserError if the file is damaged, or larger than any that is honest."""
     try:
-        if path.stat().st_size > LARGEST_JSON:
-            raise UserError(f"{path} has {path.stat().st_size:,} bytes, more than {LARGEST_JSON:,}")
+        size = path.stat().st_size
+        if size > LARGEST_JSON:
+            raise UserError(f"{path} has {size:,} bytes, more than {LARGEST_JSON:,}")
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror or error}") from None
+    except UserError:
+        raise
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is damaged: {str(error)[:200]}") from None
     if not isinstance(content, dict):

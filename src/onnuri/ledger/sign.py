@@ -56,6 +56,8 @@ def sign(config: SignConfig) -> Path:
             manifest.sync(temporary)
             temporary.replace(folder / SIGNATURE_FILE)
             manifest.sync(folder)
+    except UserError:
+        raise
     except ValueError as error:
         raise UserError(f"{folder} cannot be signed: {error}") from None
     except OSError as error:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import logging
 from collections.abc import Iterator
 from typing import Any
 
@@ -21,6 +22,8 @@ from onnuri.train.run_plan import RunPlan
 from onnuri.train.run_start import open_run
 from onnuri.train.run_state import Run, due
 from onnuri.train.step_totals import StepTotals
+
+log = logging.getLogger(__name__)
 
 
 def train(plan: RunPlan) -> int:
@@ -71,7 +74,7 @@ def train(plan: RunPlan) -> int:
                 )
                 return run.stop.status
     if plan.ranks.is_lead:
-        print(f"trained to step {config.steps}: {run.run_dir}", flush=True)
+        log.info(f"trained to step {config.steps}: {run.run_dir}")
     return 0
 
 

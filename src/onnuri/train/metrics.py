@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Callable
 from contextlib import suppress
@@ -14,6 +15,8 @@ from tqdm import tqdm
 from onnuri.run.metrics_file import PICTURE_FILE, keep_until, read_metrics
 from onnuri.train.config import TrackerConfig
 from onnuri.train.trackers import Tracker, make_tracker, one_line
+
+log = logging.getLogger(__name__)
 
 UNNAMED = "no language"
 """Shown for documents whose language is not known."""
@@ -47,7 +50,7 @@ class Metrics:
         self.bar.set_postfix_str(f"loss {loss}, {speed}", refresh=False)
         self.bar.update(1)
         if self.bar.disable and (line["step"] % max(1, self.steps // 20) == 0 or line["step"] == 1):
-            print(f"step {line['step']}/{self.steps}  loss {loss}  {speed}", flush=True)
+            log.info(f"step {line['step']}/{self.steps}  loss {loss}  {speed}")
 
     def log_validation(self, step: int, bits_per_byte: dict[str, float]) -> None:
         """Record bits per byte by language."""
@@ -88,7 +91,7 @@ class Metrics:
         try:
             draw_losses(self.run_dir)
         except OSError as error:  # no reason for a run to fail, and not the one for which it does
-            print(f"warning: {PICTURE_FILE} is not drawn: {error}", flush=True)
+            log.warning(f"warning: {PICTURE_FILE} is not drawn: {error}")
 
     def _write(self, line: dict[str, Any]) -> None:
         self.stream.write(json.dumps(line) + "\n")

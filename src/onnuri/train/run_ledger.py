@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from onnuri.config import to_dict
 from onnuri.run.chain import BEGINNING, Ledger
 from onnuri.train.guard import Progress, StepGuard, finite
 from onnuri.train.run_plan import RunPlan
+
+log = logging.getLogger(__name__)
 
 
 def open_ledger(
@@ -38,9 +41,7 @@ def open_ledger(
     }
     if resumed:
         if ledger.head == BEGINNING:
-            print(
-                f"warning: {ledger.path} begins again: steps 1 to {progress.step} are not in it", flush=True
-            )
+            log.warning(f"warning: {ledger.path} begins again: steps 1 to {progress.step} are not in it")
         ledger.add("resume", facts | {"identity": resumed.identity})
     else:
         ledger.add("start", facts | {"initial_weights": engine.initial_weights_sha256})

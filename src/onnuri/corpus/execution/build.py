@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from onnuri.base import manifest
 from onnuri.base.errors import UserError
+from onnuri.base.manifest import Manifest
 from onnuri.corpus import recipe
 from onnuri.corpus.config import CorpusConfig, ExecutionConfig
 from onnuri.corpus.execution import units
@@ -23,9 +24,13 @@ from onnuri.corpus.recipe import Recipe
 from onnuri.corpus.stages.stage import paths_of
 from onnuri.corpus.stages.table import STAGES
 
+log = logging.getLogger(__name__)
 
-def build(config: CorpusConfig) -> int:
+
+def build(config: CorpusConfig) -> Manifest:
     """Follow a recipe and write a corpus folder; nothing to do if it is there already.
+
+    Returns its manifest; `counts["kept"]` is 0 where every document was rejected.
 
     Raises UserError for anything wrong with recipe, options or input, before output is touched.
     """
@@ -37,8 +42,9 @@ def build(config: CorpusConfig) -> int:
     for stage in plan.stages:
         inputs |= STAGES[stage.name].inputs(stage.options)
     if made := manifest.up_to_date(config.output, "corpus", settings, inputs):
-        print(f"{config.output} is up to date")
-        return _end(made.counts | {"files": file_counts}, config.output)
+        log.info("%s is up to date", config.output)
+        _say_what_is_missing(made.counts | {"files": file_counts}, config.output)
+        return made
     request = manifest.request_hash("corpus", settings, inputs)
     with manifest.building(config.output, "corpus", request) as folder:
         counts = _write(folder, plan, work, config.engine) | {"files": file_counts}
@@ -48,28 +54,26 @@ def build(config: CorpusConfig) -> int:
         manifest.write_json(folder / "report.json", counts)
         shown = examples(folder, counts["reasons_by_stage"])
         (folder / "report.html").write_text(page(counts, shown), encoding="utf-8")
-        manifest.seal(folder, "corpus", settings, inputs, counts)
-    print(summary(counts))
-    return _end(counts, config.output)
+        made = manifest.seal(folder, "corpus", settings, inputs, counts)
+    log.info(summary(counts))
+    _say_what_is_missing(counts, config.output)
+    return made
 
 
-def _end(counts: Mapping[str, Any], output: str) -> int:
-    """Say what is missing from a corpus: files, sources, everything. Returns the exit status."""
+def _say_what_is_missing(counts: Mapping[str, Any], output: str) -> None:
+    """Files that were passed over, sources of which nothing was kept, and a corpus without a document."""
     for source, entry in counts["files"].items():
         if passed := discovery.describe(entry):
             left_out = entry["found"] - entry["read"]
-            print(f"{source}: passed over {left_out:,} of {entry['found']:,} files: {passed}")
+            log.info(f"{source}: passed over {left_out:,} of {entry['found']:,} files: {passed}")
     for source, entry in counts.get("empty_sources", {}).items():
         reasons = "".join(f", {reason} {number:,}" for reason, number in entry["reasons"].items())
-        print(f"{source}: nothing kept; documents read: {entry['read']:,}{reasons}")
-    if counts["kept"]:
-        return 0
-    print(
-        f"nothing was kept: {output}/report.html says why, "
-        f"{output}/rejected/ holds each document with its reason",
-        file=sys.stderr,
-    )
-    return 1
+        log.info(f"{source}: nothing kept; documents read: {entry['read']:,}{reasons}")
+    if not counts["kept"]:
+        log.error(
+            f"nothing was kept: {output}/report.html says why, "
+            f"{output}/rejected/ holds each document with its reason"
+        )
 
 
 def check_places(output: str, plan: Recipe, work: list[Unit]) -> None:

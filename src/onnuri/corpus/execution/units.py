@@ -188,6 +188,8 @@ def _check_column(file: File, form: str, source: Source) -> None:
         elif form in ("csv", "tsv"):
             with files.open_bytes(file.path) as stream:
                 names = dict.fromkeys(delimited.header_of(stream, source.encoding, form == "tsv"))
+    except UserError:
+        raise
     except (OSError, EOFError, ValueError, pa.ArrowException):
         return  # reading will name the damage, row by row
     if names and path not in names and path.split(".")[0] not in names:

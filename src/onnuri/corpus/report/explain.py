@@ -15,8 +15,8 @@ SHOWN_CHARACTERS = 300
 MOST_RELATIVES = 10
 
 
-def explain(config: ExplainConfig) -> int:
-    """Print the way of one document through the corpus.
+def explain(config: ExplainConfig) -> str:
+    """The way of one document through the corpus, each of its copies with this id, for people to read.
 
     Raises UserError when there is no such document, or the beginning of an id fits several.
     """
@@ -32,9 +32,7 @@ def explain(config: ExplainConfig) -> int:
     if len(ids) > 1:
         raise UserError(f"id={config.id} fits {len(ids)} documents: {', '.join(ids[:5])}, ...")
     stages = ["read", *(row["stage"] for row in facts.counts["stages"] if row["stage"] != "read")]
-    for row in rows:
-        print("\n".join(_lines(row, stages, Path(config.input))))
-    return 0
+    return "\n".join(line for row in rows for line in _lines(row, stages, Path(config.input)))
 
 
 def _rows(folder: Path, condition: Any) -> list[dict[str, Any]]:

@@ -231,7 +231,7 @@ def test_damaged_files_say_so_in_one_line(name, content, message, tmp_path):
     assert "\n" not in str(raised.value)
 
 
-def test_a_linked_folder_is_read_and_what_is_not_read_is_named(tmp_path, capsys):
+def test_a_linked_folder_is_read_and_what_is_not_read_is_named(tmp_path, terminal):
     (tmp_path / "real").mkdir()
     (tmp_path / "real" / "a.jsonl").write_text(json.dumps(KMMLU))
     (tmp_path / "set").mkdir()
@@ -240,7 +240,7 @@ def test_a_linked_folder_is_read_and_what_is_not_read_is_named(tmp_path, capsys)
     (tmp_path / "set" / "README.md").write_text("about")
     assert len(list(benchmarks.read(str(tmp_path / "set")))) == 1
     assert list(benchmarks.hashes(str(tmp_path / "set"))) == ["set/link/a.jsonl"]
-    assert capsys.readouterr().out == (
+    assert terminal.readouterr().out == (
         f"benchmark {tmp_path}/set: passed over 1 about the benchmark: README.md; "
         "1 of no known format: test.q7z\n"
     )

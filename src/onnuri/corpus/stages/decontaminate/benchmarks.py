@@ -18,6 +18,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import logging
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -26,6 +27,8 @@ from typing import Any, BinaryIO, NamedTuple
 from onnuri.base import manifest
 from onnuri.base.errors import UserError
 from onnuri.corpus.reading import discovery, files
+
+log = logging.getLogger(__name__)
 
 NESTS = frozenset({"data", "paragraphs", "qas", "questions", "examples", "instances"})
 NOT_TEXT = re.compile(
@@ -75,11 +78,11 @@ def names(paths: Sequence[str]) -> list[str]:
 
 
 def hashes(path: str) -> dict[str, str]:
-    """Name to sha256 of every file that `read` would read. Prints which files it would not."""
+    """Name to sha256 of every file that `read` would read. Logs which files it would not."""
     root = Path(path).expanduser()
     found, passed_over = _files(root)
     if passed_over:
-        print(f"benchmark {path}: passed over {passed_over}")
+        log.info(f"benchmark {path}: passed over {passed_over}")
     return {file.relative_to(root.parent).as_posix(): manifest.hash_file(file) for file in found}
 
 

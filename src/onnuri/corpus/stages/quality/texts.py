@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 from collections.abc import Callable, Iterator
 from itertools import islice
 
@@ -16,6 +17,8 @@ from onnuri.base.errors import UserError
 from onnuri.corpus.reading import discovery, files
 from onnuri.corpus.stages.quality.features import windows
 from onnuri.corpus.stages.quality.model import CHARACTERS
+
+log = logging.getLogger(__name__)
 
 LEAST_CHARACTERS = 20
 """Shorter texts say too little to learn from."""
@@ -70,7 +73,7 @@ def _find(option: str, pattern: str) -> list[tuple[files.File, str]]:
             f"{option}={pattern} has no .jsonl, .parquet or .txt file, found {detected[0][0].name}"
         )
     if passed := discovery.describe(found.counts()):
-        print(f"{option}={pattern}: passed over {passed}")
+        log.info(f"{option}={pattern}: passed over {passed}")
     return sorted(known, key=lambda each: (each[0].size, each[0].name))
 
 
