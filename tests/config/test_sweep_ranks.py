@@ -15,9 +15,16 @@ from tests.conftest import TINY_MODEL
 STABLE = [word for word in TINY_MODEL if not word.startswith("optim.lr=")]
 
 
-def start(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """`torchrun -m onnuri.cli.pretrain` on two ranks."""
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+def start(folder: Path, *words: str, ranks: int = 2) -> subprocess.CompletedProcess[str]:
+    """`torchrun -m onnuri.cli.pretrain`."""
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc_per_node",
+        str(ranks),
+    ]
     return processes.run([*command, "-m", "onnuri.cli.pretrain", *words], check=False, folder=folder)
 
 
@@ -42,7 +49,8 @@ def test_jobs_are_the_runs_started_alone(sample: Callable[[str], str], tmp_path:
     assert losses(run_dir) != losses(tmp_path / "sweep" / "0")
     assert yaml.safe_load((run_dir / ".hydra" / "overrides.yaml").read_text()) == [*words, "optim.lr=1e-2"]
 
-    again = start(tmp_path, *words, "optim.lr=1e-2", f"hydra.run.dir={run_dir}", "train.steps=4")
+    more = ["optim.lr=1e-2", f"hydra.run.dir={run_dir}", "train.steps=4"]
+    again = start(tmp_path, *words, *more, ranks=1)
     assert again.returncode == 0, again.stdout[-3000:] + again.stderr[-3000:]
     assert len(losses(run_dir)) == 4
     earlier = yaml.safe_load((run_dir / ".hydra" / "overrides-1.yaml").read_text())

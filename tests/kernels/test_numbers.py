@@ -13,7 +13,7 @@ FOLDER = Path(__file__).parent / "numbers"
 @pytest.mark.timeout(1800)
 def test_numbers() -> None:
     threads = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"), "1")
-    options = ["-n", "2", "-p", "no:cacheprovider", "--timeout", "900"]
+    options = ["-p", "no:xdist", "-p", "no:cacheprovider", "--timeout", "900"]
     result = subprocess.run(
         [sys.executable, "-m", "pytest", str(FOLDER), *options],
         env={**os.environ, **threads, "TRITON_INTERPRET": "1"},

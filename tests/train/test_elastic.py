@@ -16,7 +16,7 @@ from tests.processes import Process
 from tests.train.nodes import held, is_told_to_end, joined, wait_until
 
 Sample = Callable[[str], str]
-STEPS = 80
+STEPS = 48
 pytestmark = pytest.mark.timeout(900)
 WORDS = [f"train.steps={STEPS}", "train.checkpoint_every=5", "engine.precision=fp32", "optim.lr=1e-3"]
 """At five times this rate two runs that nothing has disturbed, on one rank and on two, differ by 9e-3

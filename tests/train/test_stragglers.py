@@ -27,7 +27,7 @@ def reports(run_dir: Path) -> list[dict]:
 
 
 def slow_down(process: Process, rank: int) -> None:
-    """Let a rank run for a tenth of the time only, as on a core that others use, until the run is over."""
+    """Let a rank run for a twentieth of the time only, as on a core that others use, until the end."""
     victim = None
     while process.poll() is None:
         with suppress(psutil.Error):
@@ -36,7 +36,7 @@ def slow_down(process: Process, rank: int) -> None:
                     victim = child if rank_of(child) == rank else victim
             else:
                 victim.send_signal(signal.SIGSTOP)
-                time.sleep(0.3)
+                time.sleep(0.6)
                 victim.send_signal(signal.SIGCONT)
         time.sleep(0.03)
 
@@ -60,10 +60,9 @@ def test_the_slow_rank_is_named(slow: int | None, sample: Sample, tmp_path: Path
     if slow is None:
         assert warnings == []
         return
-    assert len(warnings) == 3
-    for line, warning in zip(found, warnings, strict=True):
-        assert next(iter(line["rank_seconds"])) == str(slow), "the slowest comes first"
-        assert f"rank {slow} on {socket.gethostname()} is slow: " in warning
+    assert 2 <= len(warnings) <= 3, "the other rank may be slow for a while too: tests run beside it"
+    assert all(f": rank {slow} on {socket.gethostname()} is slow: " in warning for warning in warnings)
+    assert all(next(iter(line["rank_seconds"])) == str(slow) for line in found), "the slowest comes first"
 
 
 def test_of_many_ranks_the_slowest_come_first() -> None:

@@ -71,8 +71,12 @@ def test_attention_over_several_blocks(size: int, capability: int) -> None:
     check(case, in_tiles_for(capability, torch.bfloat16), torch.bfloat16)
 
 
-@pytest.mark.parametrize("dtype", DTYPES, ids=str)
-@pytest.mark.parametrize("joined", [False, True])
+BY_TMA = [(False, dtype) for dtype in DTYPES] + [
+    (True, dtype) for dtype in (DTYPES if SOAK else DTYPES[:1])
+]
+
+
+@pytest.mark.parametrize(("joined", "dtype"), BY_TMA, ids=str)
 def test_attention_by_tma(dtype: torch.dtype, joined: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keys and values of their own, or slices of one matrix; documents, windows and the last rows."""
     described = []
