@@ -27,7 +27,7 @@ def reports(run_dir: Path) -> list[dict]:
 
 
 def slow_down(process: Process, rank: int) -> None:
-    """Let a rank run for a twentieth of the time only, as on a core that others use, until the end."""
+    """Let a rank run for a sixteenth of the time only, as on a core that others use, until the end."""
     victim = None
     while process.poll() is None:
         with suppress(psutil.Error):
@@ -36,7 +36,7 @@ def slow_down(process: Process, rank: int) -> None:
                     victim = child if rank_of(child) == rank else victim
             else:
                 victim.send_signal(signal.SIGSTOP)
-                time.sleep(0.6)
+                time.sleep(0.45)
                 victim.send_signal(signal.SIGCONT)
         time.sleep(0.03)
 
