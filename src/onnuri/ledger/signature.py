@@ -45,6 +45,8 @@ def check_signature(folder: Path, public_key: Path) -> Iterator[str]:
         return
     try:
         signed = _signed_files(path, public_key)
+    except UserError:
+        raise
     except ValueError as error:
         yield str(error)
         return

@@ -86,6 +86,8 @@ def _texts(option: str, file: files.File, form: str, column: str) -> Iterator[st
         raise UserError(
             f"{option}: {file.path} has no text_column={column}; it has {', '.join(map(str, keys))}"
         ) from None
+    except UserError:
+        raise
     except (OSError, EOFError, ValueError) as error:
         raise UserError(f"{option}: {file.path} cannot be read: {files.one_line(error)}") from None
 
