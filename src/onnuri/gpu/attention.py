@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from onnuri.gpu.numbers import missing
-from onnuri.gpu.stage import Result, Results, Settings, not_run
+from onnuri.gpu.stage import Result, Results, Settings, not_run, one_line
 from onnuri.gpu.timing import forward_and_backward, normal
 from onnuri.kernels.attention_mask import AttentionMask, attention_mask
 from onnuri.kernels.backends import load
@@ -137,7 +137,7 @@ def _measure(
         try:
             forward, backward = forward_and_backward(function, {**heads, "mask": mask}, settings.device)
         except Exception as error:  # the others are measured all the same
-            yield result | {"error": f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"}
+            yield result | {"error": one_line(error)}
             continue
         yield result | {
             "forward_ms": forward,

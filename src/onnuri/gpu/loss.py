@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from onnuri.gpu.numbers import missing
-from onnuri.gpu.stage import Results, Settings, not_run
+from onnuri.gpu.stage import Results, Settings, not_run, one_line
 from onnuri.gpu.timing import milliseconds, normal
 from onnuri.kernels.backends import load
 from onnuri.kernels.linear_cross_entropy import GPU_CHUNK_LOGITS, IGNORE_INDEX
@@ -47,8 +47,7 @@ def run(settings: Settings) -> Results:
                     found = milliseconds(work, device, MEASURED_MS)
                 except Exception as error:  # out of memory with large chunks
                     torch.cuda.empty_cache()
-                    why = " ".join(str(error).split())[:200]
-                    yield result | {"error": f"{type(error).__name__}: {why}"}
+                    yield result | {"error": one_line(error)}
                     continue
                 flops = 6.0 * tokens * hidden_size * vocabulary
                 yield result | {"ms": found, "tflops": flops / found / 1e9}

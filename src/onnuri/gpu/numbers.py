@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from onnuri.base.errors import UserError
-from onnuri.gpu.stage import Result, Results, Settings, not_run
+from onnuri.gpu.stage import Result, Results, Settings, not_run, one_line
 from onnuri.kernels.backends import FUNCTIONS, load, select
 from onnuri.kernels.config import KernelConfig
 from onnuri.kernels.verification.cases import DRAW, TOLERANCE, Case, errors, several_blocks
@@ -145,7 +145,7 @@ def _error(case: Case, function: Callable[..., Any], dtype: torch.dtype, device:
     try:
         return max(errors(case, function, dtype, device).values())
     except Exception as error:  # what a compiler or driver raises is a result
-        return f"{type(error).__name__}: {' '.join(str(error).split())[:200]} in {case.description}"
+        return f"{one_line(error)} in {case.description}"
 
 
 def same_bits(backend: str, settings: Settings) -> Result:

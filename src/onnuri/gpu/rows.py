@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from onnuri.gpu.stage import Results, Settings, not_run
+from onnuri.gpu.stage import Results, Settings, not_run, one_line
 from onnuri.gpu.timing import forward_and_backward
 from onnuri.kernels.backends import FUNCTIONS, load
 from onnuri.kernels.choice import ROW_OPERATIONS
@@ -45,7 +45,7 @@ def run(settings: Settings) -> Results:
             try:
                 forward, backward = forward_and_backward(function, workload.arguments, settings.device)
             except Exception as error:  # the others are measured all the same
-                yield result | {"error": f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"}
+                yield result | {"error": one_line(error)}
                 continue
             yield result | {
                 "forward_ms": forward,

@@ -58,4 +58,9 @@ def not_run(what: str, why: str) -> Result:
     return {"event": "not run", "what": what, "why": why}
 
 
+def one_line(error: Exception) -> str:
+    """The kind of an error and the beginning of its text."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+
+
 Results = Iterator[Result]

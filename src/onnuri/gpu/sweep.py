@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from onnuri.gpu.attention import HEADS, KV_HEADS, make_heads
-from onnuri.gpu.stage import Result, Results, Settings, not_run
+from onnuri.gpu.stage import Result, Results, Settings, not_run, one_line
 from onnuri.gpu.timing import milliseconds
 from onnuri.kernels.attention_mask import attention_mask
 from onnuri.kernels.triton.tiles import AttentionTiles, Tile, attention_tiles, device_capability
@@ -149,7 +149,7 @@ def compile_one(candidate: Candidate, capability: int, rehearse: bool) -> Result
     except FileNotFoundError as error:  # no cuobjdump beside this Triton: the driver counts at the launch
         return {"compiled": True, "capability": capability, "spills": None, "error": str(error)[:160]}
     except Exception as error:  # too many registers or too much shared memory
-        return {"compiled": False, "spills": -1, "error": f"{type(error).__name__}: {str(error)[:160]}"}
+        return {"compiled": False, "spills": -1, "error": one_line(error)}
     spills = found.spills + found.local_bytes
     facts = {"registers": found.registers, "spills": spills, "shared_bytes": found.shared_bytes}
     return {"compiled": True, "capability": capability, **facts}
@@ -175,7 +175,7 @@ def time_one(candidate: Candidate, settings: Settings, capability: int) -> Resul
             work()
         found = milliseconds(work, settings.device)
     except Exception as error:  # out of resources at the launch
-        return result | {"error": f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"}
+        return result | {"error": one_line(error)}
     return result | {"ms": found, "driver_spills": counts.get(f"{candidate.kernel}_kernel")}
 
 
