@@ -8,7 +8,9 @@ from collections.abc import Iterator
 import pytest
 import torch
 
+from onnuri.parallel.config import EngineConfig
 from onnuri.parallel.cuda_setup import ALLOCATOR_VARIABLES, set_up_cuda
+from onnuri.train.run_start import stage_hint
 
 
 @pytest.fixture(autouse=True)
@@ -42,3 +44,15 @@ def test_fp32_is_exact_and_bf16_sums_are_not_rounded_between() -> None:
     assert torch.get_float32_matmul_precision() == "highest"
     assert not torch.backends.cuda.matmul.allow_tf32
     assert torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction is False
+
+
+def test_stage_3_on_one_gpu_is_advised_against() -> None:
+    (line,) = stage_hint(EngineConfig(), 1, "cuda")
+    assert "engine.stage=1 is faster" in line
+    for engine, world_size, device in (
+        (EngineConfig(), 2, "cuda"),
+        (EngineConfig(), 1, "cpu"),
+        (EngineConfig(stage=1), 1, "cuda"),
+        (EngineConfig(offload="all"), 1, "cuda"),
+    ):
+        assert not list(stage_hint(engine, world_size, device))
