@@ -2,6 +2,7 @@
 
     python benchmarks/gpu_report.py gpu-A.jsonl gpu-B.jsonl             # write the tables
     python benchmarks/gpu_report.py gpu-A.jsonl gpu-B.jsonl --update    # and tiles, choices, the planner
+    python benchmarks/gpu_report.py gpu-A.jsonl --document docs/gpu-h200.md    # another device's page
 
 Without files the tables say what is to be measured. Results of a rehearsal go into another checkout only
 (--root): they are no measurements.
@@ -32,18 +33,21 @@ def main() -> int:
     parser.add_argument(
         "--update", action="store_true", help="also write tiles, choices and planner's numbers"
     )
+    parser.add_argument(
+        "--document", default=GPU_DOCS, help="file with the tables, one for each device (docs/gpu.md)"
+    )
     parser.add_argument("--root", type=Path, default=REPOSITORY, help="checkout to write into")
     options = parser.parse_args()
     try:
         calls = read(options.results)
         if options.results and not any(call.find() for call in calls):
             names = ", ".join(map(str, options.results))
-            raise UserError(f"no result is in {names}; {GPU_DOCS} stays as it is")
+            raise UserError(f"no result is in {names}; {options.document} stays as it is")
         if rehearsed(calls) and options.root.resolve() == REPOSITORY:
             raise UserError(
                 "these results are of a rehearsal and measure nothing; give --root of another checkout"
             )
-        write_block(options.root / GPU_DOCS, calls)
+        write_block(options.root / options.document, calls)
         print(block(calls))
         changes = update(calls, options.root) if options.update else []
     except UserError as error:

@@ -152,10 +152,9 @@ def _with_gradients(
     wide = torch.promote_types(hidden.dtype, torch.float32)
     losses = torch.empty(len(hidden), dtype=wide, device=hidden.device)
     grad_hidden = torch.empty_like(hidden) if needed[0] else None
-    one_chunk = 0 < len(hidden) <= chunk_size
-    grad_weight = None
-    if needed[1]:
-        grad_weight = torch.empty_like(weight) if one_chunk else torch.zeros_like(weight, dtype=wide)
+    # Summed over chunks in at least float32; of one chunk in its own dtype, as no rows are none at all.
+    grad_weight = torch.zeros_like(weight) if needed[1] and not len(hidden) else None
+    sum_dtype = hidden.dtype if len(hidden) <= chunk_size else wide
     for start in range(0, len(hidden), chunk_size):
         part = slice(start, start + chunk_size)
         losses[part], dlogits = rows(hidden[part] @ weight.mT, targets[part], z_loss)
@@ -164,21 +163,23 @@ def _with_gradients(
         dlogits = dlogits.to(hidden.dtype)
         if grad_hidden is not None:
             torch.mm(dlogits, weight, out=grad_hidden[part])
-        if grad_weight is not None and one_chunk:
-            torch.mm(dlogits.mT, hidden, out=grad_weight)
-        elif grad_weight is not None:
-            _add_product(grad_weight, dlogits.mT, hidden[part])
+        if needed[1]:
+            grad_weight = _add_product(grad_weight, dlogits.mT, hidden[part], sum_dtype)
     return losses, grad_hidden, None if grad_weight is None else grad_weight.to(weight.dtype)
 
 
-def _add_product(total: torch.Tensor, left: torch.Tensor, right: torch.Tensor) -> None:
-    """total += left @ right, in the dtype of `total` within the product where there is one that does."""
-    if total.dtype == left.dtype:
-        total.addmm_(left, right)
-    elif total.device.type == "cpu":
-        total += left @ right
-    else:
-        torch.addmm(total, left, right, out_dtype=total.dtype, out=total)
+def _add_product(
+    total: torch.Tensor | None, left: torch.Tensor, right: torch.Tensor, dtype: torch.dtype
+) -> torch.Tensor:
+    """total + left @ right in place, or the product alone, in `dtype` within it where a product can be."""
+    if dtype == left.dtype:
+        return left @ right if total is None else total.addmm_(left, right)
+    if left.device.type == "cpu":
+        product = left @ right
+        return product.to(dtype) if total is None else total.add_(product)
+    if total is None:
+        return torch.mm(left, right, out_dtype=dtype)
+    return torch.addmm(total, left, right, out_dtype=dtype, out=total)
 
 
 def loss_and_dlogits(
