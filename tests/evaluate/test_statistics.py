@@ -176,7 +176,7 @@ def test_order_of_items_and_names_of_clusters_change_nothing(
     assert vars(again) == pytest.approx(vars(result), abs=1e-12)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(items=SCORES)
 def test_a_comparison_turned_round_changes_its_sign_alone(items: list[tuple[float, int, str]]) -> None:
     values, clusters, groups = map(list, zip(*items, strict=True))
@@ -185,6 +185,7 @@ def test_a_comparison_turned_round_changes_its_sign_alone(items: list[tuple[floa
     assert one.difference == pytest.approx(-other.difference)
     assert one.smallest_effect == pytest.approx(other.smallest_effect, rel=0.1)
     assert (one.low > 0) == (one.p <= 0.05)
+    assert (other.high < 0) == (other.p <= 0.05)
 
 
 def test_fifty_thousand_items_take_well_under_a_second() -> None:

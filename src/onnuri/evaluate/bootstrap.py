@@ -60,10 +60,9 @@ class Draws:
 
     def limits(self, level: float) -> tuple[float, float]:
         """Both ends of an interval that holds the truth with probability `level`."""
-        deviation = student(NORMAL.inv_cdf(0.5 + level / 2), self.freedom)
-        rank = math.floor(NORMAL.cdf(-deviation * self._expansion) * (len(self.values) + 1))
-        if rank < 1:  # fewer than 5 clusters: the draws do not reach that far
-            reach = deviation * self.stderr
+        rank = self._rank(level)
+        if rank < 1:
+            reach = student(NORMAL.inv_cdf(0.5 + level / 2), self.freedom) * self.stderr
             return max(self.value - reach, self.bounds[0]), min(self.value + reach, self.bounds[1])
         ordered = np.sort(self.values)
         return min(float(ordered[rank - 1]), self.value), max(float(ordered[-rank]), self.value)
@@ -74,17 +73,22 @@ class Draws:
         It is at most 0.05 just where the 95 % limits leave 0 out. Where no draw crosses 0, the t statistic
         says how small it is.
         """
-        by_t = (
-            2 * NORMAL.cdf(-normal(abs(self.value) / self.stderr, self.freedom)) if self.variance else 1.0
-        )
+        if not self.variance:
+            return 1.0
+        by_t = 2 * NORMAL.cdf(-normal(abs(self.value) / self.stderr, self.freedom))
+        if self._rank(0.95) < 1:
+            return by_t
         crossed = min(int((self.values <= 0).sum()), int((self.values >= 0).sum()))
         tail = (1 + crossed) / (len(self.values) + 1)
         if tail >= 0.5:
             return 1.0
         by_draws = 2 * NORMAL.cdf(-normal(-NORMAL.inv_cdf(tail) / self._expansion, self.freedom))
-        if crossed == 0:
-            return by_t if by_draws > 0.05 else min(by_t, by_draws)
-        return by_draws
+        return min(by_t, by_draws) if crossed == 0 else by_draws
+
+    def _rank(self, level: float) -> int:
+        """Which draw from either end is the limit; 0 with fewer than 5 clusters: none is far enough out."""
+        deviation = student(NORMAL.inv_cdf(0.5 + level / 2), self.freedom) * self._expansion
+        return math.floor(NORMAL.cdf(-deviation) * (len(self.values) + 1))
 
     @property
     def _expansion(self) -> float:
