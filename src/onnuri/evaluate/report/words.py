@@ -1,0 +1,90 @@
+"""Words of the page in English and Korean, and how scores are written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from onnuri.corpus.report.words import escape
+
+METRICS = {
+    "accuracy": ("accuracy", "정확도"),
+    "accuracy_chars": ("accuracy, likelihood per character", "정확도(글자당 우도)"),
+    "accuracy_bytes": ("accuracy, likelihood per byte", "정확도(바이트당 우도)"),
+    "accuracy_pmi": ("accuracy, PMI", "정확도(PMI)"),
+    "macro_f1": ("macro F1", "매크로 F1"),
+    "bits_per_byte": ("bits per byte of the answer", "정답의 바이트당 비트"),
+}
+TIERS = {
+    "A": ("A, word form", "A 낱말 형태"),
+    "B": ("B, agreement at a distance", "B 떨어진 호응"),
+    "C": ("C, licensing and selection", "C 허가와 선택"),
+    "D": ("D, register and spelling (no grammar)", "D 말투와 맞춤법(문법 아님)"),
+}
+
+
+def both(english: str, korean: str) -> str:
+    """Trusted words in both languages; the switch at the top of the page hides one."""
+    return f"<span class=ko lang=ko>{korean}</span><span class=en lang=en>{english}</span>"
+
+
+def title_of(task: Mapping[str, Any], name: str, language: str) -> str:
+    """A task's title as plain text; one title may serve both languages."""
+    title = task.get("title") or name
+    return str(title.get(language) or name) if isinstance(title, Mapping) else str(title)
+
+
+def task_title(task: Mapping[str, Any], name: str) -> str:
+    """A task's title as HTML."""
+    english, korean = (title_of(task, name, language) for language in ("en", "ko"))
+    return outside(english) if english == korean else both(outside(english), outside(korean))
+
+
+def outside(text: object) -> str:
+    """Text of a file as HTML: escaped, and set apart from what stands around it, right to left or not."""
+    return f"<bdi>{escape(str(text))}</bdi>"
+
+
+def metric_words(metric: str) -> tuple[str, str]:
+    """A metric's name in English and Korean."""
+    base = metric.removesuffix("_macro")
+    english, korean = METRICS.get(base, (escape(base), escape(base)))
+    if base == metric:
+        return english, korean
+    return f"{english}, mean over groups", f"{korean}, 항목 평균"
+
+
+def lower_is_better(metric: str) -> bool:
+    """Bits per byte; accuracy and F1 are better when higher."""
+    return metric.startswith("bits_per_byte")
+
+
+def number(value: float | None) -> str:
+    """A score with three digits, or a dash."""
+    return "–" if value is None else f"{value:.3f}".replace("-", "−")
+
+
+def with_interval(entry: Mapping[str, Any] | None) -> str:
+    """A score with its 95 % interval, or a dash."""
+    if not entry or entry.get("value") is None:
+        return "–"
+    if entry.get("low") is None:
+        return number(entry["value"])
+    return (
+        f"<b>{number(entry['value'])}</b> <small>[{number(entry['low'])}, {number(entry['high'])}]</small>"
+    )
+
+
+def p_value(value: float | None) -> str:
+    """A p-value with what its size allows."""
+    if value is None:
+        return "–"
+    return "&lt; 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def tokens(count: float) -> str:
+    """A number of tokens as k, M, G or T."""
+    for unit, factor in (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if count >= factor:
+            return f"{count / factor:.3g}{unit}"
+    return f"{count:g}"
