@@ -1,6 +1,7 @@
-"""Conjugation of Korean verbs and adjectives by their class, as the 한글 맞춤법 (articles 15 to 18, 34 to 36) has it.
+"""Conjugation of Korean verbs and adjectives by class, after 한글 맞춤법, articles 15 to 18 and 34 to 36.
 
-A stem's spelling does not say its class (걷다 walk is irregular, 걷다 roll up is not), so the word lists do.
+A stem's spelling does not say its class (걷다, to walk, is irregular; 걷다, to roll up, is not), so the
+word lists do.
 """
 
 from __future__ import annotations
@@ -81,7 +82,7 @@ def past(word: Stem) -> str:
 
 
 def linking_stem(word: Stem) -> str:
-    """The stem before endings that begin with 으: 잡으, 도우, 들으, 나으, 빨가; without 으 after a vowel or ㄹ."""
+    """The stem before endings in 으: 잡으, 도우, 들으, 나으, 빨가; without 으 after a vowel or ㄹ."""
     text, kind = word
     if kind == "ㅂ":
         return with_final(text, "") + "우"

@@ -36,6 +36,7 @@ TIMES = (
 )
 
 
+LATELY = ("어제", "그저께", "지난주에", "지난 주말에", "며칠 전에", "얼마 전에")
 DAYS = (
     "어제",
     "그저께",
@@ -87,19 +88,33 @@ def honorific_si(choose: Chooser) -> Draft:
     )
 
 
+HONORIFIC_VERBS: dict[str, tuple[tuple[str, ...], str, str]] = {
+    "eat": (("부엌에서", "식탁 앞에서", "마당에서", "방에서"), "먹었다", "드셨다"),
+    "sleep": (("거실 소파에서", "마당 그늘에서", "따뜻한 방에서", "할머니 집에서"), "잤다", "주무셨다"),
+    "stay": (("앞에 혼자", "앞에 오래", "앞에 잠깐"), "있었다", "계셨다"),
+    "ill": (("감기 때문에 많이", "하루 종일 심하게", "다리가 조금", "배가 갑자기"), "아팠다", "편찮으셨다"),
+    "speak": (
+        ("모두 앞에서 크게", "전화로 짧게", "친구들 앞에서 자주", "문 앞에서 조용히"),
+        "말했다",
+        "말씀하셨다",
+    ),
+}
+
+
 def honorific_verb(choose: Chooser) -> Draft:
     """드시다, 주무시다, 계시다, 편찮으시다 and 말씀하시다 have honoured subjects."""
     kind = choose.any(("eat", "eat", "sleep", "stay", "ill", "speak"))
     low = choose.word(LOW_PEOPLE if kind == "speak" else [*LOW_PEOPLE, *ANIMALS])
     high = choose.word(HONORED)
     time = choose.any(DAYS)
-    middle, plain, honorific = {
-        "eat": (f"{choose.any(('부엌에서', '식탁 앞에서', '마당에서', '방에서'))} {josa(choose.any(ATE), '을')} {choose.any(('조금', '많이'))}", "먹었다", "드셨다"),
-        "sleep": (choose.any(("거실 소파에서", "마당 그늘에서", "따뜻한 방에서", "할머니 집에서")) + " " + choose.any(("오래", "잠깐", "푹")), "잤다", "주무셨다"),
-        "stay": (f"{choose.any(BUILDINGS)} 앞에 {choose.any(('혼자', '오래', '잠깐'))}", "있었다", "계셨다"),
-        "ill": (choose.any(("감기 때문에 많이", "며칠 동안 심하게", "다리가 조금", "배가 갑자기")), "아팠다", "편찮으셨다"),
-        "speak": (choose.any(("모두 앞에서 크게", "전화로 짧게", "친구들 앞에서 자주", "문 앞에서 조용히")), "말했다", "말씀하셨다"),
-    }[kind]  # fmt: skip
+    middles, plain, honorific = HONORIFIC_VERBS[kind]
+    middle = choose.any(middles)
+    if kind == "eat":
+        middle = f"{middle} {josa(choose.any(ATE), '을')} {choose.any(('조금', '많이'))}"
+    elif kind == "sleep":
+        middle = f"{middle} {choose.any(('오래', '잠깐', '푹'))}"
+    elif kind == "stay":
+        middle = f"{choose.any(BUILDINGS)} {middle}"
     template = f"{{x}} {time} {middle} {{e}}."
     return Draft(
         kind, f"{low} {honorific}", quad(template, josa(low, "이"), josa(high, "이"), plain, honorific)
@@ -163,7 +178,7 @@ def kinship(choose: Chooser) -> Draft:
     good_word, bad_word = (
         josa(word, form[0][1:]) if form[0].startswith("~") else word + form[0] for word in (good, bad)
     )
-    template = f"{{x}} {choose.any(TIMES)} {middle} 자기 {{e}} {form[2]}."
+    template = f"{{x}} {choose.any(LATELY)} {middle} 자기 {{e}} {form[2]}."
     return Draft(after, x, quad(template, josa(x, "은"), josa(y, "은"), good_word, bad_word))
 
 

@@ -28,7 +28,7 @@ def identity(items: Iterable[Item]) -> str:
 
 
 def write(path: Path, seed: int = 1) -> Sequence[Item]:
-    """Write the items of a seed to a JSONL file and return them. Raises UserError where the system refuses."""
+    """Write the items of a seed as JSONL and return them. Raises UserError where the system refuses."""
     items = generate(seed)
     facts = {
         "canary": CANARY,
@@ -59,7 +59,7 @@ def read(path: Path) -> list[Item]:
         raise UserError(f"{path} is no KoPairs file (its first line lacks the canary); write it again")
     if facts.get("version") != VERSION:
         raise UserError(
-            f"{path} holds KoPairs version {facts.get('version')}; this is version {VERSION}; write it again"
+            f"{path} holds KoPairs version {facts.get('version')}, not {VERSION}; write it again"
         )
     try:
         items = [

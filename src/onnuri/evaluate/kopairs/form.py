@@ -82,7 +82,8 @@ def josa_direction(choose: Chooser) -> Draft:
     x = choose.word(places)
     form = JOSA["으로"].index(josa(x, "으로")[len(x) :])
     y = choose.word([place for place in places if josa(place, "으로")[len(place) :] != JOSA["으로"][form]])
-    before = f"{choose.any(NAMES_TOPIC)} {choose.any(PAST_TIMES)} {choose.any(('혼자', '친구와', '급히', '버스를 타고'))}"
+    how = choose.any(("혼자", "친구와", "급히", "버스를 타고"))
+    before = f"{choose.any(NAMES_TOPIC)} {choose.any(PAST_TIMES)} {how}"
     verb = choose.any(("갔다", "떠났다", "향했다", "출발했다", "돌아갔다"))
     return mirror_josa(x, y, "으로", f"{before} {{x}} {verb}.", f"{x} {verb}")
 
@@ -159,7 +160,7 @@ DIGIT_TEMPLATES = (
     ("은", "이 표에 {x} 들어 있지 않다."),
     ("은", "{s} {x} 틀린 답이라고 했다."),
     ("과", "{s} {x} 다른 수를 비교했다."),
-    ("과", "두 값은 {x} 차이가 난다."),
+    ("과", "{s} {x} 같은 수를 찾았다."),
 )
 
 
@@ -183,7 +184,7 @@ def josa_latin(choose: Chooser) -> Draft:
 
 
 STARTS = ("", "오늘은 ", "지난번에는 ", "그날은 ", "이번에는 ", "어제도 ")
-ENDINGS = {"다": "{x}다.", "까": "{x}을까?", "것": "{x}을 것이다."}
+ENDINGS = {"다": "{x}다.", "까": "{x}을까?", "것": "{x}을 것이다.", "고": "{x}다고 한다."}
 """Endings after the stem of the past, which every stem takes."""
 
 
@@ -209,7 +210,7 @@ def irregular(words: list[tuple[str, Stem]], endings: tuple[str, ...]) -> Callab
         tail = ENDINGS.get(ending) or (
             "{x} 어떻게 될까?" if ending == "면" else "{x} " + choose.any(AFTER_SEO)
         )
-        return pair(f"{context} {word.text}", f"{start}{context} {tail}", *forms, ending)
+        return pair(f"{context} {word.text}", f"{start}{context} {tail}", forms[0], forms[1], ending)
 
     return draw
 
@@ -290,10 +291,10 @@ PHENOMENA = (
         "irregular_digeut_siot",
         "A",
         "pair",
-        irregular(DIGEUT_SIOT, ("다", "까", "것", "서", "면")),
+        irregular(DIGEUT_SIOT, ("다", "까", "것", "고", "면")),
         word_limit=25,
     ),
-    Phenomenon("irregular_reu_hieut", "A", "pair", irregular(REU_HIEUT, ("다", "까", "것", "서"))),
+    Phenomenon("irregular_reu_hieut", "A", "pair", irregular(REU_HIEUT, ("다", "까", "것", "고"))),
     Phenomenon("rieul_drop", "A", "pair", rieul_drop),
     Phenomenon("numeral_form", "A", "pair", numeral_form),
 )

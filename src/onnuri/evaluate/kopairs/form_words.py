@@ -1,4 +1,7 @@
-"""Word lists of tier A: stems by class with what goes before them, Latin words, measures (licence: see words.py)."""
+"""Word lists of tier A: stems by class with what goes before them, Latin words, measures.
+
+Licence: see words.py.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,6 @@ HARMONY = _entries("""
 담: 과일을, 물을
 감: 머리를, 눈을
 갈: 칼을, 콩을
-살: 시골에, 부산에
 알: 그 사실을, 답을
 팔: 집을, 책을
 놀: 바다에서, 친구와
@@ -55,7 +57,7 @@ HARMONY = _entries("""
 찍: 사진을, 도장을
 신: 구두를, 양말을
 심: 나무를, 꽃을
-굶: 점심을, 이틀을
+굶: 밥을, 온종일
 물: 사탕을 입에
 풀: 문제를, 끈을
 빌: 소원을, 용서를
@@ -65,7 +67,6 @@ HARMONY = _entries("""
 뜯: 봉투를, 상자를
 얻: 기회를, 힘을
 끊: 전화를, 줄을
-끓: 국이, 물이
 뱉: 껌을
 덮: 이불을, 책을
 겪: 어려움을, 큰일을
@@ -222,7 +223,7 @@ Template = tuple[str, str]
 LATIN: list[tuple[str, tuple[Template, ...]]] = [
     (word, templates)
     for words, templates in (
-        ("TV PC USB CD DVD LED GPS CCTV MP3", _USED),
+        ("TV PC USB CD DVD LED GPS CCTV", _USED),
         ("KBS MBC SBS EBS YTN CNN BBC JTBC MBN", _WATCHED),
         ("PDF URL HTML XML PPT CSS API HTTP ZIP", _FILES),
         ("CEO MC VIP PD MVP DJ FBI", _PEOPLE),

@@ -6,6 +6,8 @@ no table is needed: code = 0xAC00 + (initial * 21 + vowel) * 28 + final.
 
 from __future__ import annotations
 
+from onnuri.evaluate.kopairs.listing import listed
+
 FINALS = {"": 0, "ㄴ": 4, "ㄷ": 7, "ㄹ": 8, "ㅂ": 17, "ㅅ": 19, "ㅆ": 20, "ㅎ": 27}
 VOWELS = "ㅏㅐㅑㅒㅓㅔㅕㅖㅗㅘㅙㅚㅛㅜㅝㅞㅟㅠㅡㅢㅣ"
 
@@ -25,21 +27,24 @@ _TENS = ("", "십", "백", "천")
 _LETTERS = dict(
     zip(
         "ABCDEFGHIJKLMNOPQRSTUVWXYZ",
-        ["에이", "비", "시", "디", "이", "에프", "지", "에이치", "아이", "제이", "케이", "엘", "엠", "엔", "오", "피", "큐", "아르", "에스", "티", "유", "브이", "더블유", "엑스", "와이", "제트"],
+        listed(
+            "에이 비 시 디 이 에프 지 에이치 아이 제이 케이 엘 엠 엔 오 피 큐 알 에스 티 유 브이 더블유 "
+            "엑스 와이 제트"
+        ),
         strict=True,
     )
 )
-_LETTERS["R"] = "알"
 UNITS = {
-    "km": "킬로미터", "cm": "센티미터", "mm": "밀리미터", "m": "미터", "g": "그램", "mg": "밀리그램", "L": "리터",
-    "mL": "밀리리터", "%": "퍼센트", "℃": "도", "GB": "기가바이트", "MB": "메가바이트", "W": "와트", "kW": "킬로와트",
-    "V": "볼트", "Hz": "헤르츠", "kcal": "킬로칼로리", "t": "톤", "dB": "데시벨", "px": "픽셀",
+    "km": "킬로미터", "cm": "센티미터", "mm": "밀리미터", "m": "미터", "g": "그램", "mg": "밀리그램",
+    "L": "리터", "mL": "밀리리터", "%": "퍼센트", "℃": "도", "GB": "기가바이트", "MB": "메가바이트",
+    "W": "와트", "kW": "킬로와트", "V": "볼트", "Hz": "헤르츠", "kcal": "킬로칼로리", "t": "톤",
+    "dB": "데시벨", "px": "픽셀",
 }  # fmt: skip
 """Symbol to reading. kg is left out: it is read 킬로그램 or 킬로, and its josa changes with that."""
 
 
 def letters(syllable: str) -> tuple[int, int, int]:
-    """Numbers of the initial, the vowel and the final (0 = none). Raises ValueError unless it is a syllable."""
+    """Numbers of initial, vowel and final (0 = none). Raises ValueError unless it is a syllable."""
     code = ord(syllable) - 0xAC00
     if not 0 <= code < 11172:
         raise ValueError(f"{syllable!r} is not a Hangul syllable")
@@ -58,7 +63,7 @@ def with_final(text: str, final: str) -> str:
 
 
 def final_of(text: str) -> int:
-    """The final consonant of the last syllable, 0 for none, after reading digits, Latin letters and units."""
+    """Final consonant of the last syllable, 0 for none; digits, Latin letters and units as read."""
     return letters(reading(text)[-1])[2]
 
 

@@ -20,8 +20,8 @@ WORD_LIMIT = 10
 class Item(NamedTuple):
     """A minimal pair (good, bad) or a crossed quad of sentences.
 
-    A quad holds x in the good and in the bad environment, then y in the good and in the bad one. Its score is
-    s0 - s1 - s2 + s3 of the log-probabilities, a pair's s0 - s1; above 0 is a point, 0 half a point.
+    A quad holds x in the good and in the bad environment, then y in the good and in the bad one. Its score
+    is s0 - s1 - s2 + s3 of the log-probabilities, a pair's s0 - s1; above 0 is a point, 0 half a point.
     """
 
     id: str
@@ -46,7 +46,7 @@ class Phenomenon(NamedTuple):
     name: str
     tier: Literal["A", "B", "C", "D"]
     kind: Literal["pair", "control", "mirror"]
-    """pair; quad whose y is fine in both environments; quad whose y wants the environment that is bad for x."""
+    """A pair; a quad whose y is fine in both environments; a quad whose y wants the one bad for x."""
     draw: Callable[[Chooser], Draft]
     adjacent: bool = False
     """Of quads: x and its environment touch, so that characters alone can tell (allomorphs)."""
@@ -57,7 +57,7 @@ class Phenomenon(NamedTuple):
 class Chooser:
     """Seeded choice among words, none of which is taken more often than the limit.
 
-    Only random() is asked: Python keeps its sequence from version to version, that of choice() and sample() not.
+    Only random() is asked: Python keeps its sequence from version to version, not that of choice().
     """
 
     def __init__(self, seed: int, limit: int) -> None:
