@@ -1,0 +1,1 @@
+"""KoPairs: a benchmark of Korean grammar made by program (see generate.py)."""
