@@ -17,7 +17,7 @@ from onnuri.ledger.config import VerifyConfig
 from onnuri.ledger.verify import verify
 from onnuri.run import chain
 from onnuri.run.checkpoints import list_checkpoints
-from onnuri.run.metrics_file import is_validated
+from onnuri.run.metrics_file import measured
 from onnuri.train.config import PretrainConfig
 from onnuri.train.run_plan import make_plan
 from tests.conftest import SCRIPTS, TINY_MODEL, our_traceback_lines, pretrain
@@ -110,9 +110,9 @@ def test_a_checkpoint_is_written_before_the_validation_of_its_step(sample: Sampl
     words = ["train.steps=4", "train.validate_every=2", "train.checkpoint_every=2"]
     one(sample, run_dir, *words, script=worker)
     assert [folder.name for folder in list_checkpoints(run_dir)] == ["step-0000002"]
-    assert not is_validated(run_dir, 2)
+    assert "bits_per_byte" not in measured(run_dir, 2)
     one(sample, run_dir, *words)
-    assert is_validated(run_dir, 2) and is_validated(run_dir, 4)
+    assert all("bits_per_byte" in measured(run_dir, step) for step in (2, 4))
     metrics = run_dir / "metrics.jsonl"
     whole = metrics.read_text()
     lines = whole.splitlines(keepends=True)

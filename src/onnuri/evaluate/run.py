@@ -1,31 +1,39 @@
-"""Bits per byte of a model by language and source, beside what a compressor reaches."""
+"""`onnuri evaluate`: bits per byte of held-out text and scores of tasks, as JSON, samples and a report."""
 
 from __future__ import annotations
 
 import json
-import math
+import logging
 import os
 from pathlib import Path
 from typing import Any
 
 from onnuri.base import manifest
 from onnuri.base.errors import UserError
-from onnuri.corpus.texts import Text, data_identity, read_texts, xz_bits_per_byte
+from onnuri.corpus.texts import data_identity, read_texts
+from onnuri.evaluate import held_out, suite, task_scores
 from onnuri.evaluate.config import EvaluateConfig
 from onnuri.hf.load import check_model_folder, first_token, load_model
 
+log = logging.getLogger(__name__)
+
+FORMAT = 2
+"""Of `evaluation.json`."""
+SAMPLES = ".samples.jsonl"
+
 
 def evaluate(config: EvaluateConfig) -> dict[str, Any]:
-    """Score the model and write the result as JSON; a result for the same model and text is read again."""
+    """Score the model and write the result; a result for the same model, text and tasks is read again."""
     folder = Path(config.model)
     check_model_folder(folder)
     output = Path(config.output) if config.output else folder / "evaluation.json"
-    request = {
-        "model": model_identity(folder),
-        "data": data_identity(config.data),
-        "text_column": config.text_column,
-        "max_documents": config.max_documents,
-    }
+    suites = suite.load_all(config.tasks, config.tasks_dir, config.olmes, config.max_items)
+    request: dict[str, Any] = {"format": FORMAT, "model": model_identity(folder)}
+    if config.data:
+        request["data"] = data_identity(config.data)
+        request["text_column"], request["max_documents"] = config.text_column, config.max_documents
+    if suites:
+        request["tasks"] = {each.name: each.protocol for each in suites}
     result = stored_result(output, request)
     if result is not None:
         return result
@@ -33,12 +41,35 @@ def evaluate(config: EvaluateConfig) -> dict[str, Any]:
         raise UserError(
             f"output={output}: folder {output.parent} cannot be written to; choose another output"
         )
-    result = {"request": request, **score(config)}
+    texts = read_texts(config.data, config.text_column, config.max_documents) if config.data else []
+    model, tokenizer = load_model(config.model, dtype="float32")
+    separator = first_token(tokenizer, config.model)
+    result = {"format": FORMAT, "request": request, "model": model_facts(folder, request["model"], model)}
+    if texts:
+        result |= held_out.score(model, tokenizer, texts, separator, config.batch_tokens)
+    samples: list[dict[str, Any]] = []
+    if suites:
+        result["tasks"], samples = task_scores.score(
+            model, tokenizer, suites, separator, config.batch_tokens
+        )
+    write(output, result, samples)
+    return result
+
+
+def write(output: Path, result: dict[str, Any], samples: list[dict[str, Any]]) -> None:
+    """The samples, then the result, which is complete when it is there."""
     try:
+        if samples:
+            lines = (json.dumps(each, ensure_ascii=False) + "\n" for each in samples)
+            manifest.write_text(samples_path(output), lines)
         manifest.write_json(output, result)
     except OSError as error:
         raise UserError(f"cannot write {output}: {error.strerror or error}") from None
-    return result
+
+
+def samples_path(output: Path) -> Path:
+    """`evaluation.samples.jsonl` beside `evaluation.json`."""
+    return output.with_name(output.name.removesuffix(".json") + SAMPLES)
 
 
 def model_identity(folder: Path) -> str:
@@ -46,9 +77,24 @@ def model_identity(folder: Path) -> str:
     if (folder / manifest.FILE_NAME).is_file():
         return manifest.read(folder, "model").identity
     names = sorted(p.name for p in folder.iterdir() if p.suffix in (".json", ".safetensors"))
+    made_later = ("evaluation", "sbom")
     return manifest.hash_json(
-        {name: manifest.hash_file(folder / name) for name in names if name != "evaluation.json"}
+        {name: manifest.hash_file(folder / name) for name in names if not name.startswith(made_later)}
     )
+
+
+def model_facts(folder: Path, identity: str, model: Any) -> dict[str, Any]:
+    """Which model a result is of."""
+    facts = {
+        "name": folder.resolve().name,
+        "identity": identity,
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "context": model.config.max_position_embeddings,
+    }
+    if (folder / manifest.FILE_NAME).is_file():
+        counts = manifest.read(folder, "model").counts
+        facts |= {name: counts[name] for name in ("step", "tokens") if name in counts}
+    return facts
 
 
 def stored_result(path: Path, request: dict[str, Any]) -> dict[str, Any] | None:
@@ -61,70 +107,6 @@ def stored_result(path: Path, request: dict[str, Any]) -> dict[str, Any] | None:
         result = None
     if not isinstance(result, dict) or "request" not in result:
         raise UserError(f"output={path} exists and is no evaluation; choose another output")
-    return result if result["request"] == request else None
-
-
-def score(config: EvaluateConfig) -> dict[str, Any]:
-    """Run the model over the documents."""
-    texts = read_texts(config.data, config.text_column, config.max_documents)
-    from onnuri.evaluate.score import document_nats
-
-    model, tokenizer = load_model(config.model, dtype="float32")
-    tokens = [
-        tokenizer(text.text, add_special_tokens=False, split_special_tokens=True, verbose=False)[
-            "input_ids"
-        ]
-        for text in texts
-    ]
-    nats = document_nats(
-        model,
-        tokens,
-        first_token(tokenizer, config.model),
-        model.config.max_position_embeddings,
-        config.batch_tokens,
-    )
-    sizes = [len(ids) for ids in tokens]
-    return {
-        "languages": summary(texts, nats, sizes, [text.lang for text in texts], with_xz=True),
-        "sources": summary(texts, nats, sizes, [text.source for text in texts], with_xz=False),
-        "total": summary(texts, nats, sizes, ["all"] * len(texts), with_xz=True),
-    }
-
-
-def summary(
-    texts: list[Text], nats: list[float], sizes: list[int], labels: list[str], with_xz: bool
-) -> dict[str, dict[str, float]]:
-    """Documents, bytes, bits per byte and tokens per character of the texts under each label."""
-    groups: dict[str, list[int]] = {}
-    for index, label in enumerate(labels):
-        groups.setdefault(label, []).append(index)
-    result = {}
-    for name, members in sorted(groups.items()):
-        size = sum(len(texts[i].text.encode()) for i in members)
-        result[name] = {
-            "documents": len(members),
-            "bytes": size,
-            "bits_per_byte": sum(nats[i] for i in members) / math.log(2) / size,
-            "tokens_per_character": sum(sizes[i] for i in members)
-            / sum(len(texts[i].text) for i in members),
-        }
-        if with_xz:
-            result[name]["xz_bits_per_byte"] = xz_bits_per_byte([texts[i].text for i in members])
+    if result["request"] != request or (request.get("tasks") and not samples_path(path).is_file()):
+        return None
     return result
-
-
-def table(result: dict[str, Any]) -> str:
-    """The result for people."""
-    lines = [
-        f"{'held-out text':<24}{'documents':>10}{'bytes':>12}{'bits/byte':>11}"
-        f"{'xz -9e':>8}{'tokens/char':>13}"
-    ]
-    for group in ("languages", "sources", "total"):
-        for name, row in result[group].items():
-            xz = f"{row['xz_bits_per_byte']:.3f}" if "xz_bits_per_byte" in row else ""
-            label = f"  {name}" if group == "sources" else name
-            lines.append(
-                f"{label:<24}{row['documents']:>10,}{row['bytes']:>12,}{row['bits_per_byte']:>11.3f}{xz:>8}"
-                f"{row['tokens_per_character']:>13.3f}"
-            )
-    return "\n".join(lines)

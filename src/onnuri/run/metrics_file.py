@@ -39,6 +39,6 @@ def read_metrics(run_dir: Path) -> list[dict[str, Any]]:
     return lines
 
 
-def is_validated(run_dir: Path, step: int) -> bool:
-    """True when metrics.jsonl has the validation of a step."""
-    return any(line["step"] == step and "bits_per_byte" in line for line in read_metrics(run_dir))
+def measured(run_dir: Path, step: int) -> set[str]:
+    """The keys of all that metrics.jsonl has of a step: bits_per_byte after a validation."""
+    return {name for line in read_metrics(run_dir) if line["step"] == step for name in line}

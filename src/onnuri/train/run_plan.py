@@ -18,7 +18,7 @@ from onnuri.model.config import ModelConfig
 from onnuri.optim.schedule import default_warmup
 from onnuri.parallel.ranks import Ranks
 from onnuri.run.checkpoints import list_checkpoints, newest_verified, step_of
-from onnuri.run.metrics_file import is_validated
+from onnuri.run.metrics_file import measured
 from onnuri.run.run_file import read_run_file
 from onnuri.tokens.mixture import parse_weights
 from onnuri.train.config import PretrainConfig
@@ -173,9 +173,8 @@ def finished(plan: RunPlan) -> bool:
     checkpoints = list_checkpoints(run_dir)
     if not checkpoints or step_of(checkpoints[0]) < plan.config.train.steps:
         return False
-    if step_of(checkpoints[0]) == plan.config.train.steps and not is_validated(
-        run_dir, step_of(checkpoints[0])
-    ):
+    last = step_of(checkpoints[0])
+    if last == plan.config.train.steps and "bits_per_byte" not in measured(run_dir, last):
         return False
     found = newest_verified(run_dir)
     return found is not None and step_of(found[0]) >= plan.config.train.steps

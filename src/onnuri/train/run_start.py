@@ -35,6 +35,7 @@ from onnuri.run.run_file import DATA_FOLDER, RUN_FILE
 from onnuri.tokens.source import BatchSource
 from onnuri.train.compile import worth_compiling
 from onnuri.train.engine import build_engine
+from onnuri.train.evaluation import Evaluation
 from onnuri.train.guard import Progress, StepGuard
 from onnuri.train.monitors import Monitors
 from onnuri.train.objectives import OBJECTIVES, Objective
@@ -66,7 +67,7 @@ def open_run(plan: RunPlan, cleanup: contextlib.ExitStack) -> Run:
     guard = StepGuard(config.guard)
     step_gate.install(engine, guard.accept, config.optim.gradient_clipping)
     progress, resumed, notes = resume(engine, source, run_dir)
-    validation = Validation(plan, device)
+    validation, evaluation = Validation(plan, device), Evaluation(plan, device)
     ledger = record_start(plan, engine, progress, resumed, cleanup)
     monitors = Monitors(plan, device, run_dir, cleanup)
     record = Record(plan, run_dir, ledger, progress, cleanup)
@@ -84,6 +85,7 @@ def open_run(plan: RunPlan, cleanup: contextlib.ExitStack) -> Run:
         progress=progress,
         guard=guard,
         validation=validation,
+        evaluation=evaluation,
         monitors=monitors,
         record=record,
         saver=saver,

@@ -16,8 +16,9 @@ from onnuri.checkpoint import store, zero_state
 from onnuri.checkpoint.store import Saver
 from onnuri.parallel.process_group import broadcast_from_rank_zero
 from onnuri.run.checkpoints import list_checkpoints, newest_verified, quarantine
-from onnuri.run.metrics_file import is_validated
+from onnuri.run.metrics_file import measured
 from onnuri.tokens.source import BatchSource
+from onnuri.train.evaluation import Evaluation
 from onnuri.train.guard import Progress, StepGuard, read_progress
 from onnuri.train.monitors import Monitors
 from onnuri.train.objectives import Objective
@@ -43,6 +44,7 @@ class Run:
     progress: Progress
     guard: StepGuard
     validation: Validation
+    evaluation: Evaluation
     monitors: Monitors
     record: Record
     saver: Saver
@@ -68,19 +70,25 @@ class Run:
         self.saver.save(self.progress.step, zero_state.own_pieces(self.engine), state, ephemeral)
         self.saved = time.monotonic()
 
-    def validate(self) -> None:
-        """Measure bits per byte on held-out documents, and record them. A collective call."""
-        self.record.validation(self.progress.step, self.validation.run(self.engine))
+    def measure(self, resumed: bool = False) -> None:
+        """Scores of tasks, then bits per byte of held-out documents, where they are due. A collective call.
 
-    def validation_is_missing(self) -> bool:
-        """True where a run has ended between a checkpoint and its validation. A collective call."""
-        step, config = self.progress.step, self.plan.config.train
-        wanted = step and due(step, config.validate_every, step == config.steps)
-        if self.plan.replay_until or not wanted:
-            return False
-        return bool(
-            broadcast_from_rank_zero(self.plan.ranks.is_lead and not is_validated(self.run_dir, step))
-        )
+        A run that has resumed measures what it had ended before recording.
+        """
+        step, config = self.progress.step, self.plan.config
+        if self.plan.replay_until or not step:
+            return
+        last = step == config.train.steps
+        recorded: set[str] = set()
+        if resumed:
+            recorded = broadcast_from_rank_zero(
+                measured(self.run_dir, step) if self.plan.ranks.is_lead else None
+            )
+        if config.evaluation.tasks and due(step, config.evaluation.every, last) and "tasks" not in recorded:
+            scores = self.evaluation.run(self.engine, whole=last)
+            self.record.evaluation(step, self.progress.tokens, scores)
+        if due(step, config.train.validate_every, last) and "bits_per_byte" not in recorded:
+            self.record.validation(step, self.validation.run(self.engine))
 
     def can_roll_back(self) -> bool:
         """True when there is a checkpoint to go back to, once the one under way is finished."""

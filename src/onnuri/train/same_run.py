@@ -31,6 +31,7 @@ CAN_CHANGE = (
     "train.keep_",
     "train.ephemeral_",
     "guard.",
+    "evaluation.",
 )
 """Options that may differ when a run resumes, by how their names begin."""
 

@@ -1,0 +1,110 @@
+"""What `tasks=` names: KoPairs, tasks that come with Onnuri, task files, English tasks of a wheel.
+
+Everything that a score depends on besides the model is in a task's facts, and their hash is its protocol:
+two numbers compare only where the protocols are the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from onnuri.base import manifest
+from onnuri.base.errors import UserError
+from onnuri.evaluate import items as item_module
+from onnuri.evaluate import olmes, render, task_file
+from onnuri.evaluate.items import Item
+
+SCORER = 1
+"""Counted up when the same items and likelihoods give another number."""
+KOPAIRS = "kopairs"
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A task with its items, ready to be scored."""
+
+    name: str
+    title: str
+    metric: str
+    formulation: str
+    licence: str
+    items: list[Item]
+    facts: dict[str, Any]
+    note: str = ""
+
+    @property
+    def protocol(self) -> str:
+        """sha256 of the facts."""
+        return manifest.hash_json(self.facts)
+
+
+def load(name: str, tasks_dir: str = "", wheel: str = "", max_items: int = 0) -> Suite:
+    """A task by its name, or the path of its file. Raises UserError if it or its data is not there."""
+    if name == KOPAIRS:
+        return _suite(name, "KoPairs", "accuracy_macro", "sentences", "Apache-2.0", _kopairs(), max_items)
+    if name.startswith(olmes.PREFIX):
+        variant, found = olmes.items(name, wheel)
+        formulation = "text" if variant.metric == "bits_per_byte" else "cloze"
+        return _suite(name, variant.title, variant.metric, formulation, variant.licence, found, max_items)
+    task = task_file.load(name)
+    file = task.file
+    found = render.items(task, tasks_dir)
+    suite = _suite(task.name, file.title, file.metric, file.formulation, file.licence, found, max_items)
+    return Suite(**{**vars(suite), "note": file.note})
+
+
+def _suite(
+    name: str, title: str, metric: str, formulation: str, licence: str, found: list[Item], max_items: int
+) -> Suite:
+    kept = subset(found, max_items)
+    facts = {
+        "scorer": SCORER,
+        "task": name,
+        "metric": metric,
+        "items": item_module.identity(kept),
+        "subset": len(kept) if len(kept) < len(found) else 0,
+    }
+    return Suite(name, title, metric, formulation, licence, kept, facts)
+
+
+def _kopairs() -> list[Item]:
+    from onnuri.evaluate.items import Request
+    from onnuri.evaluate.kopairs.generate import generate
+
+    return [
+        Item(
+            each.id,
+            tuple(Request("", sentence) for sentence in each.sentences),
+            group=each.phenomenon,
+            cluster=each.cluster,
+            tier=each.tier,
+        )
+        for each in generate()
+    ]
+
+
+def subset(items: Sequence[Item], most: int) -> list[Item]:
+    """At most so many items, the same ones each time, as many of each group as of another.
+
+    Which ones is decided by the hash of their names; they stay in their order. 0: all.
+    """
+    if not 0 < most < len(items):
+        return list(items)
+    by_group: dict[str, list[int]] = {}
+    order = sorted(range(len(items)), key=lambda i: hashlib.sha256(items[i].name.encode()).digest())
+    for index in order:
+        by_group.setdefault(items[index].group, []).append(index)
+    ranked = [(rank, name, index) for name, found in by_group.items() for rank, index in enumerate(found)]
+    return [items[index] for index in sorted(index for _, _, index in sorted(ranked)[:most])]
+
+
+def load_all(names: Sequence[str], tasks_dir: str = "", wheel: str = "", max_items: int = 0) -> list[Suite]:
+    """All tasks of a list. Raises UserError for one that is named twice."""
+    suites = [load(name, tasks_dir, wheel, max_items) for name in names]
+    known = [suite.name for suite in suites]
+    if twice := [name for name in known if known.count(name) > 1]:
+        raise UserError(f"tasks names {twice[0]} twice")
+    return suites

@@ -1,0 +1,95 @@
+"""Scores of a model on tasks: likelihoods of all requests, each item's worth, the summary of each task."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from onnuri.base.errors import UserError
+from onnuri.evaluate import metrics
+from onnuri.evaluate.items import Request
+from onnuri.evaluate.metrics import Scored
+from onnuri.evaluate.requests import Encode, Plan, encoder, plan
+from onnuri.evaluate.suite import Suite
+
+
+def score(
+    model: Any, tokenizer: Any, suites: Sequence[Suite], separator: int, batch_tokens: int
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The part `tasks` of a result, and its samples, one dict an item."""
+    from onnuri.evaluate.score import request_nats
+
+    tasks, samples = {}, []
+    for each in suites:
+        planned = plan_suite(each, encoder(tokenizer), separator, model.config.max_position_embeddings)
+        nats = request_nats(model, planned, separator, batch_tokens)
+        scored = judge(each, planned, nats)
+        tasks[each.name] = summary(each, scored)
+        samples += [sample(each.name, tasks[each.name]["metric"], one) for one in scored]
+    return tasks, samples
+
+
+def requests_of(suite: Suite) -> list[Request]:
+    """All requests of a task: of each item its options, then the answers alone."""
+    return [request for item in suite.items for request in (*item.options, *item.alone)]
+
+
+def plan_suite(suite: Suite, encode: Encode, separator: int, context: int) -> Plan:
+    """Rows to run. Raises UserError naming the task if an answer cannot be scored."""
+    try:
+        return plan(requests_of(suite), encode, separator, context)
+    except UserError as error:
+        raise UserError(f"task {suite.name}: {error}") from None
+
+
+def judge(suite: Suite, planned: Plan, nats: Sequence[float]) -> list[Scored]:
+    """What each item is worth."""
+    found, start = [], 0
+    for item in suite.items:
+        middle, end = start + len(item.options), start + len(item.options) + len(item.alone)
+        found.append(metrics.judge(item, nats[start:middle], planned.sizes[start:middle], nats[middle:end]))
+        start = end
+    return found
+
+
+def summary(suite: Suite, scored: list[Scored]) -> dict[str, Any]:
+    """A task's entry in a result."""
+    facts = {"title": suite.title, "licence": suite.licence, "formulation": suite.formulation}
+    found = facts | metrics.summary(scored, suite.metric)
+    if suite.note:
+        found["note"] = suite.note
+    return found | {"protocol": suite.protocol, "facts": suite.facts, "contamination": None}
+
+
+def sample(task: str, metric: str, scored: Scored) -> dict[str, Any]:
+    """An item's line: ours, and under lm-evaluation-harness's names what its viewers look for."""
+    item = scored.item
+    by = metric.removesuffix("_macro")
+    by = by if by in scored.values else "accuracy"
+    options = [
+        {
+            "context": option.context,
+            "continuation": option.continuation,
+            "nats": nats,
+            "tokens": tokens,
+            "bytes": len(option.continuation.encode()),
+        }
+        for option, nats, tokens in zip(item.options, scored.nats, scored.tokens, strict=True)
+    ]
+    line = {
+        "task": task,
+        "item": item.name,
+        "cluster": item.cluster or item.name,
+        "group": item.group,
+        "label": item.label,
+        "chosen": scored.chosen.get(by),
+        "value": scored.values.get(by),
+        "options": options,
+    }
+    harness = {
+        "doc_id": item.name,
+        "target": item.label,
+        "arguments": [[option.context, option.continuation] for option in item.options],
+        "filtered_resps": [[-nats, False] for nats in scored.nats],
+    }
+    return line | harness
