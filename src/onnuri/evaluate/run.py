@@ -11,22 +11,25 @@ from typing import Any
 from onnuri.base import manifest
 from onnuri.base.errors import UserError
 from onnuri.corpus.texts import data_identity, read_texts
-from onnuri.evaluate import held_out, suite, task_scores
+from onnuri.evaluate import compare, held_out, suite, task_scores
 from onnuri.evaluate.config import EvaluateConfig
+from onnuri.evaluate.files import RESULT, page_path, samples_path
+from onnuri.evaluate.report import write_report
 from onnuri.hf.load import check_model_folder, first_token, load_model
+from onnuri.run.locate import locate
+from onnuri.run.metrics_file import read_metrics
 
 log = logging.getLogger(__name__)
 
 FORMAT = 2
 """Of `evaluation.json`."""
-SAMPLES = ".samples.jsonl"
 
 
 def evaluate(config: EvaluateConfig) -> dict[str, Any]:
     """Score the model and write the result; a result for the same model, text and tasks is read again."""
     folder = Path(config.model)
     check_model_folder(folder)
-    output = Path(config.output) if config.output else folder / "evaluation.json"
+    output = Path(config.output) if config.output else folder / RESULT
     suites = suite.load_all(config.tasks, config.tasks_dir, config.olmes, config.max_items)
     request: dict[str, Any] = {"format": FORMAT, "model": model_identity(folder)}
     if config.data:
@@ -34,6 +37,12 @@ def evaluate(config: EvaluateConfig) -> dict[str, Any]:
         request["text_column"], request["max_documents"] = config.text_column, config.max_documents
     if suites:
         request["tasks"] = {each.name: each.protocol for each in suites}
+    others = [compare.read(path) for path in config.compare]
+    if others:
+        request["compare"] = [other["request"] for other, _ in others]
+    curve = read_curve(config.run, set(request.get("tasks", {}))) if config.run else []
+    if curve:
+        request["curve"] = manifest.hash_json(curve)
     result = stored_result(output, request)
     if result is not None:
         return result
@@ -52,24 +61,39 @@ def evaluate(config: EvaluateConfig) -> dict[str, Any]:
         result["tasks"], samples = task_scores.score(
             model, tokenizer, suites, separator, config.batch_tokens
         )
-    write(output, result, samples)
+    if curve:
+        result["curve"] = curve
+    if others:
+        result["comparisons"] = compare.comparisons(result, samples, others)
+    write(output, result, samples, [other for other, _ in others])
     return result
 
 
-def write(output: Path, result: dict[str, Any], samples: list[dict[str, Any]]) -> None:
-    """The samples, then the result, which is complete when it is there."""
+def read_curve(run_dir: str, tasks: set[str]) -> list[dict[str, Any]]:
+    """Scores of these tasks during a run, from its metrics. Raises UserError if it has none."""
+    lines = [line for line in read_metrics(locate(run_dir)[0]) if "tasks" in line]
+    found = [
+        {"step": line["step"], "tokens": line["tokens"], "tasks": scores}
+        for line in lines
+        if (scores := {name: each for name, each in line["tasks"].items() if name in tasks})
+    ]
+    if not found:
+        raise UserError(f"run={run_dir} has no scores of these tasks; train with evaluation.tasks=[...]")
+    return found
+
+
+def write(
+    output: Path, result: dict[str, Any], samples: list[dict[str, Any]], others: list[dict[str, Any]]
+) -> None:
+    """The samples and the page, then the result, which is complete when it is there."""
     try:
         if samples:
             lines = (json.dumps(each, ensure_ascii=False) + "\n" for each in samples)
             manifest.write_text(samples_path(output), lines)
+            write_report(page_path(output), [result, *others], samples)
         manifest.write_json(output, result)
     except OSError as error:
         raise UserError(f"cannot write {output}: {error.strerror or error}") from None
-
-
-def samples_path(output: Path) -> Path:
-    """`evaluation.samples.jsonl` beside `evaluation.json`."""
-    return output.with_name(output.name.removesuffix(".json") + SAMPLES)
 
 
 def model_identity(folder: Path) -> str:

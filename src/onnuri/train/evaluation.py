@@ -40,14 +40,14 @@ class Planned:
 
 
 class Evaluation:
-    """The tasks of a run, read when they are first due: a fixed subset, at the last step all items."""
+    """The tasks of a run, read when they are first due: a fixed subset, or all items."""
 
     def __init__(self, plan: RunPlan, device: torch.device) -> None:
         self.plan, self.device = plan, device
         self.config = plan.config.evaluation
         self.planned: dict[bool, list[Planned]] = {}
 
-    def run(self, engine: Any, whole: bool) -> dict[str, Any]:
+    def run(self, engine: Any, whole: bool = False) -> dict[str, Any]:
         """Scores by task. A collective call: every rank runs the same number of batches."""
         if whole not in self.planned:
             self.planned[whole] = self._read(0 if whole else self.config.max_items)

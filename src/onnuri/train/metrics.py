@@ -62,9 +62,9 @@ class Metrics:
         self.say(f"step {step}: held-out bits per byte: {shown}")
 
     def log_evaluation(self, step: int, tokens: int, scores: dict[str, Any]) -> None:
-        """Record scores by task."""
-        self._write({"step": step, "tokens": tokens, "tasks": scores})
-        for name, found in scores.items():
+        """Record scores by task, under `tasks` and at the end `tasks_in_full`."""
+        self._write({"step": step, "tokens": tokens, **scores})
+        for name, found in scores.get("tasks_in_full", scores["tasks"]).items():
             ends = f"{found['value']:.3f} ({found['low']:.3f} to {found['high']:.3f})"
             self.say(f"step {step}: {name} {found['metric']} {ends}, {found['items']:,} items")
 
@@ -123,22 +123,20 @@ def scalars(line: dict[str, Any]) -> dict[str, float]:
     """
     flat: dict[str, Any] = {}
     for name, value in line.items():
-        if name == "tasks":
+        if name in ("tasks", "tasks_in_full"):
             for task, found in value.items():
                 parts = found.get("tiers") or found.get("groups") or {}
-                flat |= {
-                    f"tasks/{task}": found["value"],
-                    **{f"tasks/{task}/{k}": v for k, v in parts.items()},
-                }
+                flat[f"{name}/{task}"] = found["value"]
+                flat |= {f"{name}/{task}/{part}": score for part, score in parts.items()}
+        elif isinstance(value, dict):
+            flat |= {f"{name}/{part}": each for part, each in value.items()}
         else:
-            flat |= (
-                {f"{name}/{k}": v for k, v in value.items()} if isinstance(value, dict) else {name: value}
-            )
+            flat[name] = value
     return {name: value for name, value in flat.items() if name != "step" and value is not None}
 
 
 def draw_losses(run_dir: Path) -> None:
-    """Draw RUN_DIR/loss.png: training loss left, held-out bits per byte by language right."""
+    """Draw RUN_DIR/loss.png: training loss, held-out bits per byte by language, and scores of tasks."""
     lines = read_metrics(run_dir)
     steps = [line for line in lines if line.get("loss") is not None]
     if not steps:
@@ -148,7 +146,10 @@ def draw_losses(run_dir: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, (left, right) = pyplot.subplots(1, 2, figsize=(10, 3.6), constrained_layout=True)
+    scored = [line for line in lines if "tasks" in line]
+    panels = 3 if scored else 2
+    figure, axes = pyplot.subplots(1, panels, figsize=(5 * panels, 3.6), constrained_layout=True)
+    left, right = axes[:2]
     left.plot([line["step"] for line in steps], [line["loss"] for line in steps], linewidth=1)
     left.set(xlabel="step", ylabel="training loss (nats per token)")
     validations = [line for line in lines if "bits_per_byte" in line]
@@ -158,7 +159,21 @@ def draw_losses(run_dir: Path) -> None:
     right.set(xlabel="step", ylabel="held-out bits per byte")
     if any(line["bits_per_byte"] for line in validations):
         right.legend()
-    for axes in (left, right):
-        axes.grid(alpha=0.3)
+    if scored:
+        _draw_scores(axes[2], scored)
+    for each in axes:
+        each.grid(alpha=0.3)
     figure.savefig(run_dir / PICTURE_FILE, dpi=110)
     pyplot.close(figure)
+
+
+def _draw_scores(axes: Any, lines: list[dict[str, Any]]) -> None:
+    """Each task with the band of its 95 % interval."""
+    for task in sorted({name for line in lines for name in line["tasks"]}):
+        points = [(line["step"], line["tasks"][task]) for line in lines if task in line["tasks"]]
+        steps = [step for step, _ in points]
+        value, low, high = ([found[end] for _, found in points] for end in ("value", "low", "high"))
+        axes.plot(steps, value, marker="o", markersize=3, label=f"{task}, {points[-1][1]['metric']}")
+        axes.fill_between(steps, low, high, alpha=0.2)
+    axes.set(xlabel="step", ylabel="score")
+    axes.legend()

@@ -95,7 +95,7 @@ class Record:
                 self.metrics.log_validation(step, bits_per_byte)
 
     def evaluation(self, step: int, tokens: int, scores: dict[str, Any]) -> None:
-        """Record scores of tasks."""
+        """Record scores of tasks, on the subset and at the end in full."""
         with self.trouble:
             if self.metrics:
                 self.metrics.log_evaluation(step, tokens, scores)
