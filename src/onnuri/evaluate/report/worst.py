@@ -47,7 +47,7 @@ def deficit(sample: Mapping[str, Any], metric: str) -> float:
 
 
 def worst_items(tasks: Mapping[str, Any], samples: Sequence[Mapping[str, Any]]) -> str:
-    """Of each task the 20 worst items. Right ones are not among them, except where bits per byte are asked."""
+    """Of each task the 20 worst items, right ones left out; of text, those with most bits per byte."""
     by_task: dict[str, list[Mapping[str, Any]]] = {}
     for sample in samples:
         metric = tasks.get(sample["task"], {}).get("metric", "accuracy")
