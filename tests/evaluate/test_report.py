@@ -233,6 +233,18 @@ def test_the_worst_items_come_first_and_right_ones_never(tmp_path: Path) -> None
     assert "49.00" in page.text
 
 
+def test_text_is_ranked_by_its_bits_per_byte(tmp_path: Path) -> None:
+    """It has one option, which is always chosen."""
+    this = result()
+    this["tasks"]["text"] = task("LAMBADA", 1.2, "bits_per_byte") | {"chance": None}
+    lines = [
+        {"task": "text", "item": f"text-{nats}", "label": 0, "chosen": 0, "value": 1.0, "group": ""}
+        | {"options": [option("단어", nats, "앞 문맥")]}
+        for nats in (2.0, 9.0)
+    ]
+    assert re.findall(r"text-\d", written(tmp_path, this, given=lines).text) == ["text-9", "text-2"]
+
+
 def test_deficit_is_in_the_unit_of_the_metric() -> None:
     choice = {"label": 1, "options": [option("abcd", 4.0), option("ab", 3.0)]}
     assert deficit(choice, "accuracy") == -1.0

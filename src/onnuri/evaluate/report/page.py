@@ -104,7 +104,7 @@ def figures(result: Mapping[str, Any]) -> str:
         (both("tasks", "과제"), f"{len(result.get('tasks') or {}):,}"),
         (
             both("model sha256", "모델 sha256"),
-            f"<code>{escape(str(model.get('identity', ''))[:12])}</code>",
+            f"<code>{escape(str(model['identity'])[:12])}</code>" if model.get("identity") else "",
         ),
     ]
     blocks = "".join(f"<div><b>{value}</b><small>{label}</small></div>" for label, value in found if value)

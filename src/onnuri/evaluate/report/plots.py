@@ -105,7 +105,8 @@ def phenomena(results: Sequence[Result]) -> str:
         heat = heat_map(results[0], name, groups)
         body = f'{heat}<div class="scroll">{picture}</div>{legend(results, rows)}<p class="note">{star}</p>'
         title = task_title(entry, name)
-        parts.append(section(f"{title} by phenomenon", f"{title} 현상별", body))
+        english, korean = ("phenomenon", "현상별") if entry.get("tiers") else ("group", "세부 항목별")
+        parts.append(section(f"{title} by {english}", f"{title} {korean}", body))
     return "".join(parts)
 
 

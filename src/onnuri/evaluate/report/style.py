@@ -28,8 +28,8 @@ details.task { margin: .5rem 0 } details.task > summary { font-weight: 600 }
 .facts td { overflow-wrap: anywhere } .facts td:first-child { width: 11rem; white-space: nowrap }
 .text { white-space: pre-wrap; overflow-wrap: anywhere; max-height: 16rem; overflow-y: auto }
 .text i { color: var(--soft); font-style: normal } .item { margin: .9rem 0 1.3rem }
-.options td:first-child { white-space: nowrap; width: 9rem } .options td:nth-child(2) { min-width: 15rem }
-.options td.n { width: 5.5rem } .item > b { font-size: .9rem }
+.options td:first-child { white-space: nowrap; width: 9em } .options td:nth-child(2) { min-width: 15em }
+.options td.n { width: 5.5em } .item > b { font-size: .9rem }
 ul { margin: .3rem 0; padding-left: 1.2rem } li { margin: .25rem 0 }
 @media (max-width: 600px) { body { padding: 0 .6rem; margin: 1rem auto } section { padding: .8rem }
   .switch { float: none; display: inline-block; margin: 0 0 .6rem } .options td:first-child { width: auto }

@@ -9,7 +9,7 @@ from typing import Any
 
 from onnuri.corpus.report.words import escape
 from onnuri.evaluate.report.tables import section, table
-from onnuri.evaluate.report.words import both, number, outside, task_title
+from onnuri.evaluate.report.words import both, lower_is_better, number, outside, task_title
 
 NUM_WORST = 20
 ROLES = {
@@ -35,7 +35,7 @@ def deficit(sample: Mapping[str, Any], metric: str) -> float:
     label = sample.get("label")
     if label is None and len(options) in (2, 4):
         return float(nats[0] - nats[1] - (nats[2] - nats[3] if len(options) == 4 else 0.0))
-    if label is None or len(options) < 2 or metric.startswith("bits_per_byte"):
+    if label is None or len(options) < 2 or lower_is_better(metric):
         right = options[label or 0]
         return float(right["nats"] / math.log(2) / max(1, right["bytes"]))
     if metric.startswith("accuracy_bytes"):
@@ -47,10 +47,11 @@ def deficit(sample: Mapping[str, Any], metric: str) -> float:
 
 
 def worst_items(tasks: Mapping[str, Any], samples: Sequence[Mapping[str, Any]]) -> str:
-    """Of each task the 20 worst items; items that are right, with no value below 1, are not among them."""
+    """Of each task the 20 worst items, right ones left out; of text, those with most bits per byte."""
     by_task: dict[str, list[Mapping[str, Any]]] = {}
     for sample in samples:
-        if sample.get("value") is None or sample["value"] < 1:
+        metric = tasks.get(sample["task"], {}).get("metric", "accuracy")
+        if lower_is_better(metric) or sample.get("value") is None or sample["value"] < 1:
             by_task.setdefault(sample["task"], []).append(sample)
     parts: list[str] = []
     for name, wrong in by_task.items():
