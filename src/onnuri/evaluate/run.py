@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -70,12 +71,26 @@ def evaluate(config: EvaluateConfig) -> dict[str, Any]:
 
 
 def read_curve(run_dir: str, tasks: set[str]) -> list[dict[str, Any]]:
-    """Scores of these tasks during a run, from its metrics. Raises UserError if it has none."""
+    """Scores of these tasks during a run, from its metrics. Raises UserError if it has none.
+
+    Of a task whose items changed while the run went on, those of the protocol with the most points.
+    """
     lines = [line for line in read_metrics(locate(run_dir)[0]) if "tasks" in line]
+    kept = {}
+    for name in tasks:
+        counted = Counter(line["tasks"][name]["protocol"] for line in lines if name in line["tasks"])
+        if counted:
+            kept[name], most = counted.most_common(1)[0]
+            if other := counted.total() - most:
+                log.info(f"{run_dir}: {other} scores of {name} by another protocol are not in the curve")
     found = [
         {"step": line["step"], "tokens": line["tokens"], "tasks": scores}
         for line in lines
-        if (scores := {name: each for name, each in line["tasks"].items() if name in tasks})
+        if (
+            scores := {
+                name: each for name, each in line["tasks"].items() if each["protocol"] == kept.get(name)
+            }
+        )
     ]
     if not found:
         raise UserError(f"run={run_dir} has no scores of these tasks; train with evaluation.tasks=[...]")
