@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from onnuri.run.checkpoints import list_checkpoints
 from tests.conftest import REPOSITORY, SCRIPTS, pretrain, run_command
+from tests.export.card.made_model import task, write_evaluation
 
 pytestmark = pytest.mark.extra("sign")
 Sample = Callable[[str], str]
@@ -197,6 +198,33 @@ def test_an_exported_model(undisturbed: Path, tmp_path: Path, keys: Path) -> Non
     assert f"{model / 'model.safetensors'} is not the file that was signed" in lines
     assert any("does not match the hash in manifest.json" in line for line in lines)
     assert ledger("sign", model, f"key={keys / 'other.pem'}")[0] == 2
+
+
+def test_the_evaluation_and_the_card_are_signed(undisturbed: Path, tmp_path: Path, keys: Path) -> None:
+    model, public = tmp_path / "model", keys / "ours.pub.pem"
+    run_command("export", f"checkpoint={undisturbed}", f"output={model}")
+    write_evaluation(model, kobest_copa=task(0.551))
+    run_command("export", "card", f"model={model}")
+    assert ledger("sign", model, f"key={keys / 'ours.pem'}")[0] == 0
+    signed = {path: path.read_bytes() for path in model.iterdir()}
+    for name in (
+        "evaluation.json",
+        "README.md",
+        "eu_training_summary.md",
+        "sbom.spdx.json",
+        "sbom.cdx.json",
+    ):
+        (model / name).write_bytes(signed[model / name] + b"\n")
+        assert problems(model, public)[0] == f"{model / name} is not the file that was signed"
+        (model / name).write_bytes(signed[model / name])
+    write_evaluation(model, kobest_copa=task(0.951))
+    status, output = ledger("sign", model, f"key={keys / 'ours.pem'}")
+    assert (status, "is not the one that the card was written from" in output) == (2, True), output
+    output = run_command("export", "card", f"model={model}").stdout
+    assert f"{model / 'model.sig'} does not cover this card: sign again" in output
+    assert f"{model / 'README.md'} is not the file that was signed" in problems(model, public)
+    assert ledger("sign", model, f"key={keys / 'ours.pem'}")[0] == 0
+    assert ledger("verify", model, f"public_key={public}")[0] == 0
 
 
 def test_what_does_not_verify_is_not_signed(undisturbed: Path, tmp_path: Path, keys: Path) -> None:

@@ -103,7 +103,7 @@ def _section(facts: Facts, title: str, kind: str) -> str:
         ]
     if kind == "crawled" and mine:
         lines += [f"- Crawlers: {stated(facts.stated.collection, 'name, purpose and behaviour')}"]
-        lines += [*_domains(mine), ""]
+        lines += [*domains(mine), ""]
     if kind == "user":
         lines += [f"- {stated(facts.stated.user_data, 'services, or that no user data was used')}", ""]
     return "\n".join(lines)
@@ -122,7 +122,7 @@ def _row(source: Source) -> str:
     )
 
 
-def _domains(crawled: Sequence[Source]) -> list[str]:
+def domains(crawled: Sequence[Source]) -> list[str]:
     """The largest tenth of the domains by bytes, as far as the manifest names them."""
     sizes: Counter[str] = Counter()
     for source in crawled:

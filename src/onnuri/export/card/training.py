@@ -6,12 +6,16 @@ from what the export has recorded, and from nothing else.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from onnuri.base.errors import UserError
 from onnuri.base.manifest import Manifest
 from onnuri.run import chain
+
+log = logging.getLogger(__name__)
 
 TRAINING_FILE = "training.json"
 FORMAT = 1
@@ -25,8 +29,6 @@ def training_facts(
 
     Args:
         rows_trained: rows of the embedding in training, which may be more than the tokenizer has tokens.
-
-    Raises UserError if there is a ledger and it is no whole chain.
     """
     counted = ("train", "heldout", "languages", "sources", "tokenizer_sha256", "vocab_size", "corpus")
     return {
@@ -43,11 +45,18 @@ def training_facts(
 
 
 def ledger_facts(run_dir: Path, checkpoint: Manifest) -> dict[str, Any] | None:
-    """What the ledger says of the way to a checkpoint; None where the run has none, or another's."""
+    """What the ledger says of the way to a checkpoint; None where the run has none that can be used.
+
+    A run whose ledger is damaged can be exported. The card then gives neither hardware nor time.
+    """
     if not (run_dir / chain.LEDGER_FILE).is_file():
         return None
     head = checkpoint.counts.get("ledger")
-    lines = chain.read(run_dir)
+    try:
+        lines = chain.read(run_dir)
+    except UserError as error:
+        log.info(f"the model card says nothing of hardware and time: {error}")
+        return None
     place = next((number for number, line in enumerate(lines) if line["hash"] == head), None)
     if place is None:
         return None
@@ -69,7 +78,7 @@ def sums(lines: Sequence[dict[str, Any]]) -> dict[str, Any]:
             facts = {name: line[name] for name in ("step", "world_size", "environment", "code")}
             segments.append({"event": line["event"], "began": line["time"], **facts})
         if segments:
-            segments[-1] |= {"ended": line["time"], "last_step": line.get("step", 0)}
+            segments[-1]["ended"] = line["time"]
         if line["event"] == "step":
             total += line["flops"] - flops.get(line["step"] - 1, 0)
             flops[line["step"]] = line["flops"]
