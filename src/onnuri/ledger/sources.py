@@ -65,7 +65,8 @@ def sources(config: SourcesConfig) -> Sources:
         basis = f"{source['license'] or 'not stated'}; {source['legal_basis'] or 'not stated'}"
         basis += " (unverified)" * source["unverified"]
         basis += f"; {source.get('kind') or 'kind not stated'}"
-        basis += f"; collected {source.get('collected_at') or 'at a time not stated'}"
+        period = source.get("collected_at")
+        basis += f"; collected {period}" if period else "; time of collection not stated"
         shares.append(SourceShare(name, tokens, tokens / total, tokens / source["train_tokens"], basis))
     excluded = len(found.checkpoint.counts["progress"]["left_out"])
     return Sources(found.folder.name, total, found.step, excluded, shares)

@@ -40,7 +40,9 @@ def exported(undisturbed: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 @pytest.fixture
 def model(exported: Path, tmp_path: Path) -> Path:
     folder = shutil.copytree(exported, tmp_path / "model")
-    write_evaluation(folder, kobest_copa=task(0.551, contamination=CONTAMINATED))
+    tiers = {"A": {"value": 0.8123, "low": 0.78, "high": 0.84, "chance": 0.5, "controls": {"bigram": 0.66}}}
+    kopairs = task(0.7, title={"en": "KoPairs"}, tiers=tiers)
+    write_evaluation(folder, kobest_copa=task(0.551, contamination=CONTAMINATED), kopairs=kopairs)
     return folder
 
 
@@ -75,6 +77,7 @@ def test_every_number_has_a_source(model: Path, undisturbed: Path) -> None:
     text = (model / "README.md").read_text()
     known = [*derived, *(number for file in files for number in numbers(file))]
     assert without_a_source(text, known) == set()
+    assert "| KoPairs, tier A | accuracy_bytes | 0.8123 | 0.7800 to 0.8400 | 0.5000 |" in text
     planted = text.replace("12 of 12", "12 of 12, 4,711 of them twice").replace("0.5510", "0.5511")
     assert without_a_source(planted, known) == {"4,711", "0.5511"}
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 import pytest
 
 from onnuri.base.devices import nominal_watts_of
 from onnuri.export.card import eu_summary, wording
+from onnuri.export.card.config import Statements
 from onnuri.export.card.energy import energy
 from onnuri.export.card.facts import Source
 from onnuri.export.card.training import sums
+from tests.conftest import REPOSITORY
 
 
 def line(event: str, time: float, step: int, **facts: Any) -> dict[str, Any]:
@@ -89,6 +92,11 @@ def test_the_largest_tenth_of_the_domains() -> None:
 )
 def test_licence_expressions(licence: str, is_one: bool) -> None:
     assert wording.is_expression(licence) is is_one
+
+
+def test_the_docs_list_every_statement() -> None:
+    docs = (REPOSITORY / "docs" / "model_card.md").read_text(encoding="utf-8")
+    assert [each.name for each in fields(Statements) if f"`{each.name}`" not in docs] == []
 
 
 def test_size_bands() -> None:

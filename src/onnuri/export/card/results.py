@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +28,7 @@ class Result:
     high: float | None
     chance: float | None
     items: int | None
-    items_called: str
-    """What is counted: items, documents."""
     contamination: str
-    licence: str
     formulation: str
     protocol: str
 
@@ -72,22 +69,33 @@ def _tasks(tasks: dict[str, Any]) -> Iterator[Result]:
         found = task["metrics"][metric]
         if not isinstance(found["value"], int | float) or not math.isfinite(found["value"]):
             continue
-        title = task.get("title") or {}
-        yield Result(
-            name,
-            title.get("en") or name,
-            metric,
-            found["value"],
-            found.get("low"),
-            found.get("high"),
-            task.get("chance"),
-            task.get("items"),
-            "items",
-            _contamination(task),
-            task.get("licence") or "not stated",
-            task.get("formulation") or "not stated",
-            task["protocol"],
+        title = (task.get("title") or {}).get("en") or name
+        whole = Result(
+            task=name,
+            title=title,
+            metric=metric,
+            value=found["value"],
+            low=found.get("low"),
+            high=found.get("high"),
+            chance=task.get("chance"),
+            items=task.get("items"),
+            contamination=_contamination(task),
+            formulation=task.get("formulation") or "not stated",
+            protocol=task["protocol"],
         )
+        yield whole
+        for tier, row in sorted((task.get("tiers") or {}).items()):
+            yield replace(
+                whole,
+                task=f"{name}_tier_{tier}",
+                title=f"{title}, tier {tier}",
+                value=row["value"],
+                low=row.get("low"),
+                high=row.get("high"),
+                chance=row.get("chance"),
+                items=row.get("items"),
+                contamination=NOT_CHECKED,
+            )
 
 
 def _contamination(task: dict[str, Any]) -> str:
@@ -103,17 +111,15 @@ def _contamination(task: dict[str, Any]) -> str:
 def _bits_per_byte(evaluation: dict[str, Any]) -> Iterator[Result]:
     for language, row in sorted((evaluation.get("languages") or {}).items()):
         yield Result(
-            f"bits_per_byte_{language}",
-            f"text given to `onnuri evaluate`, {language}",
-            "bits_per_byte",
-            row["bits_per_byte"],
-            row.get("low"),
-            row.get("high"),
-            None,
-            row["documents"],
-            "documents",
-            NOT_CHECKED,
-            "not stated",
-            "bits per byte",
-            evaluation["request"].get("data") or "not stated",
+            task=f"bits_per_byte_{language}",
+            title=f"text given to `onnuri evaluate`, {language}",
+            metric="bits_per_byte",
+            value=row["bits_per_byte"],
+            low=row.get("low"),
+            high=row.get("high"),
+            chance=None,
+            items=row["documents"],
+            contamination=NOT_CHECKED,
+            formulation="documents",
+            protocol=evaluation["request"].get("data") or "not stated",
         )
