@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ import yaml
 
 from onnuri.base import manifest
 from onnuri.base.errors import UserError
-from onnuri.export.card.config import CardConfig
+from onnuri.export.card import wording
+from onnuri.export.card.config import CardConfig, Statements
+from onnuri.export.card.facts import gather
 from onnuri.export.card.write import card, problems
 from onnuri.export.config import ExportConfig
 from onnuri.export.huggingface import export
@@ -254,6 +257,19 @@ def test_a_run_without_a_usable_ledger(
     text = (tmp_path / "model" / "README.md").read_text()
     assert "| hardware and time | not recorded: the run has no ledger |" in text
     assert "| energy | not measured: the run has no ledger that gives its time |" in text
+
+
+def test_a_run_with_steps_that_are_not_on_record(undisturbed: Path, tmp_path: Path) -> None:
+    """A ledger that began again, and steps that a crash undid: what the words then are."""
+    export(ExportConfig(checkpoint=str(undisturbed), output=str(tmp_path / "model")))
+    facts = gather(tmp_path / "model", "model", Statements(), watts=100)
+    facts.segments[0]["step"] = 1500
+    changed = replace(facts, flops=10**21, flops_run=2 * 10**21, steps_run=2000)
+    assert wording.hardware(changed).endswith("in 1 start(s); the first 1,500 steps are not on record")
+    assert wording.energy(changed).endswith("the first 1,500 steps are not on record")
+    assert wording.compute(changed) == (
+        "1.000e+21 FLOPs behind the weights, 2.000e+21 in the 2,000 steps that were run; 2.0e-05 of 1e26"
+    )
 
 
 def test_what_the_sources_say(model: Path, sample: Callable[[str], str]) -> None:

@@ -92,6 +92,11 @@ class Facts:
         return (self.flops_run or self.flops) / COMPUTE_THRESHOLD
 
     @property
+    def steps_without_record(self) -> int:
+        """Steps before a ledger that began again; 0 for one that is whole."""
+        return int(self.segments[0]["step"]) if self.segments else 0
+
+    @property
     def devices(self) -> list[str]:
         """ "8 rank(s) on NVIDIA H200", one for each kind and number of devices that a segment ran on."""
         return list(
@@ -104,15 +109,15 @@ class Facts:
 def read_folder(folder: Path) -> tuple[Manifest, dict[str, Any]]:
     """The manifest of an exported model and its `training.json`.
 
-    Raises UserError for a folder that is no exported model, or one that an earlier version has written.
+    Raises UserError for a folder that is no exported model, lacks a file, or is of an earlier version.
     """
-    found = manifest.read(folder, "model")
+    found = manifest.read_whole(folder, "model")
     if TRAINING_FILE not in found.files:
         raise UserError(
             f"{folder} was exported by an earlier version, which wrote no {TRAINING_FILE}; export it again"
         )
     path = folder / TRAINING_FILE
-    if not path.is_file() or manifest.hash_file(path) != found.files[TRAINING_FILE]["sha256"]:
+    if manifest.hash_file(path) != found.files[TRAINING_FILE]["sha256"]:
         raise UserError(f"{path} is not as it was exported; export the model again")
     return found, json.loads(path.read_text(encoding="utf-8"))
 

@@ -136,7 +136,7 @@ def _training(facts: Facts) -> dict[str, str]:
         "hardware and time": wording.hardware(facts),
         "energy": wording.energy(facts),
         "precision": f"{config['engine']['precision']}, fp32 master weights, ZeRO stage "
-        f"{config['engine']['stage']}",
+        f"{config['engine']['stage']}; these weights are {facts.dtype}",
         "code": f"onnuri {code['version']}, commit {commit}{', modified' if code['modified'] else ''}",
         "token shards": f"manifest {facts.shards}",
         "tokenizer": f"sha256 {facts.tokenizer_sha256}",

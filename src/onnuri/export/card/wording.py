@@ -36,7 +36,7 @@ def compute(facts: Facts) -> str:
     """FLOPs of training, and how far that is from the threshold."""
     text = f"{facts.flops:.3e} FLOPs"
     if facts.flops_run and facts.flops_run != facts.flops:
-        text += f" behind the weights, {facts.flops_run:.3e} with the steps that were run more than once"
+        text += f" behind the weights, {facts.flops_run:.3e} in the {facts.steps_run:,} steps that were run"
     return f"{text}; {facts.compute_share:.1e} of 1e26"
 
 
@@ -46,15 +46,20 @@ def hardware(facts: Facts) -> str:
         return "not recorded: the run has no ledger"
     return (
         f"{', '.join(facts.devices)}; {facts.wall_hours:.4g} hours, {facts.device_hours:.4g} device hours, "
-        f"in {len(facts.segments)} start(s)"
+        f"in {len(facts.segments)} start(s){_without_record(facts)}"
     )
+
+
+def _without_record(facts: Facts) -> str:
+    number = facts.steps_without_record
+    return f"; the first {number:,} steps are not on record" if number else ""
 
 
 def energy(facts: Facts) -> str:
     """Kilowatt hours with how they were found."""
     if facts.energy.kwh is None:
         return facts.energy.basis
-    return f"{facts.energy.kwh:.4g} kWh, {facts.energy.basis}"
+    return f"{facts.energy.kwh:.4g} kWh, {facts.energy.basis}{_without_record(facts)}"
 
 
 def personal_data(facts: Facts) -> str:
