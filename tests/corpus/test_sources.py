@@ -179,6 +179,7 @@ sources:
     legal_basis: consent
     consent_id: 2026-17
     collected_at: 2026-03-01
+    kind: crawled
     opt_out: {tmp_path}/opt-out.txt
 """
     )
@@ -189,7 +190,11 @@ sources:
         "opted out: other.kr/5",
     }
     counts = manifest.read(tmp_path / "out", "corpus").counts
-    assert counts["sources"]["blogs"]["unverified"] is False
+    blogs = counts["sources"]["blogs"]
+    assert blogs["unverified"] is False
+    assert (blogs["kind"], blogs["collected_at"]) == ("crawled", "2026-03-01")
+    assert (blogs["opt_out"], blogs["opted_out"]) == (True, 2)
+    assert (blogs["domains"], blogs["num_domains"]) == ({"fine.kr": len(SECOND.encode())}, 1)
     settings = manifest.read(tmp_path / "out", "corpus").settings
     assert settings["recipe"]["sources"][0]["consent_id"] == "2026-17"
 

@@ -13,8 +13,17 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+from onnuri.base.errors import UserError
+from onnuri.export.card.config import CardConfig
+from onnuri.export.card.write import card
+from onnuri.export.config import ExportConfig
+from onnuri.export.huggingface import export
+from onnuri.ledger.config import SignConfig
+from onnuri.ledger.sign import sign
+from onnuri.ledger.signature import check_signature
 from onnuri.run.checkpoints import list_checkpoints
 from tests.conftest import REPOSITORY, SCRIPTS, pretrain, run_command
+from tests.export.card.made_model import task, write_evaluation
 
 pytestmark = pytest.mark.extra("sign")
 Sample = Callable[[str], str]
@@ -197,6 +206,34 @@ def test_an_exported_model(undisturbed: Path, tmp_path: Path, keys: Path) -> Non
     assert f"{model / 'model.safetensors'} is not the file that was signed" in lines
     assert any("does not match the hash in manifest.json" in line for line in lines)
     assert ledger("sign", model, f"key={keys / 'other.pem'}")[0] == 2
+
+
+def test_the_evaluation_and_the_card_are_signed(
+    undisturbed: Path, tmp_path: Path, keys: Path, terminal: pytest.CaptureFixture[str]
+) -> None:
+    model, public = tmp_path / "model", keys / "ours.pub.pem"
+    signing = SignConfig(run=str(model), key=str(keys / "ours.pem"))
+    export(ExportConfig(checkpoint=str(undisturbed), output=str(model)))
+    arithmetic = task(0, metric="accuracy", metrics={"accuracy": {"value": 0.0121}})
+    write_evaluation(model, kobest_copa=task(0.551), gsm8k=arithmetic)
+    card(CardConfig(model=str(model)))
+    sign(signing)
+    assert list(check_signature(model, public)) == []
+    names = ["evaluation.json", "README.md", "eu_training_summary.md", "sbom.spdx.json", "sbom.cdx.json"]
+    for name in [*names, ".eval_results/gsm8k.yaml", "card.json", "training.json"]:
+        content = (model / name).read_bytes()
+        (model / name).write_bytes(content + b"\n")
+        assert list(check_signature(model, public)) == [f"{model / name} is not the file that was signed"]
+        (model / name).write_bytes(content)
+    write_evaluation(model, kobest_copa=task(0.951))
+    with pytest.raises(UserError, match="is not signed, as it is not what it says it is"):
+        sign(signing)
+    assert "is not the one that the card was written from" in terminal.readouterr().out
+    card(CardConfig(model=str(model)))
+    assert f"{model / 'model.sig'} does not cover this card: sign again" in terminal.readouterr().out
+    assert f"{model / 'README.md'} is not the file that was signed" in check_signature(model, public)
+    sign(signing)
+    assert list(check_signature(model, public)) == []
 
 
 def test_what_does_not_verify_is_not_signed(undisturbed: Path, tmp_path: Path, keys: Path) -> None:

@@ -15,6 +15,9 @@ from onnuri.corpus.reading import labels
 
 LEGAL_BASES = ("open-licence", "consent", "legitimate-interest", "public-data", "contract")
 """Korean PIPA, articles 15 and 28; open-licence for text whose authors published it for any use."""
+KINDS = ("public", "licensed", "crawled", "user", "synthetic")
+"""Kinds of source in the public summary that the EU asks for (AI Act, article 53): public data sets, data
+under a contract with a third party, text crawled for this corpus, data of users, text written by models."""
 FORMATS = (
     *(
         "auto",
@@ -96,7 +99,9 @@ class Source:
     third_party_transfer: str = ""
     """Who else gets the text, and under which terms; "" for nobody."""
     collected_at: str = ""
-    """When the text was collected, as ISO 8601."""
+    """When the text was collected, as ISO 8601; a period has a slash (2025-03/2026-01)."""
+    kind: str = ""
+    """Where the text comes from: one of KINDS, "" when not stated."""
     opt_out: str = path_option("")
     """File with an id, a URL or a host a line; such documents are rejected."""
 
@@ -113,7 +118,12 @@ class Source:
                 raise UserError(f"{key} goes with {others}, not with {places[0]}")
         if self.package and not self.files:
             raise UserError("package needs files (a glob over the files of the package)")
-        for key, allowed in (("legal_basis", LEGAL_BASES), ("format", FORMATS), ("python", PYTHON_TEXTS)):
+        for key, allowed in (
+            ("legal_basis", LEGAL_BASES),
+            ("kind", KINDS),
+            ("format", FORMATS),
+            ("python", PYTHON_TEXTS),
+        ):
             if getattr(self, key):
                 check_choice(key, getattr(self, key), allowed)
         for ours, theirs in self.columns.items():

@@ -14,8 +14,9 @@ from tqdm import tqdm
 from onnuri.base import manifest
 from onnuri.base.errors import UserError
 from onnuri.base.manifest import Manifest
+from onnuri.export.card.training import TRAINING_FILE, training_facts
+from onnuri.export.card.write import README_FILE, write_first_card
 from onnuri.export.config import ExportConfig
-from onnuri.hf.model_card import model_card
 from onnuri.model.config import ModelConfig
 from onnuri.model.spec import spec_of
 from onnuri.run.checkpoints import newest_verified, read_verified
@@ -24,7 +25,7 @@ from onnuri.run.run_file import DATA_FOLDER, RUN_FILE, read_run_file
 
 log = logging.getLogger(__name__)
 
-FORMAT = 2
+FORMAT = 3
 """Counted up when the same request gives another folder: older ones are then written anew."""
 
 
@@ -107,6 +108,8 @@ def export(config: ExportConfig) -> Manifest:
     inputs = {"checkpoint": source.checkpoint.identity, "tokens": source.tokens.identity}
     if made := manifest.up_to_date(config.output, "model", settings, inputs):
         log.info("%s is up to date", config.output)
+        if not (Path(config.output) / README_FILE).is_file():
+            write_first_card(Path(config.output), Path(config.output).resolve().name)
         return made
     with manifest.building(config.output, "model") as partial:
         write_weights(
@@ -126,6 +129,7 @@ def export(config: ExportConfig) -> Manifest:
             "parameters": model.num_parameters(),
         }
         made = manifest.seal(partial, "model", settings, inputs, counts)
+        write_first_card(partial, Path(config.output).resolve().name)
     log.info(
         f"exported {source.folder.name} of {config.checkpoint}: {architecture}, "
         f"{model.num_parameters() / 1e6:.1f}M parameters in {config.dtype}, to {config.output}"
@@ -192,7 +196,7 @@ def write_weights(
 
 
 def write_texts(source: ExportSource, output: Path, config: ExportConfig) -> None:
-    """Config, generation config, tokenizer and model card."""
+    """Config, generation config, tokenizer, and what the model card says of the training."""
     from onnuri.hf.config import hf_config
     from onnuri.tokenizer.huggingface import (
         TOKENIZER_FILES,
@@ -224,5 +228,6 @@ def write_texts(source: ExportSource, output: Path, config: ExportConfig) -> Non
         output / "generation_config.json",
         ids | {"do_sample": True, "temperature": 0.8, "top_p": 0.95},
     )
-    card = model_card(source.exported_model, source.run, source.tokens, source.step, source.tokens_seen)
-    (output / "README.md").write_text(card, encoding="utf-8")
+    run_dir, rows = source.tokens_folder.parent, source.model.vocab_size
+    facts = training_facts(run_dir, source.run, source.tokens, source.checkpoint, rows)
+    manifest.write_json(output / TRAINING_FILE, facts)

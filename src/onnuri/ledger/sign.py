@@ -14,11 +14,12 @@ from onnuri.base import manifest
 from onnuri.base.errors import UserError
 from onnuri.ledger.config import SignConfig, VerifyConfig
 from onnuri.ledger.keys import load_private_key
-from onnuri.ledger.signature import NOT_SIGNED, SIGNATURE_FILE, files_of, need_package
+from onnuri.ledger.signature import NOT_SIGNED, files_of, need_package
 from onnuri.ledger.verify import is_model, verify
 from onnuri.run.chain import Ledger, read
 from onnuri.run.locate import run_directory
 from onnuri.run.lock import lock_run_dir
+from onnuri.run.run_file import SIGNATURE_FILE
 
 log = logging.getLogger(__name__)
 

@@ -20,12 +20,11 @@ from onnuri.run.chain import LEDGER_FILE
 from onnuri.run.checkpoints import FOLDER
 from onnuri.run.lock import LOCK_FILE
 from onnuri.run.metrics_file import METRICS_FILE, PICTURE_FILE
-from onnuri.run.run_file import HYDRA_FOLDER, RUN_FILE
+from onnuri.run.run_file import HYDRA_FOLDER, RUN_FILE, SIGNATURE_FILE
 from onnuri.train.guard import RECORD_FILE
 
 log = logging.getLogger(__name__)
 
-SIGNATURE_FILE = "model.sig"
 NOT_SIGNED = (SIGNATURE_FILE, SIGNATURE_FILE + ".tmp", LOCK_FILE, HYDRA_FOLDER, "tensorboard", "wandb")
 """Everything else in the folder is signed. Trackers keep copies of the metrics, links among them;
 the words in .hydra say again what run.json says."""

@@ -22,7 +22,7 @@ class SourceShare(NamedTuple):
     share: float
     epochs: float
     basis: str
-    """Licence and legal basis."""
+    """Licence, legal basis, kind of source and time of collection."""
 
 
 class Sources(NamedTuple):
@@ -64,6 +64,9 @@ def sources(config: SourcesConfig) -> Sources:
         source = facts[name]
         basis = f"{source['license'] or 'not stated'}; {source['legal_basis'] or 'not stated'}"
         basis += " (unverified)" * source["unverified"]
+        basis += f"; {source.get('kind') or 'kind not stated'}"
+        period = source.get("collected_at")
+        basis += f"; collected {period}" if period else "; time of collection not stated"
         shares.append(SourceShare(name, tokens, tokens / total, tokens / source["train_tokens"], basis))
     excluded = len(found.checkpoint.counts["progress"]["left_out"])
     return Sources(found.folder.name, total, found.step, excluded, shares)
@@ -77,7 +80,8 @@ def table(found: Sources) -> str:
             f"{found.excluded_batches} of the batches were excluded from training after rollbacks; they "
             "are counted here"
         )
-    lines.append(f"{'source':32}{'tokens':>16}{'share':>8}{'epochs':>8}  licence; legal basis")
+    basis = "licence; legal basis; kind; collected"
+    lines.append(f"{'source':32}{'tokens':>16}{'share':>8}{'epochs':>8}  {basis}")
     lines += [
         f"{each.name:32}{each.tokens:16,}{each.share:8.1%}{each.epochs:8.2f}  {each.basis}"
         for each in found.shares

@@ -11,6 +11,7 @@ from typing import Any
 from onnuri.base import manifest
 from onnuri.base.errors import UserError
 from onnuri.config.former_names import rename_stored
+from onnuri.export.card.write import problems as card_problems
 from onnuri.ledger.config import VerifyConfig
 from onnuri.ledger.replay import replay
 from onnuri.ledger.signature import check_signature
@@ -49,6 +50,8 @@ def _model(folder: Path, config: VerifyConfig) -> tuple[list[str], str]:
         manifest.verify(folder, found)
     except UserError as error:
         return [str(error)], ""
+    if changed := list(card_problems(folder)):
+        return changed, ""
     made_from = f"from the checkpoint with the identity {found.inputs['checkpoint']}"
     return [], f"{folder}: {len(found.files)} files, all as exported {made_from}"
 

@@ -16,6 +16,8 @@ from onnuri.run.lock import LOCK_FILE
 RUN_FILE = "run.json"
 DATA_FOLDER = "data"
 """In a run directory: manifest and tokenizer of the shards it was trained on."""
+SIGNATURE_FILE = "model.sig"
+"""In a run directory or an exported model: the signature over it."""
 HYDRA_FOLDER = ".hydra"
 """In a run directory: the words of its last start, overrides.yaml, and of other starts before it."""
 NEEDED_PARTS = ("model", "data", "engine")

@@ -29,6 +29,10 @@ SPLITS = ("train", "heldout")
 COLUMNS = ("id", "text", "source", "lang")
 
 
+PROVENANCE = ("kind", "collected_at", "url", "dataset", "opt_out", "opted_out", "domains", "num_domains")
+"""What a corpus says of a source and its shards repeat for the model card; older corpora have none."""
+
+
 class Encoded(NamedTuple):
     """A batch of documents in tokens."""
 
@@ -52,6 +56,7 @@ def pack(config: PackConfig) -> Manifest:
         return found
     with manifest.building(config.output, "tokens") as partial:
         counts = write_shards(config, corpus, partial)
+        counts["corpus"] = corpus_facts(corpus)
         counts["tokenizer_sha256"] = tokenizer.files["tokenizer.json"]["sha256"]
         sealed = manifest.seal(partial, "tokens", settings, inputs, counts)
     train, heldout = counts["train"], counts["heldout"]
@@ -60,6 +65,16 @@ def pack(config: PackConfig) -> Manifest:
         f"{heldout['tokens']:,} held out, {counts['dtype']}"
     )
     return sealed
+
+
+def corpus_facts(corpus: Manifest) -> dict[str, Any]:
+    """For the model card: the stages that text went through with their options, and what they did."""
+    counted = ("read", "kept", "rejected", "reasons", "personal_data", "contamination")
+    return {
+        "identity": corpus.identity,
+        "stages": corpus.settings.get("recipe", {}).get("stages", []),
+        **{name: corpus.counts[name] for name in counted if name in corpus.counts},
+    }
 
 
 def write_shards(config: PackConfig, corpus: Manifest, folder: Path) -> dict[str, Any]:
@@ -136,6 +151,7 @@ def write_shards(config: PackConfig, corpus: Manifest, folder: Path) -> dict[str
                 "license": entry["license"],
                 "legal_basis": entry["legal_basis"],
                 "unverified": entry["unverified"],
+                **{key: entry[key] for key in PROVENANCE if key in entry},
                 "lang": ", ".join(sorted(languages[index] for index in train.languages(number))),
                 **{f"train_{unit}": value for unit, value in train.totals(number).items()},
             }

@@ -5,17 +5,22 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from onnuri.corpus.recipe import Recipe
+from onnuri.corpus.report import domains
+from onnuri.corpus.source import Source
 from onnuri.corpus.stages.stage import counts_of
 from onnuri.corpus.stages.table import STAGES
 
 KEYS = ("source", "lang", "license", "legal_basis")
-COUNTERS = ("groups", "reasons", "entered", "measured", "origins")
+OPTED_OUT = "opted out"
+"""Head of the reason of documents on a source's `opt_out` list."""
+COUNTERS = ("groups", "reasons", "entered", "measured", "origins", "domains")
 
 
 class Tally:
@@ -33,6 +38,8 @@ class Tally:
         """(what, value): kept documents by size (the power of two of bytes below it); texts repaired."""
         self.origins: Counter[tuple[str, ...]] = Counter()
         """(source, number of the source in the recipe): kept documents. Records may name another."""
+        self.domains: Counter[tuple[str, ...]] = Counter()
+        """(source, domain): bytes of kept documents that name an address."""
         self.by_stage: dict[str, dict[str, Any]] = {}
         """What each stage has counted (`Stage.summary`)."""
         self.read = 0
@@ -64,6 +71,7 @@ class Tally:
             self.measured["size", str(2 ** int(power))] += number
         for entry in rows.group_by(["source", "rank"]).aggregate([([], "count_all")]).to_pylist():
             self.origins[entry["source"], str(entry["rank"])] += entry["count_all"]
+        self.domains.update(domains.sizes(rows))
 
     def _count_repaired(self, notes: pa.ChunkedArray) -> None:
         """Documents by what was done to them; of "bad characters: 3" the characters are counted too."""
@@ -97,7 +105,7 @@ class Tally:
         self.read += stored["read"]
         add_counts(self.by_stage, stored["by_stage"])
         for name, counter in self._counters():
-            for *key, value in stored[name]:
+            for *key, value in stored.get(name, []):
                 counter[tuple(key)] += value
 
     def _counters(self) -> list[tuple[str, Counter[tuple[str, ...]]]]:
@@ -156,6 +164,7 @@ class Tally:
                 entry[field] = ", ".join(sorted({k[1 + KEYS.index(field)] for k in keys[name]} - {""}))
             mine = [self.recipe.sources[int(rank)] for rank in ranks[name]]
             entry["unverified"] = any(source.unverified for source in mine)
+            entry.update(self._provenance(name, mine))
         kept = sum(entry["documents"] for entry in sources.values())
         rejected = sum(self.reasons.values())
         if self.read != kept + rejected:
@@ -179,6 +188,18 @@ class Tally:
             "damaged_characters": self._named("damaged"),
             **self._by_stages(),
         }
+
+    def _provenance(self, name: str, mine: Sequence[Source]) -> dict[str, Any]:
+        """What the recipe says of where a source's text comes from, domains, and how many opted out."""
+        facts: dict[str, Any] = {
+            key: ", ".join(dict.fromkeys(filter(None, (getattr(source, key) for source in mine))))
+            for key in ("kind", "collected_at", "url", "dataset")
+        }
+        if Path(facts["dataset"]).is_dir():
+            facts["dataset"] = ""
+        number = sum(n for (_, *whose), n in self.reasons.items() if whose == [name, OPTED_OUT])
+        facts["opt_out"] = any(source.opt_out for source in mine)
+        return facts | {"opted_out": number, **domains.largest(self.domains, name)}
 
     def _by_stages(self) -> dict[str, Any]:
         counts: dict[str, Any] = {}
