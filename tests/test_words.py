@@ -17,6 +17,7 @@ ALLOWED = {
     "src/onnuri/config/former_names.py": "names of version 0.1",
     "src/onnuri/corpus/report/style.py": "CSS",
     "src/onnuri/evaluate/report/style.py": "CSS",
+    "src/onnuri/evaluate/kopairs/rating_page.py": "CSS",
     "docs/configuration.md": "names of version 0.1",
     "tests/train/test_former_names.py": "names of version 0.1",
     "tests/corpus/reading/formats/korean_pages.py": "HTML",

@@ -54,7 +54,7 @@ def test_batched_windows_equal_the_definition(model: Qwen3ForCausalLM, batch_tok
 def test_every_token_is_scored_once_with_enough_history() -> None:
     for length in range(60):
         scored = []
-        for window in cut_windows(0, list(range(length)), -1, CONTEXT):
+        for window in cut_windows(list(range(length)), -1, CONTEXT):
             assert len(window.tokens) <= CONTEXT + 1
             for place in range(window.first_scored, len(window.tokens) - 1):
                 scored.append(window.tokens[place + 1])

@@ -189,5 +189,5 @@ PHENOMENA = (
     Phenomenon("humble_verb", "B", "control", humble_verb),
     Phenomenon("reciprocal", "B", "control", reciprocal),
     Phenomenon("collective", "B", "control", collective),
-    Phenomenon("kinship", "B", "mirror", kinship, word_limit=12),
+    Phenomenon("kinship", "B", "mirror", kinship),
 )

@@ -104,6 +104,8 @@ def josa_with(choose: Chooser) -> Draft:
         template = f"{choose.any(NAMES_TOPIC)} {choose.any(PAST_TIMES)} {{x}} 같이 {verb}."
         return mirror_josa(x, y, "이랑", template, f"{x} 이랑")
     x, verb_stem = object_verb(choose)
+    if verb_stem.text in ("잃어버리", "찾", "받"):  # nobody means to
+        raise LookupError
     same = [n for n, v in OBJECT_VERBS if v == verb_stem and n != x]
     y = choose.word([n for n in same if bool(final_of(n)) != bool(final_of(x))])
     other = choose.any([n for n in same if n != y] or [y])
@@ -215,7 +217,7 @@ def irregular(words: list[tuple[str, Stem]], endings: tuple[str, ...]) -> Callab
     return draw
 
 
-AFTER_SEO = ("다행이다.", "깜짝 놀랐다.")
+AFTER_SEO = ("깜짝 놀랐다.", "모두 놀랐다.")
 
 
 def _with_ending(word: Stem, ending: str, right: bool) -> str:

@@ -49,7 +49,7 @@ def shown(items: Sequence[Item], seed: int) -> list[tuple[Item, bool]]:
 
 
 def write_rating_sheet(path: Path, items: Sequence[Item], seed: int = 1) -> None:
-    """Write the page. Its data do not say which sentence is good. Raises UserError if it cannot be written."""
+    """Write the page. Its data do not say which sentence is good. Raises UserError if it cannot write."""
     pairs = [
         {"item": item.id, "left": item.sentences[0 if good_left else 1], "right": item.sentences[good_left]}
         for item, good_left in shown(items, seed)
@@ -79,16 +79,14 @@ def read_ratings(paths: Iterable[Path], items: Sequence[Item]) -> dict[str, Rati
                     f"{path} judges other items (another version or seed); make the sheet again"
                 )
             seed, name, rater, answer = (row.get(key) for key in ("seed", "item", "rater", "judgement"))
-            if isinstance(seed, int) and seed not in sides:
+            if type(seed) is int and seed not in sides:
                 sides[seed] = {item.id: good_left for item, good_left in shown(items, seed)}
-            if not isinstance(rater, str) or answer not in JUDGEMENTS or name not in sides.get(seed, {}):
+            side = sides.get(seed, {}) if type(seed) is int else {}
+            if not isinstance(rater, str) or answer not in JUDGEMENTS or name not in side:
                 raise UserError(
                     f"{path} is damaged (a line is no judgement of the sheet); download it again"
                 )
-            answers[rater, name] = (
-                by_id[name].phenomenon,
-                answer == ("left" if sides[seed][name] else "right"),
-            )
+            answers[rater, name] = by_id[name].phenomenon, answer == ("left" if side[name] else "right")
     return {name: _rating(name, answers) for name in dict.fromkeys(item.phenomenon for item in items)}
 
 

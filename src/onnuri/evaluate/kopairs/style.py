@@ -52,7 +52,7 @@ def doe_and_an(choose: Chooser) -> Draft:
         return Draft("됐", job, (template.format(x=good), template.format(x=bad)))
     noun, verb = choose.words(OBJECT_VERBS, lambda pair: (pair[0],))
     head = f"{noun} {verb.text}"
-    if kind == "may" and verb.text == "잃어버리":
+    if verb.text == "잃어버리":
         raise LookupError
     noun = josa(noun, "을")
     if kind in ("must_not", "may"):
