@@ -17,7 +17,7 @@ from onnuri.evaluate.kopairs.items import Item, draw_items
 from tests.conftest import REPOSITORY
 
 ITEMS = generate(1)
-IDENTITY = "cb399296345260d2bfadd1c1fbd7f073d04244c4153aac67f8a26508f13c2703"
+IDENTITY = "8941958ea0ccdefb9ac1005da1af058fca7c2a50d297d60be633fda59fe0b989"
 WORD_LIMITS = {"irregular_digeut_siot": 25}
 """Phenomena whose word lists are short by nature: Korean has few such stems (nine here)."""
 
