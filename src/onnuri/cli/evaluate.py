@@ -4,14 +4,17 @@
     onnuri evaluate model=MODEL_DIR data='texts/*.jsonl' tasks=[kopairs]
     onnuri evaluate model=MODEL_DIR tasks=[kmmlu,my/task.yaml] tasks_dir=DIR
     onnuri evaluate list                       # tasks, their files, columns and licences
+    onnuri evaluate kopairs output=DIR         # KoPairs' items, and a sheet for native raters
 
 Bits per byte compares models with different tokenizers. Beside it stands what `xz -9e` reaches.
 """
 
 import sys
+from collections.abc import Callable
+from typing import Any
 
 from onnuri.config import print_any_text, run_cli
-from onnuri.evaluate.config import EvaluateConfig, ListConfig
+from onnuri.evaluate.config import EvaluateConfig, KoPairsConfig, ListConfig
 
 
 def run(config: EvaluateConfig) -> None:
@@ -32,12 +35,26 @@ def run_list(config: ListConfig) -> None:
     print(listing(config))
 
 
+def run_kopairs(config: KoPairsConfig) -> None:
+    """Write the items."""
+    from onnuri.evaluate.kopairs.export import export, table
+
+    print(table(export(config)))
+
+
+PARTS: dict[str, tuple[type, Callable[[Any], None], str]] = {
+    "list": (ListConfig, run_list, "The tasks and their data files."),
+    "kopairs": (KoPairsConfig, run_kopairs, "KoPairs, a benchmark of Korean grammar, as files."),
+}
+
+
 def main() -> None:
     """The command."""
     print_any_text()
-    if sys.argv[1:2] == ["list"]:
-        del sys.argv[1]
-        run_cli(ListConfig, run_list, "The tasks and their data files.", command="evaluate list")
+    if sys.argv[1:2] and sys.argv[1] in PARTS:
+        name = sys.argv.pop(1)
+        schema, part, about = PARTS[name]
+        run_cli(schema, part, about, command=f"evaluate {name}")
     run_cli(EvaluateConfig, run, __doc__, command="evaluate")
 
 

@@ -52,3 +52,19 @@ class ListConfig:
 
     tasks: list[str] = field(default_factory=list)
     """Names, to see their files and columns; empty: all, one line each."""
+
+
+@dataclass
+class KoPairsConfig:
+    """KoPairs as files."""
+
+    output: str = path_option()
+    """Folder for kopairs.jsonl, the items, and rating.html, a sheet for native raters."""
+    seed: int = 1
+    """Another seed gives other items: 1 is what scores are of, until it has leaked into training text."""
+    text: str = path_option("")
+    """Corpus or files: also write what n-grams trained on their Korean text score (controls.json)."""
+    text_column: str = "text"
+    """Column of the text in .jsonl and .parquet files."""
+    ratings: list[str] = path_option(default_factory=list)
+    """Files of judgements that raters have sent back: print which phenomena they keep."""

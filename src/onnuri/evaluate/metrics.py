@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from statistics import fmean
 from typing import Any
 
 from onnuri.base.errors import UserError
@@ -42,8 +43,7 @@ def judge(item: Item, nats: Sequence[float], tokens: Sequence[int], alone: Seque
         raise UserError(f"item {item.name}: the likelihood of an answer is {nats}; the model is damaged")
     scored = Scored(item, tuple(nats), tuple(tokens), tuple(alone))
     if item.contrast:
-        margin = nats[1] - nats[0] - (nats[3] - nats[2] if len(nats) == 4 else 0.0)
-        scored.values["accuracy"] = 0.5 if abs(margin) < TIE_NATS else float(margin > 0)
+        scored.values["accuracy"] = _contrast(nats)
     elif item.label is not None:
         texts = item.texts
         by = {
@@ -57,6 +57,12 @@ def judge(item: Item, nats: Sequence[float], tokens: Sequence[int], alone: Seque
             scored.chosen[metric] = costs.index(min(costs))
             scored.values[metric] = float(scored.chosen[metric] == item.label)
     return scored
+
+
+def _contrast(costs: Sequence[float]) -> float:
+    """A point if the good sentence costs less, in a quad less than the control's difference explains."""
+    margin = costs[1] - costs[0] - (costs[3] - costs[2] if len(costs) == 4 else 0.0)
+    return 0.5 if abs(margin) < TIE_NATS else float(margin > 0)
 
 
 def bits_and_bytes(scored: Scored) -> tuple[float, int]:
@@ -149,8 +155,8 @@ def counts(group: dict[str, Any]) -> bool:
 def group_summary(scored: list[Scored], metric: str) -> dict[str, Any]:
     """One subject or phenomenon.
 
-    Beside bare sentence pairs stands what counting tokens scores, fewer being better. Where that is not
-    near one half, the score measures length as well, and the phenomenon does not count.
+    Beside sentences stands what counting tokens scores, fewer being better. Where that is not near one half
+    for bare pairs, the score measures length as well, and the phenomenon does not count.
     """
     if metric == "bits_per_byte":
         found, by_chance = _bits_per_byte(scored), None
@@ -164,17 +170,27 @@ def group_summary(scored: list[Scored], metric: str) -> dict[str, Any]:
         "chance": by_chance,
         **{end: getattr(found, end) for end in ("value", "low", "high")},
     }
-    if scored[0].item.contrast and len(scored[0].nats) == 2:
-        by_tokens = sum(_fewer(*each.tokens) for each in scored) / len(scored)
-        result |= {
-            "controls": {"tokens": by_tokens},
-            "counts": COUNTED[0] <= by_tokens <= COUNTED[1],
-        }
+    if scored[0].item.contrast:
+        by_tokens = sum(_contrast(each.tokens) for each in scored) / len(scored)
+        result["controls"] = {"tokens": by_tokens}
+        if len(scored[0].nats) == 2:
+            result["counts"] = COUNTED[0] <= by_tokens <= COUNTED[1]
     return result
 
 
-def _fewer(good: int, bad: int) -> float:
-    return 0.5 if good == bad else float(good < bad)
+def add_controls(result: dict[str, Any], controls: dict[str, dict[str, float]]) -> None:
+    """Beside each group, tier and headline what scorers that know no grammar reach, as means."""
+    groups = {name: group for name, group in result["groups"].items() if name in controls}
+    for name, group in groups.items():
+        group["controls"] |= controls[name]
+    for tier, facts in result["tiers"].items():
+        here = [g for g in groups.values() if g["tier"] == tier and g.get("counts", True)]
+        facts["controls"] = _means([group["controls"] for group in here])
+    result["controls"] = _means([group["controls"] for group in groups.values() if counts(group)])
+
+
+def _means(controls: list[dict[str, float]]) -> dict[str, float]:
+    return {name: fmean(each[name] for each in controls) for name in (controls[0] if controls else ())}
 
 
 def tier_summary(scored: list[Scored], groups: dict[str, Any], tier: str) -> dict[str, Any]:

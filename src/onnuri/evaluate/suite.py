@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from onnuri.base import manifest
@@ -20,6 +20,7 @@ from onnuri.evaluate.items import Item
 SCORER = 1
 """Counted up when the same items and likelihoods give another number."""
 KOPAIRS = "kopairs"
+UNRATED = "Made by program; no native speaker has rated the items yet."
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,8 @@ class Suite:
     items: list[Item]
     facts: dict[str, Any]
     note: str = ""
+    controls: dict[str, dict[str, float]] = field(default_factory=dict)
+    """By group, what scorers that know nothing of it reach."""
 
     @property
     def protocol(self) -> str:
@@ -44,7 +47,9 @@ class Suite:
 def load(name: str, tasks_dir: str = "", wheel: str = "", max_items: int = 0) -> Suite:
     """A task by its name, or the path of its file. Raises UserError if it or its data is not there."""
     if name == KOPAIRS:
-        return _suite(name, "KoPairs", "accuracy_macro", "sentences", "Apache-2.0", _kopairs(), max_items)
+        found, controls = _kopairs()
+        suite = _suite(name, "KoPairs", "accuracy_macro", "sentences", "Apache-2.0", found, max_items)
+        return replace(suite, controls=controls, note=UNRATED)
     if name.startswith(olmes.PREFIX):
         variant, found = olmes.items(name, wheel)
         formulation = "text" if variant.metric == "bits_per_byte" else "cloze"
@@ -53,7 +58,7 @@ def load(name: str, tasks_dir: str = "", wheel: str = "", max_items: int = 0) ->
     file = task.file
     found = render.items(task, tasks_dir)
     suite = _suite(task.name, file.title, file.metric, file.formulation, file.licence, found, max_items)
-    return Suite(**{**vars(suite), "note": file.note})
+    return replace(suite, note=file.note)
 
 
 def _suite(
@@ -70,11 +75,13 @@ def _suite(
     return Suite(name, title, metric, formulation, licence, kept, facts)
 
 
-def _kopairs() -> list[Item]:
+def _kopairs() -> tuple[list[Item], dict[str, dict[str, float]]]:
     from onnuri.evaluate.items import Request
+    from onnuri.evaluate.kopairs.export import shipped_controls
     from onnuri.evaluate.kopairs.generate import generate
 
-    return [
+    made = generate()
+    items = [
         Item(
             each.id,
             tuple(Request("", sentence) for sentence in each.sentences),
@@ -82,8 +89,9 @@ def _kopairs() -> list[Item]:
             cluster=each.cluster,
             tier=each.tier,
         )
-        for each in generate()
+        for each in made
     ]
+    return items, shipped_controls(made)
 
 
 def subset(items: Sequence[Item], most: int) -> list[Item]:

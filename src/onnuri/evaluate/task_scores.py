@@ -56,6 +56,8 @@ def summary(suite: Suite, scored: list[Scored]) -> dict[str, Any]:
     """A task's entry in a result."""
     facts = {"title": suite.title, "licence": suite.licence, "formulation": suite.formulation}
     found = facts | metrics.summary(scored, suite.metric)
+    if suite.controls:
+        metrics.add_controls(found, suite.controls)
     if suite.note:
         found["note"] = suite.note
     return found | {"protocol": suite.protocol, "facts": suite.facts, "contamination": None}
