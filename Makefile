@@ -47,10 +47,11 @@ pretrain: $(INSTALLED) ## Sample corpus, tokenizer, ZeRO-3 training on 2 ranks, 
 	@echo
 	@cat $(BUILD)/sample.txt
 	@echo
-	@$(BIN)/python scripts/evaluate.py model=$(BUILD)/model data=$(BUILD)/corpus
+	@$(BIN)/python scripts/evaluate.py model=$(BUILD)/model data=$(BUILD)/corpus tasks=[kopairs] run=$(BUILD)/run
 	@echo
 	@echo "model        $(BUILD)/model  (Hugging Face format, model card in README.md)"
 	@echo "loss curve   $(BUILD)/run/loss.png"
+	@echo "scores       $(BUILD)/model/evaluation.html"
 	@echo "load it      AutoModelForCausalLM.from_pretrained('$(BUILD)/model')"
 	@echo "talk to it   $(BIN)/onnuri generate model=$(BUILD)/model prompt='연구개발과제의'"
 
