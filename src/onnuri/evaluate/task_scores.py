@@ -54,7 +54,11 @@ def judge(suite: Suite, planned: Plan, nats: Sequence[float]) -> list[Scored]:
 
 def summary(suite: Suite, scored: list[Scored]) -> dict[str, Any]:
     """A task's entry in a result."""
-    facts = {"title": suite.title, "licence": suite.licence, "formulation": suite.formulation}
+    facts: dict[str, Any] = {
+        "title": {"en": suite.title, "ko": suite.title},
+        "licence": suite.licence,
+        "formulation": suite.formulation,
+    }
     found = facts | metrics.summary(scored, suite.metric)
     if suite.controls:
         metrics.add_controls(found, suite.controls)

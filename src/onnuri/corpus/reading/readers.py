@@ -15,6 +15,7 @@ from typing import BinaryIO
 import pyarrow as pa
 
 from onnuri.corpus.reading import compression, detection, encoding, files
+from onnuri.corpus.reading.canary import BenchmarkFile, refuse_benchmark
 from onnuri.corpus.reading.delimited import read_csv, read_tsv
 from onnuri.corpus.reading.lines import MOST_BYTES_PASSED_OVER, ends_in_returns, wide_codec
 from onnuri.corpus.reading.piece import Piece, Reading, cause, stop_if_transient
@@ -48,6 +49,8 @@ def read(pieces: Iterable[Piece], source: Source, limit: int) -> Iterator[pa.Rec
             for batch in _read(piece, source, rows):
                 found += batch.num_rows
                 yield batch
+        except BenchmarkFile:
+            raise
         except Exception as error:
             stop_if_transient(error)
             rows.add_unreadable(piece.name, cause(error), getattr(error, "text", ""))
@@ -78,6 +81,8 @@ def _read(piece: Piece, source: Source, rows: Rows) -> Iterator[pa.RecordBatch]:
 
 def _read_as(form: str, task: Reading, stream: BinaryIO) -> Iterator[pa.RecordBatch]:
     """The rows of a seekable stream, compressed or not."""
+    if form not in SEEKABLE and not task.start:
+        refuse_benchmark(stream, task.name)
     if form not in SEEKABLE:
         yield from FORMATS[form](task, compression.unpacked(stream))
     elif compression.kind_of(head := stream.read(compression.LEAST_HEAD)) and form == "parquet":

@@ -19,6 +19,12 @@ def _line(item: Item) -> str:
     return json.dumps(item._asdict(), ensure_ascii=False, sort_keys=True, separators=(",", ":")) + "\n"
 
 
+def _stored(item: Item) -> str:
+    """A line with all sentences as one text as well: alone they are too short for a copy to be noticed."""
+    fields = item._asdict() | {"text": " ".join(item.sentences)}
+    return json.dumps(fields, ensure_ascii=False, separators=(",", ":")) + "\n"
+
+
 def identity(items: Iterable[Item]) -> str:
     """sha256 of the items' canonical JSON lines, in order."""
     digest = hashlib.sha256()
@@ -40,7 +46,7 @@ def write(path: Path, seed: int = 1) -> Sequence[Item]:
     try:
         with path.open("w", encoding="utf-8", newline="\n") as file:
             file.write(json.dumps(facts, ensure_ascii=False) + "\n")
-            file.writelines(_line(item) for item in items)
+            file.writelines(_stored(item) for item in items)
     except OSError as error:
         raise system_error(error, path) from None
     return items
@@ -63,7 +69,7 @@ def read(path: Path) -> list[Item]:
         )
     try:
         items = [
-            Item(**(fields | {"sentences": tuple(fields["sentences"])}))
+            Item(**{name: fields[name] for name in Item._fields} | {"sentences": (*fields["sentences"],)})
             for fields in map(json.loads, lines)
         ]
     except (ValueError, TypeError, KeyError):
