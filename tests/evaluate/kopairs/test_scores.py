@@ -1,4 +1,4 @@
-"""KoPairs through the scorer: a model that knows nothing gets half of the quads, and says what it counted."""
+"""KoPairs through the scorer: a model that knows nothing gets half of the quads; what counts is said."""
 
 from __future__ import annotations
 
