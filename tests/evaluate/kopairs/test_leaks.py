@@ -33,12 +33,10 @@ def test_copies_are_found_respaced_and_decomposed(tmp_path: Path) -> None:
     items = write(tmp_path / "kopairs.jsonl")
     chosen = random.Random(0).sample(list(items), 120)
     changes = (str, lambda text: text.replace(" ", ""), lambda text: unicodedata.normalize("NFD", text))
-    documents = [
-        {
-            "text": f"{PROSE * 3}\n{changes[i % 3](' '.join(item.sentences))}\n{i}번 문서의 나머지. {PROSE * 2}"
-        }
-        for i, item in enumerate(chosen)
-    ]
+    documents = []
+    for number, item in enumerate(chosen):
+        copy = changes[number % 3](" ".join(item.sentences))
+        documents.append({"text": f"{PROSE * 3}\n{copy}\n{number}번 문서의 나머지. {PROSE * 2}"})
     texts = "".join(json.dumps(each, ensure_ascii=False) + "\n" for each in documents)
     (tmp_path / "texts.jsonl").write_text(texts)
     words = ["recipe=local", f"input={tmp_path / 'texts.jsonl'}", f"output={tmp_path / 'corpus'}"]
