@@ -19,7 +19,7 @@ export DO_NOT_TRACK := 1
 export TOKENIZERS_PARALLELISM := true
 
 .DEFAULT_GOAL := help
-.PHONY: help install pretrain test test-extras test-oldest test-newest soak lint types check format clean distclean
+.PHONY: help install pretrain test test-extras test-harness test-oldest test-newest soak lint types check format clean distclean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 21
@@ -68,6 +68,15 @@ test: $(INSTALLED) ## The core's tests, without optional packages; ends with wha
 
 test-extras: $(INSTALLED) ## The tests of optional packages: signing, Ray, morphemes, unigram, trackers, peers
 	$(BIN)/python -m pytest -m extra $(TOGETHER)
+
+# Without its requirements: a resolver takes 20 minutes over them, and no pin of ours may move.
+HARNESS := build/harness
+test-harness: $(HARNESS)/.installed ## The scores of lm-evaluation-harness, on local files
+	PYTHONPATH=$(HARNESS) HF_DATASETS_OFFLINE=1 $(BIN)/python -m pytest tests/evaluate/harness
+
+$(HARNESS)/.installed: $(INSTALLED) constraints-harness.txt
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --upgrade --target $(HARNESS) -r constraints-harness.txt
+	touch $@
 
 soak: $(INSTALLED) ## Random inputs, kills and faults in bulk: an hour and more
 	ONNURI_SOAK=1 $(BIN)/python -m pytest --timeout 3600 $(TOGETHER)

@@ -25,6 +25,7 @@ def run(config: EvaluateConfig) -> None:
 
     result = evaluate(config)
     parts = [held_out.table(result) if "total" in result else "", table(result)]
+    parts += [f"{name} {value:.4f}" for name, value in result.get("means", {}).items()]
     print("\n\n".join(part for part in parts if part))
 
 

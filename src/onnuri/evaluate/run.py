@@ -12,7 +12,7 @@ from typing import Any
 from onnuri.base import manifest
 from onnuri.base.errors import UserError
 from onnuri.corpus.texts import data_identity, read_texts
-from onnuri.evaluate import compare, held_out, suite, task_scores
+from onnuri.evaluate import compare, contamination, held_out, olmes, suite, task_scores
 from onnuri.evaluate.config import EvaluateConfig
 from onnuri.evaluate.files import RESULT, page_path, samples_path
 from onnuri.evaluate.report import write_report
@@ -38,6 +38,8 @@ def evaluate(config: EvaluateConfig) -> dict[str, Any]:
         request["text_column"], request["max_documents"] = config.text_column, config.max_documents
     if suites:
         request["tasks"] = {each.name: each.protocol for each in suites}
+    if config.corpus:
+        request["corpus"] = manifest.read_whole(config.corpus, "corpus").identity
     others = [compare.read(path) for path in config.compare]
     if others:
         request["compare"] = [other["request"] for other, _ in others]
@@ -59,9 +61,11 @@ def evaluate(config: EvaluateConfig) -> dict[str, Any]:
         result |= held_out.score(model, tokenizer, texts, separator, config.batch_tokens)
     samples: list[dict[str, Any]] = []
     if suites:
-        result["tasks"], samples = task_scores.score(
-            model, tokenizer, suites, separator, config.batch_tokens
-        )
+        leaked = contamination.find(suites, config.corpus) if config.corpus else None
+        scores = task_scores.score(model, tokenizer, suites, separator, config.batch_tokens, leaked)
+        result["tasks"], samples = scores
+        if mean := olmes.centred_mean(result["tasks"]):
+            result["means"] = {"olmes_4_centred_mean": mean}
     if curve:
         result["curve"] = curve
     if others:

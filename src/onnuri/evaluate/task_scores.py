@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from onnuri.base.errors import UserError
@@ -14,9 +14,17 @@ from onnuri.evaluate.suite import Suite
 
 
 def score(
-    model: Any, tokenizer: Any, suites: Sequence[Suite], separator: int, batch_tokens: int
+    model: Any,
+    tokenizer: Any,
+    suites: Sequence[Suite],
+    separator: int,
+    batch_tokens: int,
+    leaked: Mapping[str, set[str]] | None = None,
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """The part `tasks` of a result, and its samples, one dict an item."""
+    """The part `tasks` of a result, and its samples, one dict an item.
+
+    `leaked` names the items of each task that stand in the training text; None: nobody has looked.
+    """
     from onnuri.evaluate.score import request_nats
 
     tasks, samples = {}, []
@@ -25,6 +33,8 @@ def score(
         nats = request_nats(model, planned, separator, batch_tokens)
         scored = judge(each, planned, nats)
         tasks[each.name] = summary(each, scored)
+        if leaked is not None:
+            tasks[each.name]["contamination"] = without(each, scored, leaked[each.name])
         samples += [sample(each.name, tasks[each.name]["metric"], one) for one in scored]
     return tasks, samples
 
@@ -65,6 +75,16 @@ def summary(suite: Suite, scored: list[Scored]) -> dict[str, Any]:
     if suite.note:
         found["note"] = suite.note
     return found | {"protocol": suite.protocol, "facts": suite.facts, "contamination": None}
+
+
+def without(suite: Suite, scored: list[Scored], leaked: set[str]) -> dict[str, Any]:
+    """How many items have leaked, and the headline without them; null where all have."""
+    kept = [each for each in scored if each.item.name not in leaked]
+    value = None
+    if kept:
+        found = metrics.summary(kept, suite.metric)["metrics"]
+        value = found[suite.metric]["value"] if suite.metric in found else None
+    return {"items": len(scored) - len(kept), "items_without": len(kept), "value_without": value}
 
 
 def sample(task: str, metric: str, scored: Scored) -> dict[str, Any]:
