@@ -17,11 +17,11 @@ def find(suites: Sequence[Suite], corpus: str) -> dict[str, set[str]]:
 
     Raises UserError if the folder is no corpus.
     """
+    import pyarrow as pa
     from tqdm import tqdm
 
     from onnuri.corpus.documents import read_documents
     from onnuri.corpus.stages.decontaminate import benchmark_index, cut
-    from onnuri.corpus.stages.stage import one_array
 
     manifest.read_whole(corpus, "corpus")
     with tempfile.TemporaryDirectory() as folder:
@@ -35,7 +35,7 @@ def find(suites: Sequence[Suite], corpus: str) -> dict[str, set[str]]:
     found: set[int] = set()
     batches = read_documents(corpus, "train", ["text"])
     for batch in tqdm(batches, "contamination", unit="batch", disable=None, leave=False):
-        *_, hits = cut.decontaminate(one_array(batch["text"]), index, "drop")
+        *_, hits = cut.decontaminate(pa.array(batch["text"], pa.large_string()), index, "drop")
         found.update(number for each in hits.to_pylist() for number in each)
     names = [(suite.name, item.name) for suite in suites for item in suite.items]
     result: dict[str, set[str]] = {suite.name: set() for suite in suites}

@@ -64,6 +64,7 @@ def evaluate(config: EvaluateConfig) -> dict[str, Any]:
         leaked = contamination.find(suites, config.corpus) if config.corpus else None
         scores = task_scores.score(model, tokenizer, suites, separator, config.batch_tokens, leaked)
         result["tasks"], samples = scores
+        result["results"] = task_scores.harness_results(result["tasks"])
         if mean := olmes.centred_mean(result["tasks"]):
             result["means"] = {"olmes_4_centred_mean": mean}
     if curve:

@@ -87,6 +87,30 @@ def without(suite: Suite, scored: list[Scored], leaked: set[str]) -> dict[str, A
     return {"items": len(scored) - len(kept), "items_without": len(kept), "value_without": value}
 
 
+HARNESS_NAMES = {
+    "accuracy": "acc",
+    "accuracy_chars": "acc_norm",
+    "accuracy_bytes": "acc_bytes",
+    "accuracy_pmi": "acc_mutual_info",
+    "macro_f1": "f1",
+    "bits_per_byte": "bits_per_byte",
+}
+
+
+def harness_results(tasks: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The scores in the shape of lm-evaluation-harness's `results`, for its viewers."""
+    return {
+        name: {"alias": name}
+        | {
+            f"{short}{suffix},none": found["metrics"][ours][key]
+            for ours, short in HARNESS_NAMES.items()
+            if ours in found["metrics"]
+            for suffix, key in (("", "value"), ("_stderr", "stderr"))
+        }
+        for name, found in tasks.items()
+    }
+
+
 def sample(task: str, metric: str, scored: Scored) -> dict[str, Any]:
     """An item's line: ours, and under lm-evaluation-harness's names what its viewers look for."""
     item = scored.item
