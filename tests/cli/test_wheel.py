@@ -122,6 +122,10 @@ def test_an_installed_wheel_needs_no_checkout(site: Path) -> None:
     words = ["experiment=sample", "data=tokens", "run_dir=run", *TINY_MODEL, "train.steps=2"]
     installed(site, "-m", "torch.distributed.run", "--standalone", "-m", "onnuri.cli.pretrain", *words)
     installed(site, onnuri, "export", "checkpoint=run", "output=model")
+    assert "KMMLU/data/*-test.csv" in installed(site, onnuri, "evaluate", "list")
+    assert "KoPairs" in installed(
+        site, onnuri, "evaluate", "model=model", "tasks=[kopairs]", "max_items=40"
+    )
     work = site.parents[1] / "work"
     assert {path.name for path in work.iterdir()} == {"corpus", "tokenizer", "tokens", "run", "model"}
     recorded = json.loads((work / "run" / "run.json").read_text())["code"]
