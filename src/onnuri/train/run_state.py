@@ -85,9 +85,11 @@ class Run:
                 measured(self.run_dir, step) if self.plan.ranks.is_lead else None
             )
         if config.evaluation.tasks and due(step, config.evaluation.every, last) and "tasks" not in recorded:
-            scores = {"tasks": self.evaluation.run(self.engine)}
-            if last and self.plan.config.evaluation.max_items:
+            started = time.monotonic()
+            scores: dict[str, Any] = {"tasks": self.evaluation.run(self.engine)}
+            if last and config.evaluation.max_items:
                 scores["tasks_in_full"] = self.evaluation.run(self.engine, whole=True)
+            scores["evaluation_seconds"] = round(time.monotonic() - started, 3)
             self.record.evaluation(step, self.progress.tokens, scores)
         if due(step, config.train.validate_every, last) and "bits_per_byte" not in recorded:
             self.record.validation(step, self.validation.run(self.engine))
