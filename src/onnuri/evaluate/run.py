@@ -16,6 +16,7 @@ from onnuri.evaluate import compare, contamination, held_out, olmes, suite, task
 from onnuri.evaluate.config import EvaluateConfig
 from onnuri.evaluate.files import RESULT, page_path, samples_path
 from onnuri.evaluate.report import write_report
+from onnuri.evaluate.report.comparable import check_comparable
 from onnuri.hf.load import check_model_folder, first_token, load_model
 from onnuri.run.locate import locate
 from onnuri.run.metrics_file import read_metrics
@@ -42,6 +43,8 @@ def evaluate(config: EvaluateConfig) -> dict[str, Any]:
         request["corpus"] = manifest.read_whole(config.corpus, "corpus").identity
     others = [compare.read(path) for path in config.compare]
     if others:
+        asked = {each.name: {"protocol": each.protocol, "facts": each.facts} for each in suites}
+        check_comparable([{"model": {"name": folder.name}, "tasks": asked}, *(each for each, _ in others)])
         request["compare"] = [other["request"] for other, _ in others]
     curve = read_curve(config.run, set(request.get("tasks", {}))) if config.run else []
     if curve:
@@ -110,7 +113,7 @@ def write(
         if samples:
             lines = (json.dumps(each, ensure_ascii=False) + "\n" for each in samples)
             manifest.write_text(samples_path(output), lines)
-            write_report(page_path(output), [result, *others], samples)
+        write_report(page_path(output), [result, *others], samples)
         manifest.write_json(output, result)
     except OSError as error:
         raise UserError(f"cannot write {output}: {error.strerror or error}") from None
