@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from transformers import BertConfig, BertLMHeadModel
 
+from onnuri.base import manifest
 from onnuri.base.errors import UserError
+from onnuri.evaluate import suite
 from onnuri.evaluate.config import EvaluateConfig
 from onnuri.evaluate.run import evaluate
 from onnuri.tokenizer.huggingface import load_tokenizer
@@ -102,7 +106,7 @@ def config(model: str, task: str, output: Path, **options: Any) -> EvaluateConfi
 def test_what_cannot_be_compared(task: str, models: list[str], tmp_path: Path) -> None:
     evaluate(config(models[1], task, tmp_path / "part.json", max_items=10))
     whole = tmp_path / "whole.json"
-    with pytest.raises(UserError, match=r"task 뜻.*cannot be compared, items is"):
+    with pytest.raises(UserError, match=r"task 뜻.*cannot be compared, subset is 0 and 10"):
         evaluate(config(models[0], task, whole, compare=[str(tmp_path / "part.json")]))
     assert not whole.exists()
     (tmp_path / "part.samples.jsonl").unlink()
@@ -130,3 +134,79 @@ def test_items_that_were_trained_on(task: str, models: list[str], tmp_path: Path
     assert (found["items"], found["items_without"]) == (8, ITEMS - 8)
     samples = [json.loads(line) for line in (tmp_path / "a.samples.jsonl").read_text().splitlines()]
     assert found["value_without"] == pytest.approx(sum(each["value"] for each in samples[8:]) / (ITEMS - 8))
+
+
+def test_what_was_not_asked_again_stays(
+    task: str, models: list[str], sample: Sample, tmp_path: Path
+) -> None:
+    """Bits per byte, a subset of KoPairs, a task: one result of one model. Other weights begin anew."""
+    output, folder = tmp_path / "r.json", tmp_path / "model"
+    shutil.copytree(models[0], folder)
+    evaluate(EvaluateConfig(str(folder), data=sample("corpus"), max_documents=1, output=str(output)))
+    evaluate(EvaluateConfig(str(folder), tasks=["kopairs"], max_items=12, output=str(output)))
+    both = evaluate(config(str(folder), task, output))
+    assert both["tasks"].keys() == {"kopairs", "뜻"} == both["request"]["tasks"].keys()
+    assert both["total"]["all"]["documents"] == 2
+    lines = (tmp_path / "r.samples.jsonl").read_text().splitlines()
+    assert len(lines) == ITEMS + 12
+    stamp = output.stat().st_mtime_ns
+    evaluate(config(str(folder), task, output))
+    assert output.stat().st_mtime_ns == stamp
+    (folder / "generation_config.json").write_text("{}")
+    evaluate(config(str(folder), task, output))
+    assert output.stat().st_mtime_ns == stamp, "no part of what is scored"
+    shutil.copyfile(Path(models[1]) / "model.safetensors", folder / "model.safetensors")
+    assert evaluate(config(str(folder), task, output))["tasks"].keys() == {"뜻"}
+
+
+def test_models_that_cannot_be_scored(task: str, sample: Sample, models: list[str], tmp_path: Path) -> None:
+    """A bidirectional one, one smaller than its tokenizer, one that brings code: one line, nothing runs."""
+    folder = tmp_path / "small"
+    save_model(untrained_model(100, 64), sample("tokenizer"), folder)
+    bert = BertLMHeadModel(
+        BertConfig(
+            vocab_size=6144,
+            hidden_size=16,
+            num_hidden_layers=1,
+            num_attention_heads=1,
+            intermediate_size=16,
+        )
+    )
+    bert.save_pretrained(tmp_path / "bert")
+    code = tmp_path / "code"
+    shutil.copytree(models[0], code)
+    facts = json.loads((code / "config.json").read_text()) | {"model_type": "mine"}
+    facts["auto_map"] = {"AutoConfig": "mine.Mine", "AutoModelForCausalLM": "mine.Mine"}
+    (code / "config.json").write_text(json.dumps(facts))
+    (code / "mine.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copyfile(Path(sample("tokenizer")) / name, tmp_path / "bert" / name)
+    for model, reason in (
+        (folder, "do not belong together"),
+        (tmp_path / "bert", "no causal"),
+        (code, "cannot be"),
+    ):
+        with pytest.raises(UserError, match=reason) as caught:
+            evaluate(config(str(model), task, tmp_path / "x.json"))
+        assert "\n" not in str(caught.value)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_changed_export_is_noticed(task: str, models: list[str], tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(models[0], folder)
+    for name in ("evaluation.json", "evaluation.samples.jsonl", "evaluation.html"):
+        (folder / name).unlink(missing_ok=True)
+    manifest.seal(folder, "model", {}, {}, {})
+    evaluate(config(str(folder), task, tmp_path / "a.json"))
+    shutil.copyfile(Path(models[1]) / "model.safetensors", folder / "model.safetensors")
+    with pytest.raises(UserError, match=r"model\.safetensors"):
+        evaluate(config(str(folder), task, tmp_path / "a.json"))
+
+
+def test_labels_that_are_missing(tmp_path: Path) -> None:
+    rows = '{"질문": "?", "답": ["가", "나"], "정답": null, "갈래": ""}\n'
+    (tmp_path / "rows.jsonl").write_text(rows)
+    (tmp_path / "a.yaml").write_text(TASK)
+    with pytest.raises(UserError, match="row 1: the label None is not from 0 to 1"):
+        suite.load(str(tmp_path / "a.yaml"))

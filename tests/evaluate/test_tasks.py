@@ -115,7 +115,7 @@ MISTAKES = {
     "ending": (OWN.replace("문제.jsonl", "my.yaml"), "", "files of a task end in"),
     "base": (OWN + "extends: kmlu\n", "", "is no task that comes with Onnuri (did you mean 'kmmlu'?)"),
     "shots": (OWN + "shots: 2\n", "", "shots and shots_data go together"),
-    "few": (OWN + "shots: 2\nshots_data: 문제.jsonl\n", "", "has 1 examples"),
+    "few": (OWN + "shots: 2\nshots_data: 문제.jsonl\n", "", "has 0 examples"),
     "same name": (
         OWN + "item: 질문\n",
         '{"질문": "?", "보기": ["가"], "정답": 0}\n' * 2,

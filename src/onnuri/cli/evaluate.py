@@ -21,10 +21,11 @@ def run(config: EvaluateConfig) -> None:
     """Score and print."""
     from onnuri.evaluate import held_out
     from onnuri.evaluate.run import evaluate
-    from onnuri.evaluate.table import table
+    from onnuri.evaluate.table import comparison_table, table
 
     result = evaluate(config)
     parts = [held_out.table(result) if "total" in result else "", table(result)]
+    parts.append(comparison_table(result))
     parts += [f"{name} {value:.4f}" for name, value in result.get("means", {}).items()]
     print("\n\n".join(part for part in parts if part))
 

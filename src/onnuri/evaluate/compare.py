@@ -11,10 +11,11 @@ from typing import Any
 from onnuri.base.errors import UserError
 from onnuri.evaluate.files import SAMPLES, samples_path
 from onnuri.evaluate.metrics import counts
-from onnuri.evaluate.report.comparable import check_comparable
+from onnuri.evaluate.report.comparable import TEXT_FACTS, check_comparable
 from onnuri.evaluate.statistics import holm, match, paired
 
 Samples = Sequence[Mapping[str, Any]]
+BITS_PER_BYTE = ("languages", "sources", "total")
 
 
 def read(path: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -23,8 +24,10 @@ def read(path: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     try:
         result = json.loads(file.read_text(encoding="utf-8"))
         tasks = result["tasks"]
-        lines = samples_path(file).read_text(encoding="utf-8").splitlines()
-        samples = [json.loads(line) for line in lines]
+        lines = samples_path(file).read_text(encoding="utf-8").split("\n")
+        samples = [json.loads(line) for line in lines if line]
+        if not tasks or not isinstance(result["request"], dict) or not result["model"]["name"]:
+            raise ValueError
     except OSError as error:
         raise UserError(
             f"compare={path}: {error.filename} cannot be read ({error.strerror}); "
@@ -37,6 +40,17 @@ def read(path: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     return result, samples
 
 
+def shared(other: Mapping[str, Any], request: Mapping[str, Any]) -> dict[str, Any]:
+    """Another's result, with what stands beside a result of `request`: its tasks, and the same text."""
+    found = dict(other) | {"tasks": {n: t for n, t in other["tasks"].items() if n in request["tasks"]}}
+    if not found["tasks"]:
+        raise UserError(
+            f"compare: {other['model']['name']} has none of the tasks {', '.join(request['tasks'])}"
+        )
+    same_text = all(other["request"].get(fact) == request.get(fact) for fact in TEXT_FACTS)
+    return found if same_text else {k: v for k, v in found.items() if k not in BITS_PER_BYTE}
+
+
 def comparisons(
     result: Mapping[str, Any],
     samples: Samples,
@@ -44,17 +58,14 @@ def comparisons(
 ) -> list[dict[str, Any]]:
     """One entry for each other model and task that both have.
 
-    Raises UserError if a task was scored by another protocol, or there is nothing to compare.
+    Raises UserError if a task was scored by another protocol.
     """
     check_comparable([result, *(other for other, _ in others)])
     found = []
     for other, theirs in others:
-        shared = [name for name in result.get("tasks", {}) if name in other["tasks"]]
-        if not shared:
-            raise UserError(f"compare: {other['model']['name']} has no task in common with this model")
         found += [
             _compare(name, result, samples, other, theirs)
-            for name in shared
+            for name in other["tasks"]
             if result["tasks"][name]["metric"] != "bits_per_byte"
         ]
     for entry, adjusted in zip(found, holm([entry["p"] for entry in found]), strict=True):

@@ -42,8 +42,15 @@ class EvaluateConfig:
     """Tokens in one forward pass."""
 
     def __post_init__(self) -> None:
-        if self.batch_tokens < 1 or self.max_documents < 0 or self.max_items < 0:
-            raise UserError("batch_tokens must be at least 1, max_documents and max_items at least 0")
+        for name, least in (("batch_tokens", 1), ("max_documents", 0), ("max_items", 0)):
+            if getattr(self, name) < least:
+                raise UserError(f"{name}={getattr(self, name)} must be at least {least}")
+        if self.output.endswith("/"):
+            raise UserError(
+                f"output={self.output} is a folder; name a file, such as {self.output}evaluation.json"
+            )
+        if self.compare and not self.tasks:
+            raise UserError("compare needs tasks=[...]: models are compared item by item")
         if not self.data and not self.tasks:
             raise UserError("nothing to evaluate; give data=TEXT, tasks=[kopairs], or both")
 

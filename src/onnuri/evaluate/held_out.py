@@ -7,6 +7,7 @@ from typing import Any
 
 from onnuri.corpus.texts import Text, xz_bits_per_byte
 from onnuri.evaluate.requests import encoder
+from onnuri.hf.load import model_context
 
 
 def score(
@@ -16,7 +17,7 @@ def score(
     from onnuri.evaluate.score import document_nats
 
     tokens = encoder(tokenizer)([text.text for text in texts])
-    context = model.config.max_position_embeddings
+    context = model_context(model.config)
     nats = document_nats(model, tokens, separator, context, batch_tokens)
     sizes = [len(ids) for ids in tokens]
     return {

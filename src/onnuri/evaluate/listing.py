@@ -35,7 +35,7 @@ def about(name: str) -> str:
     if name == suite.KOPAIRS:
         return (
             "kopairs: Korean sentences that differ in one point of grammar, made by program\n"
-            "  data     none; onnuri evaluate kopairs output=FILE writes the items"
+            "  data     none; onnuri evaluate kopairs output=DIR writes the items"
         )
     if name.startswith(olmes.PREFIX) and name.removeprefix(olmes.PREFIX) in olmes.TASKS:
         variant = olmes.TASKS[name.removeprefix(olmes.PREFIX)]

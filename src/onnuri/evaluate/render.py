@@ -84,9 +84,9 @@ class Reader:
             or not all(isinstance(each, str) for each in answers)
         ):
             raise ValueError(f"the choices are no list of texts: {answers!r}")
-        label = self.label(scope)
-        if label is not None:
-            label = _index(label, answers)
+        label = _index(self.label(scope), answers) if self.file.label else None
+        if empty := [number for number, answer in enumerate(answers) if not answer.strip()]:
+            raise ValueError(f"answer {empty[0]} is empty")
         group, cluster = str(self.group(scope)), str(self.cluster(scope))
         name = str(self.name(scope)) or where
         return Question(name, self.context(scope), tuple(answers), label, group, cluster or name)
@@ -115,7 +115,8 @@ def _index(label: Any, answers: list[str]) -> int:
     """The index that a label stands for: itself, or where the answer with its text is."""
     if isinstance(label, str):
         if answers.count(label) != 1:
-            raise ValueError(f"the label {label!r} is not one of {', '.join(answers)!r}")
+            hint = "; for an index write label: COLUMN | int" if label.strip().isdigit() else ""
+            raise ValueError(f"the label {label!r} is not one of {', '.join(answers)!r}{hint}")
         return answers.index(label)
     if isinstance(label, bool) or not isinstance(label, int) or not 0 <= label < len(answers):
         raise ValueError(f"the label {label!r} is not from 0 to {len(answers) - 1}")
@@ -130,13 +131,13 @@ def items(task: Task, tasks_dir: str) -> list[Item]:
             f"task {task.name} needs tasks_dir=DIR with {task.file.data} (onnuri evaluate list)"
         )
     reader, file = Reader(task), task.file
-    examples: dict[str, list[str]] = {}
+    examples: dict[str, dict[str, str]] = {}
     if file.shots:
         for each in reader.questions(file.shots_data, folder):
-            solved = examples.setdefault(each.group, [])
-            if len(solved) < file.shots:
-                assert each.label is not None
-                solved.append(each.context + file.delimiter + each.answers[each.label])
+            solved = examples.setdefault(each.group, {})
+            if len(solved) <= file.shots:
+                right = each.answers[each.label or 0]
+                solved[each.name] = each.context + file.delimiter + right
     found = [_item(question, file, examples) for question in reader.questions(file.data, folder)]
     if not found:
         raise UserError(f"task {task.name}: {folder / file.data} has no item")
@@ -146,8 +147,10 @@ def items(task: Task, tasks_dir: str) -> list[Item]:
     return found
 
 
-def _item(question: Question, file: TaskFile, examples: dict[str, list[str]]) -> Item:
-    solved = examples.get(question.group, [])
+def _item(question: Question, file: TaskFile, examples: dict[str, dict[str, str]]) -> Item:
+    found = examples.get(question.group, {})
+    # An item is no example of itself, where both come from one file.
+    solved = [text for name, text in found.items() if name != question.name][: file.shots]
     if len(solved) < file.shots:
         raise UserError(
             f"{file.shots_data} has {len(solved)} examples of '{question.group}', not {file.shots}"

@@ -35,6 +35,8 @@ class Plan(NamedTuple):
     """For each request its row and the index of its last token there."""
     sizes: list[int]
     """Tokens of each continuation."""
+    cut: list[bool]
+    """Whether the beginning of a request's context did not fit."""
 
 
 def encoder(tokenizer: Any) -> Encode:
@@ -51,11 +53,19 @@ def encoder(tokenizer: Any) -> Encode:
     return encode
 
 
-def plan(requests: Sequence[Request], encode: Encode, separator: int, context: int) -> Plan:
+def plan(
+    requests: Sequence[Request],
+    encode: Encode,
+    separator: int,
+    context: int,
+    begins: bool = False,
+    names: Sequence[str] = (),
+) -> Plan:
     """Tokenize requests and find the rows that answer them.
 
-    A context that does not fit is cut on the left. Raises UserError for a continuation without tokens, or
-    one longer than `context` tokens.
+    `begins`: the separator stands before every text, as tokenizers that add a first token want it, not only
+    where there is no context. A context that does not fit is cut on the left. Raises UserError for a
+    continuation without tokens, or one longer than `context` tokens, with its name, if `names` are given.
     """
     moved = [_trailing_spaces_moved(request) for request in requests]
     whole = encode([before + after for before, after in moved])
@@ -63,13 +73,15 @@ def plan(requests: Sequence[Request], encode: Encode, separator: int, context: i
     lengths = {"": 0} | {text: len(ids) for text, ids in zip(starts, encode(list(starts)), strict=True)}
     found: dict[Row, int] = {}
     last: list[dict[int, int]] = []
-    uses, sizes = [], []
-    for request, (before, _), ids in zip(requests, moved, whole, strict=True):
+    uses, sizes, cut = [], [], []
+    for number, (request, (before, _), ids) in enumerate(zip(requests, moved, whole, strict=True)):
         size = len(ids) - lengths[before]
         if not 0 < size <= context:
             reason = f"{size:,} tokens, the model reads {context:,}" if size > 0 else "no token of its own"
-            raise UserError(f"the continuation '{request.continuation[:60]}' has {reason}")
-        stream = ([] if before else [separator]) + ids
+            where = f"item {names[number]}: " if names else ""
+            raise UserError(f"{where}the continuation '{request.continuation[:60]}' has {reason}")
+        stream = ([] if before and not begins else [separator]) + ids
+        cut.append(len(stream) > context + 1)
         stream = stream[-(context + 1) :]
         row = Row(tuple(stream[:-1]), len(stream) - 1 - size)
         index = found.setdefault(row, len(found))
@@ -77,7 +89,7 @@ def plan(requests: Sequence[Request], encode: Encode, separator: int, context: i
             last.append({})
         uses.append((index, last[index].setdefault(stream[-1], len(last[index]))))
         sizes.append(size)
-    return Plan(list(found), [list(tokens) for tokens in last], uses, sizes)
+    return Plan(list(found), [list(tokens) for tokens in last], uses, sizes, cut)
 
 
 def _trailing_spaces_moved(request: Request) -> tuple[str, str]:

@@ -64,7 +64,12 @@ def _rows(path: Path) -> Iterator[Any]:
         raise UserError(f"{path}: files of a task end in {', '.join(ENDINGS)}, also with .gz")
     text = _text(path)
     if kind == ".jsonl":
-        yield from (json.loads(line) for line in text.splitlines() if line.strip())
+        for number, line in enumerate(text.split("\n"), start=1):  # texts may have other line separators
+            try:
+                if line.strip():
+                    yield json.loads(line)
+            except ValueError as error:
+                raise ValueError(f"line {number}: {error}") from None
     elif kind == ".json":
         whole = json.loads(text)
         # A list, or an object that holds one, as data sets of the hub and of SQuAD's kind do.

@@ -17,7 +17,7 @@ from onnuri.evaluate.config import EvaluateConfig
 from onnuri.evaluate.files import RESULT, page_path, samples_path
 from onnuri.evaluate.report import write_report
 from onnuri.evaluate.report.comparable import check_comparable
-from onnuri.hf.load import check_model_folder, first_token, load_model
+from onnuri.hf.load import check_model_folder, check_scorable, first_token, load_model, model_context
 from onnuri.run.locate import locate
 from onnuri.run.metrics_file import read_metrics
 
@@ -25,6 +25,16 @@ log = logging.getLogger(__name__)
 
 FORMAT = 2
 """Of `evaluation.json`."""
+OF_A_MODEL = (
+    "config.json",
+    "model.safetensors.index.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+)
+"""What makes a model, besides its weights."""
 
 
 def evaluate(config: EvaluateConfig) -> dict[str, Any]:
@@ -41,7 +51,7 @@ def evaluate(config: EvaluateConfig) -> dict[str, Any]:
         request["tasks"] = {each.name: each.protocol for each in suites}
     if config.corpus:
         request["corpus"] = manifest.read_whole(config.corpus, "corpus").identity
-    others = [compare.read(path) for path in config.compare]
+    others = [(compare.shared(each, request), theirs) for each, theirs in map(compare.read, config.compare)]
     if others:
         asked = {each.name: {"protocol": each.protocol, "facts": each.facts} for each in suites}
         check_comparable([{"model": {"name": folder.name}, "tasks": asked}, *(each for each, _ in others)])
@@ -49,9 +59,10 @@ def evaluate(config: EvaluateConfig) -> dict[str, Any]:
     curve = read_curve(config.run, set(request.get("tasks", {}))) if config.run else []
     if curve:
         request["curve"] = manifest.hash_json(curve)
-    result = stored_result(output, request)
-    if result is not None:
-        return result
+    stored = stored_result(output)
+    if stored and answers(stored, output, request):
+        log.info(f"{output} has these scores already")
+        return stored
     if not output.parent.is_dir() or not os.access(output.parent, os.W_OK):
         raise UserError(
             f"output={output}: folder {output.parent} cannot be written to; choose another output"
@@ -59,7 +70,12 @@ def evaluate(config: EvaluateConfig) -> dict[str, Any]:
     texts = read_texts(config.data, config.text_column, config.max_documents) if config.data else []
     model, tokenizer = load_model(config.model, dtype="float32")
     separator = first_token(tokenizer, config.model)
-    result = {"format": FORMAT, "request": request, "model": model_facts(folder, request["model"], model)}
+    check_scorable(model, tokenizer, config.model)
+    result: dict[str, Any] = {
+        "format": FORMAT,
+        "request": request,
+        "model": model_facts(folder, request["model"], model),
+    }
     if texts:
         result |= held_out.score(model, tokenizer, texts, separator, config.batch_tokens)
     samples: list[dict[str, Any]] = []
@@ -68,14 +84,35 @@ def evaluate(config: EvaluateConfig) -> dict[str, Any]:
         scores = task_scores.score(model, tokenizer, suites, separator, config.batch_tokens, leaked)
         result["tasks"], samples = scores
         result["results"] = task_scores.harness_results(result["tasks"])
-        if mean := olmes.centred_mean(result["tasks"]):
-            result["means"] = {"olmes_4_centred_mean": mean}
     if curve:
         result["curve"] = curve
     if others:
         result["comparisons"] = compare.comparisons(result, samples, others)
+    if stored and (stored["request"]["format"], stored["request"]["model"]) == (FORMAT, request["model"]):
+        result, samples = merged(stored, read_samples(output), result, samples)
+    if mean := olmes.centred_mean(result.get("tasks", {})):
+        result["means"] = {"olmes_4_centred_mean": mean}
     write(output, result, samples, [other for other, _ in others])
+    log.info(f"wrote {output} and {page_path(output).name}")
     return result
+
+
+def merged(
+    stored: dict[str, Any],
+    stored_samples: list[dict[str, Any]],
+    result: dict[str, Any],
+    samples: list[dict[str, Any]],
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """A new result of the same model over an older one: what was not asked for again stays."""
+    both: dict[str, Any] = stored | result
+    for part in ("tasks", "results"):
+        if part in stored:
+            both[part] = stored[part] | result.get(part, {})
+    both["request"] = stored["request"] | result["request"]
+    if "tasks" in stored["request"]:
+        both["request"]["tasks"] = stored["request"]["tasks"] | result["request"].get("tasks", {})
+    kept = [each for each in stored_samples if each["task"] not in result.get("tasks", {})]
+    return both, [*kept, *samples]
 
 
 def read_curve(run_dir: str, tasks: set[str]) -> list[dict[str, Any]]:
@@ -120,14 +157,16 @@ def write(
 
 
 def model_identity(folder: Path) -> str:
-    """Hash of a model: its manifest's, or its files' where it was not exported by this project."""
+    """Hash of a model: its manifest's, or its files' where it was not exported by this project.
+
+    Raises UserError if the files are not those of the manifest.
+    """
     if (folder / manifest.FILE_NAME).is_file():
-        return manifest.read(folder, "model").identity
-    names = sorted(p.name for p in folder.iterdir() if p.suffix in (".json", ".safetensors"))
-    made_later = ("evaluation", "sbom")
-    return manifest.hash_json(
-        {name: manifest.hash_file(folder / name) for name in names if not name.startswith(made_later)}
-    )
+        made = manifest.read(folder, "model")
+        manifest.verify(folder, made)
+        return made.identity
+    names = sorted(p.name for p in folder.iterdir() if p.name in OF_A_MODEL or p.suffix == ".safetensors")
+    return manifest.hash_json({name: manifest.hash_file(folder / name) for name in names})
 
 
 def model_facts(folder: Path, identity: str, model: Any) -> dict[str, Any]:
@@ -136,7 +175,7 @@ def model_facts(folder: Path, identity: str, model: Any) -> dict[str, Any]:
         "name": folder.resolve().name,
         "identity": identity,
         "parameters": sum(p.numel() for p in model.parameters()),
-        "context": model.config.max_position_embeddings,
+        "context": model_context(model.config),
     }
     if (folder / manifest.FILE_NAME).is_file():
         counts = manifest.read(folder, "model").counts
@@ -144,16 +183,34 @@ def model_facts(folder: Path, identity: str, model: Any) -> dict[str, Any]:
     return facts
 
 
-def stored_result(path: Path, request: dict[str, Any]) -> dict[str, Any] | None:
-    """The result in `path` if it answers `request`. Raises UserError if the file is no result of ours."""
+def stored_result(path: Path) -> dict[str, Any] | None:
+    """The result in `path`, None if there is none. Raises UserError if the file is no result of ours."""
     if not path.exists():
         return None
     try:
         result = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         result = None
-    if not isinstance(result, dict) or "request" not in result:
+    request = result.get("request") if isinstance(result, dict) else None
+    if not isinstance(result, dict) or not isinstance(request, dict) or "model" not in request:
         raise UserError(f"output={path} exists and is no evaluation; choose another output")
-    if result["request"] != request or (request.get("tasks") and not samples_path(path).is_file()):
-        return None
+    request.setdefault("format", 1)
     return result
+
+
+def answers(stored: dict[str, Any], path: Path, request: dict[str, Any]) -> bool:
+    """Whether a stored result has all that is asked for."""
+    found = stored["request"]
+    tasks = request.get("tasks", {})
+    if tasks and not samples_path(path).is_file():
+        return False
+    same = all(found.get(key) == value for key, value in request.items() if key != "tasks")
+    return same and all(found.get("tasks", {}).get(name) == protocol for name, protocol in tasks.items())
+
+
+def read_samples(path: Path) -> list[dict[str, Any]]:
+    """The samples of a stored result."""
+    file = samples_path(path)
+    if not file.is_file():
+        return []
+    return [json.loads(line) for line in file.read_text(encoding="utf-8").split("\n") if line]

@@ -30,6 +30,21 @@ def table(result: Mapping[str, Any], language: str = "en") -> str:
     return "\n".join([_line(heads[0], heads[1], (heads[2], heads[3], heads[4]), heads[5], "hash"), *lines])
 
 
+def comparison_table(result: Mapping[str, Any]) -> str:
+    """A line for each comparison; empty without."""
+    lines = []
+    for each in result.get("comparisons") or []:
+        names = f"{_padded(each['task'], 24)} {_padded(each['other'], 24)}"
+        ends = f"{each['low']:+.3f} to {each['high']:+.3f}"
+        numbers = f"{each['difference']:>+10.3f} {ends:>17} {each['p_holm']:>7.3f}"
+        lines.append(f"{names} {numbers} {each['smallest_effect']:>9.3f}")
+    if not lines:
+        return ""
+    heads = f"{'difference':>10} {'95 % interval':>17} {'p Holm':>7} {'could see':>9}"
+    head = f"{'task':<24} {'against':<24} {heads}"
+    return "\n".join([head, *lines])
+
+
 def _scores(entry: Mapping[str, Any], chance: float | None) -> tuple[str, str, str]:
     low, high = entry.get("low"), entry.get("high")
     interval = "" if low is None or high is None else f"{low:.3f}-{high:.3f}"

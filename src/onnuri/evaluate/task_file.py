@@ -102,7 +102,10 @@ def load(name: str) -> Task:
     if not path.is_file():
         if own:
             raise UserError(f"tasks: {name} does not exist")
-        raise UserError(f"tasks: '{name}' is no task{nearest(name, names())}; see onnuri evaluate list")
+        if name.startswith("/") or Path(name).suffix:
+            raise UserError(f"tasks: {name} is no task file; a task is named, or described in a .yaml file")
+        known = ["kopairs", *names()]
+        raise UserError(f"tasks: '{name}' is no task{nearest(name, known)}; see onnuri evaluate list")
     return Task(
         path.stem, from_mapping(TaskFile, _keys(path, ()), f"task {path}", {}), path.parent if own else None
     )

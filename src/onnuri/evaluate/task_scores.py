@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,6 +12,9 @@ from onnuri.evaluate.items import Request
 from onnuri.evaluate.metrics import Scored
 from onnuri.evaluate.requests import Encode, Plan, encoder, plan
 from onnuri.evaluate.suite import Suite
+from onnuri.hf.load import adds_first_token, model_context
+
+log = logging.getLogger(__name__)
 
 
 def score(
@@ -28,11 +32,13 @@ def score(
     from onnuri.evaluate.score import request_nats
 
     tasks, samples = {}, []
-    for each in suites:
-        planned = plan_suite(each, encoder(tokenizer), separator, model.config.max_position_embeddings)
+    begins = adds_first_token(tokenizer, separator)
+    context, encode = model_context(model.config), encoder(tokenizer)
+    plans = [plan_suite(each, encode, separator, context, begins) for each in suites]
+    for each, planned in zip(suites, plans, strict=True):
         nats = request_nats(model, planned, separator, batch_tokens)
         scored = judge(each, planned, nats)
-        tasks[each.name] = summary(each, scored)
+        tasks[each.name] = summary(each, scored) | {"cut_requests": sum(planned.cut)}
         if leaked is not None:
             tasks[each.name]["contamination"] = without(each, scored, leaked[each.name])
         samples += [sample(each.name, tasks[each.name]["metric"], one) for one in scored]
@@ -44,12 +50,18 @@ def requests_of(suite: Suite) -> list[Request]:
     return [request for item in suite.items for request in (*item.options, *item.alone)]
 
 
-def plan_suite(suite: Suite, encode: Encode, separator: int, context: int) -> Plan:
-    """Rows to run. Raises UserError naming the task if an answer cannot be scored."""
+def plan_suite(suite: Suite, encode: Encode, separator: int, context: int, begins: bool = False) -> Plan:
+    """Rows to run. Raises UserError naming task and item if an answer cannot be scored."""
+    names = [item.name for item in suite.items for _ in (*item.options, *item.alone)]
     try:
-        return plan(requests_of(suite), encode, separator, context)
+        found = plan(requests_of(suite), encode, separator, context, begins, names)
     except UserError as error:
         raise UserError(f"task {suite.name}: {error}") from None
+    if cut := len({name for name, was_cut in zip(names, found.cut, strict=True) if was_cut}):
+        log.info(
+            f"task {suite.name}: {cut:,} items do not fit {context:,} tokens; their beginnings are cut"
+        )
+    return found
 
 
 def judge(suite: Suite, planned: Plan, nats: Sequence[float]) -> list[Scored]:

@@ -9,6 +9,9 @@ from typing import Any
 from onnuri.base.errors import UserError
 from onnuri.run.locate import find_run
 
+UNLIMITED = 2048
+"""Tokens at once where the model knows no limit."""
+
 
 def check_model_folder(folder: Path) -> None:
     """Raise UserError unless `folder` looks like a Hugging Face model."""
@@ -16,6 +19,8 @@ def check_model_folder(folder: Path) -> None:
         raise UserError(
             f"model={folder} is a run, not a model: onnuri export checkpoint={folder} output=DIR makes one"
         )
+    if folder.is_file():
+        raise UserError(f"model={folder} is a file; give its folder")
     if not folder.is_dir():
         raise UserError(f"model={folder} does not exist")
     if not (folder / "config.json").is_file() or not list(folder.glob("*.safetensors")):
@@ -37,9 +42,11 @@ def load_model(folder: str, dtype: str = "auto") -> tuple[Any, Any]:
     if not sys.stderr.isatty():
         logging.disable_progress_bar()
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        # Left out, trust_remote_code would have transformers ask whether to run the folder's code.
+        local = {"local_files_only": True, "trust_remote_code": False}
+        tokenizer = AutoTokenizer.from_pretrained(folder, **local)
         model, found = AutoModelForCausalLM.from_pretrained(
-            folder, local_files_only=True, use_safetensors=True, dtype=dtype, output_loading_info=True
+            folder, use_safetensors=True, dtype=dtype, output_loading_info=True, **local
         )
     except Exception as error:  # of every kind, by the part of the folder that is damaged
         reason = " ".join(str(error).split())
@@ -55,3 +62,39 @@ def first_token(tokenizer: Any, folder: str) -> int:
         if token is not None:
             return int(token)
     raise UserError(f"model={folder}: its tokenizer_config.json names no bos_token and no eos_token")
+
+
+def model_context(config: Any) -> int:
+    """Tokens that a model reads at once; UNLIMITED for architectures without a limit (Mamba, ALiBi)."""
+    for name in ("max_position_embeddings", "seq_length", "max_seq_len"):
+        found = getattr(config, name, None)
+        if isinstance(found, int) and found > 0:
+            return found
+    return UNLIMITED
+
+
+def adds_first_token(tokenizer: Any, first: int) -> bool:
+    """Whether the tokenizer by itself puts the first token before every text: Llama, Gemma."""
+    found = tokenizer("a", verbose=False)["input_ids"]
+    return bool(found[:1] == [first] and len(found) > 1)
+
+
+def check_scorable(model: Any, tokenizer: Any, folder: str) -> None:
+    """Raise UserError for a model that sees what it is to predict, or lacks rows for its tokenizer."""
+    import torch
+
+    if (tokens := len(tokenizer)) > model.config.vocab_size:
+        raise UserError(
+            f"model={folder}: the tokenizer has {tokens:,} tokens, the model {model.config.vocab_size:,}; "
+            "they do not belong together"
+        )
+    one = torch.arange(8, device=model.device)[None] % model.config.vocab_size
+    other = one.clone()
+    other[0, -1] = (other[0, -1] + 1) % model.config.vocab_size
+    with torch.inference_mode():
+        first, second = (model(input_ids=ids).logits[0, :4].float() for ids in (one, other))
+    scale = float(first.nan_to_num().abs().max())
+    if not torch.allclose(first, second, atol=1e-5 * scale, rtol=0, equal_nan=True):
+        raise UserError(
+            f"model={folder} sees the tokens that it is to predict: it is no causal language model"
+        )

@@ -48,7 +48,8 @@ def _check_text(results: Sequence[Mapping[str, Any]]) -> None:
 
 def _difference(first: Mapping[str, Any], entry: Mapping[str, Any]) -> str:
     one, other = first.get("facts", {}), entry.get("facts", {})
-    for fact in sorted(one.keys() | other.keys()):
+    # What the items are comes last: it differs with the subset, and says less.
+    for fact in sorted(one.keys() | other.keys(), key=lambda name: (name == "items", name)):
         if one.get(fact) != other.get(fact):
             return f"{fact} is {_short(one.get(fact))} and {_short(other.get(fact))}"
     return f"the protocol is {first['protocol'][:12]} and {entry['protocol'][:12]}"

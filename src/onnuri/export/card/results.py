@@ -70,6 +70,8 @@ def _tasks(tasks: dict[str, Any]) -> Iterator[Result]:
         if not isinstance(found["value"], int | float) or not math.isfinite(found["value"]):
             continue
         title = (task.get("title") or {}).get("en") or name
+        if (task.get("facts") or {}).get("subset"):
+            title += ", a subset"
         whole = Result(
             task=name,
             title=title,
