@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tokenizers import Tokenizer
+from tokenizers.processors import TemplateProcessing
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from onnuri.evaluate import suite, task_scores
@@ -175,3 +178,21 @@ def test_requests_of_the_wheel(folder: Path, tmp_path: Path) -> None:
     for metric in ("acc_norm", "acc_bytes"):
         del theirs["results"]["ours_arc_easy"][f"{metric},none"]
     assert compare(theirs, "arc_easy", result, samples) >= 200
+
+
+def test_a_tokenizer_that_adds_a_first_token(folder: Path, tmp_path: Path) -> None:
+    """As Llama's and Gemma's do: it stands before every text, and lm-eval follows the tokenizer too."""
+    with_first = tmp_path / "first"
+    shutil.copytree(folder, with_first)
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    first = str(AutoTokenizer.from_pretrained(folder).eos_token)
+    tokenizer.post_processor = TemplateProcessing(  # type: ignore[assignment]
+        single=f"{first} $A", special_tokens=[(first, tokenizer.token_to_id(first))]
+    )
+    tokenizer.save(str(with_first / "tokenizer.json"))
+    data = benchmark_rows.write("kmmlu", tmp_path / "data", ITEMS)
+    theirs = harness("kmmlu", data, tmp_path, with_first)
+    found = ours(with_first, suite.load("kmmlu", str(tmp_path / "data")))
+    assert compare(theirs, "kmmlu", *found) == 4 * ITEMS
+    without = ours(folder, suite.load("kmmlu", str(tmp_path / "data")))
+    assert without[1][0]["options"][0]["nats"] != pytest.approx(found[1][0]["options"][0]["nats"], abs=1e-3)
