@@ -126,6 +126,7 @@ LONG = (
     "train/test_guard.py",
     "cli/test_wheel.py",
     "train/test_compile.py",
+    "train/test_evaluation.py",
     "train/test_unwritable.py",
     "train/test_random_kills.py",
     "train/test_stragglers.py",

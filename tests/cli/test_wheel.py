@@ -119,7 +119,14 @@ def test_an_installed_wheel_needs_no_checkout(site: Path) -> None:
     installed(site, onnuri, "corpus", "recipe=sample", "output=corpus")
     installed(site, onnuri, "tokenizer", "input=corpus", "output=tokenizer", "vocab_size=512")
     installed(site, onnuri, "pack", "input=corpus", "tokenizer=tokenizer", "output=tokens")
-    words = ["experiment=sample", "data=tokens", "run_dir=run", *TINY_MODEL, "train.steps=2"]
+    words = [
+        "experiment=sample",
+        "data=tokens",
+        "run_dir=run",
+        *TINY_MODEL,
+        "train.steps=2",
+        "evaluation.tasks=[]",
+    ]
     installed(site, "-m", "torch.distributed.run", "--standalone", "-m", "onnuri.cli.pretrain", *words)
     installed(site, onnuri, "export", "checkpoint=run", "output=model")
     assert "KMMLU/data/*-test.csv" in installed(site, onnuri, "evaluate", "list")
