@@ -19,7 +19,7 @@ class Request(NamedTuple):
 class Item:
     """A question with its answers, a sentence pair or quad, or a text alone.
 
-    Three kinds, told apart by `label` and the number of options: a choice has a label; a contrast has two
+    Three kinds, by `label` and number of options: a choice has a label; a contrast has two
     sentences (good, bad) or four (good, bad, and a control in both environments) and no label; a single
     option without a label is a text whose bits per byte are wanted.
     """

@@ -1,4 +1,4 @@
-"""KoPairs through the scorer: a model that knows nothing gets half of the quads; what counts is said."""
+"""KoPairs through the scorer: untrained models get half of the quads; phenomena report what counts."""
 
 from __future__ import annotations
 

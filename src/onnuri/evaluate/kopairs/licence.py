@@ -107,7 +107,7 @@ def hamateomyeon(choose: Chooser) -> Draft:
 
 
 def locative_case(choose: Chooser) -> Draft:
-    """What happens, happens at a place with 에서; where one stays is said with 에 and 에서."""
+    """What happens, happens at a place with 에서; verbs of staying take both 에 and 에서."""
     place = choose.word(BUILDINGS)
     action = stem(choose.word(ACTIONS))
     y = choose.any(STAYING)

@@ -99,7 +99,7 @@ STAYING = listed(
     "쪼그려_앉아_있었다 기대어_있었다 엎드려_있었다 무릎을_꿇고_앉아_있었다 줄을_서_있었다 "
     "가만히_서_있었다 가만히_앉아_있었다"
 )
-"""What is said with 에 and with 에서 alike."""
+"""Verbs that take 에 and 에서 alike."""
 
 PAST_TIMES = listed(
     "어제 그저께 지난주에 지난달에 아까 오늘_아침에 어제저녁에 지난_주말에 며칠_전에 얼마_전에"
@@ -142,7 +142,7 @@ DESCRIBED: dict[str, str] = {
         "책 소설 잡지 동화책 시집 만화책"
     ),
 }
-"""What is said of nouns and does not speak for them, but may be a reason to like them."""
+"""Faults of things, in spite of which one may like them."""
 
 ADJECTIVES: dict[str, str] = {
     "친절하 착하 성실하 똑똑하 부지런하 건강하 행복하 피곤하 용감하 유명하 솔직하 정직하 얌전하 "
