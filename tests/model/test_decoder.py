@@ -80,6 +80,36 @@ def test_first_loss_is_ln_vocab(tie: bool, width: int, vocab_size: int) -> None:
     assert float(loss) == pytest.approx(math.log(vocab_size), rel=0.02)
 
 
+def test_z_loss_is_in_the_training_loss_alone() -> None:
+    model = Decoder(SHAPES["qwen3 tied"])
+    tokens = torch.randint(512, (2, 65), generator=torch.Generator().manual_seed(0))
+    inputs, targets = tokens[:, :-1], tokens[:, 1:]
+    plain = model(inputs, targets)
+    model.z_loss = 0.25
+    expected = plain + 0.25 * model(inputs).logsumexp(-1).square()
+    torch.testing.assert_close(model(inputs, targets), expected)
+    torch.testing.assert_close(model.eval()(inputs, targets), plain)
+
+
+@pytest.mark.parametrize(
+    ("option", "residual", "embedding"),
+    [
+        ({}, 0.02 / 12**0.5, 0.02),
+        ({"residual_init": "zero", "embedding_init_std": 0.5}, 0, 0.5),
+        ({"residual_init": "full", "init_std": 0.03}, 0.03, 0.03),
+    ],
+)
+def test_how_weights_begin(option: dict, residual: float, embedding: float) -> None:
+    model = Decoder(ModelConfig(512, 96, 6, 6, 2, 16, 128, **option))
+    for found, std in (
+        (model.embedding.weight, embedding),
+        (model.blocks[0].attention.output.weight, residual),
+        (model.blocks[5].ffn.down.weight, residual),
+        (model.blocks[0].ffn.gate_up.weight, option.get("init_std", 0.02)),
+    ):
+        assert float(found.std()) == pytest.approx(std, rel=0.03)
+
+
 def test_initial_weights_depend_on_seed_and_name_only() -> None:
     first, second, other = (Decoder(SHAPES["qwen3 tied"]) for _ in range(3))
     initialise(first, seed=5)

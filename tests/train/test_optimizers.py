@@ -21,7 +21,8 @@ STEPS = 4
 
 
 def ranks(sample: Sample, folder: Path, number: int, *words: str) -> list[dict]:
-    torchrun(number, WORKER, str(folder), f"data={sample('tokens')}", *TINY_MODEL, *words)
+    constant = ["schedule=constant", "schedule.warmup_steps=0", "train.steps=8"]
+    torchrun(number, WORKER, str(folder), f"data={sample('tokens')}", *TINY_MODEL, *constant, *words)
     return [json.loads((folder / f"rank-{rank}.json").read_text()) for rank in range(number)]
 
 
@@ -67,6 +68,41 @@ def test_muon_is_muon(number: int, words: list[str], sample: Sample, tmp_path: P
     assert found[0]["losses"][-1] < found[0]["losses"][0] - 0.05
 
 
+EVERY_OPTION = [
+    "optim.embedding_lr_ratio=2",
+    "optim.output_lr_ratio=0.5",
+    "optim.norm_lr_ratio=3",
+    "optim.embedding_weight_decay=0.5",
+    "optim.norm_weight_decay=0.2",
+    "optim.weight_decay=2",
+    "optim.cautious_decay=true",
+    "optim.decay_follows_lr=true",
+    "schedule.warmup_steps=3",
+    "model.tie_embeddings=false",
+    "engine.precision=fp32",
+]
+OF_MUON = ["optim.name=muon", "optim.momentum_warmup_steps=3", "optim.normuon=true", "optim.per_head=true"]
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (2, ["engine.stage=3"]),
+        (2, ["engine.stage=3", *OF_MUON]),
+        (3, ["engine.stage=1", *OF_MUON, "optim.update_scale=spectral", "optim.lr=2e-2"]),
+        (2, ["engine.stage=0", *OF_MUON]),
+        (2, ["engine.stage=2", "engine.offload=optimizer", *OF_MUON]),
+    ],
+)
+def test_every_option_of_the_optimizer(
+    number: int, words: list[str], sample: Sample, tmp_path: Path
+) -> None:
+    """Rates and decay by kind, cautious decay and what Muon adds: the losses of a plain loop in float64."""
+    (found, *_) = ranks(sample, tmp_path, number, *EVERY_OPTION, *words)
+    assert found["losses"] == pytest.approx(found["plain_losses"], rel=5e-6)
+    assert found["losses"][-1] < found["losses"][0] - 0.05
+
+
 def test_muon_in_bf16(sample: Sample, tmp_path: Path) -> None:
     found = ranks(sample, tmp_path, 2, "optim.name=muon", "engine.precision=bf16")
     assert sum(facts["orthogonalised"] for facts in found) == MATRICES * STEPS
@@ -108,8 +144,9 @@ def test_gradients_are_reduced_once_a_step(stage: int, sample: Sample, tmp_path:
 
 
 def test_muon_resumes_at_any_stage(sample: Sample, tmp_path: Path) -> None:
-    """Its momentum is in the checkpoint, wherever it lies: one run on other ranks and stages in turn."""
-    options = ["optim.name=muon", "engine.precision=fp32", "train.checkpoint_every=3"]
+    """Its momentum, and what it keeps of rows, are in the checkpoint, wherever they lie: one run on other
+    ranks and stages in turn."""
+    options = [*OF_MUON, "engine.precision=fp32", "train.checkpoint_every=3", "optim.cautious_decay=true"]
     options += ["schedule.name=constant"]
     pretrain(2, sample, tmp_path / "whole", *options, "train.steps=12")
     pretrain(2, sample, tmp_path / "cut", *options, "train.steps=3")

@@ -51,16 +51,19 @@ def own_pieces(engine: Any) -> dict[str, TensorSlice]:
             own = values[start - shard.start : stop - shard.start]
             copy = torch.empty(own.shape, dtype=own.dtype, pin_memory=own.is_cuda)
             pieces[f"{kind}/{shard.name}"] = TensorSlice(copy.copy_(own), start)
+    for name, values in _row_moments(engine):
+        pieces[name] = TensorSlice(values.cpu().clone(), 0)
     return pieces
 
 
 def load_target(engine: Any) -> dict[str, TensorSlice]:
     """Views of what this rank holds of every kept tensor: loading into them restores the engine."""
-    return {
+    target = {
         f"{kind}/{shard.name}": TensorSlice(values, shard.start)
         for shard in local_shards(engine)
         for kind, values in _values(engine, shard)
     }
+    return target | {name: TensorSlice(values, 0) for name, values in _row_moments(engine)}
 
 
 def rng_target() -> dict[str, TensorSlice]:
@@ -81,3 +84,10 @@ def _values(engine: Any, shard: ShardInfo) -> Iterator[tuple[str, torch.Tensor]]
     state = inner_optimizer(engine).state[shard.master]
     for kind in kinds(shard.group):
         yield kind, shard.of(state[kind])
+
+
+def _row_moments(engine: Any) -> Iterator[tuple[str, torch.Tensor]]:
+    """What NorMuon keeps of the rows of each matrix that this rank owns."""
+    inner = inner_optimizer(engine)
+    for (parameter, first_row), values in getattr(inner, "row_moments", {}).items():
+        yield f"row_moment/{parameter}/{first_row}", values

@@ -18,7 +18,7 @@ from onnuri.export.card.training import TRAINING_FILE, training_facts
 from onnuri.export.card.write import README_FILE, write_first_card
 from onnuri.export.config import ExportConfig
 from onnuri.model.config import ModelConfig
-from onnuri.model.spec import spec_of
+from onnuri.model.spec import TOKEN_KINDS, spec_of
 from onnuri.run.checkpoints import newest_verified, read_verified
 from onnuri.run.locate import locate
 from onnuri.run.run_file import DATA_FOLDER, RUN_FILE, read_run_file
@@ -169,7 +169,7 @@ def write_weights(
     from onnuri.hf.weights import hf_weights
 
     table, dtype = spec_of(model).by_name(model), getattr(torch, dtype_name)
-    kept = {name: vocab_size if p.kind == "embedding" else p.shape[0] for name, p in table.items()}
+    kept = {name: vocab_size if p.kind in TOKEN_KINDS else p.shape[0] for name, p in table.items()}
     sizes = {name: kept[name] * prod(p.shape[1:]) * dtype.itemsize for name, p in table.items()}
     files = plan_files(sizes, max_shard_gb * 1e9)
     weight_map: dict[str, str] = {}

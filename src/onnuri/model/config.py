@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from onnuri.base.errors import UserError
+from onnuri.base.errors import UserError, check_choice
 from onnuri.model.spec import spec_of
 
 MOST_PARAMETERS = 1e13
@@ -37,8 +37,12 @@ class ModelConfig:
     rms_norm_eps: float = 1e-6
     """Added to the mean square in every RMSNorm."""
     init_std: float = 0.02
-    """Standard deviation of initial weights; residual outputs use init_std / sqrt(2 x num_layers),
-    the output matrix at most 0.4 / sqrt(hidden_size)."""
+    """Standard deviation of initial weights; `residual_init` and `embedding_init_std` say more."""
+    residual_init: str = "depth"
+    """Matrices that write into the residual stream start with: depth, init_std / sqrt(2 x num_layers)
+    (GPT-2); full, init_std; zero, nothing."""
+    embedding_init_std: float = 0.0
+    """Of the embedding. 0: init_std; at most 0.4 / sqrt(hidden_size) where it is the output matrix too."""
     loss_chunk_size: int = 0
     """Rows of logits held at once in the loss; 0: what the kernel in use takes by itself."""
     architecture: str = "decoder"
@@ -60,6 +64,9 @@ class ModelConfig:
         for name in ("rope_theta", "rms_norm_eps", "init_std"):
             if not getattr(self, name) > 0:
                 raise UserError(f"model.{name}={getattr(self, name)} must be above 0")
+        check_choice("model.residual_init", self.residual_init, ("depth", "full", "zero"))
+        if self.embedding_init_std < 0:
+            raise UserError(f"model.embedding_init_std={self.embedding_init_std} must be at least 0")
         if self.num_heads % self.num_kv_heads:
             raise UserError(
                 f"model.num_heads={self.num_heads} must be a multiple of "

@@ -128,6 +128,8 @@ class Decoder(nn.Module):
         self.blocks = nn.ModuleList(Block(config, kernels) for _ in range(config.num_layers))
         self.activation_checkpointing = 0
         """Every so many blocks, one keeps only its input and is run again in the backward pass; 0: none."""
+        self.z_loss = 0.0
+        """Weight of log(sum(exp(logits))) ** 2, added to each loss while training."""
         self.norm = RMSNorm(config.hidden_size, config.rms_norm_eps, kernels)
         if not config.tie_embeddings:
             self.head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
@@ -180,6 +182,7 @@ class Decoder(nn.Module):
             weight,
             targets.flatten(),
             self.config.loss_chunk_size,
+            self.z_loss if self.training else 0.0,
             reduction=reduction,
         )
         return losses if reduction == "sum" else losses.view(targets.shape)

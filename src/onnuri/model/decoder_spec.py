@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from onnuri.model.config import ModelConfig
-from onnuri.model.spec import HuggingFaceType, ModelSpec, Parameter
+from onnuri.model.spec import HuggingFaceType, Kind, ModelSpec, Parameter
 
 if TYPE_CHECKING:
     from torch import nn
@@ -38,14 +38,17 @@ def parameters(config: ModelConfig) -> list[Parameter]:
     """Shapes, initial values and Hugging Face names.
 
     Matrices are normal with `init_std`; those that write into the residual stream have it divided by
-    sqrt(2 x layers), so that the stream's variance does not grow with depth (GPT-2). The output matrix gets
-    at most 0.4 / sqrt(E): first logits then have a standard deviation of 0.4 or less at any width, and the
-    first loss is ln(V) within 2 %.
+    sqrt(2 x layers) by default, so that the stream's variance does not grow with depth (GPT-2). The output
+    matrix gets at most 0.4 / sqrt(E) unless the config says more: first logits then have a standard
+    deviation of 0.4 or less at any width, and the first loss is ln(V) within 2 %.
     """
     width, inner, vocabulary = config.hidden_size, config.intermediate_size, config.vocab_size
     query, key = config.num_heads * config.head_dim, config.num_kv_heads * config.head_dim
     std = config.init_std
-    residual, output = std / (2 * config.num_layers) ** 0.5, min(std, FIRST_LOGITS / width**0.5)
+    output = min(std, FIRST_LOGITS / width**0.5)
+    residual = {"depth": std / (2 * config.num_layers) ** 0.5, "full": std, "zero": 0.0}[
+        config.residual_init
+    ]
     tied = config.tie_embeddings
 
     def matrix(name: str, rows: tuple[int, ...], columns: int, std: float, *theirs: str) -> Parameter:
@@ -56,11 +59,13 @@ def parameters(config: ModelConfig) -> list[Parameter]:
         names = (f"model.layers.*.{theirs}.weight",)
         return Parameter(f"blocks.*.{name}.weight", "norm", (size,), hf_names=names)
 
-    def embedding(name: str, std: float, theirs: str, *copies: str) -> Parameter:
-        return Parameter(name, "embedding", (vocabulary,), width, std, (theirs,), copies)
+    def embedding(name: str, kind: Kind, std: float, theirs: str, *copies: str) -> Parameter:
+        return Parameter(name, kind, (vocabulary,), width, std, (theirs,), copies)
 
+    heads = (config.num_heads, config.num_kv_heads, 1)
+    qkv = matrix("attention.qkv", (query, key, key), width, std, *(f"self_attn.{x}_proj" for x in "qkv"))
     attention = [
-        matrix("attention.qkv", (query, key, key), width, std, *(f"self_attn.{x}_proj" for x in "qkv")),
+        qkv._replace(heads=heads),
         matrix("attention.output", (width,), query, residual, "self_attn.o_proj"),
     ]
     if config.qk_norm:
@@ -69,10 +74,14 @@ def parameters(config: ModelConfig) -> list[Parameter]:
             for ours, theirs in (("query", "q"), ("key", "k"))
         ]
     theirs, head = "model.embed_tokens.weight", "lm_head.weight"
+    own = config.embedding_init_std
     if tied:
-        embeddings = [embedding("embedding.weight", output, theirs, head)]
+        embeddings = [embedding("embedding.weight", "embedding", own or output, theirs, head)]
     else:
-        embeddings = [embedding("embedding.weight", std, theirs), embedding("head.weight", output, head)]
+        embeddings = [
+            embedding("embedding.weight", "embedding", own or std, theirs),
+            embedding("head.weight", "output", output, head),
+        ]
     return [
         embeddings[0],
         norm("attention_norm", width, "input_layernorm"),

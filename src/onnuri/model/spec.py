@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 ARCHITECTURES = {"decoder": "onnuri.model.decoder_spec"}
 """`model.architecture` to the module that has its SPEC, imported when it is asked for."""
 BLOCK_NUMBER = re.compile(r"\.\d+\.")
-Kind = Literal["matrix", "norm", "embedding"]
+Kind = Literal["matrix", "norm", "embedding", "output"]
+TOKEN_KINDS = ("embedding", "output")
+"""Kinds of parameters that have a row for each token."""
 
 
 class Parameter(NamedTuple):
@@ -32,8 +34,8 @@ class Parameter(NamedTuple):
 
     name: str
     kind: Kind
-    """matrix: maps a hidden state to another, Muon orthogonalises it; embedding: a row for each token, the
-    output matrix too; norm: a scale, without weight decay."""
+    """matrix: maps a hidden state to another, Muon orthogonalises it; embedding: a row for each token;
+    output: the same, where it only makes logits; norm: a scale."""
     rows: tuple[int, ...]
     """Of the matrices that are stacked in it, from top to bottom; of a norm its size."""
     columns: int = 0
@@ -44,6 +46,8 @@ class Parameter(NamedTuple):
     """The Hugging Face weight for each of `rows`, from top to bottom."""
     hf_copies: tuple[str, ...] = ()
     """Hugging Face weights that some folders have too, and that must be the same."""
+    heads: tuple[int, ...] = ()
+    """Attention heads in each of `rows`, matrices of their own where Muon goes by head; empty: one each."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -83,8 +87,9 @@ class ModelSpec:
     """An architecture."""
 
     build: Callable[[ModelConfig, Kernels], nn.Module]
-    """The model. It has the attributes `config`, `kernels` and `activation_checkpointing`: one of so many
-    blocks keeps only its input and is run again in the backward pass (0: none)."""
+    """The model. It has the attributes `config`, `kernels`, `z_loss`, the weight of that in a training loss,
+    and `activation_checkpointing`: one of so many blocks keeps only its input and is run again in the
+    backward pass (0: none)."""
     block: Callable[[], type[nn.Module]]
     """The module that is repeated: what ZeRO-3 gathers and torch.compile compiles at a time."""
     parameters: Callable[[ModelConfig], list[Parameter]]
@@ -106,10 +111,20 @@ class ModelSpec:
         """The parameter that the model calls `name`. Raises KeyError."""
         return {each.name: each for each in self.parameters(config)}[BLOCK_NUMBER.sub(".*.", name, count=1)]
 
-    def matrices(self, config: ModelConfig) -> dict[str, list[tuple[int, int]]]:
-        """Shapes (rows, columns) of the matrices in each parameter of the kind `matrix`, top to bottom."""
+    def matrices(self, config: ModelConfig, per_head: bool = False) -> dict[str, list[tuple[int, int]]]:
+        """Shapes (rows, columns) of the matrices in each parameter of the kind `matrix`, top to bottom.
+
+        Args:
+            per_head: the rows of each head that the parameter names are a matrix.
+        """
         return {
-            name: [(rows, each.columns) for rows in each.rows]
+            name: [
+                (rows // heads, each.columns)
+                for rows, heads in zip(
+                    each.rows, each.heads if per_head and each.heads else (1,) * len(each.rows), strict=True
+                )
+                for _ in range(heads)
+            ]
             for name, each in self.by_name(config).items()
             if each.kind == "matrix"
         }
@@ -119,7 +134,7 @@ class ModelSpec:
         return sum(
             each.numel * (config.num_layers if each.in_block else 1)
             for each in self.parameters(config)
-            if include_embeddings or each.kind != "embedding"
+            if include_embeddings or each.kind not in TOKEN_KINDS
         )
 
     def hf_type(self, config: ModelConfig) -> HuggingFaceType:

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from onnuri.base.errors import UserError, check_choice
 
+MUON_OPTIONS = ("momentum_warmup_steps", "normuon", "per_head", "update_scale")
+"""Those that nothing but Muon has a use for."""
+
 
 @dataclass
 class OptimConfig:
@@ -14,7 +17,13 @@ class OptimConfig:
     name: str = "adamw"
     """adamw, or muon: orthogonalised momentum for the matrices of the blocks, AdamW for the rest."""
     lr: float = 3e-4
-    """Peak learning rate."""
+    """Peak learning rate of the matrices of the blocks; the other rates are multiples of it."""
+    embedding_lr_ratio: float = 1.0
+    """Rate of the embedding to `lr`; a matrix shared with the output counts as the embedding."""
+    output_lr_ratio: float = 1.0
+    """Rate of an output matrix of its own to `lr`."""
+    norm_lr_ratio: float = 1.0
+    """Rate of the norm scales to `lr`."""
     beta1: float = 0.9
     """Decay of the first moment."""
     beta2: float = 0.95
@@ -23,15 +32,43 @@ class OptimConfig:
     """Added to the root of the second moment."""
     momentum: float = 0.95
     """muon: decay of its momentum."""
+    momentum_warmup_steps: int = 0
+    """muon: steps over which `momentum` rises linearly from 0.85 (0: it does not)."""
+    normuon: bool = False
+    """muon: divide each row of an update by its running root mean square (NorMuon, arXiv 2510.05491), with
+    decay `beta2`."""
+    per_head: bool = False
+    """muon: orthogonalise queries and keys head by head (Muon Split, arXiv 2602.15763)."""
+    update_scale: str = "rms"
+    """muon: rms gives updates of AdamW's root mean square, 0.2 (arXiv 2502.16982), so `lr` is in AdamW's
+    units; spectral gives them the spectral norm sqrt(max(1, rows / columns)), so `lr` is in Jordan's."""
     weight_decay: float = 0.1
-    """Decoupled weight decay on matrices; norm scales get none."""
+    """Decoupled weight decay of the matrices of the blocks."""
+    embedding_weight_decay: float | None = None
+    """Of the embedding; null: as `weight_decay`."""
+    output_weight_decay: float | None = None
+    """Of an output matrix of its own; null: as `weight_decay`."""
+    norm_weight_decay: float = 0.0
+    """Of the norm scales."""
+    cautious_decay: bool = False
+    """Decay only weights that the update makes smaller too (arXiv 2510.12402)."""
+    decay_follows_lr: bool = False
+    """Scale weight decay by the schedule once more: it falls with the square of the learning rate."""
     gradient_clipping: float = 1.0
     """Largest global gradient norm; 0 turns clipping off."""
 
     def __post_init__(self) -> None:
         check_choice("optim.name", self.name, ("adamw", "muon"))
-        if self.lr < 0 or self.eps <= 0 or self.weight_decay < 0 or self.gradient_clipping < 0:
-            raise UserError("needed: optim.lr, weight_decay, gradient_clipping at least 0, eps above 0")
+        check_choice("optim.update_scale", self.update_scale, ("rms", "spectral"))
+        for name, value in vars(self).items():
+            if isinstance(value, int | float) and value < 0:
+                raise UserError(f"optim.{name}={value:g} must be at least 0")
+        if self.eps == 0:
+            raise UserError("optim.eps must be above 0")
+        if self.name != "muon":
+            chosen = [name for name in MUON_OPTIONS if getattr(self, name) != getattr(OptimConfig, name)]
+            if chosen:
+                raise UserError(f"optim.{chosen[0]} is an option of optim.name=muon, not of {self.name}")
         if not all(0 <= decay < 1 for decay in (self.beta1, self.beta2, self.momentum)):
             raise UserError("needed: optim.beta1, beta2 and momentum at least 0 and below 1")
 
@@ -45,12 +82,15 @@ class ScheduleConfig:
     warmup_steps: int = -1
     """Steps of linear warmup from 0. -1: a tenth of train.steps, at most 100; a resumed run keeps its."""
     decay_fraction: float = 0.2
-    """wsd: last share of the run in which the rate falls, as 1 - sqrt(progress)."""
+    """wsd: last share of the run in which the rate falls."""
+    decay_shape: str = "sqrt"
+    """wsd: how it falls: sqrt is 1 - sqrt(progress), linear, cosine."""
     final_lr_ratio: float = 0.0
     """Rate at the last step as a share of the peak (wsd and cosine)."""
 
     def __post_init__(self) -> None:
         check_choice("schedule.name", self.name, ("wsd", "cosine", "constant"))
+        check_choice("schedule.decay_shape", self.decay_shape, ("sqrt", "linear", "cosine"))
         if self.warmup_steps < -1 or not 0 <= self.decay_fraction <= 1 or not 0 <= self.final_lr_ratio <= 1:
             raise UserError(
                 "needed: schedule.warmup_steps at least 0 (-1: by train.steps), decay_fraction and "

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from onnuri.model.spec import Kind, Parameter
+from onnuri.optim.adamw import CautiousAdamW
 from onnuri.optim.config import OptimConfig
 from onnuri.optim.muon import Muon
 from onnuri.parallel.zero_layout import inner_optimizer, local_shards
@@ -19,28 +20,52 @@ def build_optimizer(
 ) -> torch.optim.AdamW:
     """AdamW or Muon over groups of parameters by their kind: under zero.Init all look alike.
 
+    Kinds with the same settings share a group: it is what ZeRO's stages 1 and 2 shard and reduce at once.
+
     Args:
         table: what the model's spec says of each parameter, by name.
     """
     muon = config.name == "muon"
-
-    def of(*kinds: Kind) -> list[nn.Parameter]:
-        return [parameter for name, parameter in parameters.items() if table[name].kind in kinds]
-
-    groups: list[dict[str, Any]] = [
-        {"params": of("embedding") if muon else of("embedding", "matrix")},
-        {"params": of("norm"), "weight_decay": 0.0},
-    ]
-    if muon:
-        groups.append({"params": of("matrix"), "muon": True, "momentum": config.momentum})
-    return (Muon if muon else torch.optim.AdamW)(
-        groups,
-        lr=config.lr,
-        betas=(config.beta1, config.beta2),
-        eps=config.eps,
-        weight_decay=config.weight_decay,
-        fused=True,
+    order: tuple[Kind, ...] = ("embedding", "output", "norm", "matrix")
+    if not muon:
+        order = ("embedding", "output", "matrix", "norm")
+    settings = {kind: group_settings(kind, config) for kind in order}
+    groups: list[dict[str, Any]] = []
+    for chosen in (settings[kind] for kind in order):
+        if any(chosen.items() <= group.items() for group in groups):
+            continue
+        members = [p for name, p in parameters.items() if settings[table[name].kind] == chosen]
+        if members:
+            groups.append({"params": members, **chosen})
+    return (Muon if muon else CautiousAdamW)(
+        groups, lr=config.lr, betas=(config.beta1, config.beta2), eps=config.eps, fused=True
     )
+
+
+def group_settings(kind: Kind, config: OptimConfig) -> dict[str, Any]:
+    """What a group of this kind of parameters has of its own."""
+    ratios = {
+        "embedding": config.embedding_lr_ratio,
+        "output": config.output_lr_ratio,
+        "norm": config.norm_lr_ratio,
+    }
+    decays = {
+        "embedding": config.embedding_weight_decay,
+        "output": config.output_weight_decay,
+        "norm": config.norm_weight_decay,
+    }
+    decay = decays.get(kind)
+    decay = config.weight_decay if decay is None else decay
+    settings = {
+        "lr_ratio": ratios.get(kind, 1.0),
+        "weight_decay": decay,
+        "peak_weight_decay": decay,
+        "cautious": config.cautious_decay,
+    }
+    if kind == "matrix" and config.name == "muon":
+        names = ("momentum", "normuon", "update_scale", "beta2")
+        settings |= {"muon": True, **{name: getattr(config, name) for name in names}}
+    return settings
 
 
 def describe_optimizer(engine: Any) -> str:

@@ -23,6 +23,9 @@ class TrainConfig:
     """Sequences in one optimizer step, over all ranks and micro-batches."""
     seed: int = 0
     """Seed of the initial weights."""
+    z_loss: float = 0.0
+    """Weight of log(sum(exp(logits))) ** 2 in the training loss, which keeps logits near 0: 1e-5 in OLMo 3,
+    1e-4 in PaLM (arXiv 2204.02311). The loss that is logged has it in it."""
     validate_every: int = 100
     """Steps between validations (bits per byte by language on held-out documents); 0: only at the end."""
     validation_tokens: int = 65536
@@ -51,6 +54,7 @@ class TrainConfig:
             "keep_every",
             "ephemeral_every",
             "ephemeral_minutes",
+            "z_loss",
         ):
             if not getattr(self, name) >= 0:
                 raise UserError(f"train.{name}={getattr(self, name)} must be at least 0")

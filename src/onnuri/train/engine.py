@@ -44,6 +44,7 @@ def build_engine(plan: RunPlan) -> Any:
     with sharded_init(settings):
         model: Any = spec.build(config.model, kernels)
     model.activation_checkpointing = config.engine.activation_checkpointing
+    model.z_loss = config.train.z_loss
     initial_weights = initialise(model, config.train.seed, gatherer(settings))
     gather_whole(model, spec.block(), settings)
     if compiled:
@@ -56,7 +57,8 @@ def build_engine(plan: RunPlan) -> Any:
     except (AttributeError, KeyError) as error:
         raise unknown(f"its optimizer is laid out in another way ({error})") from error
     if isinstance(optimizer, Muon):
-        optimizer.bind(local_shards(engine), spec.matrices(config.model), engine.device, dtype)
+        shapes = spec.matrices(config.model, config.optim.per_head)
+        optimizer.bind(local_shards(engine), shapes, engine.device, dtype)
     engine.initial_weights_sha256, engine.kernels = initial_weights, kernels
     return engine
 

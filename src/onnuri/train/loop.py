@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from onnuri.optim.schedule import lr_multiplier
+from onnuri.optim.schedule import set_rates
 from onnuri.train.guard import LEFT_OUT
 from onnuri.train.read_ahead import read_ahead
 from onnuri.train.run_plan import RunPlan
@@ -36,12 +36,13 @@ def train(plan: RunPlan) -> int:
     """
     with contextlib.ExitStack() as cleanup:
         run = open_run(plan, cleanup)
-        config = run.plan.config.train
+        config = run.plan.config
         run.measure(resumed=True)
         batches = read_ahead(run.source, run.plan, run.progress.step, run.device)
         while run.progress.step < run.plan.last_step:
             run.monitors.start_step()
-            lr = set_learning_rate(run)
+            groups, step = run.engine.optimizer.param_groups, run.progress.step
+            lr = set_rates(groups, config.optim, config.schedule, step + 1, config.train.steps)
             num_targets, must_save = update(run, batches)
             step = run.progress.step
             measured, warnings = run.monitors.measure(num_targets)
@@ -56,10 +57,10 @@ def train(plan: RunPlan) -> int:
                 continue
             if run.plan.replay_until:
                 continue
-            last = step == config.steps
+            last = step == config.train.steps
             ends = last or run.stop.agreed
-            lasting = due(step, config.checkpoint_every, ends)
-            if lasting or must_save or due(step, config.ephemeral_every):
+            lasting = due(step, config.train.checkpoint_every, ends)
+            if lasting or must_save or due(step, config.train.ephemeral_every):
                 run.save(ephemeral=not lasting)
             if not run.stop.agreed:
                 run.measure()
@@ -73,17 +74,8 @@ def train(plan: RunPlan) -> int:
                 )
                 return run.stop.status
     if plan.ranks.is_lead:
-        log.info(f"trained to step {config.steps}: {run.run_dir}")
+        log.info(f"trained to step {config.train.steps}: {run.run_dir}")
     return 0
-
-
-def set_learning_rate(run: Run) -> float:
-    """Give every group of parameters the learning rate of the next step. Returns it."""
-    config = run.plan.config
-    lr = config.optim.lr * lr_multiplier(config.schedule, run.progress.step + 1, config.train.steps)
-    for group in run.engine.optimizer.param_groups:
-        group["lr"] = lr
-    return lr
 
 
 def update(run: Run, batches: Iterator[Any]) -> tuple[int, bool]:
