@@ -87,7 +87,7 @@ class ModelSpec:
     """An architecture."""
 
     build: Callable[[ModelConfig, Kernels], nn.Module]
-    """The model. It has the attributes `config`, `kernels`, `z_loss`, the weight of that in a training loss,
+    """The model. It has the attributes `config`, `kernels`, `z_loss`, the weight of that in a loss,
     and `activation_checkpointing`: one of so many blocks keeps only its input and is run again in the
     backward pass (0: none)."""
     block: Callable[[], type[nn.Module]]
