@@ -64,7 +64,10 @@ $(BUILD)/sample.txt: $(BUILD)/model/manifest.json
 TOGETHER := -n 3 --dist loadfile --no-loadscope-reorder
 
 test: $(INSTALLED) ## The core's tests, without optional packages; ends with what was skipped, and why
-	$(BIN)/python -m pytest -m "not extra" $(TOGETHER)
+	$(BIN)/python -m pytest -m "not extra and not packaging" $(TOGETHER)
+
+test-packaging: $(INSTALLED) ## The wheel, the installer of a bundle, the notebook
+	$(BIN)/python -m pytest -m packaging $(TOGETHER)
 
 test-extras: $(INSTALLED) ## The tests of optional packages: signing, Ray, morphemes, unigram, trackers, peers
 	$(BIN)/python -m pytest -m extra $(TOGETHER)
@@ -105,7 +108,7 @@ lint: $(INSTALLED)
 types: $(INSTALLED)
 	$(BIN)/mypy
 
-check: lint types test test-extras ## Lint, types and all tests: what continuous integration runs
+check: lint types test test-packaging test-extras ## Lint, types and all tests: what continuous integration runs
 
 .PHONY: bundle bundle-check
 BUNDLE ?= build/bundle

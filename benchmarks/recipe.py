@@ -94,7 +94,8 @@ def train(run: Run, words: list[str], options: argparse.Namespace) -> Score:
     """Train a model, or read what came of it."""
     place = options.output / run.size / run.candidate / f"{run.equal}-{run.steps}-seed{run.seed}"
     if not (score := scored(place, run.steps)):
-        place.mkdir(parents=True, exist_ok=True)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        log_file = place.with_name(f"{place.name}.log")
         command = [
             *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
             str(ROOT / "scripts" / "pretrain.py"),
@@ -111,12 +112,12 @@ def train(run: Run, words: list[str], options: argparse.Namespace) -> Score:
             *words,
             *options.words,
         ]
-        with (place / "bench.log").open("a") as log:
+        with log_file.open("a") as log:
             environment = os.environ | {"OMP_NUM_THREADS": "1"}
             result = subprocess.run(command, stdout=log, stderr=log, check=False, env=environment)
         score = scored(place, run.steps)
         if result.returncode or not score:
-            sys.exit(f"{' '.join(command)} failed: see {place / 'bench.log'}")
+            sys.exit(f"{' '.join(command)} failed: see {log_file}")
         for folder in (place / "checkpoints").glob("step-*" if not options.keep else ""):
             subprocess.run(["rm", "-r", str(folder)], check=True)
     print(f"{run.size} {run.candidate} {run.equal} seed {run.seed}: {describe(score)}", flush=True)

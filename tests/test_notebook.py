@@ -6,8 +6,12 @@ import json
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests import processes
 from tests.conftest import REPOSITORY
+
+pytestmark = pytest.mark.packaging
 
 
 def test_the_notebook_runs(tmp_path: Path) -> None:

@@ -13,6 +13,8 @@ import pytest
 from onnuri.bundle.seal import seal
 from tests.bundle.small import PYTHON, change_fact, make_keys, write_bundle, write_wheel
 
+pytestmark = pytest.mark.packaging
+
 
 @pytest.fixture(scope="module")
 def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -13,6 +13,8 @@ import pytest
 from onnuri import __version__
 from tests.conftest import REPOSITORY, TINY_MODEL
 
+pytestmark = pytest.mark.packaging
+
 
 def commit_all(folder: Path) -> str:
     """Make the folder a repository with one commit; returns the commit."""
