@@ -24,7 +24,7 @@ def open_tokens(folder: str | Path, batch_size: int = 8, **options: Any) -> Load
     `loader.rows(step, 0, batch_size)` has tokens and targets, int64 [batch_size, sequence_length], of any
     step. Raises UserError for a folder that holds no shards, or damaged ones.
     """
-    config = DataConfig(path=str(folder), **options)
+    config = DataConfig(path=str(Path(folder).absolute()), **options)  # files are opened later, too
     if batch_size < 1:
         raise UserError(f"batch_size={batch_size} must be at least 1")
     return Loader(config, manifest.read_whole(folder, "tokens"), batch_size, None)
@@ -43,8 +43,10 @@ def evaluate_model(model: str | Path, data: str | Path, **options: Any) -> dict[
     from onnuri.evaluate.run import evaluate
 
     with tempfile.TemporaryDirectory(prefix="onnuri-evaluate-") as scratch:
-        options.setdefault("output", str(Path(scratch, "evaluation.json")))
-        result = evaluate(EvaluateConfig(model=str(model), data=str(data), **options))
+        kept = str(options.pop("output", ""))
+        output = kept or str(Path(scratch, "evaluation.json"))
+        config = EvaluateConfig(model=str(model), data=str(data), output=output, **options)
+        result = evaluate(config, kept=bool(kept))
     return {name: found for name, found in result.items() if name != "request"}
 
 

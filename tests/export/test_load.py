@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -56,6 +58,38 @@ def test_a_damaged_folder(
     with pytest.raises(UserError) as error:
         load_model(str(folder))
     assert str(error.value).startswith(f"model={folder} {message}") and "\n" not in str(error.value)
+
+
+THREADS = """
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from transformers.utils import logging
+import onnuri
+
+def load(_):
+    model, _ = onnuri.load_model(sys.argv[1])
+    return model.lm_head.weight is model.model.embed_tokens.weight
+
+with ThreadPoolExecutor(6) as pool:
+    assert all(pool.map(load, range(18)))
+assert load(None)
+assert logging.is_progress_bar_enabled()
+"""
+
+
+def test_threads_load_at_once_and_nothing_of_the_caller_changes(whole: Path) -> None:
+    """transformers alone loses tied weights then, for as long as the process lives (#41782, #44940)."""
+    result = subprocess.run(
+        [sys.executable, "-c", THREADS, str(whole)], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr[-2000:]
+
+
+def test_no_model_folder(tmp_path: Path, whole: Path) -> None:
+    """One line from here; transformers would speak of the hub, which nobody asked for."""
+    with pytest.raises(UserError, match=r"^model=\S+ does not exist$"):
+        load_model(tmp_path / "nowhere")
+    assert load_model(whole, dtype="bfloat16")[0].dtype.itemsize == 2
 
 
 def test_a_tokenizer_that_names_no_separator(whole: Path, tmp_path: Path) -> None:

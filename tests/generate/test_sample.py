@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,7 +15,7 @@ from transformers import Qwen3ForCausalLM
 
 from onnuri.base.errors import UserError
 from onnuri.generate.config import GenerateConfig
-from onnuri.generate.sample import choose, continuation, read_prompts
+from onnuri.generate.sample import Generator, choose, continuation, read_prompts
 from tests.conftest import SCRIPTS, run_command, save_model, untrained_model
 
 Sample = Callable[[str], str]
@@ -34,35 +36,61 @@ def options(**values: object) -> GenerateConfig:
 def test_greedy_equals_hugging_face(folder: Path) -> None:
     model = Qwen3ForCausalLM.from_pretrained(folder)
     prompt = [0, 300, 400, 500]
-    found = list(continuation(model, prompt, -1, options(temperature=0.0, max_tokens=60)))
+    found = list(continuation(model, prompt, (), options(temperature=0.0, max_tokens=60)))
     ids = torch.tensor([prompt])
     expected = model.generate(
         ids, attention_mask=torch.ones_like(ids), do_sample=False, max_new_tokens=60, eos_token_id=-1
     )
     assert found == expected[0, 4:].tolist()
     stop = found[10]
-    short = list(continuation(model, prompt, stop, options(temperature=0.0, max_tokens=60)))
+    short = list(continuation(model, prompt, {stop}, options(temperature=0.0, max_tokens=60)))
     assert short == found[: found.index(stop)]
 
 
 def test_ids_beyond_the_tokenizer_are_never_given_out(folder: Path) -> None:
     model = Qwen3ForCausalLM.from_pretrained(folder)
     config = options(temperature=5.0, top_p=1.0, max_tokens=20)
-    assert max(continuation(model, [0, 300], -1, config, 700)) < 700
-    assert max(continuation(model, [0, 300], -1, config)) >= 700
+    assert max(continuation(model, [0, 300], (), config, 700)) < 700
+    assert max(continuation(model, [0, 300], (), config)) >= 700
+
+
+def test_every_end_that_the_model_names_ends_the_text(folder: Path, tmp_path: Path) -> None:
+    """A chat model ends a turn with another token than a document: TRL #7039."""
+    chat = shutil.copytree(folder, tmp_path / "chat")
+    config = options(max_tokens=40, seed=5)
+    whole = Generator(str(chat))
+    prompt = whole.encode("연구")
+    ids = list(continuation(whole.model, prompt, whole.stops, config, whole.num_ids))
+    described = {"eos_token_id": [whole.tokenizer.eos_token_id, ids[12]]}
+    (chat / "generation_config.json").write_text(json.dumps(described))
+    short = Generator(str(chat))
+    assert short.stops == {whole.tokenizer.eos_token_id, ids[12]}
+    found = list(continuation(short.model, prompt, short.stops, config, short.num_ids))
+    assert found == ids[: ids.index(ids[12])]
+
+
+def test_prompts_that_no_model_can_read(folder: Path, tmp_path: Path) -> None:
+    generator = Generator(str(folder))
+    with pytest.raises(UserError, match="half a surrogate pair"):
+        generator.encode("\ud83d")
+    with pytest.raises(UserError, match="must be a text, it is of the type NoneType"):
+        generator.encode(None)  # type: ignore[arg-type]
+    save_model(untrained_model(900, 128), str(folder), tmp_path)
+    with pytest.raises(UserError, match=r"has the token \d+, the model only 900"):
+        Generator(str(tmp_path)).encode("연구개발기관은 연구노트를 작성하여야 한다. " * 4)
 
 
 def test_the_seed_decides(folder: Path) -> None:
     model = Qwen3ForCausalLM.from_pretrained(folder)
-    texts = [list(continuation(model, [0, 300], -1, options(seed=seed))) for seed in (3, 3, 4)]
+    texts = [list(continuation(model, [0, 300], (), options(seed=seed))) for seed in (3, 3, 4)]
     assert texts[0] == texts[1] != texts[2]
 
 
 def test_context_bounds_the_text(folder: Path) -> None:
     model = Qwen3ForCausalLM.from_pretrained(folder)
-    assert len(list(continuation(model, [5] * 100, -1, options(max_tokens=1000)))) == 28
+    assert len(list(continuation(model, [5] * 100, (), options(max_tokens=1000)))) == 28
     with pytest.raises(UserError, match="at most 127"):
-        list(continuation(model, [5] * 128, -1, options()))
+        list(continuation(model, [5] * 128, (), options()))
 
 
 def test_top_p_top_k_and_temperature_follow_their_definitions() -> None:

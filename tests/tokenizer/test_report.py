@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,7 +16,8 @@ from tokenizers import Tokenizer, normalizers
 from onnuri.base.errors import UserError
 from onnuri.corpus.documents import read_documents
 from onnuri.tokenizer.report import ReportConfig
-from onnuri.tokenizer.report.loading import PACKAGES
+from onnuri.tokenizer.report.loading import PACKAGES, load
+from onnuri.tokenizer.report.measure import PARALLEL, measure
 from tests.conftest import SCRIPTS, run_command
 
 Sample = Callable[[str], str]
@@ -95,6 +97,16 @@ def test_figures_equal_a_plain_count(sample: Sample, measured: dict[str, dict[st
     assert row["single_token_words"] == len(single) / len(words) > 0
     assert 0 < row["single_token_syllables"] == len(own) / len(hangul) <= 1
     assert row["encode_mb_per_second"] > 0 < row["decode_mb_per_second"]
+
+
+def test_the_environment_stays_as_it_was(sample: Sample, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The caller's own tokenizers would be slow from then on."""
+    for before in (None, "true"):
+        monkeypatch.delenv(PARALLEL, raising=False)
+        if before:
+            monkeypatch.setenv(PARALLEL, before)
+        measure(load("sample", Path(sample("tokenizer"), "tokenizer.json")), [], lambda _: None)
+        assert os.environ.get(PARALLEL) == before
 
 
 def test_vocabulary_and_totals(sample: Sample, measured: dict[str, dict[str, Any]]) -> None:

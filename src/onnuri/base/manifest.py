@@ -12,6 +12,7 @@ import contextlib
 import fcntl
 import hashlib
 import json
+import multiprocessing
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
@@ -200,11 +201,17 @@ def building(output: str | Path, kind: str, request: str = "") -> Iterator[Path]
 
     The block must call `seal` on it. Only an `output` that is missing, empty, or a folder of the same kind
     made by this project is ever replaced; anything else is a UserError, and so is a second process that
-    builds the same output. A half-built folder is thrown away, unless the next run has the same `request`
-    (a hash): then the block finds it as it was and continues with it.
+    builds the same output, or a worker that runs the script of the first once more. A half-built folder is
+    thrown away, unless the next run has the same `request` (a hash): then the block finds it as it was and
+    continues with it.
     """
     if str(output) == "":
         raise UserError("output= is empty; name a folder (a shell variable that is not set?)")
+    if getattr(multiprocessing.current_process(), "_inheriting", False):  # as multiprocessing asks itself
+        raise UserError(
+            f"{output}: a worker process runs the script that started it once more; put the calls of that "
+            "script under if __name__ == '__main__':"
+        )
     output = Path(output).resolve()
     if output.exists() and any_content(output) and kind_of(output) != kind:
         raise UserError(f"{output} exists and is no {kind} folder made by onnuri; choose another output")

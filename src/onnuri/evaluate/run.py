@@ -37,8 +37,11 @@ OF_A_MODEL = (
 """What makes a model, besides its weights."""
 
 
-def evaluate(config: EvaluateConfig) -> dict[str, Any]:
-    """Score the model and write the result; a result for the same model, text and tasks is read again."""
+def evaluate(config: EvaluateConfig, kept: bool = True) -> dict[str, Any]:
+    """Score the model and write the result; a result for the same model, text and tasks is read again.
+
+    `kept` is False where the caller throws the files away: then no message names them.
+    """
     folder = Path(config.model)
     check_model_folder(folder)
     output = Path(config.output) if config.output else folder / RESULT
@@ -93,7 +96,8 @@ def evaluate(config: EvaluateConfig) -> dict[str, Any]:
     if mean := olmes.centred_mean(result.get("tasks", {})):
         result["means"] = {"olmes_4_centred_mean": mean}
     write(output, result, samples, [other for other, _ in others])
-    log.info(f"wrote {output} and {page_path(output).name}")
+    if kept:
+        log.info(f"wrote {output} and {page_path(output).name}")
     return result
 
 

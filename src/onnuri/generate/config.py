@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from onnuri.base.errors import UserError
@@ -30,7 +31,8 @@ class GenerateConfig:
     """The same seed writes the same text."""
 
     def __post_init__(self) -> None:
-        if self.temperature < 0 or not 0 < self.top_p <= 1 or self.top_k < 0 or self.max_tokens < 1:
+        fits = 0 <= self.temperature < math.inf and 0 < self.top_p <= 1  # false for NaN too
+        if not fits or self.top_k < 0 or self.max_tokens < 1:
             raise UserError("needed: temperature >= 0, 0 < top_p <= 1, top_k >= 0, max_tokens >= 1")
         if self.prompt and self.prompts:
             raise UserError("give prompt= or prompts=, not both")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -38,18 +38,27 @@ class Generator:
         self.backend = self.tokenizer.backend_tokenizer
         self.num_ids = num_ids(self.backend)
         self.first = first_token(self.tokenizer, folder)
+        self.stops = stop_tokens(self.model, self.tokenizer)
 
     def encode(self, text: str) -> list[int]:
-        """Ids of a prompt, after the token that begins a document. Raises UserError if it is too long."""
+        """Ids of a prompt, after the token that begins a document.
+
+        Raises UserError if it is too long, no text, or has a token that the model does not know.
+        """
+        check_text(text)
         tokens = [self.first, *self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]]
         check_length(self.model, tokens)
+        if max(tokens) >= (rows := self.model.config.vocab_size):
+            raise UserError(
+                f"the prompt has the token {max(tokens)}, the model only {rows:,}: it and its tokenizer "
+                "do not belong together"
+            )
         return tokens
 
     def stream(self, tokens: list[int], config: GenerateConfig) -> Iterator[str]:
         """Pieces of the continuation of a prompt, never half a character."""
         stream = Utf8Stream(self.backend)
-        eos = self.tokenizer.eos_token_id
-        for token in continuation(self.model, tokens, eos, config, self.num_ids):
+        for token in continuation(self.model, tokens, self.stops, config, self.num_ids):
             yield stream.push(token)
         yield stream.finish()
 
@@ -82,6 +91,23 @@ def read_prompts(config: GenerateConfig) -> list[tuple[int, str]]:
     return [(number, line) for number, line in enumerate(lines, 1) if line] or [(1, "")]
 
 
+def stop_tokens(model: Any, tokenizer: Any) -> set[int]:
+    """Ids that end a text: of the tokenizer and of generation_config.json; chat models have several."""
+    described = getattr(model.generation_config, "eos_token_id", None)
+    named = described if isinstance(described, list) else [described]
+    return {int(token) for token in (tokenizer.eos_token_id, *named) if token is not None}
+
+
+def check_text(prompt: object) -> None:
+    """Raise UserError for a prompt that is no string, or holds half a surrogate pair."""
+    if not isinstance(prompt, str):
+        raise UserError(f"the prompt must be a text, it is of the type {type(prompt).__name__}")
+    try:
+        prompt.encode()
+    except UnicodeEncodeError:
+        raise UserError("the prompt has half a surrogate pair, which UTF-8 cannot hold") from None
+
+
 def check_length(model: Any, tokens: list[int]) -> None:
     """Raise UserError if a prompt fills the context of the model."""
     context = model.config.max_position_embeddings
@@ -91,9 +117,13 @@ def check_length(model: Any, tokens: list[int]) -> None:
 
 @torch.inference_mode()
 def continuation(
-    model: Any, tokens: list[int], eos: int, config: GenerateConfig, known_ids: int | None = None
+    model: Any,
+    tokens: list[int],
+    stops: Container[int],
+    config: GenerateConfig,
+    known_ids: int | None = None,
 ) -> Iterator[int]:
-    """Token ids after `tokens`, up to `eos` (not given out), max_tokens, or the end of the context.
+    """Token ids after `tokens`, up to one of `stops` (not given out), max_tokens or the end of the context.
 
     Ids from `known_ids` on, which the tokenizer does not know (rows of a padded embedding), never come.
     Raises UserError if the prompt alone fills the context.
@@ -107,7 +137,7 @@ def continuation(
         output = model(input_ids=inputs, past_key_values=cache, use_cache=True)
         cache = output.past_key_values
         token = choose(output.logits[0, -1, :known_ids].float(), config, generator)
-        if token == eos:
+        if token in stops:
             return
         yield token
         inputs = torch.tensor([[token]], device=model.device)
@@ -117,10 +147,13 @@ def choose(logits: torch.Tensor, config: GenerateConfig, generator: torch.Genera
     """One token id from logits [V]: temperature, then top-k, then top-p (Holtzman et al., 1904.09751)."""
     if config.temperature < GREEDY_BELOW:
         return int(logits.argmax())
-    ranked, order = (logits / config.temperature).sort(descending=True)
-    if config.top_k:
-        ranked = ranked[: config.top_k]
+    scaled = logits / config.temperature
+    if 0 < config.top_k < len(scaled):
+        ranked, order = scaled.topk(config.top_k)
+    else:
+        ranked, order = scaled.sort(descending=True)
     probabilities = ranked.softmax(-1)
-    before = probabilities.cumsum(-1) - probabilities
-    probabilities = probabilities * (before < config.top_p)
+    if config.top_p < 1:
+        before = probabilities.cumsum(-1) - probabilities
+        probabilities = probabilities * (before < config.top_p)
     return int(order[torch.multinomial(probabilities, 1, generator=generator)])

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,10 @@ from onnuri.run.locate import find_run
 
 UNLIMITED = 2048
 """Tokens at once where the model knows no limit."""
+
+_LOADING = threading.Lock()
+"""transformers changes functions of its own while it loads: where two threads load at once, tied weights
+get lost, and so they do in every later load of the process (transformers #41782, #44940)."""
 
 
 def check_model_folder(folder: Path) -> None:
@@ -29,31 +36,46 @@ def check_model_folder(folder: Path) -> None:
         )
 
 
-def load_model(folder: str, dtype: str = "auto") -> tuple[Any, Any]:
+def load_model(folder: str | Path, dtype: str = "auto") -> tuple[Any, Any]:
     """The model of a folder, ready to read text, on a GPU where there is one; and its tokenizer.
 
     Runs no code that the folder may bring. `dtype` is a torch dtype's name; auto takes the stored one.
-    Raises UserError if the folder is damaged, or lacks a weight: transformers would make up its values.
+    Threads may call it; they take turns. Raises UserError if the folder is no model, is damaged, or lacks a
+    weight: transformers would make up its values.
     """
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-    from transformers.utils import logging
+    check_model_folder(Path(folder))
+    with _LOADING, _progress_bar_on_a_terminal():
+        import torch
+        from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    if not sys.stderr.isatty():
-        logging.disable_progress_bar()
-    try:
-        # Left out, trust_remote_code would have transformers ask whether to run the folder's code.
-        local = {"local_files_only": True, "trust_remote_code": False}
-        tokenizer = AutoTokenizer.from_pretrained(folder, **local)
-        model, found = AutoModelForCausalLM.from_pretrained(
-            folder, use_safetensors=True, dtype=dtype, output_loading_info=True, **local
-        )
-    except Exception as error:  # of every kind, by the part of the folder that is damaged
-        reason = " ".join(str(error).split())
-        raise UserError(f"model={folder} cannot be loaded: {reason or type(error).__name__}") from error
+        try:
+            # Left out, trust_remote_code would have transformers ask whether to run the folder's code.
+            local = {"local_files_only": True, "trust_remote_code": False}
+            tokenizer = AutoTokenizer.from_pretrained(folder, **local)
+            model, found = AutoModelForCausalLM.from_pretrained(
+                folder, use_safetensors=True, dtype=dtype, output_loading_info=True, **local
+            )
+        except Exception as error:  # of every kind, by the part of the folder that is damaged
+            reason = " ".join(str(error).split())
+            raise UserError(f"model={folder} cannot be loaded: {reason or type(error).__name__}") from error
     if missing := sorted(found["missing_keys"]):
         raise UserError(f"model={folder} lacks {len(missing)} weight(s), the first is {missing[0]}")
     return model.to("cuda" if torch.cuda.is_available() else "cpu").eval(), tokenizer
+
+
+@contextmanager
+def _progress_bar_on_a_terminal() -> Iterator[None]:
+    """No progress bar of transformers where standard error is a file; afterwards as the caller had it."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    if not sys.stderr.isatty():
+        logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def first_token(tokenizer: Any, folder: str) -> int:

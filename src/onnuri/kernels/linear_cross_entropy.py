@@ -213,6 +213,9 @@ def by_chunks(rows: Rows) -> Callable[..., torch.Tensor]:
     ) -> torch.Tensor:
         return in_chunks(rows, hidden, weight, targets, chunk_size, z_loss, reduction)
 
+    # Its place in the module that makes it: by that name a model that holds it is pickled.
+    linear_cross_entropy.__module__ = rows.__module__
+    linear_cross_entropy.__qualname__ = linear_cross_entropy.__name__
     return linear_cross_entropy
 
 

@@ -62,7 +62,7 @@ class Loader:
     """
 
     def __init__(self, config: DataConfig, data: Manifest, global_batch: int, folder: Path | None) -> None:
-        self.config, self.global_batch = config, global_batch
+        self.config, self.data, self.global_batch, self.folder = config, data, global_batch, folder
         self.separator = int(data.counts["separator"])
         self.vocab_size = int(data.counts["vocab_size"])
         self.shards = TokenShards.open(config.path, "train")
@@ -88,6 +88,10 @@ class Loader:
         self._steps_a_block = max(1, BLOCK // global_batch)
         self._blocks = lru_cache(4)(self._make_block)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled without its tokens, for worker processes: the copy maps the same files."""
+        return type(self), (self.config, self.data, self.global_batch, self.folder)
+
     def _shards_of(self, name: str) -> list[int]:
         """Numbers of the shards of one source, of all for no name."""
         return [i for i, own in enumerate(self.shards.sources) if name in ("", self.source_names[own])]
@@ -100,7 +104,9 @@ class Loader:
         return BestFit(shards, layouts(tables, length, self._layouts), length, self.separator)
 
     def _look_up(self, step: int) -> _Block:
-        """The block of steps that holds `step` (0-based)."""
+        """The block of steps that holds `step` (0-based). Raises UserError for one before the first."""
+        if step < 0:
+            raise UserError(f"step={step} must be at least 0")
         return self._blocks(step // self._steps_a_block)
 
     def _make_block(self, number: int) -> _Block:

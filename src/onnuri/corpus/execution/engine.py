@@ -168,8 +168,8 @@ def _check_reachable(address: str) -> None:
 
 def _worker_died() -> UserError:
     return UserError(
-        "a worker process died (out of memory, perhaps: try fewer engine.workers); "
-        "the same command resumes where this one stopped"
+        "a worker process died (out of memory, perhaps: try fewer engine.workers; or the script that calls "
+        "lacks if __name__ == '__main__':); the same command resumes where this one stopped"
     )
 
 

@@ -33,6 +33,8 @@ HARD_STRINGS = {
 }
 """Strings that must come back exactly, whatever the corpus is made of."""
 BATCH_BYTES = 1 << 20
+PARALLEL = "TOKENIZERS_PARALLELISM"
+"""HF tokenizers reads it at each call."""
 
 
 @dataclass
@@ -118,13 +120,18 @@ def measure(
     The hard strings come first and warm the encoder up. Times are of the calls of the library alone.
     Raises UserError if the tokenizer fails on a text.
     """
-    os.environ["TOKENIZERS_PARALLELISM"] = "false"  # HF tokenizers reads it at each call
+    parallel = os.environ.get(PARALLEL)
+    os.environ[PARALLEL] = "false"
     try:
         lost = [name for name, text in HARD_STRINGS.items() if not _comes_back(tokenizer, text)]
         tallies = [_tally(tokenizer, group.texts, progress) for group in groups]
         single = _single_token_words(tokenizer, {word for group in groups for word in group.words})
     except Exception as error:  # the libraries raise plain Exception
         raise UserError(f"tokenizer {tokenizer.path} fails on a text: {one_line(error)}") from None
+    finally:
+        del os.environ[PARALLEL]
+        if parallel is not None:
+            os.environ[PARALLEL] = parallel
     known = set(tokenizer.pieces)
     own = {syllable for syllable in SYLLABLES if syllable.encode() in known}
     languages: dict[str, Totals] = {}
