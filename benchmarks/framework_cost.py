@@ -113,9 +113,9 @@ def run_ours(words: list[str], turn: int) -> None:
         while (inputs := following()) is not None:
             yield inputs
 
-    def start_step(self: Watchdog) -> None:
+    def start_step(self: Watchdog, micro_batches: int = 1) -> None:
         clock.start_step()
-        start(self)
+        start(self, micro_batches)
 
     run_start.build_engine, patched.read_ahead = build_engine, read_ahead
     patched.StepTotals = clock.timed("reduce loss", loop.StepTotals)

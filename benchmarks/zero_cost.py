@@ -140,7 +140,7 @@ def worker(folder: Path, words: list[str]) -> None:
         pretend_streams()
         return build(plan)
 
-    def next_step(self: Watchdog) -> None:
+    def next_step(self: Watchdog, micro_batches: int = 1) -> None:
         nonlocal step
         if step == CALLS:
             calls.disable()
@@ -165,7 +165,7 @@ def worker(folder: Path, words: list[str]) -> None:
             torch.Tensor.tolist = lambda self: (sites.update([caller(2)]), tolist(self))[1]  # type: ignore[method-assign]
             torch.Tensor.cpu = lambda self: (sites.update([caller(2) + " (copy)"]), to_cpu(self))[1]  # type: ignore[method-assign, assignment, misc]
             reads.__enter__()
-        start_step(self)
+        start_step(self, micro_batches)
 
     engine.deepspeed_config = settings_of_gpus  # type: ignore[assignment]
     run_start.build_engine, Watchdog.start_step = build_with_streams, next_step  # type: ignore[method-assign]

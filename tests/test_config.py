@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from onnuri.base.errors import UserError
 from onnuri.config import CONFIG_ROOT, compose, help_text, options
+from onnuri.config.former_names import rename_preset
 from onnuri.config.words import Unparsable, parsed, prepare, quoted
 from onnuri.plan.config import PlanConfig
 from onnuri.tokens.config import DataConfig
@@ -216,6 +217,13 @@ def test_pretrain_groups_experiment_and_overrides() -> None:
         (["data=x", "train.steps=1e15"], "train.steps=1000000000000000 must be at most"),
         (["data=x", "data.mixture={web:nan}"], "data.mixture.web=nan must be a finite number"),
         (["data=x", "data.mixture={웹:inf}"], "data.mixture.웹=inf must be a finite number"),
+        (["data=x", "train.batch_ramp={0:8.5}"], "train.batch_ramp.0=8.5 must be a whole number"),
+        (["data=x", "train.batch_ramp=8"], "must be written as train.batch_ramp={0:8,200:16}"),
+        (
+            ["data=x", "train.batch_ramp={0:8}"],
+            "ends with 8, from step 0 on, and train.global_batch_size=32",
+        ),
+        (["data=x", "data.length_ramp={5:1024}"], "data.length_ramp begins at step 5"),
         (["data=x", "engine.timeout_minutes=1e-9"], "engine.timeout_minutes at least a second"),
         (["data=x", "engine.timeout_minutes=1e300"], "must be at most 10,000,000"),
         (["data=x", "model.hidden_size=1e12"], "one of its sizes is a mistake"),
@@ -226,6 +234,13 @@ def test_pretrain_mistakes(words: list[str], expected: str) -> None:
     with pytest.raises(UserError) as error:
         pretrain(*words)
     assert expected in str(error.value)
+
+
+def test_ramps_on_the_command_line_and_in_presets() -> None:
+    config = pretrain("data=x", "train.batch_ramp={0:8,100:16,200:3.2e1}")
+    assert repr(config.train.batch_ramp) == repr({"0": 8, "100": 16, "200": 32})
+    preset = {"train": {"batch_ramp": {0: 8, 200: 32}}}
+    assert rename_preset(preset, "own.yaml") == {"train": {"batch_ramp": {"0": 8, "200": 32}}}
 
 
 def test_whole_numbers_in_other_forms() -> None:

@@ -16,6 +16,7 @@ from onnuri.plan.machine import Setting, settle
 from onnuri.plan.memory import peak
 from onnuri.plan.report import report
 from onnuri.plan.speed import speed
+from onnuri.plan.stages import PlanStage, stages
 from tests.conftest import SCRIPTS, run_command
 
 PRESETS = sorted(path.stem for path in (CONFIG_ROOT / "model").glob("*.yaml"))
@@ -160,6 +161,29 @@ def test_pretrain_refuses_a_model_with_experts_in_one_line() -> None:
     assert done.returncode == 2
     assert "num_experts" in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_run_with_ramps_is_planned_stage_by_stage() -> None:
+    words = ["model=1b", "cluster=h100x8", "train.global_batch_size=64", "data.sequence_length=4096"]
+
+    def planned(*more: str) -> list[PlanStage]:
+        config = compose(PlanConfig, spread([*words, *more]), CONFIG_ROOT, "plan")
+        return list(stages(config, settle(config)))
+
+    ramps = ["train.batch_ramp={0:16,100:64}", "data.length_ramp={0:512,300:4096}"]
+    found = planned(*ramps, "train.steps=1000")
+    assert [(each.start, each.steps, each.tokens) for each in found] == [
+        (0, 100, 100 * 16 * 4096),
+        (100, 200, 200 * 64 * 4096),
+        (300, 700, 700 * 64 * 4096),
+    ]
+    (whole,) = planned("train.steps=1000")
+    assert (whole.steps, whole.tokens) == (1000, 1000 * 64 * 4096)
+    assert found[0].speed.seconds < found[1].speed.seconds < found[2].speed.seconds
+    assert found[2].speed == whole.speed
+    by_tokens = planned(*ramps, f"tokens={sum(each.tokens for each in found) + 1}")
+    assert [each.steps for each in by_tokens] == [100, 200, 701]
+    assert [each.steps for each in planned(*ramps, "train.steps=50")] == [50]
 
 
 def test_sharding_recomputing_and_muon_need_less() -> None:

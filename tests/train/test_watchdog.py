@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from onnuri.train.watchdog import STALLED
+from onnuri.train.watchdog import STALLED, Watchdog
 from tests.conftest import TINY_MODEL, pretrain, torchrun
 
 Sample = Callable[[str], str]
@@ -32,3 +32,18 @@ def test_a_rank_that_stops_for_ever_ends_the_job(sample: Sample, tmp_path: Path)
     assert "resumes after step 8" in again.stdout + again.stderr
     lines = [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines if "loss" in line] == list(range(1, 13))
+
+
+def test_a_step_of_more_micro_batches_may_take_longer(tmp_path: Path) -> None:
+    watchdog = Watchdog(0, 0.0, tmp_path / "stacks")  # without its thread
+    watchdog.factor = 10
+    for micro_batches in (1, 1, 2, 2, 2):
+        assert watchdog.limit == float("inf")
+        watchdog.start_step(micro_batches)
+        time.sleep(0.01 * micro_batches)
+        watchdog.end_step()
+    watchdog.start_step(1)
+    one = watchdog.limit
+    assert one >= 0.1
+    watchdog.start_step(8)
+    assert watchdog.limit == 8 * one

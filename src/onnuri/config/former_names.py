@@ -57,7 +57,8 @@ def rename_preset(tree: Any, file: str) -> Any:
                     f"{file}: {name} is the old name of {_leaf(FORMER[former])}; write one of them"
                 )
             report(former, f"{file}: ")
-        renamed[_leaf(FORMER[former]) if former else name] = rename_preset(value, file)
+        key = str(name) if type(name) is int else name  # of a table such as {0: 8}: its keys are texts
+        renamed[_leaf(FORMER[former]) if former else key] = rename_preset(value, file)
     return renamed
 
 

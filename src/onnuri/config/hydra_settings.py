@@ -85,7 +85,7 @@ def _expand_home(config: DictConfig, group: str) -> None:
 
 
 def _table(*pairs: Any) -> dict[str, float]:
-    return {unquote(name): float(number) for name, number in zip(pairs[::2], pairs[1::2], strict=True)}
+    return {unquote(name): number for name, number in zip(pairs[::2], pairs[1::2], strict=True)}
 
 
 OmegaConf.register_new_resolver(TABLE_RESOLVER, _table, replace=True)

@@ -15,6 +15,7 @@ from __future__ import annotations
 import functools
 import re
 import shlex
+import typing
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -271,16 +272,18 @@ def _container(text: str, key: str, whole: str, option: Option) -> str:
     value = parsed(text)
     if text == "???" or (text == "null" and option.optional) or (isinstance(value, str) and "${" in value):
         return text
+    whole_numbers = option.kind is dict and typing.get_args(option.type)[1:] == (int,)
     brackets, example = ("[]", "[one,two]") if option.kind is list else ("{}", "{name:1.5,other:0}")
+    example = "{0:8,200:16}" if whole_numbers else example
     if len(text) < 2 or text[0] + text[-1] != brackets:
         raise UserError(f"{key}={whole} must be written as {key}={example}")
     entries = [entry for each in split(text[1:-1]) if (entry := each.strip())]
     if option.kind is list:
         return f"[{','.join(_text(entry, option) for entry in entries)}]"
-    return _table(entries, key)
+    return _table(entries, key, whole_numbers)
 
 
-def _table(entries: Sequence[str], key: str) -> str:
+def _table(entries: Sequence[str], key: str, whole_numbers: bool) -> str:
     pairs = []
     for entry in entries:
         name, _, number = (each.strip() for each in entry.rpartition(":"))
@@ -288,12 +291,16 @@ def _table(entries: Sequence[str], key: str) -> str:
         if not name or isinstance(value, bool) or not isinstance(value, int | float):
             raise UserError(f"{key}: '{entry}' must be a name, a colon and a number")
         check_number(f"{key}.{name}", value)
-        pairs.append((name, number))
+        if whole_numbers and int(value) != value:
+            raise UserError(f"{key}.{name}={number} must be a whole number")
+        pairs.append((name, str(int(value)) if whole_numbers else number))
     plain = f"{{{','.join(f'{name}:{number}' for name, number in pairs)}}}"
     read = parsed(plain)
     if isinstance(read, dict) and all(isinstance(name, str) for name in read):
         return plain
-    arguments = [f"{_table_name(name)},{float(number)}" for name, number in pairs]
+    arguments = [
+        f"{_table_name(name)},{number if whole_numbers else float(number)}" for name, number in pairs
+    ]
     return f'"${{{TABLE_RESOLVER}:{",".join(arguments)}}}"'
 
 

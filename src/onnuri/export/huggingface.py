@@ -22,6 +22,7 @@ from onnuri.model.spec import TOKEN_KINDS, spec_of
 from onnuri.run.checkpoints import newest_verified, read_verified
 from onnuri.run.locate import locate
 from onnuri.run.run_file import DATA_FOLDER, RUN_FILE, read_run_file
+from onnuri.tokens.ramp import batch_ramp, length_ramp, training_flops
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +69,18 @@ class ExportSource:
     def tokens_seen(self) -> int:
         """Training tokens behind the weights."""
         return int(self.checkpoint.counts["progress"]["tokens"])
+
+    @property
+    def training_flops(self) -> int:
+        """FLOPs behind the weights."""
+        train, data = (self.run["config"].get(part, {}) for part in ("train", "data"))
+        return training_flops(
+            self.model.flops_per_token,
+            batch_ramp(train.get("batch_ramp", {}), train.get("global_batch_size", 1)),
+            length_ramp(data.get("length_ramp", {}), data["sequence_length"]),
+            self.step,
+            self.tokens_seen,
+        )
 
 
 def find_source(path: str) -> ExportSource:
@@ -121,11 +134,11 @@ def export(config: ExportConfig) -> Manifest:
             config.max_shard_gb,
         )
         write_texts(source, partial, config)
-        model, length = source.exported_model, source.run["config"]["data"]["sequence_length"]
+        model = source.exported_model
         counts = {
             "step": source.step,
             "tokens_seen": source.tokens_seen,
-            "training_flops": source.tokens_seen * source.model.flops_per_token(length),
+            "training_flops": source.training_flops,
             "parameters": model.num_parameters(),
         }
         made = manifest.seal(partial, "model", settings, inputs, counts)

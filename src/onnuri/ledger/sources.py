@@ -54,8 +54,9 @@ def sources(config: SourcesConfig) -> Sources:
     data = manifest.read(options["path"], "tokens")
     if data.identity != found.tokens.identity:
         raise UserError(f"{options['path']} holds other shards than the run was trained on; give data=DIR")
-    batch = found.run["config"]["train"]["global_batch_size"]
-    loader = Loader(DataConfig(**options), data, batch, found.tokens_folder)
+    train = found.run["config"]["train"]
+    batch, ramp = train["global_batch_size"], train.get("batch_ramp")
+    loader = Loader(DataConfig(**options), data, batch, found.tokens_folder, ramp)
     seen = loader.targets_by_source(found.step)
     facts = {source["name"]: source for source in data.counts["sources"]}
     total = sum(seen.values())

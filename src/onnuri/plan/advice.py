@@ -72,7 +72,7 @@ def advise(setting: Setting) -> Advice | None:
 def devices_needed(setting: Setting) -> int:
     """How many devices it takes with every switch thrown, in doublings; 0: more than MOST_DEVICES."""
     count = 2 * setting.cluster.gpus
-    while count <= min(MOST_DEVICES, setting.global_batch_size):
+    while count <= min(MOST_DEVICES, setting.first_batch_size):
         cluster = dataclasses.replace(setting.cluster, gpus=count)
         if fits(_least(dataclasses.replace(setting, cluster=cluster))):
             return count

@@ -132,7 +132,7 @@ class PlanConfig(PretrainConfig):
     data: PlanDataConfig = field(default_factory=PlanDataConfig)
     cluster: ClusterConfig = field(default_factory=ClusterConfig)
     tokens: float = 0.0
-    """Tokens to train on in all; 0: train.steps x train.global_batch_size x data.sequence_length."""
+    """Tokens to train on in all; 0: those of train.steps."""
     vocab_size: int = 128000
     """Entries of the tokenizer, where neither model.vocab_size nor data says."""
 

@@ -22,10 +22,14 @@ class Setting:
     model: PlanModelConfig
     cluster: ClusterConfig
     sequence_length: int
+    attention_length: int
+    """Tokens that attention reaches at most; below `sequence_length` in early stages of a length ramp."""
     micro_batch_size: int
     accumulation: int
     """Micro-batches of a rank in one step."""
     global_batch_size: int
+    first_batch_size: int
+    """Of a batch ramp; no more ranks than that can train."""
     stage: int
     width: int
     """Bytes of a number that the model computes in: 2 (bf16) or 4 (fp32)."""
@@ -101,9 +105,11 @@ def settle(config: PlanConfig) -> Setting:
         model=model,
         cluster=cluster,
         sequence_length=config.data.sequence_length,
+        attention_length=config.data.sequence_length,
         micro_batch_size=micro_batch_size,
         accumulation=-(-config.train.global_batch_size // (micro_batch_size * cluster.gpus)),
         global_batch_size=config.train.global_batch_size,
+        first_batch_size=config.train.batches.at(0),
         stage=engine.stage,
         width=2 if precision == "bf16" else 4,
         compiled=compiled,

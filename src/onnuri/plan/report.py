@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
 from onnuri.plan.advice import Advice, advise, checkpoint_bytes, devices_needed, fits, host_bytes
@@ -10,6 +9,7 @@ from onnuri.plan.config import PlanConfig
 from onnuri.plan.machine import Setting, settle
 from onnuri.plan.memory import GIB, KINDS, peak
 from onnuri.plan.speed import Speed, speed
+from onnuri.plan.stages import stages
 
 DAY = 86400.0
 
@@ -74,7 +74,9 @@ def _rate(tokens_per_second: float) -> str:
 
 def _time(config: PlanConfig, setting: Setting) -> Iterator[str]:
     found, cluster = speed(setting), setting.cluster
-    total = config.tokens or float(config.train.steps * found.tokens)
+    run = list(stages(config, setting))
+    total = sum(stage.tokens for stage in run)
+    flops = sum(stage.tokens * stage.speed.flops_per_token for stage in run)
     per_rank = found.tokens_per_second / setting.ranks
     utilisation = per_rank * found.flops_per_token / (1e12 * cluster.peak_tflops)
     yield (
@@ -87,9 +89,16 @@ def _time(config: PlanConfig, setting: Setting) -> Iterator[str]:
         f"{100 * utilisation:.0f} % of the peak"
     )
     yield (
-        f"  {total:.3g} tokens{'':<14}{total / found.tokens_per_second / DAY:>10.2f} days, "
-        f"{math.ceil(total / found.tokens):,} steps, {total * found.flops_per_token:.3e} FLOPs"
+        f"  {total:.3g} tokens{'':<14}{sum(stage.seconds for stage in run) / DAY:>10.2f} days, "
+        f"{sum(stage.steps for stage in run):,} steps, {flops:.3e} FLOPs"
     )
+    if config.train.batch_ramp or config.data.length_ramp:
+        for stage in run:
+            yield (
+                f"  {f'ramp, from step {stage.start:,}':<28}{stage.seconds / DAY:>10.2f} days: batch of "
+                f"{stage.setting.global_batch_size:,}, attention over {stage.setting.attention_length:,} "
+                f"tokens, {stage.speed.seconds:.3f} s a step"
+            )
     share = found.network / found.compute
     hides = "can hide behind the arithmetic" if share < 0.5 else "is too much to hide behind the arithmetic"
     yield (

@@ -55,7 +55,7 @@ class Speed:
 def speed(setting: Setting) -> Speed:
     """Estimate a step."""
     model, cluster = setting.model, setting.cluster
-    per_token = model.flops_per_token(setting.sequence_length)
+    per_token = model.flops_per_token(setting.attention_length)
     tokens = setting.global_batch_size * setting.sequence_length
     again = (
         -(-model.num_layers // setting.activation_checkpointing) / model.num_layers

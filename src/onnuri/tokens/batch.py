@@ -32,10 +32,13 @@ class Batch(NamedTuple):
         return (np.arange(self.tokens.size) - begins).reshape(self.tokens.shape)
 
 
-def make_batch(rows: np.ndarray, lengths: np.ndarray, separator: int, vocab_size: int) -> Batch:
+def make_batch(
+    rows: np.ndarray, lengths: np.ndarray, separator: int, vocab_size: int, longest: int | None = None
+) -> Batch:
     """A batch of [B, S + 1] token ids, of which the first `lengths` [B] of each row count.
 
-    A separator begins a document: it is what the first token of the document is predicted from.
+    A separator begins a document: it is what the first token of the document is predicted from. So does
+    every position that `longest` divides: no document is longer.
 
     Raises UserError for an id that the vocabulary does not have: on a GPU it would end in an assertion.
     """
@@ -51,6 +54,8 @@ def make_batch(rows: np.ndarray, lengths: np.ndarray, separator: int, vocab_size
         targets[row, lengths[row] - 1 :] = IGNORE_INDEX
         begins[row, lengths[row] - 1 :] = False
         begins[row, lengths[row] - 1] = True
+    if longest:
+        begins[:, ::longest] = True
     starts = np.flatnonzero(begins)
     cu_seqlens = np.empty(len(starts) + 1, dtype=np.int32)
     cu_seqlens[:-1], cu_seqlens[-1] = starts, begins.size

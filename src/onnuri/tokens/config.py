@@ -7,6 +7,7 @@ from typing import Any
 
 from onnuri.base.errors import UserError, check_choice, check_most
 from onnuri.config.paths import path_option
+from onnuri.tokens.ramp import Ramp, length_ramp
 
 
 @dataclass
@@ -51,13 +52,30 @@ class DataConfig:
     """Attention stays within a document: nothing of the documents before it in the window is seen."""
     reset_positions: bool = False
     """Rotary positions start anew in each document."""
+    length_ramp: dict[str, int] = field(default_factory=dict)
+    """Shorter attention early in the run, {0:128,300:256,900:1024}: from that step (counted from 0) on,
+    windows are cut into pieces of so many tokens, and attention stays within a piece as within a document.
+    Tokens, targets and their order stay; with reset_positions positions start anew in each piece too. Each
+    length must divide sequence_length, and the last one be equal to it. Empty: none."""
 
     def __post_init__(self) -> None:
         if self.sequence_length < 1 or self.seed < 0:
             raise UserError("data.sequence_length must be at least 1, data.seed at least 0")
         check_most("data.sequence_length", self.sequence_length, 1 << 28)
         check_choice("data.packing", self.packing, ("concatenate", "best_fit"))
+        if self.lengths.starts[1:] and not self.document_mask:
+            raise UserError(
+                "data.length_ramp cuts windows by the document mask: leave one of them out, it or "
+                "data.document_mask=false"
+            )
+
+    @property
+    def lengths(self) -> Ramp:
+        """Tokens that attention reaches at most, by step."""
+        return length_ramp(self.length_ramp, self.sequence_length)
 
     def order_settings(self) -> dict[str, Any]:
-        """The options that decide which tokens a batch holds."""
-        return {name: getattr(self, name) for name in ("sequence_length", "seed", "mixture", "packing")}
+        """The options that decide what a batch holds; a ramp only where there is one, as in older runs."""
+        ramp = {"length_ramp": self.length_ramp} if self.length_ramp else {}
+        names = ("sequence_length", "seed", "mixture", "packing")
+        return {name: getattr(self, name) for name in names} | ramp

@@ -1,17 +1,17 @@
 """Training batches as a pure function of (shards, mixture, seed, step).
 
-The sequences of a run are numbered; step t has those from t x B on. The mixture gives each its source and
-its position among that source's sequences, and a keyed permutation, new every epoch, turns it into a
-window. Nothing of it knows of ranks: a rank takes its rows out of the same global batch on any number of
-machines, and seeking to a step costs nothing.
+The sequences of a run are numbered; step t has the B after those of all earlier steps, t x B or a sum over
+the stages of a ramp. The mixture gives each its source and its position among that source's sequences, and
+a keyed permutation, new every epoch, turns it into a window. Nothing of it knows of ranks: a rank takes its
+rows out of the same global batch on any number of machines, and seeking to a step costs nothing.
 
-B: sequences in a global batch.
+B: sequences in the global batch of a step.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,6 +25,7 @@ from onnuri.tokens.best_fit import layouts
 from onnuri.tokens.config import DataConfig
 from onnuri.tokens.mixture import Mixture, parse_weights
 from onnuri.tokens.order import permute
+from onnuri.tokens.ramp import batch_ramp
 from onnuri.tokens.shards import TokenShards
 from onnuri.tokens.windows import BestFit, Concatenated, Windows
 
@@ -55,14 +56,24 @@ class Loader:
     Args:
         config: what is read, and in which order.
         data: manifest of the shards in `config.path`.
-        global_batch: B.
+        global_batch: B, with `ramp` at its end.
         folder: where layouts of `packing=best_fit` are kept.
+        ramp: `train.batch_ramp`.
 
     Raises UserError for a mixture that does not fit the data, and for a source without a window.
     """
 
-    def __init__(self, config: DataConfig, data: Manifest, global_batch: int, folder: Path | None) -> None:
+    def __init__(
+        self,
+        config: DataConfig,
+        data: Manifest,
+        global_batch: int,
+        folder: Path | None,
+        ramp: Mapping[str, int] | None = None,
+    ) -> None:
         self.config, self.data, self.global_batch, self.folder = config, data, global_batch, folder
+        self.ramp = dict(ramp or {})
+        self.batches, self.lengths = batch_ramp(self.ramp, global_batch), config.lengths
         self.separator = int(data.counts["separator"])
         self.vocab_size = int(data.counts["vocab_size"])
         self.shards = TokenShards.open(config.path, "train")
@@ -79,18 +90,19 @@ class Loader:
                 raise UserError(f"{config.path} has no token to predict{' from ' + name if name else ''}")
         self.mixture = Mixture(
             {
-                step * global_batch: [weights.get(name, 0.0) for name in self.group_names]
+                self.batches.before(step): [weights.get(name, 0.0) for name in self.group_names]
                 for step, weights in (stages or {0: {"": 1.0}}).items()
             },
             config.seed,
         )
         self._order = {"data": data.identity, "global_batch": global_batch, **config.order_settings()}
-        self._steps_a_block = max(1, BLOCK // global_batch)
+        if self.ramp:
+            self._order["batch_ramp"] = self.ramp
         self._blocks = lru_cache(4)(self._make_block)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled without its tokens, for worker processes: the copy maps the same files."""
-        return type(self), (self.config, self.data, self.global_batch, self.folder)
+        return type(self), (self.config, self.data, self.global_batch, self.folder, self.ramp)
 
     def _shards_of(self, name: str) -> list[int]:
         """Numbers of the shards of one source, of all for no name."""
@@ -107,11 +119,13 @@ class Loader:
         """The block of steps that holds `step` (0-based). Raises UserError for one before the first."""
         if step < 0:
             raise UserError(f"step={step} must be at least 0")
-        return self._blocks(step // self._steps_a_block)
+        inside = step - self.batches.start_of_stage(step)
+        return self._blocks(step - inside % max(1, BLOCK // self.batches.at(step)))
 
-    def _make_block(self, number: int) -> _Block:
-        size = self._steps_a_block * self.global_batch
-        sources, positions = self.mixture.assign(number * size, size)
+    def _make_block(self, first_step: int) -> _Block:
+        size = self.batches.at(first_step)
+        shape = (max(1, BLOCK // size), size)
+        sources, positions = self.mixture.assign(self.batches.before(first_step), shape[0] * size)
         windows, lengths = np.empty_like(positions), np.empty_like(positions)
         for index, group in enumerate(self.groups):
             own = np.flatnonzero(sources == index)
@@ -120,9 +134,7 @@ class Loader:
                 at = epochs == epoch
                 windows[own[at]] = permute(inside[at], group.num_windows, self._key(index, epoch))
             lengths[own] = group.lengths(windows[own])
-        shape = (self._steps_a_block, self.global_batch)
         num_targets = (lengths - 1).reshape(shape).sum(axis=1)
-        first_step = number * self._steps_a_block
         return _Block(first_step, sources.reshape(shape), windows.reshape(shape), num_targets)
 
     def _key(self, group: int, epoch: int) -> int:
@@ -165,7 +177,7 @@ class Loader:
         chosen = zip(groups[start:stop].tolist(), windows[start:stop].tolist(), rows, strict=False)
         for index, (group, window, row) in enumerate(chosen):
             lengths[index] = self.groups[group].read(window, row)
-        return make_batch(rows, lengths, self.separator, self.vocab_size)
+        return make_batch(rows, lengths, self.separator, self.vocab_size, self.lengths.at(step))
 
     def micro_batch(
         self, step: int, micro: int, rank: int, world_size: int, micro_batch_size: int
@@ -190,7 +202,7 @@ class Loader:
     def targets_by_source(self, step: int) -> dict[str, int]:
         """Tokens predicted in all steps before this one, by name of the source."""
         totals = np.zeros(len(self.source_names), dtype=np.int64)
-        for index, sequences in enumerate(self.mixture.counts(step * self.global_batch)):
+        for index, sequences in enumerate(self.mixture.counts(self.batches.before(step))):
             group = self.groups[index]
             epochs, rest = divmod(sequences, group.num_windows)
             for times, numbers in self._seen(index, epochs, rest):
@@ -217,8 +229,9 @@ class Loader:
 
     def check_state(self, state: dict[str, Any]) -> None:
         """Raise UserError naming what differs between a saved state and this loader."""
-        for name, now in self.state(state["step"]).items():
-            if state.get(name) != now:
+        now = self.state(state["step"])
+        for name in now | state:
+            if state.get(name) != now.get(name):
                 raise UserError(
-                    f"the checkpoint's data order has {name}={state.get(name)}, now it is {now}"
+                    f"the checkpoint's data order has {name}={state.get(name)}, now it is {now.get(name)}"
                 )

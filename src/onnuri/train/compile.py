@@ -30,9 +30,10 @@ def worth_compiling(plan: RunPlan) -> bool:
     if torch.cuda.is_available():
         return True
     config = plan.config
-    flops = config.model.flops_per_token(config.data.sequence_length) * plan.tokens_per_step
+    tokens = plan.batches.before(config.train.steps) * config.data.sequence_length
+    flops = config.model.flops_per_token(config.data.sequence_length) * tokens
     has_compiler = bool(shutil.which("g++") or shutil.which("clang++"))
-    return has_compiler and flops * config.train.steps / plan.ranks.dp_size > WORTH_IT
+    return has_compiler and flops / plan.ranks.dp_size > WORTH_IT
 
 
 def compile_blocks(model: nn.Module, block: type[nn.Module]) -> None:

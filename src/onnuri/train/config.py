@@ -11,6 +11,7 @@ from onnuri.model.config import ModelConfig
 from onnuri.optim.config import OptimConfig, ScheduleConfig
 from onnuri.parallel.config import EngineConfig
 from onnuri.tokens.config import DataConfig
+from onnuri.tokens.ramp import Ramp, batch_ramp
 
 
 @dataclass
@@ -21,6 +22,9 @@ class TrainConfig:
     """Optimizer steps in all. Raising it extends a finished run."""
     global_batch_size: int = 32
     """Sequences in one optimizer step, over all ranks and micro-batches."""
+    batch_ramp: dict[str, int] = field(default_factory=dict)
+    """A smaller batch early in the run, {0:8,200:16,600:32}: sequences in one optimizer step from that step
+    (counted from 0) on. The last number must be global_batch_size. Empty: none."""
     seed: int = 0
     """Seed of the initial weights."""
     z_loss: float = 0.0
@@ -47,6 +51,7 @@ class TrainConfig:
                 raise UserError(f"train.{name}={getattr(self, name)} must be at least 1")
         check_most("train.global_batch_size", self.global_batch_size, 1 << 26)
         check_most("train.steps", self.steps, 10**12)
+        batch_ramp(self.batch_ramp, self.global_batch_size)
         for name in (
             "validate_every",
             "checkpoint_every",
@@ -58,6 +63,11 @@ class TrainConfig:
         ):
             if not getattr(self, name) >= 0:
                 raise UserError(f"train.{name}={getattr(self, name)} must be at least 0")
+
+    @property
+    def batches(self) -> Ramp:
+        """Sequences in one optimizer step, by step."""
+        return batch_ramp(self.batch_ramp, self.global_batch_size)
 
 
 @dataclass

@@ -40,8 +40,8 @@ def train(plan: RunPlan) -> int:
         run.measure(resumed=True)
         batches = read_ahead(run.source, run.plan, run.progress.step, run.device)
         while run.progress.step < run.plan.last_step:
-            run.monitors.start_step()
             groups, step = run.engine.optimizer.param_groups, run.progress.step
+            run.monitors.start_step(step)
             lr = set_rates(groups, config.optim, config.schedule, step + 1, config.train.steps)
             num_targets, must_save = update(run, batches)
             step = run.progress.step
@@ -86,17 +86,21 @@ def update(run: Run, batches: Iterator[Any]) -> tuple[int, bool]:
     """
     plan, engine, guard = run.plan, run.engine, run.guard
     num_targets = run.source.num_targets(run.progress.step)
+    num_micro_batches = plan.accumulation_at(run.progress.step)
     loss_sum = torch.zeros((), dtype=torch.float64, device=run.device)
     guard.start_step(run.progress)
     totals = None
-    for inputs in run.monitors.timed(itertools.islice(batches, plan.accumulation)):
+    micro_batches = run.monitors.timed(itertools.islice(batches, num_micro_batches))
+    for number, inputs in enumerate(micro_batches, start=1):
         if guard.verdict == LEFT_OUT:
             continue
+        last = number == num_micro_batches
+        engine.set_gradient_accumulation_boundary(last)  # DeepSpeed's own count knows no ramp
         loss = run.objective.loss_sum(engine, inputs) / num_targets
         # DeepSpeed averages gradients over ranks; the loss is already a share of the global mean.
         engine.backward(loss * plan.ranks.dp_size, scale_wrt_gas=False)
         loss_sum += loss.detach().double()
-        if engine.is_gradient_accumulation_boundary():
+        if last:
             flags = (run.stop.received, run.ephemeral_is_due, run.record.broken)
             guard.loss = totals = StepTotals(loss_sum, *flags)
         engine.step()  # asks guard.accept, which waits for the device

@@ -26,7 +26,7 @@ class Monitors:
     def __init__(
         self, plan: RunPlan, device: torch.device, run_dir: Path, cleanup: contextlib.ExitStack
     ) -> None:
-        config, rank = plan.config, plan.ranks.rank
+        self.plan, config, rank = plan, plan.config, plan.ranks.rank
         stacks = run_dir / f"stacks-rank-{rank:05d}.txt"
         self.watchdog = Watchdog(config.guard.stall_factor, config.guard.stall_seconds, stacks)
         cleanup.callback(self.watchdog.close)
@@ -35,15 +35,14 @@ class Monitors:
         self.resources = Resources(device)
         self.peak = peak_flops(device, config.engine.precision)
         """FLOP/s of all ranks' devices; 0: not known."""
-        self.flops_per_token = config.model.flops_per_token(config.data.sequence_length)
         self.profiler = Profiler(config.profile, run_dir, rank)
         cleanup.callback(self.profiler.close)
-        self._started = 0.0
+        self._step, self._started = 0, 0.0
 
-    def start_step(self) -> None:
-        """A step begins."""
-        self._started = time.perf_counter()
-        self.watchdog.start_step()
+    def start_step(self, step: int) -> None:
+        """A step, counted from 0, begins."""
+        self._step, self._started = step, time.perf_counter()
+        self.watchdog.start_step(self.plan.accumulation_at(step))
         self.stragglers.start_step()
         self.resources.start_step()
 
@@ -60,7 +59,8 @@ class Monitors:
         seconds = time.perf_counter() - self._started
         speed = num_targets / seconds
         used, warnings = self.resources.end_step(seconds)
-        mfu = speed * self.flops_per_token / self.peak if self.peak else None
+        flops_per_token = self.plan.config.model.flops_per_token(self.plan.lengths.at(self._step))
+        mfu = speed * flops_per_token / self.peak if self.peak else None
         return {"tokens_per_second": speed, "mfu": mfu, "seconds": seconds, **used}, warnings
 
     def end_step(self, step: int) -> tuple[dict[str, Any], str] | None:

@@ -18,12 +18,13 @@ def read_ahead(source: BatchSource, plan: RunPlan, first_step: int, device: torc
     ranks, config = plan.ranks, plan.config
     to_inputs = OBJECTIVES[config.objective].to_inputs
 
-    def read(number: int) -> Any:
+    def read(place: tuple[int, int]) -> Any:
         if device.type == "cuda":
             torch.cuda.set_device(device)  # it is set thread by thread
-        step, micro = divmod(number, plan.accumulation)
+        step, micro = place
         batch = source.micro_batch(step, micro, ranks.dp_rank, ranks.dp_size, plan.micro_batch_size)
         return to_inputs(batch, config.data, device)
 
-    steps = (first_step, config.train.steps)
-    return ordered_map(read, range(*(step * plan.accumulation for step in steps)), workers=1)
+    steps = range(first_step, config.train.steps)
+    places = ((step, micro) for step in steps for micro in range(plan.accumulation_at(step)))
+    return ordered_map(read, places, workers=1)

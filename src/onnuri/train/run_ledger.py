@@ -13,6 +13,7 @@ from onnuri.base.provenance import code_version, environment
 from onnuri.checkpoint.store import Saver
 from onnuri.config import to_dict
 from onnuri.run.chain import BEGINNING, Ledger
+from onnuri.tokens.ramp import training_flops
 from onnuri.train.guard import Progress, StepGuard, finite
 from onnuri.train.run_plan import RunPlan
 
@@ -50,13 +51,14 @@ def open_ledger(
 
 def ledger_line(plan: RunPlan, guard: StepGuard, progress: Progress) -> dict[str, Any]:
     """What the ledger keeps of a step."""
-    flops = plan.config.model.flops_per_token(plan.config.data.sequence_length)
     return {
         "step": progress.step,
         "loss": finite(guard.loss),
         "grad_norm": finite(guard.grad_norm),
         "tokens": progress.tokens,
-        "flops": progress.tokens * flops,
+        "flops": training_flops(
+            plan.config.model.flops_per_token, plan.batches, plan.lengths, progress.step, progress.tokens
+        ),
         **({"verdict": guard.verdict, "taken": guard.taken} if guard.verdict else {}),
     }
 

@@ -6,6 +6,7 @@ Every rank computes the same plan from the same files, so a mistake ends all ran
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from onnuri.run.checkpoints import list_checkpoints, newest_verified, step_of
 from onnuri.run.metrics_file import measured
 from onnuri.run.run_file import read_run_file
 from onnuri.tokens.mixture import parse_weights
+from onnuri.tokens.ramp import Ramp
 from onnuri.train.config import PretrainConfig
 from onnuri.train.same_run import begun, check_same_run, take_over
 
@@ -49,15 +51,29 @@ class RunPlan:
         """Where the run ends."""
         return self.replay_until or self.config.train.steps
 
+    @cached_property
+    def batches(self) -> Ramp:
+        """Sequences of the global batch, by step."""
+        return self.config.train.batches
+
+    @cached_property
+    def lengths(self) -> Ramp:
+        """Tokens that attention reaches at most, by step."""
+        return self.config.data.lengths
+
     @property
     def tokens_per_step(self) -> int:
-        """Places in one optimizer step; almost all of them predict a token."""
+        """Positions in one optimizer step, at the end of a ramp; almost all of them predict a token."""
         return self.config.train.global_batch_size * self.config.data.sequence_length
 
     @property
     def accumulation(self) -> int:
-        """Micro-batches a rank runs in one optimizer step; the last may be partly empty."""
+        """Micro-batches a rank runs in one optimizer step, at the end of a ramp."""
         return -(-self.config.train.global_batch_size // (self.micro_batch_size * self.ranks.dp_size))
+
+    def accumulation_at(self, step: int) -> int:
+        """Micro-batches a rank runs in the step, counted from 0; the last may be partly empty."""
+        return -(-self.batches.at(step) // (self.micro_batch_size * self.ranks.dp_size))
 
 
 def make_plan(config: PretrainConfig) -> RunPlan:
@@ -123,18 +139,31 @@ def choose_micro_batch_size(config: PretrainConfig, dp_size: int) -> int:
 
     Where the ranks do not divide the batch (a node was lost), some of their rows stay empty, and those are
     computed too. Few rows in many micro-batches can take longer than some empty ones, so each micro-batch
-    counts as its tokens and MICRO_BATCH_OVERHEAD; of equal sums the larger size is taken.
+    counts as its tokens and MICRO_BATCH_OVERHEAD; of equal sums the larger size is taken. All stages of a
+    batch ramp have one size, that of the smallest sum over the run.
     """
     batch, asked = config.train.global_batch_size, config.engine.micro_batch_size
     if batch < dp_size:
         raise UserError(f"train.global_batch_size={batch} is too small for {dp_size} ranks")
+    batches = config.train.batches
+    if (first := batches.at(0)) < dp_size:
+        raise UserError(
+            f"train.batch_ramp begins with {first} sequences, too few for {dp_size} ranks; begin with at "
+            f"least {dp_size}"
+        )
     per_rank, length = -(-batch // dp_size), config.data.sequence_length
     if asked:
         return min(asked, per_rank)
+
+    def cost(size: int) -> int:
+        micro_batches = sum(
+            (stop - start) * -(-value // (dp_size * size))
+            for start, stop, value in batches.stages(config.train.steps)
+        )
+        return micro_batches * (size * length + MICRO_BATCH_OVERHEAD)
+
     sizes = range(1, min(per_rank, max(1, MICRO_BATCH_TOKENS // length)) + 1)
-    return min(
-        sizes, key=lambda size: (-(-per_rank // size) * (size * length + MICRO_BATCH_OVERHEAD), -size)
-    )
+    return min(sizes, key=lambda size: (cost(size), -size))
 
 
 def run_record(config: PretrainConfig, data: Manifest) -> dict[str, Any]:

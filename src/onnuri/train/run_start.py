@@ -44,7 +44,7 @@ from onnuri.train.run_ledger import open_ledger
 from onnuri.train.run_plan import RunPlan, record_words, run_record
 from onnuri.train.run_state import Run, resume
 from onnuri.train.same_run import begun, check_same_run
-from onnuri.train.schedule_warnings import schedule_warnings
+from onnuri.train.schedule_warnings import ramp_warnings, schedule_warnings
 from onnuri.train.signals import StopRequest
 from onnuri.train.validate import Validation
 
@@ -135,13 +135,15 @@ def about(
     config, model, step = plan.config, plan.config.model, progress.step
     compiled = ", compiled" * (config.engine.compile == "on")
     began = f"resumes after step {step}" if step else "starts"
+    up_to = "up to " * bool(config.train.batch_ramp)
     yield (
         f"{config.run_dir} {began}: {model.num_parameters() / 1e6:.1f}M parameters, {config.train.steps} "
-        f"steps of {plan.tokens_per_step:,} tokens, {plan.ranks.world_size} rank(s) x {plan.accumulation} "
-        f"micro-batch(es) of {plan.micro_batch_size} x {config.data.sequence_length}, "
+        f"steps of {up_to}{plan.tokens_per_step:,} tokens, {plan.ranks.world_size} rank(s) x "
+        f"{plan.accumulation} micro-batch(es) of {plan.micro_batch_size} x {config.data.sequence_length}, "
         f"ZeRO-{config.engine.stage}, {config.engine.precision}{compiled}, "
         f"{plan.data.counts['train']['tokens']:,} tokens in the shards"
     )
+    yield from about_ramps(plan)
     yield describe_optimizer(engine)
     yield engine.kernels.describe()
     peak = f"{monitors.peak / 1e12:.3g} TFLOP/s on all ranks" if monitors.peak else "not known, so no MFU"
@@ -149,8 +151,26 @@ def about(
     yield from stage_hint(config.engine, plan.ranks.world_size, engine.device.type)
     stored = plan.stored or {"config": {}}
     steps_before = stored["config"].get("train", {}).get("steps", config.train.steps)
-    for line in (*schedule_warnings(config, step, steps_before), *source.warnings(step)):
+    schedules = (*schedule_warnings(config, step, steps_before), *ramp_warnings(plan))
+    for line in (*schedules, *source.warnings(step)):
         yield f"warning: {line}"
+
+
+def about_ramps(plan: RunPlan) -> Iterator[str]:
+    """The stages of a batch ramp and of a length ramp, where there are any."""
+    train, data = plan.config.train, plan.config.data
+    if train.batch_ramp:
+        stages = ", ".join(
+            f"{each.value} ({plan.accumulation_at(each.start)} micro-batch(es)) from step {each.start} on"
+            for each in plan.batches.stages(train.steps)
+        )
+        total = plan.batches.before(train.steps) * data.sequence_length
+        yield f"train.batch_ramp: sequences in a step: {stages}; {total:,} tokens in all"
+    if data.length_ramp:
+        stages = ", ".join(
+            f"{each.value} from step {each.start} on" for each in plan.lengths.stages(train.steps)
+        )
+        yield f"data.length_ramp: tokens that attention reaches: {stages}"
 
 
 def stage_hint(engine: EngineConfig, world_size: int, device: str) -> Iterator[str]:

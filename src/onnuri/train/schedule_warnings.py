@@ -1,4 +1,4 @@
-"""Learning-rate schedules that are allowed and hardly meant: what they come to, in figures."""
+"""Schedules that are allowed and hardly meant: what they come to, in figures."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ from collections.abc import Iterator
 
 from onnuri.optim.schedule import decay_start, lr_multiplier
 from onnuri.train.config import PretrainConfig
+from onnuri.train.run_plan import RunPlan
 
 SMALL_JUMP = 0.01
 """Of the peak: a change of the learning rate that is not worth a line."""
+MOST_EMPTY = 0.25
+"""Share of the rows in a stage of a batch ramp above which empty ones cost too much."""
 LITTLE = 0.9
 """Of the peak: a run whose learning rate stays below it never gets near what was asked for."""
 
@@ -52,3 +55,24 @@ def schedule_warnings(config: PretrainConfig, first_step: int, steps_before: int
             f"{rate(first_step, steps_before):.3g} (step {first_step}) to {rate(step, steps):.3g} (step "
             f"{step})"
         )
+
+
+def ramp_warnings(plan: RunPlan) -> Iterator[str]:
+    """Where a ramp does not end within the run, or micro-batches are mostly empty in one of its stages."""
+    steps = plan.config.train.steps
+    for option, ramp in (("train.batch_ramp", plan.batches), ("data.length_ramp", plan.lengths)):
+        if ramp.starts[-1] >= steps:
+            yield (
+                f"{option} gets to {ramp.values[-1]} at step {ramp.starts[-1]}; the run ends at "
+                f"{ramp.at(steps - 1)}, as train.steps={steps}"
+            )
+    if not plan.config.train.batch_ramp:
+        return
+    for start, _, sequences in plan.batches.stages(steps):
+        rows = plan.accumulation_at(start) * plan.micro_batch_size * plan.ranks.dp_size
+        if 1 - sequences / rows > MOST_EMPTY:
+            yield (
+                f"train.batch_ramp: from step {start} on {1 - sequences / rows:.0%} of the rows that are "
+                f"computed are empty: {sequences} sequences on {plan.ranks.dp_size} rank(s) in "
+                f"micro-batches of {plan.micro_batch_size}; a smaller engine.micro_batch_size has fewer"
+            )

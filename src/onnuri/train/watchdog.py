@@ -27,7 +27,8 @@ class Watchdog:
     """Watches steps from a thread of its own; what happens between steps is not watched.
 
     Args:
-        factor: a step may take so many times the median of recent ones; 0 turns the watchdog off.
+        factor: a step may take so many times the median of recent ones; 0 turns the watchdog off. Steps are
+            compared by their seconds a micro-batch: with a batch ramp one stage has more than another.
         least_seconds: and so many seconds in any case.
         dump: file for the stacks.
     """
@@ -36,18 +37,20 @@ class Watchdog:
         self.factor, self.least_seconds, self.dump = factor, least_seconds, dump
         self._recent: deque[float] = deque(maxlen=STEPS)
         self._started: float | None = None
+        self._micro_batches = 1
         self._closed = threading.Event()
         if factor:
             threading.Thread(target=self._watch, daemon=True).start()
 
-    def start_step(self) -> None:
-        """A step begins."""
+    def start_step(self, micro_batches: int = 1) -> None:
+        """A step of so many micro-batches begins."""
+        self._micro_batches = micro_batches
         self._started = time.monotonic()
 
     def end_step(self) -> None:
         """It is over."""
         if self._started is not None:
-            self._recent.append(time.monotonic() - self._started)
+            self._recent.append((time.monotonic() - self._started) / self._micro_batches)
         self._started = None
 
     def close(self) -> None:
@@ -59,7 +62,7 @@ class Watchdog:
         """Seconds that a step may take."""
         if len(self._recent) < FIRST_STEPS:
             return float("inf")
-        return max(self.least_seconds, self.factor * median(self._recent))
+        return max(self.least_seconds, self.factor * self._micro_batches * median(self._recent))
 
     def _watch(self) -> None:
         while not self._closed.wait(0.5):

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 def open_source(plan: RunPlan, folder: Path) -> Loader:
     """Windows of the training split of the run's token shards."""
-    return Loader(plan.config.data, plan.data, plan.config.train.global_batch_size, folder)
+    train = plan.config.train
+    return Loader(plan.config.data, plan.data, train.global_batch_size, folder, train.batch_ramp)
 
 
 def loss_sum(model: Any, inputs: Inputs) -> torch.Tensor:

@@ -22,7 +22,8 @@ class Objective:
     """Three functions; the loop divides the loss by the global number of targets and knows nothing else."""
 
     open_source: Callable[[RunPlan, Path], BatchSource]
-    """The batches of a run. The folder keeps what is costly to compute again."""
+    """The batches of a run, of `plan.batches.at(step)` rows. The folder keeps what is costly to compute
+    again."""
     to_inputs: Callable[[Batch, DataConfig, torch.device], Any]
     """A micro-batch on the device, copied without waiting."""
     loss_sum: Callable[[Any, Any], torch.Tensor]
