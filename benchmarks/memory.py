@@ -49,6 +49,7 @@ MORE = (
     "engine.precision=fp32 engine.stage=3 kernels.linear_cross_entropy=reference "
     "engine.bucket_size=4000000",
     "engine.precision=fp32 engine.stage=3 optim=muon engine.bucket_size=4000000",
+    "engine.precision=fp32 engine.stage=3 average.ema_decay=0.999 engine.bucket_size=4000000",
     "engine.precision=fp32 engine.stage=0 model.tie_embeddings=false",
     "engine.precision=fp32 engine.stage=3 engine.compile=on engine.bucket_size=4000000",
 )
@@ -91,6 +92,7 @@ def run(config: PlanConfig, ranks: int) -> None:
 
     from onnuri.base.process import from_environment
     from onnuri.kernels.attention_mask import attention_mask
+    from onnuri.optim.average import WeightAverage
     from onnuri.parallel import step_gate
     from onnuri.parallel.ranks import Ranks
     from onnuri.train.engine import build_engine
@@ -100,6 +102,7 @@ def run(config: PlanConfig, ranks: int) -> None:
     plan = RunPlan(config, None, Ranks.of_process(from_environment()), size, None)  # type: ignore[arg-type]
     engine = build_engine(plan)
     step_gate.install(engine, lambda norm: True, config.optim.gradient_clipping)
+    average = WeightAverage(engine, config.average)
     for _ in range(STEPS * plan.accumulation):
         tokens = torch.randint(0, config.model.vocab_size, (size, length))
         boundaries = [0, length // 2, *range(length, size * length + 1, length)]
@@ -107,6 +110,7 @@ def run(config: PlanConfig, ranks: int) -> None:
         loss = engine(tokens, tokens.roll(-1, 1), mask, reduction="sum") / (size * length * ranks)
         engine.backward(loss * ranks, scale_wrt_gas=False)
         engine.step()
+        average.update(1)
     engine.destroy()
 
 

@@ -175,6 +175,23 @@ def undisturbed(sample: Callable[[str], str], tmp_path_factory: pytest.TempPathF
 
 
 @pytest.fixture(scope="session")
+def averaged(sample: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same steps with an average of the weights since step 4, every checkpoint, and validations."""
+    words = [
+        "train.steps=12",
+        "train.checkpoint_every=1",
+        "train.keep_checkpoints=0",
+        "engine.precision=fp32",
+    ]
+    words += ["average.ema_decay=0.4", "average.ema_start=4", "train.validate_every=4"]
+
+    def make(folder: Path) -> None:
+        pretrain(2, sample, folder / "run", *words)
+
+    return made_once(tmp_path_factory, "averaged", make) / "run"
+
+
+@pytest.fixture(scope="session")
 def sample(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
     """Folders of the sample corpus: `sample("corpus")`, `sample("tokenizer")`, `sample("tokens")`."""
 

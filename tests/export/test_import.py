@@ -22,6 +22,7 @@ from onnuri.export import import_model as module
 from onnuri.export.config import ImportConfig
 from onnuri.export.huggingface import write_weights
 from onnuri.export.import_model import import_model
+from onnuri.export.weights import Weights
 from onnuri.hf.weights import load_decoder
 from onnuri.model.decoder import Decoder
 from onnuri.tokenizer.huggingface import load_tokenizer
@@ -72,7 +73,9 @@ def test_there_and_back(kind: str, tied: bool, tmp_path: Path, monkeypatch: pyte
 
     back = tmp_path / "back"
     back.mkdir()
-    write_weights(output, config, config.vocab_size, back, str(dtype).removeprefix("torch."), 5.0)
+    write_weights(
+        Weights((output,)), config, config.vocab_size, back, str(dtype).removeprefix("torch."), 5.0
+    )
     before = {name: part for path in folder.glob("*.safetensors") for name, part in load_file(path).items()}
     after = load_file(back / "model.safetensors")
     assert before.keys() == after.keys()

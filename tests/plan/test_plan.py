@@ -199,6 +199,15 @@ def test_sharding_recomputing_and_muon_need_less() -> None:
     assert checkpoint_bytes(setting_of("model=3b", "optim=muon")) < checkpoint_bytes(setting_of("model=3b"))
 
 
+def test_an_average_takes_four_bytes_a_parameter_of_a_rank_and_of_a_checkpoint() -> None:
+    for stage, ranks in ((3, 8), (1, 8), (0, 1)):
+        words = ("model=1b", "cluster=h200x8", f"engine.stage={stage}")
+        without, average = setting_of(*words), setting_of(*words, "average.ema_decay=0.999")
+        more = peak(average).total - peak(without).total
+        assert more == 4 * -(-without.numbers // ranks)
+        assert checkpoint_bytes(average) - checkpoint_bytes(without) == 4 * without.numbers
+
+
 def test_the_command_starts_without_torch() -> None:
     code = (
         "import sys; import onnuri.plan.report; sys.exit(bool({'torch', 'deepspeed'} & sys.modules.keys()))"

@@ -2,7 +2,7 @@
 
 Run by torchrun as: guard_worker.py KIND FACTOR STEP,STEP,... OVERRIDE...
 KIND gradient: the gradient of one matrix of rank 1 is multiplied. KIND loss: its loss is.
-Each rank prints a line a step with a hash of its weights and optimizer state.
+Each rank prints a line a step with a hash of its weights, their average and optimizer state.
 """
 
 import hashlib
@@ -12,6 +12,8 @@ import torch
 import torch.distributed as dist
 
 from onnuri.config import CONFIG_ROOT, run_cli
+from onnuri.optim.average import WeightAverage
+from onnuri.optim.config import AverageConfig
 from onnuri.parallel.zero_layout import inner_optimizer
 from onnuri.train import guard, loop, run_start
 from onnuri.train.config import PretrainConfig
@@ -31,7 +33,16 @@ def state_hash(engine: object) -> str:
         found.update(master.detach().float().numpy().tobytes())
         for name in sorted(state):
             found.update(state[name].detach().float().numpy().tobytes())
+    found.update(str(now["average"].updates).encode())
+    for values in now["average"].values.values():
+        found.update(values.numpy().tobytes())
     return found.hexdigest()[:16]
+
+
+def keep_average(engine: object, config: AverageConfig) -> WeightAverage:
+    """The average of the run, where the hash finds it."""
+    now["average"] = WeightAverage(engine, config)
+    return now["average"]
 
 
 def spoil(plan: object) -> object:
@@ -63,6 +74,7 @@ def finish_step(self: guard.StepGuard, progress: guard.Progress) -> None:
 
 
 build, begin, finish = run_start.build_engine, guard.StepGuard.start_step, guard.StepGuard.finish_step
+run_start.WeightAverage = keep_average
 run_start.build_engine, guard.StepGuard.start_step, guard.StepGuard.finish_step = (
     spoil,
     start_step,

@@ -20,7 +20,7 @@ WORKER = Path(__file__).with_name("guard_worker.py")
 
 
 def run(sample: Sample, run_dir: Path, fault: list[str], *words: str, check: bool = True) -> str:
-    words = (f"data={sample('tokens')}", f"run_dir={run_dir}", *TINY_MODEL, *words)
+    words = (f"data={sample('tokens')}", f"run_dir={run_dir}", *TINY_MODEL, "average.ema_decay=0.9", *words)
     result = torchrun(2, WORKER, *fault, *words, check=check)
     return result.stdout + result.stderr
 

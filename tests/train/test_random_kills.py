@@ -23,7 +23,10 @@ from tests.soak import tries
 
 Sample = Callable[[str], str]
 KILLS = tries(3, 40)
-WORDS = ["train.steps=40", "train.checkpoint_every=3", "train.ephemeral_every=1", "engine.precision=fp32"]
+WORDS = [
+    *("train.steps=40", "train.checkpoint_every=3", "train.ephemeral_every=1", "engine.precision=fp32"),
+    "average.ema_decay=0.9",
+]
 
 
 def losses(run_dir: Path) -> dict[int, float]:
@@ -70,5 +73,5 @@ def test_losses_and_weights_are_those_of_the_undisturbed_run(
     assert len(names) == 2
     for name in names:
         assert (folder / name).read_bytes() == (other / name).read_bytes(), (
-            "weights, moments, random numbers"
+            "weights, moments, their average, random numbers"
         )

@@ -7,7 +7,7 @@ copies are rounded from them again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -17,6 +17,9 @@ from onnuri.checkpoint.shard_file import TensorSlice
 from onnuri.parallel.zero_layout import ShardInfo, inner_optimizer, local_shards, refresh_copies
 
 ADAMW_KINDS, MUON_KINDS = ("exp_avg", "exp_avg_sq"), ("momentum_buffer",)
+Beside = Mapping[str, Mapping[torch.Tensor, torch.Tensor]]
+"""Tensors kept beside the optimizer state: by kind, for each master one that is laid out like it."""
+NOTHING: Beside = {}
 
 
 def kinds(group: dict[str, Any]) -> tuple[str, ...]:
@@ -39,7 +42,7 @@ def prime_optimizer(engine: Any) -> None:
             state[master]["step"] = torch.zeros((), dtype=torch.float32, device=master.device)
 
 
-def own_pieces(engine: Any) -> dict[str, TensorSlice]:
+def own_pieces(engine: Any, beside: Beside = NOTHING) -> dict[str, TensorSlice]:
     """A copy on the CPU of this rank's part of every kept tensor, named `kind/parameter`.
 
     The state of torch's random numbers is with it, named `rng/rank`.
@@ -47,7 +50,7 @@ def own_pieces(engine: Any) -> dict[str, TensorSlice]:
     pieces = {f"rng/{dist.get_rank():05d}": TensorSlice(torch.get_rng_state(), 0)}
     for shard in local_shards(engine):
         start, stop = shard.owned_range()
-        for kind, values in _values(engine, shard):
+        for kind, values in _values(engine, shard, beside):
             own = values[start - shard.start : stop - shard.start]
             copy = torch.empty(own.shape, dtype=own.dtype, pin_memory=own.is_cuda)
             pieces[f"{kind}/{shard.name}"] = TensorSlice(copy.copy_(own), start)
@@ -56,12 +59,12 @@ def own_pieces(engine: Any) -> dict[str, TensorSlice]:
     return pieces
 
 
-def load_target(engine: Any) -> dict[str, TensorSlice]:
+def load_target(engine: Any, beside: Beside = NOTHING) -> dict[str, TensorSlice]:
     """Views of what this rank holds of every kept tensor: loading into them restores the engine."""
     target = {
         f"{kind}/{shard.name}": TensorSlice(values, shard.start)
         for shard in local_shards(engine)
-        for kind, values in _values(engine, shard)
+        for kind, values in _values(engine, shard, beside)
     }
     return target | {name: TensorSlice(values, 0) for name, values in _row_moments(engine)}
 
@@ -79,11 +82,13 @@ def after_load(engine: Any, updates: int) -> None:
             state["step"].fill_(float(updates))
 
 
-def _values(engine: Any, shard: ShardInfo) -> Iterator[tuple[str, torch.Tensor]]:
+def _values(engine: Any, shard: ShardInfo, beside: Beside) -> Iterator[tuple[str, torch.Tensor]]:
     yield "weight", shard.of(shard.master)
     state = inner_optimizer(engine).state[shard.master]
     for kind in kinds(shard.group):
         yield kind, shard.of(state[kind])
+    for kind, tensors in beside.items():
+        yield kind, shard.of(tensors[shard.master])
 
 
 def _row_moments(engine: Any) -> Iterator[tuple[str, torch.Tensor]]:

@@ -21,9 +21,22 @@ class ExportConfig:
     """float32 keeps the master weights exactly; bfloat16 halves the size."""
     max_shard_gb: float = 5.0
     """Largest weight file in GB (10^9 bytes); also bounds the memory that exporting takes."""
+    weights: str = "raw"
+    """raw: of the checkpoint; ema: the average that it keeps (average.ema_decay of the run); mean: over
+    the last mean_of checkpoints."""
+    mean_of: int = 0
+    """mean: how many checkpoints, the chosen one and those before it. A file then takes three times its
+    fp32 size in memory."""
 
     def __post_init__(self) -> None:
         check_choice("dtype", self.dtype, ("float32", "bfloat16"))
+        check_choice("weights", self.weights, ("raw", "ema", "mean"))
+        if self.weights == "mean" and self.mean_of < 2:
+            raise UserError(f"weights=mean needs mean_of, at least 2 checkpoints; it is {self.mean_of}")
+        if self.weights != "mean" and self.mean_of:
+            raise UserError(
+                f"mean_of={self.mean_of} goes with weights=mean, here it is weights={self.weights}"
+            )
         if self.max_shard_gb <= 0:
             raise UserError(f"max_shard_gb={self.max_shard_gb} must be above 0")
 

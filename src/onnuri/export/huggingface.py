@@ -17,6 +17,7 @@ from onnuri.base.manifest import Manifest
 from onnuri.export.card.training import TRAINING_FILE, training_facts
 from onnuri.export.card.write import README_FILE, write_first_card
 from onnuri.export.config import ExportConfig
+from onnuri.export.weights import Weights, choose_weights, describe
 from onnuri.model.config import ModelConfig
 from onnuri.model.spec import TOKEN_KINDS, spec_of
 from onnuri.run.checkpoints import newest_verified, read_verified
@@ -117,8 +118,16 @@ def export(config: ExportConfig) -> Manifest:
     """Write the folder, or do nothing when it already answers this request. Returns its manifest."""
     source = find_source(config.checkpoint)
     architecture = spec_of(source.model).hf_type(source.model).model_type
-    settings = {"dtype": config.dtype, "max_shard_gb": config.max_shard_gb, "format": FORMAT}
-    inputs = {"checkpoint": source.checkpoint.identity, "tokens": source.tokens.identity}
+    run_dir = source.tokens_folder.parent
+    weights, averaged, others = choose_weights(config, run_dir, source.folder, source.checkpoint)
+    settings: dict[str, Any] = {
+        "dtype": config.dtype,
+        "max_shard_gb": config.max_shard_gb,
+        "format": FORMAT,
+    }
+    if averaged:
+        settings |= {"weights": config.weights, "mean_of": config.mean_of}
+    inputs = {"checkpoint": source.checkpoint.identity, "tokens": source.tokens.identity, **others}
     if made := manifest.up_to_date(config.output, "model", settings, inputs):
         log.info("%s is up to date", config.output)
         if not (Path(config.output) / README_FILE).is_file():
@@ -126,25 +135,27 @@ def export(config: ExportConfig) -> Manifest:
         return made
     with manifest.building(config.output, "model") as partial:
         write_weights(
-            source.folder,
+            weights,
             source.model,
             source.exported_model.vocab_size,
             partial,
             config.dtype,
             config.max_shard_gb,
         )
-        write_texts(source, partial, config)
+        write_texts(source, partial, config, averaged)
         model = source.exported_model
         counts = {
             "step": source.step,
             "tokens_seen": source.tokens_seen,
             "training_flops": source.training_flops,
             "parameters": model.num_parameters(),
+            **({"weights": averaged} if averaged else {}),
         }
         made = manifest.seal(partial, "model", settings, inputs, counts)
         write_first_card(partial, Path(config.output).resolve().name)
+    what = f", {describe(averaged)}" if averaged else ""
     log.info(
-        f"exported {source.folder.name} of {config.checkpoint}: {architecture}, "
+        f"exported {source.folder.name} of {config.checkpoint}{what}: {architecture}, "
         f"{model.num_parameters() / 1e6:.1f}M parameters in {config.dtype}, to {config.output}"
     )
     return made
@@ -164,12 +175,17 @@ def plan_files(sizes: dict[str, int], limit: float) -> list[list[str]]:
 
 
 def write_weights(
-    folder: Path, model: ModelConfig, vocab_size: int, output: Path, dtype_name: str, max_shard_gb: float
+    weights: Weights,
+    model: ModelConfig,
+    vocab_size: int,
+    output: Path,
+    dtype_name: str,
+    max_shard_gb: float,
 ) -> None:
     """Read weights in the layout of checkpoints, file by file, and write them under Hugging Face names.
 
     Args:
-        folder: a checkpoint, or an imported model.
+        weights: of checkpoints, or of an imported model.
         vocab_size: rows of the embedding and of the output matrix to write, the first ones.
         dtype_name: float32 or bfloat16.
         max_shard_gb: the largest file, in GB.
@@ -177,8 +193,6 @@ def write_weights(
     import torch
     from safetensors.torch import save_file
 
-    from onnuri.checkpoint.shard_file import TensorSlice
-    from onnuri.checkpoint.store import load
     from onnuri.hf.weights import hf_weights
 
     table, dtype = spec_of(model).by_name(model), getattr(torch, dtype_name)
@@ -192,14 +206,11 @@ def write_weights(
             if len(files) == 1
             else f"model-{number:05d}-of-{len(files):05d}.safetensors"
         )
-        flat = {f"weight/{name}": torch.empty(table[name].numel) for name in names}
-        load(folder, {name: TensorSlice(values, 0) for name, values in flat.items()})
+        flat = weights.read({name: table[name].numel for name in names})
         tensors = {
             hf_name: part.to(dtype).contiguous()
             for name in names
-            for hf_name, part in hf_weights(
-                model, name, flat[f"weight/{name}"].view(table[name].shape)[: kept[name]]
-            )
+            for hf_name, part in hf_weights(model, name, flat[name].view(table[name].shape)[: kept[name]])
         }
         save_file(tensors, output / file_name, metadata={"format": "pt"})
         weight_map |= dict.fromkeys(tensors, file_name)
@@ -208,8 +219,14 @@ def write_weights(
         manifest.write_json(output / "model.safetensors.index.json", index)
 
 
-def write_texts(source: ExportSource, output: Path, config: ExportConfig) -> None:
-    """Config, generation config, tokenizer, and what the model card says of the training."""
+def write_texts(
+    source: ExportSource, output: Path, config: ExportConfig, averaged: dict[str, Any] | None = None
+) -> None:
+    """Config, generation config, tokenizer, and what the model card says of the training.
+
+    Args:
+        averaged: what the weights are an average of; empty: the checkpoint's own.
+    """
     from onnuri.hf.config import hf_config
     from onnuri.tokenizer.huggingface import (
         TOKENIZER_FILES,
@@ -243,4 +260,6 @@ def write_texts(source: ExportSource, output: Path, config: ExportConfig) -> Non
     )
     run_dir, rows = source.tokens_folder.parent, source.model.vocab_size
     facts = training_facts(run_dir, source.run, source.tokens, source.checkpoint, rows)
+    if averaged:
+        facts["weights"] = averaged
     manifest.write_json(output / TRAINING_FILE, facts)

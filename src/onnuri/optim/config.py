@@ -1,4 +1,4 @@
-"""Options of the optimizer and of the learning rate."""
+"""Options of the optimizer, of the learning rate and of the weight average."""
 
 from __future__ import annotations
 
@@ -96,3 +96,19 @@ class ScheduleConfig:
                 "needed: schedule.warmup_steps at least 0 (-1: by train.steps), decay_fraction and "
                 "final_lr_ratio from 0 to 1"
             )
+
+
+@dataclass
+class AverageConfig:
+    """An exponential moving average (EMA) of the weights, kept beside them; training does not read it."""
+
+    ema_decay: float = 0.0
+    """Share of the average that stays at each step, 0.999 for one over about 1,000 steps; 0: no average."""
+    ema_start: int = 0
+    """First step whose weights count."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.ema_decay < 1:
+            raise UserError(f"average.ema_decay={self.ema_decay} must be at least 0 and below 1")
+        if self.ema_start < 0:
+            raise UserError(f"average.ema_start={self.ema_start} must be at least 0")

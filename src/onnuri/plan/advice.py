@@ -45,10 +45,10 @@ def host_bytes(setting: Setting) -> int:
 
 
 def checkpoint_bytes(setting: Setting) -> int:
-    """One checkpoint on disk: fp32 weights and optimizer states."""
+    """One checkpoint on disk: fp32 weights, their average if there is one, and optimizer states."""
     from onnuri.plan.memory import FP32, optimizer_bytes
 
-    return FP32 * setting.numbers + optimizer_bytes(setting)
+    return FP32 * setting.numbers * (2 if setting.average else 1) + optimizer_bytes(setting)
 
 
 def advise(setting: Setting) -> Advice | None:

@@ -41,6 +41,8 @@ class Setting:
     bucket_size: int
     hpz: int
     optimizer: str
+    average: bool
+    """Whether an average of the weights is kept."""
     loss: str
     """The implementation of linear_cross_entropy."""
 
@@ -119,6 +121,7 @@ def settle(config: PlanConfig) -> Setting:
         bucket_size=engine.bucket_size,
         hpz=engine.hpz_partition_size,
         optimizer=config.optim.name,
+        average=config.average.ema_decay > 0,
         loss=choose_loss(config.kernels.of("linear_cross_entropy"), cluster.gpu),
     )
 

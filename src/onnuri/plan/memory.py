@@ -31,6 +31,7 @@ KINDS = (
     "gradients",
     "fp32 master weights",
     "optimizer states",
+    "average of the weights",
     "second copy in a node",
     "gathered parameters",
     "communication buckets",
@@ -95,6 +96,7 @@ def _resident(setting: Setting) -> dict[str, int]:
         "parameters": width * (share if stage == 3 else numbers),
         "fp32 master weights": FP32 * own if on_device and (stage or width < FP32) else 0,
         "optimizer states": optimizer_bytes(setting) * own // numbers if on_device else 0,
+        "average of the weights": FP32 * own if on_device and setting.average else 0,
     }
     if setting.offload == "all":
         held["parameters"] = 0

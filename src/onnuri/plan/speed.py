@@ -111,7 +111,7 @@ def _optimizer(setting: Setting) -> float:
     """Gradients, weights and states through the memory once; Muon's five steps for its matrices."""
     share = setting.numbers / (setting.ranks if setting.stage else 1)
     states = optimizer_bytes(setting) * share / setting.numbers
-    moved = 2 * states + share * (4 + 2 * 4 + setting.width)
+    moved = 2 * states + share * (4 + 2 * 4 + setting.width + (3 * 4 if setting.average else 0))
     cluster, model = setting.cluster, setting.model
     seconds = moved / (1e9 * cluster.memory_bandwidth)
     if setting.offload != "none":

@@ -8,7 +8,7 @@ from onnuri.base.errors import UserError, check_choice, check_most
 from onnuri.config.paths import path_option
 from onnuri.kernels.config import KernelConfig
 from onnuri.model.config import ModelConfig
-from onnuri.optim.config import OptimConfig, ScheduleConfig
+from onnuri.optim.config import AverageConfig, OptimConfig, ScheduleConfig
 from onnuri.parallel.config import EngineConfig
 from onnuri.tokens.config import DataConfig
 from onnuri.tokens.ramp import Ramp, batch_ramp
@@ -163,6 +163,7 @@ class PretrainConfig:
     data: DataConfig = field(default_factory=DataConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    average: AverageConfig = field(default_factory=AverageConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     guard: GuardConfig = field(default_factory=GuardConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)

@@ -105,6 +105,8 @@ def update(run: Run, batches: Iterator[Any]) -> tuple[int, bool]:
             guard.loss = totals = StepTotals(loss_sum, *flags)
         engine.step()  # asks guard.accept, which waits for the device
     run.stop.agreed, must_save, broken = totals.flags if totals else (False, False, False)
+    if guard.taken:
+        run.average.update(run.progress.step + 1)
     run.monitors.end_update()
     if broken:
         run.record.end_broken_run()

@@ -52,14 +52,17 @@ class Metrics:
         if self.bar.disable and (line["step"] % max(1, self.steps // 20) == 0 or line["step"] == 1):
             log.info(f"step {line['step']}/{self.steps}  loss {loss}  {speed}")
 
-    def log_validation(self, step: int, bits_per_byte: dict[str, float]) -> None:
-        """Record bits per byte by language."""
-        self._write({"step": step, "bits_per_byte": bits_per_byte})
+    def log_validation(
+        self, step: int, bits_per_byte: dict[str, float], ema_bits_per_byte: dict[str, float] | None = None
+    ) -> None:
+        """Record bits per byte by language, of the weights and of their average if there is one."""
+        averaged = {"ema_bits_per_byte": ema_bits_per_byte} if ema_bits_per_byte else {}
+        self._write({"step": step, "bits_per_byte": bits_per_byte, **averaged})
         if not bits_per_byte:
             self.say(f"step {step}: no held-out documents to validate on")
             return
-        shown = ", ".join(f"{language or UNNAMED} {value:.3f}" for language, value in bits_per_byte.items())
-        self.say(f"step {step}: held-out bits per byte: {shown}")
+        average = f"; of the average: {by_language(ema_bits_per_byte)}" if ema_bits_per_byte else ""
+        self.say(f"step {step}: held-out bits per byte: {by_language(bits_per_byte)}{average}")
 
     def log_evaluation(self, step: int, tokens: int, scores: dict[str, Any]) -> None:
         """Record scores by task, under `tasks` and at the end `tasks_in_full`."""
@@ -116,6 +119,11 @@ class Metrics:
             )
 
 
+def by_language(values: dict[str, float]) -> str:
+    """ "ko 1.234, en 1.123"."""
+    return ", ".join(f"{language or UNNAMED} {value:.3f}" for language, value in values.items())
+
+
 def scalars(line: dict[str, Any]) -> dict[str, float]:
     """A metrics line as flat numbers.
 
@@ -153,9 +161,14 @@ def draw_losses(run_dir: Path) -> None:
     left.plot([line["step"] for line in steps], [line["loss"] for line in steps], linewidth=1)
     left.set(xlabel="step", ylabel="training loss (nats per token)")
     validations = [line for line in lines if "bits_per_byte" in line]
-    for language in sorted({name for line in validations for name in line["bits_per_byte"]}):
+    for number, language in enumerate(sorted({name for v in validations for name in v["bits_per_byte"]})):
         points = [(v["step"], v["bits_per_byte"][language]) for v in validations]
-        right.plot(*zip(*points, strict=True), marker="o", markersize=3, label=language or UNNAMED)
+        label = language or UNNAMED
+        right.plot(*zip(*points, strict=True), f"C{number}o-", markersize=3, label=label)
+        of_average = [v for v in validations if language in v.get("ema_bits_per_byte", ())]
+        if of_average:
+            points = [(v["step"], v["ema_bits_per_byte"][language]) for v in of_average]
+            right.plot(*zip(*points, strict=True), f"C{number}o--", markersize=3, label=f"{label}, average")
     right.set(xlabel="step", ylabel="held-out bits per byte")
     if any(line["bits_per_byte"] for line in validations):
         right.legend()

@@ -88,11 +88,13 @@ class Record:
             if report and self.metrics:
                 self.metrics.log_ranks(step, *report)
 
-    def validation(self, step: int, bits_per_byte: dict[str, float]) -> None:
-        """Record bits per byte by language."""
+    def validation(
+        self, step: int, bits_per_byte: dict[str, float], ema_bits_per_byte: dict[str, float]
+    ) -> None:
+        """Record bits per byte by language, of the weights and of their average (empty: there is none)."""
         with self.trouble:
             if self.metrics:
-                self.metrics.log_validation(step, bits_per_byte)
+                self.metrics.log_validation(step, bits_per_byte, ema_bits_per_byte)
 
     def evaluation(self, step: int, tokens: int, scores: dict[str, Any]) -> None:
         """Record scores of tasks, on the subset and at the end in full."""

@@ -21,6 +21,7 @@ from onnuri.base.copying import copy_contents
 from onnuri.base.errors import UserError
 from onnuri.base.manifest import Manifest
 from onnuri.checkpoint.store import Saver
+from onnuri.optim.average import WeightAverage
 from onnuri.optim.groups import describe_optimizer
 from onnuri.parallel import step_gate
 from onnuri.parallel.config import EngineConfig
@@ -66,7 +67,8 @@ def open_run(plan: RunPlan, cleanup: contextlib.ExitStack) -> Run:
     engine = build_engine(plan)
     guard = StepGuard(config.guard)
     step_gate.install(engine, guard.accept, config.optim.gradient_clipping)
-    progress, resumed, notes = resume(engine, source, run_dir)
+    average = WeightAverage(engine, config.average)
+    progress, resumed, notes = resume(engine, source, run_dir, average)
     validation, evaluation = Validation(plan, device), Evaluation(plan, device)
     ledger = record_start(plan, engine, progress, resumed, cleanup)
     monitors = Monitors(plan, device, run_dir, cleanup)
@@ -84,6 +86,7 @@ def open_run(plan: RunPlan, cleanup: contextlib.ExitStack) -> Run:
         objective=objective,
         progress=progress,
         guard=guard,
+        average=average,
         validation=validation,
         evaluation=evaluation,
         monitors=monitors,

@@ -14,6 +14,7 @@ from onnuri.base.errors import UserError
 from onnuri.base.manifest import Manifest
 from onnuri.checkpoint import store, zero_state
 from onnuri.checkpoint.store import Saver
+from onnuri.optim.average import WeightAverage
 from onnuri.parallel.process_group import broadcast_from_rank_zero
 from onnuri.run.checkpoints import list_checkpoints, newest_verified, quarantine
 from onnuri.run.metrics_file import measured
@@ -43,6 +44,7 @@ class Run:
     objective: Objective
     progress: Progress
     guard: StepGuard
+    average: WeightAverage
     validation: Validation
     evaluation: Evaluation
     monitors: Monitors
@@ -66,8 +68,10 @@ class Run:
             "loader": self.source.state(self.progress.step),
             "progress": asdict(self.progress),
             "world_size": dist.get_world_size(),
+            **self.average.state(),
         }
-        self.saver.save(self.progress.step, zero_state.own_pieces(self.engine), state, ephemeral)
+        pieces = zero_state.own_pieces(self.engine, self.average.tensors())
+        self.saver.save(self.progress.step, pieces, state, ephemeral)
         self.saved = time.monotonic()
 
     def measure(self, resumed: bool = False) -> None:
@@ -92,7 +96,14 @@ class Run:
             scores["evaluation_seconds"] = round(time.monotonic() - started, 3)
             self.record.evaluation(step, self.progress.tokens, scores)
         if due(step, config.train.validate_every, last) and "bits_per_byte" not in recorded:
-            self.record.validation(step, self.validation.run(self.engine))
+            self.record.validation(step, self.validation.run(self.engine), self._validate_average())
+
+    def _validate_average(self) -> dict[str, float]:
+        """Bits per byte by language of the average of the weights; empty while there is none."""
+        if not self.average.updates:
+            return {}
+        with self.average.as_weights(self.engine):
+            return self.validation.run(self.engine)
 
     def can_roll_back(self) -> bool:
         """True when there is a checkpoint to go back to, once the one under way is finished."""
@@ -114,7 +125,7 @@ class Run:
                 f"step {step}: rollbacks have left out {lately} of the last {ROLLBACK_MEMORY} batches and "
                 "it spikes all the same: the run stops; a lower optim.lr or guard.on_spike=report may help"
             )
-        self.progress, _, _ = resume(self.engine, self.source, self.run_dir)
+        self.progress, _, _ = resume(self.engine, self.source, self.run_dir, self.average)
         self.progress.left_out = left_out
         self.record.rewind(self.progress.step)
 
@@ -131,10 +142,13 @@ class Run:
         )
 
 
-def resume(engine: Any, source: BatchSource, run_dir: Path) -> tuple[Progress, Manifest | None, list[str]]:
+def resume(
+    engine: Any, source: BatchSource, run_dir: Path, average: WeightAverage
+) -> tuple[Progress, Manifest | None, list[str]]:
     """Load the newest verified checkpoint, if there is one. A collective call.
 
-    Returns how far it is, its manifest (None: a fresh run), and notes on newer ones that are damaged.
+    Returns how far it is, its manifest (None: a fresh run), and notes on newer ones that are damaged and on
+    an average that does not continue.
     """
 
     def choose() -> tuple[Any, str]:
@@ -151,7 +165,8 @@ def resume(engine: Any, source: BatchSource, run_dir: Path) -> tuple[Progress, M
     folder, found, notes = chosen
     source.check_state(found.counts["loader"])
     progress = read_progress(found.counts["progress"], folder)
-    store.load(folder, zero_state.load_target(engine))
+    note = average.resume(found.counts.get("average"), progress.step)
+    store.load(folder, zero_state.load_target(engine, average.tensors()))
     zero_state.after_load(engine, progress.updates)
     if found.counts["world_size"] == dist.get_world_size():
         random = zero_state.rng_target()
@@ -159,7 +174,7 @@ def resume(engine: Any, source: BatchSource, run_dir: Path) -> tuple[Progress, M
         torch.set_rng_state(*(piece.values for piece in random.values()))
     if dist.get_rank() == 0:
         quarantine(run_dir, progress.step)
-    return progress, found, notes
+    return progress, found, [*notes, *filter(None, [note])]
 
 
 def due(step: int, every: int, always: bool = False) -> bool:

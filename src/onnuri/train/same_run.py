@@ -32,6 +32,7 @@ CAN_CHANGE = (
     "train.ephemeral_",
     "guard.",
     "evaluation.",
+    "average.",
 )
 """Options that may differ when a run resumes, by how their names begin."""
 

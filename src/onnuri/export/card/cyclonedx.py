@@ -66,6 +66,7 @@ def _model(facts: Facts) -> dict[str, Any]:
 def _properties(facts: Facts) -> list[dict[str, str]]:
     found = {
         "step": facts.step,
+        **({"weights": facts.averaged} if facts.averaged else {}),
         "tokens_seen": facts.tokens_seen,
         "training_flops": facts.flops,
         "training_flops_run": "not recorded" if facts.flops_run is None else facts.flops_run,

@@ -19,6 +19,7 @@ from onnuri.export.card.config import Statements
 from onnuri.export.card.energy import Energy, energy
 from onnuri.export.card.results import Result, read_evaluation, results
 from onnuri.export.card.training import TRAINING_FILE
+from onnuri.export.weights import describe
 
 COMPUTE_THRESHOLD = 1e26
 """FLOPs of training, summed up, from which the Korean AI Basic Act asks for safety measures."""
@@ -66,6 +67,8 @@ class Facts:
     rows_trained: int
     context: int
     step: int
+    averaged: str
+    """What the weights are an average of; "": they are those after the last step."""
     tokens_seen: int
     epochs: float
     flops: int
@@ -148,6 +151,7 @@ def gather(folder: Path, name: str, stated: Statements, watts: float = 0.0) -> F
         rows_trained=training["rows_trained"],
         context=training["config"]["data"]["sequence_length"],
         step=training["step"],
+        averaged=describe(training.get("weights", {})),
         tokens_seen=training["tokens_seen"],
         epochs=training["tokens_seen"] / max(1, tokens["train"]["tokens"]),
         flops=found.counts["training_flops"],

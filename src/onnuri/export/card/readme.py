@@ -130,6 +130,7 @@ def _training(facts: Facts) -> dict[str, str]:
         "context length": f"{facts.context} tokens",
         "vocabulary": f"{facts.vocab_size:,} tokens, {facts.rows_trained:,} rows in training",
         "optimizer steps": f"{facts.step:,} of {config['train']['steps']:,}",
+        **({"weights": facts.averaged} if facts.averaged else {}),
         "tokens seen": f"{facts.tokens_seen:,} ({facts.epochs:.2f} passes over the shards)",
         "training compute": f"{wording.compute(facts)} (6 per weight and token, attention not halved for "
         "the causal mask)",

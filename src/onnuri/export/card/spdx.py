@@ -89,6 +89,7 @@ def _model(facts: Facts, base: str) -> Element:
         "ai_limitation": " ".join(text for text in (LIMITS, said.limits) if text),
         "ai_informationAboutApplication": wording.stated(said.intended_use, "what the model is meant for"),
         "ai_informationAboutTraining": f"{facts.tokens_seen} tokens in {facts.step} steps; "
+        f"{facts.averaged}{'; ' * bool(facts.averaged)}"
         f"{wording.compute(facts)}; {wording.hardware(facts)}; energy {wording.energy(facts)}",
         "ai_modelDataPreprocessing": [_preparation(facts)],
         "ai_hyperparameter": [
