@@ -174,6 +174,8 @@ def test_sources_are_counted_exactly(run_dir: Path) -> None:
         output = run_command("ledger", "sources", f"run={folder}").stdout
         assert output.startswith(f"{folder.name}: {step * 8 * 64:,} tokens in {step} batches")
         rows = [line.split() for line in output.splitlines()[2:]]
+        recorded = next(x for x in read(run_dir) if x["event"] == "sources" and x["step"] == step)
+        assert {row[0]: int(row[1].replace(",", "")) for row in rows} == recorded["tokens"]
         assert sum(int(row[1].replace(",", "")) for row in rows) == step * 8 * 64
         assert {row[0] for row in rows} <= set(
             [
@@ -240,7 +242,10 @@ def test_a_run_resumes_with_its_own_ledger_alone(run_dir: Path, sample: Sample) 
     (run_dir.parent / "unmounted").rename(run_dir / "checkpoints")
     path.write_bytes(b"")
     assert "begins again: steps 1 to 12 are not in it" in pretrain(1, sample, run_dir, *words).stdout
-    assert [line["event"] for line in read(run_dir)] == ["resume", "step", "step", "checkpoint", "end"]
+    lines = read(run_dir)
+    events = ["resume", "step", "step", "sources", "checkpoint", "end"]
+    assert [line["event"] for line in lines] == events
+    assert sum(lines[3]["tokens"].values()) == 14 * 8 * 64
     Ledger(run_dir, manifest.read(newest, "checkpoint")).close()
     status, output = verify(run_dir)
     assert (status, "step 1 is not in ledger.jsonl" in output) == (1, True)

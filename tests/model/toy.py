@@ -11,6 +11,7 @@ from onnuri.kernels.attention_mask import AttentionMask
 from onnuri.kernels.linear_cross_entropy import Reduction
 from onnuri.model.config import ModelConfig
 from onnuri.model.decoder import FeedForward, RMSNorm
+from onnuri.model.dropout import Dropout, at_layer, at_positions, drop
 from onnuri.model.spec import ModelSpec, Parameter
 
 
@@ -22,8 +23,10 @@ class Block(nn.Module):
         self.norm = RMSNorm(config.hidden_size, config.rms_norm_eps, kernels)
         self.ffn = FeedForward(config, kernels)
 
-    def forward(self, hidden: torch.Tensor, mask: AttentionMask | None) -> torch.Tensor:
-        return hidden + self.ffn(self.norm(hidden))
+    def forward(
+        self, hidden: torch.Tensor, mask: AttentionMask | None, dropout: Dropout | None
+    ) -> torch.Tensor:
+        return hidden + drop(self.ffn(self.norm(hidden)), dropout)
 
 
 class Toy(nn.Module):
@@ -41,11 +44,13 @@ class Toy(nn.Module):
         targets: torch.Tensor | None = None,
         mask: AttentionMask | None = None,
         positions: torch.Tensor | None = None,
+        dropout: Dropout | None = None,
         reduction: Reduction = "none",
     ) -> torch.Tensor:
         hidden = self.embedding(tokens)
-        for block in self.blocks:
-            hidden = block(hidden, mask)
+        dropout = dropout and at_positions(dropout, tokens.shape[1])
+        for number, block in enumerate(self.blocks):
+            hidden = block(hidden, mask, dropout and at_layer(dropout, number))
         if targets is None:
             return F.linear(hidden, self.embedding.weight)
         rows = hidden.flatten(0, 1), self.embedding.weight, targets.flatten()

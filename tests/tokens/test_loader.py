@@ -205,8 +205,13 @@ def test_seeking_far_costs_no_more_than_starting(sample: Sample, tmp_path: Path,
 def test_state_holds_no_rank_and_names_what_differs(sample: Sample, tmp_path: Path) -> None:
     loader = sample_loader(sample, 8, tmp_path, sequence_length=64)
     state = loader.state(5)
-    assert set(state) == {"step", "data", "global_batch", "sequence_length", "seed", "mixture", "packing"}
+    options = {"sequence_length", "seed", "mixture", "packing", "reshuffle"}
+    assert set(state) == {"step", "data", "global_batch", *options}
     loader.check_state(state)
+    older = {name: value for name, value in state.items() if name != "reshuffle"}
+    loader.check_state(older)
+    with pytest.raises(UserError, match="reshuffle=windows, now it is documents"):
+        sample_loader(sample, 8, tmp_path, sequence_length=64, reshuffle="documents").check_state(older)
     with pytest.raises(UserError, match="seed=0, now it is 1"):
         sample_loader(sample, 8, tmp_path, sequence_length=64, seed=1).check_state(state)
     with pytest.raises(UserError, match="global_batch=8, now it is 9"):

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import TINY_MODEL, pretrain, torchrun
+from tests.soak import SOAK
 from tests.train.test_pretrain import losses
 
 Sample = Callable[[str], str]
@@ -18,7 +19,12 @@ OPTIONS = ["train.steps=12", "train.validate_every=4", "engine.precision=fp32", 
 
 
 @pytest.mark.parametrize(
-    "words", [["engine.stage=3"], ["engine.stage=1", "engine.activation_checkpointing=1"]]
+    "words",
+    [
+        ["engine.stage=3"],
+        ["engine.stage=1", "engine.activation_checkpointing=1"],
+        *[["engine.stage=3", "train.dropout=0.2"]] * SOAK,  # other graphs, compiled once more
+    ],
 )
 def test_compiled_steps_are_the_same_steps(
     words: list[str], sample: Sample, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

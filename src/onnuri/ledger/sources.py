@@ -20,6 +20,8 @@ class SourceShare(NamedTuple):
     name: str
     tokens: int
     share: float
+    unique_tokens: int
+    """In the training shards."""
     epochs: float
     basis: str
     """Licence, legal basis, kind of source and time of collection."""
@@ -68,7 +70,8 @@ def sources(config: SourcesConfig) -> Sources:
         basis += f"; {source.get('kind') or 'kind not stated'}"
         period = source.get("collected_at")
         basis += f"; collected {period}" if period else "; time of collection not stated"
-        shares.append(SourceShare(name, tokens, tokens / total, tokens / source["train_tokens"], basis))
+        unique = source["train_tokens"]
+        shares.append(SourceShare(name, tokens, tokens / total, unique, tokens / unique, basis))
     excluded = len(found.checkpoint.counts["progress"]["left_out"])
     return Sources(found.folder.name, total, found.step, excluded, shares)
 
@@ -82,9 +85,10 @@ def table(found: Sources) -> str:
             "are counted here"
         )
     basis = "licence; legal basis; kind; collected"
-    lines.append(f"{'source':32}{'tokens':>16}{'share':>8}{'epochs':>8}  {basis}")
+    lines.append(f"{'source':32}{'tokens':>16}{'share':>8}{'unique':>16}{'epochs':>8}  {basis}")
     lines += [
-        f"{each.name:32}{each.tokens:16,}{each.share:8.1%}{each.epochs:8.2f}  {each.basis}"
+        f"{each.name:32}{each.tokens:16,}{each.share:8.1%}{each.unique_tokens:16,}{each.epochs:8.2f}"
+        f"  {each.basis}"
         for each in found.shares
     ]
     return "\n".join(lines)

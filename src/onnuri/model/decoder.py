@@ -5,6 +5,8 @@ Shapes: B batch, S sequence, H query heads, K key/value heads, D head size, E hi
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -16,6 +18,7 @@ from onnuri.kernels.attention_mask import AttentionMask, whole_rows
 from onnuri.kernels.linear_cross_entropy import Reduction
 from onnuri.kernels.rope import rope_tables
 from onnuri.model.config import ModelConfig
+from onnuri.model.dropout import Dropout, at_layer, at_positions, drop
 from onnuri.model.initialise import initialise
 
 
@@ -102,10 +105,11 @@ class Block(nn.Module):
         cosine: torch.Tensor,
         sine: torch.Tensor,
         mask: AttentionMask,
+        dropout: Dropout | None = None,
     ) -> torch.Tensor:
-        attended = self.attention(self.attention_norm(hidden), cosine, sine, mask)
+        attended = drop(self.attention(self.attention_norm(hidden), cosine, sine, mask), dropout, 0)
         normed, hidden = self.ffn_norm(attended, hidden)
-        return hidden + self.ffn(normed)
+        return hidden + drop(self.ffn(normed), dropout, 1)
 
 
 class Decoder(nn.Module):
@@ -142,6 +146,7 @@ class Decoder(nn.Module):
         targets: torch.Tensor | None = None,
         mask: AttentionMask | None = None,
         positions: torch.Tensor | None = None,
+        dropout: Dropout | None = None,
         reduction: Reduction = "none",
     ) -> torch.Tensor:
         """Run the model.
@@ -151,6 +156,7 @@ class Decoder(nn.Module):
             targets: [B, S] int64, the next token at each position, IGNORE_INDEX where none counts.
             mask: which positions attend to which, of `attention_mask`. None: each row is one document.
             positions: [B, S] int64, below S. None: each row counts from 0.
+            dropout: of the embedding and of what each layer adds to it, keys [B]; in training only.
             reduction: of the losses: none, or sum, which is cheaper to differentiate.
 
         Returns:
@@ -159,20 +165,26 @@ class Decoder(nn.Module):
         """
         mask = mask or whole_rows(tokens)
         hidden = self.embedding(tokens)
+        if dropout is not None:
+            dropout = at_positions(dropout, tokens.shape[1])
+            hidden = drop(hidden, at_layer(dropout, 0))
         cosine, sine = rope_tables(
             tokens.shape[1], self.config.head_dim, self.config.rope_theta, tokens.device
         )
         if positions is not None:
             cosine, sine = cosine[positions], sine[positions]
         for number, block in enumerate(self.blocks):
+            inputs: tuple[Any, ...] = (hidden, cosine, sine, mask)
+            if dropout is not None:
+                inputs = (*inputs, at_layer(dropout, number + 1))
             if (
                 self.activation_checkpointing
                 and number % self.activation_checkpointing == 0
                 and torch.is_grad_enabled()
             ):
-                hidden = checkpoint(block, hidden, cosine, sine, mask, use_reentrant=False)
+                hidden = checkpoint(block, *inputs, use_reentrant=False)
             else:
-                hidden = block(hidden, cosine, sine, mask)
+                hidden = block(*inputs)
         hidden = self.norm(hidden)
         weight = self.embedding.weight if self.config.tie_embeddings else self.head.weight
         if targets is None:

@@ -89,7 +89,8 @@ class ModelSpec:
     build: Callable[[ModelConfig, Kernels], nn.Module]
     """The model. It has the attributes `config`, `kernels`, `z_loss`, the weight of that in a loss,
     and `activation_checkpointing`: one of so many blocks keeps only its input and is run again in the
-    backward pass (0: none)."""
+    backward pass (0: none). Its `forward` takes the fields of `onnuri.train.inputs.Inputs` and
+    `reduction`."""
     block: Callable[[], type[nn.Module]]
     """The module that is repeated: what ZeRO-3 gathers and torch.compile compiles at a time."""
     parameters: Callable[[ModelConfig], list[Parameter]]

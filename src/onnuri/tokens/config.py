@@ -48,6 +48,9 @@ class DataConfig:
     packing: str = "concatenate"
     """concatenate: documents end to end, cut at every window; best_fit: documents are cut only where they
     are longer than a window, for a little padding (arXiv 2404.10830)."""
+    reshuffle: str = "windows"
+    """What comes in a new order every epoch. windows: the same windows; documents: documents, laid end to
+    end and cut anew, so that each epoch has other neighbours and cuts; for data that is repeated."""
     document_mask: bool = True
     """Attention stays within a document: nothing of the documents before it in the window is seen."""
     reset_positions: bool = False
@@ -63,6 +66,12 @@ class DataConfig:
             raise UserError("data.sequence_length must be at least 1, data.seed at least 0")
         check_most("data.sequence_length", self.sequence_length, 1 << 28)
         check_choice("data.packing", self.packing, ("concatenate", "best_fit"))
+        check_choice("data.reshuffle", self.reshuffle, ("windows", "documents"))
+        if self.reshuffle == "documents" and self.packing != "concatenate":
+            raise UserError(
+                f"data.reshuffle=documents lays documents end to end, so data.packing={self.packing} does "
+                "not go with it: use data.packing=concatenate, or data.reshuffle=windows"
+            )
         if self.lengths.starts[1:] and not self.document_mask:
             raise UserError(
                 "data.length_ramp cuts windows by the document mask: leave one of them out, it or "
@@ -77,5 +86,5 @@ class DataConfig:
     def order_settings(self) -> dict[str, Any]:
         """The options that decide what a batch holds; a ramp only where there is one, as in older runs."""
         ramp = {"length_ramp": self.length_ramp} if self.length_ramp else {}
-        names = ("sequence_length", "seed", "mixture", "packing")
+        names = ("sequence_length", "seed", "mixture", "packing", "reshuffle")
         return {name: getattr(self, name) for name in names} | ramp

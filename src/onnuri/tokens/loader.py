@@ -3,7 +3,8 @@
 The sequences of a run are numbered; step t has the B after those of all earlier steps, t x B or a sum over
 the stages of a ramp. The mixture gives each its source and its position among that source's sequences, and
 a keyed permutation, new every epoch, turns it into a window. Nothing of it knows of ranks: a rank takes its
-rows out of the same global batch on any number of machines, and seeking to a step costs nothing.
+rows out of the same global batch on any number of machines, and seeking to a step costs nothing
+(`reshuffle=documents`: a pass over the table of documents).
 
 B: sequences in the global batch of a step.
 """
@@ -26,6 +27,7 @@ from onnuri.tokens.config import DataConfig
 from onnuri.tokens.mixture import Mixture, parse_weights
 from onnuri.tokens.order import permute
 from onnuri.tokens.ramp import batch_ramp
+from onnuri.tokens.reshuffle import Reshuffled
 from onnuri.tokens.shards import TokenShards
 from onnuri.tokens.windows import BestFit, Concatenated, Windows
 
@@ -42,7 +44,7 @@ class _Block(NamedTuple):
     groups: np.ndarray
     """int64 [steps, B]: which group of sources each sequence comes from."""
     windows: np.ndarray
-    """int64 [steps, B]: number of its window."""
+    """int64 [steps, B]: number of its window, counted through the epochs with `reshuffle=documents`."""
     num_targets: np.ndarray
     """int64 [steps]."""
 
@@ -84,7 +86,7 @@ class Loader:
         stages = parse_weights(config.mixture, self.source_names)
         self.group_names = sorted({name for weights in stages.values() for name in weights}) or [""]
         self._members = [self._shards_of(name) for name in self.group_names]
-        self.groups = [self._windows(members) for members in self._members]
+        self.groups = [self._windows(*each) for each in enumerate(self._members)]
         for name, group in zip(self.group_names, self.groups, strict=True):
             if not group.num_windows:
                 raise UserError(f"{config.path} has no token to predict{' from ' + name if name else ''}")
@@ -95,6 +97,10 @@ class Loader:
             },
             config.seed,
         )
+        self.unique_tokens = {
+            name: sum(len(self.shards.shards[member]) for member in members)
+            for name, members in zip(self.group_names, self._members, strict=True)
+        }
         self._order = {"data": data.identity, "global_batch": global_batch, **config.order_settings()}
         if self.ramp:
             self._order["batch_ramp"] = self.ramp
@@ -108,11 +114,17 @@ class Loader:
         """Numbers of the shards of one source, of all for no name."""
         return [i for i, own in enumerate(self.shards.sources) if name in ("", self.source_names[own])]
 
-    def _windows(self, members: list[int]) -> Windows:
+    def _windows(self, group: int, members: list[int]) -> Windows:
         shards, length = [self.shards.shards[i] for i in members], self.config.sequence_length
+        tables = [self.shards.document_files[i] for i in members]
+        if self.config.reshuffle == "documents":
+
+            def key(epoch: int) -> int:
+                return self._key(group, epoch, "documents")
+
+            return Reshuffled(shards, tables, length, self.separator, key)
         if self.config.packing == "concatenate":
             return Concatenated(shards, length)
-        tables = [self.shards.document_files[i] for i in members]
         return BestFit(shards, layouts(tables, length, self._layouts), length, self.separator)
 
     def _look_up(self, step: int) -> _Block:
@@ -132,13 +144,19 @@ class Loader:
             epochs, inside = np.divmod(positions[own], group.num_windows)
             for epoch in np.unique(epochs).tolist():
                 at = epochs == epoch
-                windows[own[at]] = permute(inside[at], group.num_windows, self._key(index, epoch))
+                windows[own[at]] = self._numbers(index, epoch, inside[at])
             lengths[own] = group.lengths(windows[own])
         num_targets = (lengths - 1).reshape(shape).sum(axis=1)
         return _Block(first_step, sources.reshape(shape), windows.reshape(shape), num_targets)
 
-    def _key(self, group: int, epoch: int) -> int:
-        text = f"{self.config.seed}/{self.group_names[group]}/{epoch}"
+    def _numbers(self, group: int, epoch: int, positions: np.ndarray) -> np.ndarray:
+        """Numbers of the windows at these positions of an epoch."""
+        size = self.groups[group].num_windows
+        numbers = permute(positions, size, self._key(group, epoch))
+        return numbers + epoch * size if self.config.reshuffle == "documents" else numbers
+
+    def _key(self, group: int, epoch: int, *use: str) -> int:
+        text = "/".join([str(self.config.seed), self.group_names[group], str(epoch), *use])
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:16], "big")
 
     def num_targets(self, step: int) -> int:
@@ -156,7 +174,7 @@ class Loader:
         found, length = [], self.config.sequence_length
         groups, _ = self.window_numbers(first_step)
         for index, (name, group) in enumerate(zip(self.group_names, self.groups, strict=True)):
-            tokens = sum(len(self.shards.shards[member]) for member in self._members[index])
+            tokens = self.unique_tokens[name]
             filler = max(0.0, 1 - tokens / (group.num_windows * length))
             rows = int(np.count_nonzero(groups == index))
             repeated = max(0, rows - group.num_windows)
@@ -199,13 +217,19 @@ class Loader:
                 found.update(documents["id"][first:stop].tolist())
         return sorted(identity.decode() for identity in found)
 
-    def targets_by_source(self, step: int) -> dict[str, int]:
-        """Tokens predicted in all steps before this one, by name of the source."""
+    def epochs(self, step: int) -> dict[str, float]:
+        """See BatchSource."""
+        sequences = self.mixture.counts(self.batches.before(step))
+        named = zip(self.group_names, sequences, self.groups, strict=True)
+        return {name: count / group.num_windows for name, count, group in named}
+
+    def targets_by_source(self, step: int, since: int = 0) -> dict[str, int]:
+        """Tokens predicted in the steps from `since` to the one before `step`, by name of the source."""
         totals = np.zeros(len(self.source_names), dtype=np.int64)
-        for index, sequences in enumerate(self.mixture.counts(self.batches.before(step))):
+        counts = (self.mixture.counts(self.batches.before(each)) for each in (since, step))
+        for index, (start, stop) in enumerate(zip(*counts, strict=True)):
             group = self.groups[index]
-            epochs, rest = divmod(sequences, group.num_windows)
-            for times, numbers in self._seen(index, epochs, rest):
+            for times, numbers in self._seen(index, start, stop):
                 _, shards, spans = group.pieces(numbers)
                 sources = np.array([self.shards.sources[i] for i in self._members[index]])[shards]
                 sizes = spans[:, 1] - spans[:, 0]
@@ -214,14 +238,19 @@ class Loader:
             name: total for name, total in zip(self.source_names, totals.tolist(), strict=True) if total
         }
 
-    def _seen(self, group: int, epochs: int, rest: int) -> Iterator[tuple[int, np.ndarray]]:
-        """Windows seen in whole epochs, how often, and those of the present one."""
+    def _seen(self, group: int, start: int, stop: int) -> Iterator[tuple[int, np.ndarray]]:
+        """Windows at the positions from `start` to `stop` of a group, and how often each was seen.
+
+        All epochs hold the same tokens, so those that lie in between as a whole are counted once.
+        """
         size = self.groups[group].num_windows
-        for start in range(0, size if epochs else 0, 1 << 16):
-            yield epochs, np.arange(start, min(start + (1 << 16), size))
-        for start in range(0, rest, 1 << 16):
-            positions = np.arange(start, min(start + (1 << 16), rest))
-            yield 1, permute(positions, size, self._key(group, epochs))
+        (first, skipped), (last, rest) = divmod(start, size), divmod(stop, size)
+        spans = [(1, last, skipped if first == last else 0, rest)]
+        if first < last:
+            spans += [(1, first, skipped, size), (last - first - 1, last, 0, size)]
+        for times, epoch, begin, end in spans:
+            for at in range(begin, end if times else begin, 1 << 16):
+                yield times, self._numbers(group, epoch, np.arange(at, min(at + (1 << 16), end)))
 
     def state(self, step: int) -> dict[str, Any]:
         """Everything needed to go on after `step` steps; holds no rank and no world size."""
@@ -230,8 +259,9 @@ class Loader:
     def check_state(self, state: dict[str, Any]) -> None:
         """Raise UserError naming what differs between a saved state and this loader."""
         now = self.state(state["step"])
-        for name in now | state:
-            if state.get(name) != now.get(name):
+        before = {"reshuffle": DataConfig.reshuffle} | state  # checkpoints that are older than the option
+        for name in now | before:
+            if before.get(name) != now.get(name):
                 raise UserError(
-                    f"the checkpoint's data order has {name}={state.get(name)}, now it is {now.get(name)}"
+                    f"the checkpoint's data order has {name}={before.get(name)}, now it is {now.get(name)}"
                 )

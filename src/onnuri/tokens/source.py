@@ -10,6 +10,9 @@ from onnuri.tokens.batch import Batch
 class BatchSource(Protocol):
     """Global batches by step, counted from 0: the same whatever the ranks and the micro-batch."""
 
+    unique_tokens: dict[str, int]
+    """Tokens of one epoch, by the names that `epochs` has."""
+
     def num_targets(self, step: int) -> int:
         """Tokens of the global batch whose loss counts."""
 
@@ -20,6 +23,12 @@ class BatchSource(Protocol):
 
     def document_ids(self, step: int) -> list[str]:
         """Documents whose tokens count in the global batch."""
+
+    def epochs(self, step: int) -> dict[str, float]:
+        """Epochs of each source of the mixture in the steps before this one; "": all data is one pool."""
+
+    def targets_by_source(self, step: int, since: int = 0) -> dict[str, int]:
+        """Tokens predicted in the steps from `since` to the one before `step`, by name of the source."""
 
     def state(self, step: int) -> dict[str, Any]:
         """What a checkpoint after `step` steps keeps; holds no rank and no world size."""

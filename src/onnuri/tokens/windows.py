@@ -1,6 +1,7 @@
 """Training windows: how the tokens of a source are cut into rows of one length.
 
-A row of S + 1 tokens gives S positions to predict. Both ways cover every token once an epoch:
+A row of S + 1 tokens gives S positions to predict. Both ways cover every token once an epoch
+(`onnuri.tokens.reshuffle` is a third, with a new order of documents in each):
 
 concatenate: a shard is one stream, cut at every S tokens wherever a document stands. No padding but in the
     last row of a shard; most documents longer than a few S are cut, and many shorter ones.

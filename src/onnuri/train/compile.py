@@ -15,6 +15,7 @@ import torch
 import torch._functorch.config as functorch
 from torch import nn
 
+from onnuri.kernels.attention_mask import AttentionMask
 from onnuri.kernels.attention_operator import NAMES
 from onnuri.train.run_plan import RunPlan
 
@@ -50,7 +51,7 @@ def _for_any_documents(forward: Callable[..., torch.Tensor]) -> Callable[..., to
     """A block's compiled `forward`, marked so that every batch may have another number of documents."""
 
     def marked(*inputs: Any) -> torch.Tensor:
-        *_, mask = inputs
+        mask = next(each for each in inputs if isinstance(each, AttentionMask))
         for boundaries in (mask.cu_seqlens, mask.device_cu_seqlens):
             torch._dynamo.maybe_mark_dynamic(boundaries, 0)
         return forward(*inputs)

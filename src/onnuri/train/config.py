@@ -26,7 +26,10 @@ class TrainConfig:
     """A smaller batch early in the run, {0:8,200:16,600:32}: sequences in one optimizer step from that step
     (counted from 0) on. The last number must be global_batch_size. Empty: none."""
     seed: int = 0
-    """Seed of the initial weights."""
+    """Seed of the initial weights, and of dropout."""
+    dropout: float = 0.0
+    """Probability with which an element of the embedding, or of what a layer adds to it, is set to 0 in
+    training; for data that is repeated. Not part of the model: validation and export know nothing of it."""
     z_loss: float = 0.0
     """Weight of log(sum(exp(logits))) ** 2 in the training loss, which keeps logits near 0: 1e-5 in OLMo 3,
     1e-4 in PaLM (arXiv 2204.02311). The loss that is logged has it in it."""
@@ -52,6 +55,8 @@ class TrainConfig:
         check_most("train.global_batch_size", self.global_batch_size, 1 << 26)
         check_most("train.steps", self.steps, 10**12)
         batch_ramp(self.batch_ramp, self.global_batch_size)
+        if not 0 <= self.dropout < 1:
+            raise UserError(f"train.dropout={self.dropout} must be at least 0 and below 1")
         for name in (
             "validate_every",
             "checkpoint_every",

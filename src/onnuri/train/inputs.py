@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
 from onnuri.kernels.attention_mask import AttentionMask, attention_mask
+from onnuri.model.dropout import Dropout, row_keys
 from onnuri.tokens.batch import Batch
 from onnuri.tokens.config import DataConfig
+from onnuri.train.config import TrainConfig
 
 
 class Inputs(NamedTuple):
@@ -22,19 +24,34 @@ class Inputs(NamedTuple):
     """Documents, or with `data.document_mask=false` whole rows."""
     positions: torch.Tensor | None
     """int64 [B, S]; None: each row counts from 0."""
+    dropout: Dropout | None = None
+    """In training with `train.dropout`."""
 
 
 def to_inputs(batch: Batch, config: DataConfig, device: torch.device) -> Inputs:
     """A batch on the device, copied without waiting where the device is a GPU."""
     tokens, targets, cu_seqlens = (torch.from_numpy(values) for values in batch)
     documents = cu_seqlens if config.document_mask else None
-
-    def move(values: torch.Tensor) -> torch.Tensor:
-        return values.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else values
-
     return Inputs(
-        move(tokens),
-        move(targets),
+        _move(tokens, device),
+        _move(targets, device),
         attention_mask(tokens.shape[0], tokens.shape[1], documents, device=device),
-        move(torch.from_numpy(batch.positions)) if config.reset_positions else None,
+        _move(torch.from_numpy(batch.positions), device) if config.reset_positions else None,
     )
+
+
+def with_dropout(inputs: Any, config: TrainConfig, step: int, first_row: int) -> Any:
+    """Inputs for training: any that have `tokens` [B, S] and `dropout`.
+
+    Args:
+        step: of the run, counted from 0.
+        first_row: number of the first row in the global batch.
+    """
+    if not config.dropout:
+        return inputs
+    keys = row_keys(config.seed, step, range(first_row, first_row + len(inputs.tokens)))
+    return inputs._replace(dropout=Dropout(config.dropout, _move(keys, inputs.tokens.device)))
+
+
+def _move(values: torch.Tensor, device: torch.device) -> torch.Tensor:
+    return values.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else values

@@ -46,7 +46,7 @@ def train(plan: RunPlan) -> int:
             num_targets, must_save = update(run, batches)
             step = run.progress.step
             measured, warnings = run.monitors.measure(num_targets)
-            run.record.step(run.guard, run.progress, lr, measured, warnings, run.source.document_ids)
+            run.record.step(run.guard, run.progress, lr, measured, warnings, run.source)
             run.record.ranks(step, run.monitors.end_step(step))
 
             run.check_skipped()

@@ -9,6 +9,7 @@ import torch
 
 from onnuri.base.ordered_map import ordered_map
 from onnuri.tokens.source import BatchSource
+from onnuri.train.inputs import with_dropout
 from onnuri.train.objectives import OBJECTIVES
 from onnuri.train.run_plan import RunPlan
 
@@ -23,7 +24,8 @@ def read_ahead(source: BatchSource, plan: RunPlan, first_step: int, device: torc
             torch.cuda.set_device(device)  # it is set thread by thread
         step, micro = place
         batch = source.micro_batch(step, micro, ranks.dp_rank, ranks.dp_size, plan.micro_batch_size)
-        return to_inputs(batch, config.data, device)
+        first_row = (micro * ranks.dp_size + ranks.dp_rank) * plan.micro_batch_size
+        return with_dropout(to_inputs(batch, config.data, device), config.train, step, first_row)
 
     steps = range(first_step, config.train.steps)
     places = ((step, micro) for step in steps for micro in range(plan.accumulation_at(step)))

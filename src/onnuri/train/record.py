@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,8 @@ from onnuri.checkpoint.store import Saver
 from onnuri.config import to_dict
 from onnuri.parallel.process_group import broadcast_from_rank_zero
 from onnuri.run.chain import Ledger
+from onnuri.tokens.source import BatchSource
+from onnuri.train.data_seen import SourceTokens, epochs_seen
 from onnuri.train.disk_trouble import DiskTrouble
 from onnuri.train.guard import Progress, StepGuard, finite, record_odd_step
 from onnuri.train.metrics import Metrics
@@ -34,6 +35,7 @@ class Record:
     ) -> None:
         self.plan, self.run_dir, self.ledger = plan, run_dir, ledger
         self.trouble = DiskTrouble(run_dir)
+        self.source_tokens = SourceTokens()
         self.metrics: Metrics | None = None
         if plan.ranks.is_lead:
             config = plan.config
@@ -59,7 +61,7 @@ class Record:
         lr: float,
         measured: dict[str, Any],
         warnings: list[str],
-        document_ids: Callable[[int], list[str]],
+        source: BatchSource,
     ) -> None:
         """Record a step that was counted in `progress`, taken or not."""
         with self.trouble:
@@ -74,13 +76,14 @@ class Record:
                 "lr": lr,
                 "tokens": progress.tokens,
                 "skipped": progress.skipped,
+                **epochs_seen(source, progress.step),
             }
             self.metrics.log_step(line | measured)
             for warning in warnings:
                 self.say(f"warning: step {progress.step}: {warning}")
             if guard.verdict:
                 self.say(guard.describe(progress.step, progress))
-                record_odd_step(self.run_dir, progress.step, guard, document_ids(progress.step - 1))
+                record_odd_step(self.run_dir, progress.step, guard, source.document_ids(progress.step - 1))
 
     def ranks(self, step: int, report: tuple[dict[str, Any], str] | None) -> None:
         """Record which ranks keep the others waiting."""
@@ -102,13 +105,14 @@ class Record:
             if self.metrics:
                 self.metrics.log_evaluation(step, tokens, scores)
 
-    def before_checkpoint(self, saver: Saver) -> str:
-        """Put all lines on disk: a checkpoint must not know of steps that no line tells of. Returns the
-        head of the ledger."""
+    def before_checkpoint(self, saver: Saver, source: BatchSource, step: int) -> str:
+        """Record the tokens of each source, and put all lines on disk: a checkpoint must not know of steps
+        that no line tells of. Returns the head of the ledger."""
         with self.trouble:
             if self.metrics and self.ledger:
                 self.metrics.sync()
                 record_checkpoints(self.ledger, saver)
+                self.ledger.add("sources", {"step": step, "tokens": self.source_tokens.until(source, step)})
                 self.ledger.sync()
         return self.ledger.head if self.ledger else ""
 

@@ -35,6 +35,7 @@ from onnuri.run.lock import lock_run_dir
 from onnuri.run.run_file import DATA_FOLDER, RUN_FILE
 from onnuri.tokens.source import BatchSource
 from onnuri.train.compile import worth_compiling
+from onnuri.train.data_seen import describe_epochs
 from onnuri.train.engine import build_engine
 from onnuri.train.evaluation import Evaluation
 from onnuri.train.guard import Progress, StepGuard
@@ -147,6 +148,7 @@ def about(
         f"{plan.data.counts['train']['tokens']:,} tokens in the shards"
     )
     yield from about_ramps(plan)
+    yield describe_epochs(source, config.train.steps)
     yield describe_optimizer(engine)
     yield engine.kernels.describe()
     peak = f"{monitors.peak / 1e12:.3g} TFLOP/s on all ranks" if monitors.peak else "not known, so no MFU"

@@ -64,7 +64,7 @@ class Run:
         """Begin a checkpoint: the step waits for a copy of the state."""
         self.saver.wait()
         state = {
-            "ledger": self.record.before_checkpoint(self.saver),
+            "ledger": self.record.before_checkpoint(self.saver, self.source, self.progress.step),
             "loader": self.source.state(self.progress.step),
             "progress": asdict(self.progress),
             "world_size": dist.get_world_size(),

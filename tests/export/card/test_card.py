@@ -67,7 +67,10 @@ def test_every_number_has_a_source(model: Path, undisturbed: Path) -> None:
     seconds = head["time"] - lines[0]["time"]
     tokens = json.loads((undisturbed / "data" / "manifest.json").read_text())["counts"]
     counts = json.loads((model / "manifest.json").read_text())["counts"]
+    assert (head["event"], head["step"]) == ("sources", last["step"])
+    assert sum(head["tokens"].values()) == last["tokens"]
     derived = [
+        *(head["tokens"].get(each["name"], 0) / each["train_tokens"] for each in tokens["sources"]),
         last["tokens"] / tokens["train"]["tokens"],
         last["flops"] / 1e26,
         seconds / 3600,

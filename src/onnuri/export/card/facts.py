@@ -48,6 +48,13 @@ class Source:
     domains: dict[str, int]
     """The largest domains with their bytes, the largest first."""
     num_domains: int
+    tokens_seen: int | None = None
+    """Tokens that the steps of training predict; None where the ledger does not say."""
+
+    @property
+    def epochs(self) -> float | None:
+        """Tokens seen over unique tokens."""
+        return None if self.tokens_seen is None else self.tokens_seen / max(1, self.tokens)
 
 
 @dataclass(frozen=True)
@@ -138,6 +145,7 @@ def gather(folder: Path, name: str, stated: Statements, watts: float = 0.0) -> F
     tokens, ledger = training["tokens"], training["ledger"]
     segments = ledger["segments"] if ledger else []
     seconds = [segment["seconds"] for segment in segments]
+    seen = ledger.get("source_tokens") if ledger else None
     return Facts(
         name=stated.name or name,
         identity=found.identity,
@@ -160,7 +168,7 @@ def gather(folder: Path, name: str, stated: Statements, watts: float = 0.0) -> F
         segments=segments,
         energy=energy(segments, watts),
         languages=tokens["languages"],
-        sources=[_source(entry) for entry in tokens["sources"]],
+        sources=[_source(entry, seen) for entry in tokens["sources"]],
         corpus=tokens.get("corpus", {}),
         config=training["config"],
         code=training["code"],
@@ -172,7 +180,7 @@ def gather(folder: Path, name: str, stated: Statements, watts: float = 0.0) -> F
     )
 
 
-def _source(entry: dict[str, Any]) -> Source:
+def _source(entry: dict[str, Any], seen: dict[str, int] | None) -> Source:
     """A source of the shards' manifest; shards of version 0.1 say less of it."""
     return Source(
         name=entry["name"],
@@ -191,6 +199,7 @@ def _source(entry: dict[str, Any]) -> Source:
         opted_out=entry.get("opted_out", 0),
         domains=entry.get("domains", {}),
         num_domains=entry.get("num_domains", 0),
+        tokens_seen=None if seen is None else seen.get(entry["name"], 0),
     )
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import yaml
 
 from onnuri.export.card import wording
-from onnuri.export.card.facts import Facts
+from onnuri.export.card.facts import Facts, Source
 from onnuri.export.card.model_index import model_index
 from onnuri.export.card.wording import NOT_STATED, stated
 
@@ -33,6 +34,10 @@ LIMITS = (
     "It can write text that is false, offensive or personal, and its knowledge ends with its data."
 )
 
+SOURCE_COLUMNS = (
+    *("source", "language", "licence", "legal basis", "kind", "collected"),
+    *("documents", "bytes", "unique tokens", "tokens seen", "epochs"),
+)
 NOT_ASSESSED = (
     "not assessed for medicine, hiring, credit, education, justice or other fields of high impact on people"
 )
@@ -69,11 +74,11 @@ tokenizer = AutoTokenizer.from_pretrained("PATH_OF_THIS_FOLDER")
 
 ## Data
 
-Every source in the training shards. Held-out documents are not trained on. `onnuri ledger sources` counts
-the tokens that a checkpoint was shown.
+Every source in the training shards. Held-out documents are not trained on. Tokens seen are those that the
+steps of training predict, repeats included, as the ledger has them; an epoch is every unique token once.
 {_unverified(facts)}
-| source | language | licence | legal basis | kind | collected | documents | tokens | bytes |
-| --- | --- | --- | --- | --- | --- | --: | --: | --: |
+{_row(SOURCE_COLUMNS)}
+{_row(["---"] * 6 + ["--:"] * 5)}
 {chr(10).join(_source_rows(facts))}
 
 - {wording.personal_data(facts)}
@@ -156,9 +161,15 @@ def _source_rows(facts: Facts) -> list[str]:
         f"| {cell(source.name)} | {source.languages} | {cell(source.licence or NOT_STATED)} "
         f"| {source.legal_basis or NOT_STATED}{' (unverified)' if source.unverified else ''} "
         f"| {source.kind or NOT_STATED} | {cell(source.period or NOT_STATED)} "
-        f"| {source.documents:,} | {source.tokens:,} | {source.bytes:,} |"
+        f"| {source.documents:,} | {source.bytes:,} | {source.tokens:,} | {_seen(source)} |"
         for source in facts.sources
     ]
+
+
+def _seen(source: Source) -> str:
+    if source.epochs is None:
+        return f"{NOT_STATED} | {NOT_STATED}"
+    return f"{source.tokens_seen:,} | {source.epochs:.2f}"
 
 
 def _evaluation(facts: Facts) -> str:
@@ -179,6 +190,10 @@ def _evaluation(facts: Facts) -> str:
         for row in facts.results
     ]
     return "\n".join(lines)
+
+
+def _row(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
 
 
 def _rows(table: dict[str, str]) -> str:

@@ -68,7 +68,8 @@ def sums(lines: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
     `flops` is the compute behind the weights; `flops_run` counts steps that a crash or a rollback undid and
     that were run again as often as they were run. Seconds are wall time; the time between segments is in
-    neither of them.
+    neither of them. `source_tokens` are those that the steps up to the checkpoint predict, by source; None
+    in ledgers that are older than this record.
     """
     segments: list[dict[str, Any]] = []
     flops: dict[int, int] = {}
@@ -94,4 +95,5 @@ def sums(lines: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "flops": last,
         "flops_run": total,
         "segments": segments,
+        "source_tokens": lines[-1]["tokens"] if lines[-1]["event"] == "sources" else None,
     }

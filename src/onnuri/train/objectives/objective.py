@@ -25,6 +25,7 @@ class Objective:
     """The batches of a run, of `plan.batches.at(step)` rows. The folder keeps what is costly to compute
     again."""
     to_inputs: Callable[[Batch, DataConfig, torch.device], Any]
-    """A micro-batch on the device, copied without waiting."""
+    """A micro-batch on the device, copied without waiting: a named tuple with `tokens` and, for
+    `train.dropout`, `dropout`."""
     loss_sum: Callable[[Any, Any], torch.Tensor]
     """(model, inputs) to the loss [] summed over the targets of this micro-batch, in nats."""
