@@ -9,8 +9,8 @@ The candidates of a seed run one after another on the same machine, in an order 
 seed; --parallel of them at once, a core each. Differences are paired by seed, against the first candidate.
 Started again on the same output, it resumes: runs where they stopped, finished ones are read.
 
-Sizes small (5.2M parameters) and large (18.9M) are for CPUs; 100m and 300m, the presets of those names, for
-one GPU.
+Sizes small (5.2M parameters) and large (18.9M) are for CPUs; sample is the run of `make pretrain` (its shards,
+--tokens-per-parameter 0.4); 100m and 300m, the presets of those names, are for one GPU, with --parallel 1.
 """
 
 from __future__ import annotations
@@ -61,7 +61,16 @@ CPU = [
     "engine.threads_per_rank=1",
 ]
 GPU = ["data.sequence_length=1024", "train.global_batch_size=64", "engine.stage=1"]
+SAMPLE = [
+    "experiment=sample",
+    "data.sequence_length=256",
+    "train.global_batch_size=4",
+    "evaluation.tasks=[]",
+    "engine.stage=0",
+    "engine.threads_per_rank=1",
+]
 SIZES = {
+    "sample": Size(3.1e6, SAMPLE),
     "width128": Size(1.8e6, [*shape(128, 4, 2, 384), *CPU]),
     "small": Size(5.2e6, [*shape(256, 4, 4, 768), *CPU]),
     "large": Size(18.9e6, [*shape(512, 5, 8, 1408), *CPU]),

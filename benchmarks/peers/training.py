@@ -206,7 +206,7 @@ def run_litgpt() -> None:
         norm_class_name="RMSNorm",
         mlp_class_name="LLaMAMLP",
         intermediate_size=FFN,
-        head_dim=WIDTH // HEADS,
+        head_size=WIDTH // HEADS,
     )
     pretrain.setup(
         model_name="peer",
