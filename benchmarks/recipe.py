@@ -9,8 +9,8 @@ The candidates of a seed run one after another on the same machine, in an order 
 seed; --parallel of them at once, a core each. Differences are paired by seed, against the first candidate.
 Started again on the same output, it resumes: runs where they stopped, finished ones are read.
 
-Sizes small (5.2M parameters) and large (18.9M) are for CPUs; sample is the run of `make pretrain` (its shards,
---tokens-per-parameter 0.4); 100m and 300m, the presets of those names, are for one GPU, with --parallel 1.
+Sizes small (5.2M parameters) and large (18.9M) are for CPUs; sample is the run of `make pretrain` (its
+shards, --tokens-per-parameter 0.4); 100m and 300m, presets of those names, are for one GPU (--parallel 1).
 """
 
 from __future__ import annotations
