@@ -1,0 +1,280 @@
+"""The leaderboard as HTML: no script, no font, no link; Korean and English, and a switch hides one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from onnuri.challenge.board import Row
+from onnuri.challenge.faults import FAULTS
+from onnuri.challenge.folder import OPENED, RECEIVED, REVEALED, VERIFIED, Challenge
+from onnuri.corpus.report.style import STYLE
+from onnuri.corpus.report.words import escape
+from onnuri.evaluate.report import charts
+from onnuri.evaluate.report.page import switch
+from onnuri.evaluate.report.style import EVALUATION_STYLE
+from onnuri.evaluate.report.tables import section, table
+from onnuri.evaluate.report.words import both, number, outside, tokens, with_interval
+
+MOST_CURVES = 8
+WIDTH, HEIGHT, LEFT, BOTTOM = 980.0, 340.0, 48.0, 34.0
+BOARD_STYLE = """
+td.place b { font-size: 1.25rem } .mean b { font-size: 1.05rem } tr.first td { background: var(--lost) }
+.hash { font: .82em ui-monospace, "D2Coding", monospace; overflow-wrap: anywhere }
+"""
+EVENTS = {
+    OPENED: ("opened", "시작"),
+    RECEIVED: ("received", "접수"),
+    REVEALED: ("held-out text revealed", "평가용 글 공개"),
+    VERIFIED: ("verified", "검증"),
+}
+TRACKS = {
+    "ten_minutes": ("10 minutes on 2 CPU cores", "CPU 코어 2개로 10분"),
+    "one_hour": ("1 hour on 2 CPU cores", "CPU 코어 2개로 1시간"),
+    "ten_minutes_h100": ("10 minutes on one H100, not measured", "H100 한 장으로 10분(측정하지 않음)"),
+}
+NOTES = [
+    (
+        "Entries are ranked by the mean of Korean and English bits per byte on the held-out text, to three "
+        "digits; lower is better. KoPairs, then the time of receipt decide between equal means.",
+        "순위는 평가용 글의 한국어와 영어 바이트당 비트의 평균(소수 셋째 자리까지)으로 정하며, 낮을수록 "
+        "좋습니다. 같으면 KoPairs, 그다음 접수 순서로 정합니다.",
+    ),
+    (
+        "Time and machine are the entrant's own figures. They are shown and not ranked.",
+        "시간과 장비는 참가자가 적은 값입니다. 보여 주기만 하고 순위에 넣지 않습니다.",
+    ),
+    (
+        "Replayed: so many of the intervals between checkpoints were run again and gave the recorded "
+        "losses and weights. The nonce of the held-out text, secret until then, chose them.",
+        "재현: 체크포인트 사이의 구간 가운데 이만큼을 다시 실행해 기록된 손실과 가중치를 얻었습니다. "
+        "구간은 그때까지 비밀이던 평가용 글의 논스로 골랐습니다.",
+    ),
+]
+
+
+def page(
+    challenge: Challenge, lines: Sequence[Mapping[str, Any]], rows: Sequence[Row], language: str
+) -> str:
+    """The page of a challenge; `language` (ko or en) is shown."""
+    title = str(challenge.content["title"])
+    standing = [row for row in rows if row.stands]
+    body = "\n".join(
+        part
+        for part in [
+            switch(language),
+            f"<h1>{outside(title)}</h1>",
+            f'<p class="lead">{both("Leaderboard", "순위표")}: {track_words(challenge)}</p>',
+            figures(challenge, rows),
+            section("Ranking", "순위", ranking(challenge, standing)),
+            section("Training loss", "학습 손실", curves(challenge, standing[:MOST_CURVES])),
+            section(
+                "Waiting for verification", "검증 대기", waiting([r for r in rows if r.result is None])
+            ),
+            section("Refused", "거부", refused([row for row in rows if row.faults])),
+            section("Record", "기록", record(challenge, lines)),
+            notes(),
+        ]
+        if part
+    )
+    return (
+        f'<!doctype html>\n<html lang="{language}"><head><meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        '<meta name="color-scheme" content="light dark">\n'
+        f"<title>{escape(title)} · Leaderboard · 순위표</title>"
+        f"<style>{STYLE}{EVALUATION_STYLE}{BOARD_STYLE}</style></head>\n"
+        f"<body>\n{body}\n</body></html>\n"
+    )
+
+
+def track_words(challenge: Challenge) -> str:
+    """The track in both languages."""
+    name = challenge.track.name
+    return both(*TRACKS[name]) if name in TRACKS else both("a budget of its own", "자체 예산")
+
+
+def figures(challenge: Challenge, rows: Sequence[Row]) -> str:
+    """The budget, and how many entries there are."""
+    track = challenge.track
+    found = [
+        (both("training FLOPs at most", "학습 FLOPs 한도"), f"{track.flops:.3g}"),
+        (both("unique tokens at most", "고유 토큰 한도"), tokens(track.unique_tokens)),
+        (both("parameters at most", "파라미터 한도"), tokens(track.parameters)),
+        (both("ranked", "순위에 든 항목"), f"{sum(row.stands for row in rows):,}"),
+        (both("refused", "거부한 항목"), f"{sum(bool(row.faults) for row in rows):,}"),
+    ]
+    blocks = "".join(f"<div><b>{value}</b><small>{label}</small></div>" for label, value in found)
+    return f'<div class="figures">{blocks}</div>'
+
+
+def ranking(challenge: Challenge, rows: Sequence[Row]) -> str:
+    """A line for each entry that stands."""
+    if not rows:
+        return f"<p>{both('No entry stands yet.', '아직 검증된 항목이 없습니다.')}</p>"
+    cells = []
+    for place, row in enumerate(rows, start=1):
+        assert row.result is not None
+        score, spent, replay = (row.result[name] for name in ("score", "spent", "replay"))
+        kind = both("exact", "비트까지 같음") if replay["exact"] else both("other machine", "다른 장비")
+        share = 100 * spent["flops"] / challenge.track.flops
+        cells.append(
+            [
+                f"<b>{place}</b>",
+                f"<b>{outside(row.title or row.name)}</b><br><small>{outside(row.name)}"
+                f"{signed(row.result)}</small>",
+                f"<b>{number(score['mean'])}</b>",
+                with_interval(score["ko"]),
+                with_interval(score["en"]),
+                with_interval(score["kopairs"]),
+                f"{spent['flops']:.3g}<br><small>{share:.0f} %</small>",
+                f"{tokens(spent['parameters'])}",
+                f"{tokens(spent['unique_tokens'])}<br><small>{tokens(spent['tokens'])} "
+                f"{both('read', '읽음')}</small>",
+                f"{len(replay['intervals'])}/{replay['of']}<br><small>{kind}</small>",
+                f"<small>{row.result['minutes']:.1f} {both('min', '분')}<br>"
+                f"{outside(row.result['machine'].get('processor', ''))}</small>",
+            ]
+        )
+    heads = [
+        "#",
+        both("entry", "항목"),
+        both("mean bits per byte", "평균 바이트당 비트"),
+        both("Korean", "한국어"),
+        both("English", "영어"),
+        "KoPairs",
+        "FLOPs",
+        both("parameters", "파라미터"),
+        both("unique tokens", "고유 토큰"),
+        both("replayed", "재현"),
+        both("time, machine (not ranked)", "시간, 장비(순위 아님)"),
+    ]
+    return table(heads, cells, left=2)
+
+
+def signed(result: Mapping[str, Any]) -> str:
+    """The key of a signed entry."""
+    key = escape(str(result.get("signed") or ""))
+    return f" · {both('key', '키')} <code>{key}</code>" if key else ""
+
+
+def curves(challenge: Challenge, rows: Sequence[Row]) -> str:
+    """Training loss over the share of the budget, a line for each entry."""
+    lines = [(row, [(x, y) for x, y in (row.result or {})["curve"] if math.isfinite(y)]) for row in rows]
+    lines = [(row, points) for row, points in lines if len(points) > 1]
+    if not lines:
+        return ""
+    heights = [y for _, points in lines for _, y in points]
+    step = charts.tick(max(heights) - min(heights) or 0.1)
+    low, high = step * math.floor(min(heights) / step), step * math.ceil(max(heights) / step)
+    high = high if high > low else low + step
+
+    def at(flops: float, loss: float) -> tuple[float, float]:
+        share = flops / challenge.track.flops
+        return LEFT + (WIDTH - LEFT - 12) * share, HEIGHT - BOTTOM - (HEIGHT - BOTTOM - 12) * (
+            (loss - low) / (high - low)
+        )
+
+    parts = []
+    for count in range(round((high - low) / step) + 1):
+        y = at(0, low + step * count)[1]
+        parts.append(charts.line("grid", (LEFT, WIDTH - 12), (y, y)))
+        parts.append(charts.text(LEFT - 6, y + 4, f"{low + step * count:g}", "soft", "end"))
+    for quarter in range(5):
+        x = at(challenge.track.flops * quarter / 4, low)[0]
+        parts.append(
+            charts.text(x, HEIGHT - 12, f"{25 * quarter} %", "soft", "end" if quarter == 4 else "middle")
+        )
+    keys = []
+    for index, (row, points) in enumerate(lines):
+        placed = [at(*point) for point in points]
+        drawn = " ".join(f"{x:.1f},{y:.1f}" for x, y in placed)
+        style = f'fill="none" stroke="{charts.colour(index)}" stroke-width="2"'
+        dashes = charts.DASHES[index % len(charts.DASHES)]
+        parts.append(f'<polyline points="{drawn}" {style} stroke-dasharray="{dashes}"/>')
+        parts.append(charts.marker(index, *placed[-1]))
+        keys.append(
+            f'<span><svg width="34" height="14" aria-hidden="true"><path d="M0 7H20" {style} '
+            f'stroke-dasharray="{dashes}"/>{charts.marker(index, 27, 7)}</svg>'
+            f"{outside(row.title or row.name)}</span>"
+        )
+    names = ", ".join(row.name for row, _ in lines)
+    picture = charts.svg(
+        WIDTH,
+        HEIGHT,
+        "Training loss over the budget · 예산에 따른 학습 손실",
+        f"{names}: loss in nats a token over the share of the FLOPs budget.",
+        "".join(parts),
+    )
+    note = both(
+        "Nats a token over the share of the FLOPs budget, from the ledgers. Held-out text makes the ranking.",
+        "FLOPs 예산 비율에 따른 토큰당 손실(nat)로, 원장에서 옮겼습니다. 순위는 평가용 글로 정합니다.",
+    )
+    return f'<p>{note}</p><div class="scroll">{picture}</div><div class="legend">{"".join(keys)}</div>'
+
+
+def waiting(rows: Sequence[Row]) -> str:
+    """Entries that nobody has verified."""
+    cells = [[outside(row.title or row.name), outside(row.name), when(row.received)] for row in rows]
+    return table([both("title", "제목"), both("entry", "항목"), both("received", "접수")], cells, left=3)
+
+
+def refused(rows: Sequence[Row]) -> str:
+    """Entries and the faults that they were refused for."""
+    cells = [
+        [
+            f"<b>{outside(row.title or row.name)}</b><br><small>{outside(row.name)}</small>",
+            both(*(escape(words) for words in FAULTS.get(fault["name"], (fault["name"],) * 2))),
+            f"<small>{outside(fault['detail'])}</small>",
+        ]
+        for row in rows
+        for fault in row.faults
+    ]
+    return table(
+        [both("entry", "항목"), both("fault", "이유"), both("what was found", "확인한 내용")], cells, left=3
+    )
+
+
+def record(challenge: Challenge, lines: Sequence[Mapping[str, Any]]) -> str:
+    """What was published when, by the organiser's clock, and what the challenge pins."""
+    cells = []
+    for line in lines:
+        words = both(*EVENTS[line["event"]]) if line["event"] in EVENTS else outside(line["event"])
+        shown = line.get("entry") or line.get("result") or line.get("heldout") or ""
+        stands = {True: both("stands", "인정"), False: both("refused", "거부")}.get(line.get("stands"), "")  # type: ignore[arg-type]
+        cells.append(
+            [
+                when(line["time"]),
+                f"{words} {stands}",
+                outside(line.get("name", "")),
+                f'<span class="hash">{escape(str(shown)[:16])}</span>',
+                f'<span class="hash">{escape(str(line["hash"])[:16])}</span>',
+            ]
+        )
+    heads = [both("time (UTC)", "시각(UTC)"), both("event", "사건"), both("entry", "항목"), "sha256"]
+    heads.append(both("line", "줄"))
+    pinned = {
+        both("challenge", "챌린지"): challenge.identity,
+        both("training shards", "학습 샤드"): challenge.content["tokens"],
+        both("corpus", "말뭉치"): challenge.content["corpus"],
+        both("held-out text and nonce", "평가용 글과 논스"): challenge.content["heldout"],
+        both("practice text", "연습용 글"): challenge.content["practice"],
+        "KoPairs": challenge.content["kopairs"],
+    }
+    facts = "".join(
+        f'<tr><td>{name}</td><td class="hash">{escape(str(value))}</td></tr>'
+        for name, value in pinned.items()
+    )
+    return f'{table(heads, cells, left=5)}<div class="scroll"><table class="facts">{facts}</table></div>'
+
+
+def notes() -> str:
+    """How to read the page."""
+    items = "".join(f"<li>{both(*note)}</li>" for note in NOTES)
+    return section("How to read this", "읽는 법", f"<ul>{items}</ul>")
+
+
+def when(seconds: float) -> str:
+    """A time to the second."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S") if seconds else "–"
