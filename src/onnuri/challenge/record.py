@@ -193,6 +193,9 @@ def over_budget(record: Record, spent: Spent, track: Track) -> Iterator[Fault]:
         yield Fault("settings", f"{per_step:,} tokens a step; allowed: {track.tokens_per_step:,}")
     if not 1 <= record.world_size <= track.ranks:
         yield Fault("settings", f"{record.world_size} ranks; allowed: 1 to {track.ranks}")
+    if track.precision and config.engine.precision != track.precision:
+        found = config.engine.precision
+        yield Fault("settings", f"engine.precision={found}; the track takes {track.precision} alone")
     if config.guard.on_spike == "rollback":
         yield Fault("settings", "guard.on_spike=rollback trains on other batches than the steps say")
 

@@ -7,8 +7,10 @@ forged one with their share. Which ones, the entrant cannot know: the choice han
 held-out text, which is secret until the entry is committed.
 
 On the same versions, processor and ranks everything must be equal to the bit. Elsewhere sums are added up
-in another order: losses may differ by the ledger's tolerance in the first steps of an interval, and the
-weights by a share of their own movement.
+in another order: losses may differ by the ledger's tolerance, and the weights by a share of their movement.
+Measured on the sample model over 40 steps, with other ranks and micro-batches, AdamW and Muon: in fp32
+losses differ by 3e-6 nats, weights by 1e-5 of their movement; in bf16 by 0.02 nats and 3 %, so that a run
+in bf16 replays at home only.
 """
 
 from __future__ import annotations
@@ -41,9 +43,7 @@ from onnuri.run.run_file import RUN_FILE
 
 log = logging.getLogger(__name__)
 
-STEPS_ELSEWHERE = 10
-"""Steps of an interval whose losses are compared on another machine; later ones drift by themselves."""
-MOST_DRIFT = 0.1
+MOST_DRIFT = 0.01
 """Elsewhere: distance of the weights from those recorded, as a share of how far the interval moved them."""
 WORKER = "onnuri.challenge.replay_worker"
 Interval = tuple[int, int]
@@ -105,6 +105,13 @@ def replay(
     """
     here = environment()
     exact = not elsewhere and all(each == here for each in record.environments)
+    if not exact and record.config.engine.precision != "fp32":
+        trained_on = record.environments[-1].get("processor", "")
+        raise Refused(
+            "no replay",
+            f"{record.config.engine.precision} replays only where processor and versions are those of the "
+            f"run ({str(trained_on)[:60]}, torch {str(record.environments[-1].get('torch', ''))[:20]})",
+        )
     faults: list[Fault] = []
     done: list[Interval] = []
     for chain in chains(intervals, exact):
@@ -180,9 +187,8 @@ def run(command: Sequence[str], output: int, seconds: float) -> int | None:
 def compare_losses(copy: Path, record: Record, chain: Sequence[int], exact: bool) -> Iterator[Fault]:
     """The first step whose loss is another one."""
     found = {line["step"]: line["loss"] for line in read_metrics(copy) if "loss" in line}
-    last = chain[-1] if exact else min(chain[-1], chain[0] + STEPS_ELSEWHERE)
     tolerance = 0.0 if exact else TOLERANCE
-    for step in range(chain[0] + 1, last + 1):
+    for step in range(chain[0] + 1, chain[-1] + 1):
         here, wanted = found.get(step), record.losses[step]
         if here == wanted:
             continue
@@ -208,7 +214,7 @@ def compare_states(copy: Path, run_dir: Path, chain: Sequence[int], exact: bool)
             if not drift <= MOST_DRIFT:
                 yield Fault(
                     "edited weights",
-                    f"the steps to {after} end {drift:.2f} of their movement away from the checkpoint; "
+                    f"the steps to {after} end {drift:.2g} of their movement away from the checkpoint; "
                     f"allowed on another machine: {MOST_DRIFT}",
                 )
                 return

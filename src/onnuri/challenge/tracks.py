@@ -23,6 +23,9 @@ class Track:
     checkpoints: int
     """Two checkpoints are at most steps / checkpoints apart (rounded up), so that a replay of the steps
     between two of them is short."""
+    precision: str = "fp32"
+    """Which `engine.precision` it takes: bf16 rounds so differently from machine to machine that steps
+    cannot be checked on another one. Empty: any, to be replayed on the same processor and versions."""
     about: str = ""
 
 
@@ -58,6 +61,7 @@ TRACKS = {
             tokens_per_step=1 << 20,
             ranks=1,
             checkpoints=20,
+            precision="",
             about="10 minutes on one H100; not measured",
         ),
     )
