@@ -39,8 +39,9 @@ from onnuri.challenge.sealed_text import read_texts
 from onnuri.challenge.verify import summary, verify
 from onnuri.run.checkpoints import FOLDER, name_of
 from tests.challenge.forge import forged_entry, rewrite
-from tests.conftest import REPOSITORY, TINY_MODEL, run_command
+from tests.conftest import REPOSITORY, SCRIPTS, TINY_MODEL, run_command, torchrun
 from tests.processes import Process
+from tests.soak import SOAK
 
 Sample = Callable[[str], str]
 STEPS = [
@@ -411,3 +412,42 @@ def test_the_command(play: Play) -> None:
     words = [f"challenge={play.challenge.folder}", f"run_dir={play.run('longer')}", "name=longer"]
     done = run_command("challenge", "commit", *words, check=False)
     assert (done.returncode, "not committed: over the FLOPs budget: " in done.stdout) == (1, True)
+
+
+@pytest.mark.skipif(not SOAK, reason="two ranks, and replays that import everything: make soak")
+def test_the_commands_with_two_ranks(play: Play, sample: Sample, tmp_path: Path) -> None:
+    """Both sides by the console alone; the replay of a run on two ranks is a torchrun of its own."""
+    public, secret, run_dir = tmp_path / "public", tmp_path / "secret", tmp_path / "run"
+
+    def challenge(part: str, *words: str, check: bool = True) -> str:
+        done = run_command("challenge", part, *words, check=check)
+        return done.stdout + done.stderr
+
+    sources = [f"{name}={sample(name)}" for name in ("tokens", "corpus")]
+    sources.append(f"heldout={play.config.heldout}")
+    budget = [
+        "track=custom",
+        "flops=1e10",
+        "unique_tokens=2_000_000",
+        "parameters=200_000",
+        "checkpoints=4",
+    ]
+    challenge("init", f"output={public}", f"secret={secret}", *sources, *budget, "kopairs_items=20")
+    script, tokens = SCRIPTS / "pretrain.py", f"data={public}/tokens"
+    steps = [*STEPS, "train.steps=16"]
+    torchrun(2, script, tokens, f"run_dir={run_dir}", *TINY_MODEL, *steps, "optim=muon")
+    here = f"challenge={public}"
+    assert "the ranking" in challenge("practice", here, f"run_dir={run_dir}")
+    assert "entry " in challenge("commit", here, f"run_dir={run_dir}", "name=two-ranks", "title='두 개'")
+    forged = shutil.copytree(run_dir, tmp_path / "forged")
+    rewrite(forged, edit_loss)
+    path = forged_entry(open_challenge(str(public)), forged, "forged", tmp_path / "forged.json")
+    for entry in (tmp_path / "two-ranks.entry.json", path):
+        assert "receipt " in challenge("receive", here, f"entry={entry}")
+    challenge("reveal", here, f"secret={secret}")
+    words = [here, "intervals=-1"]
+    shown = challenge("verify", *words, "name=two-ranks", f"run_dir={run_dir}")
+    assert "4 of 4 intervals (16 steps) replayed to the bit" in shown
+    shown = challenge("verify", *words, "name=forged", f"run_dir={forged}", check=False)
+    assert "refused: edited loss: step 6 gives" in shown
+    assert "  1 two-ranks" in challenge("board", here)
