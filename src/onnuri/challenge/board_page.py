@@ -15,11 +15,11 @@ from onnuri.corpus.report.words import escape
 from onnuri.evaluate.report.page import switch
 from onnuri.evaluate.report.style import EVALUATION_STYLE
 from onnuri.evaluate.report.tables import section, table
-from onnuri.evaluate.report.words import both, number, outside, tokens, with_interval
+from onnuri.evaluate.report.words import both, number, outside, tokens
 
 MOST_CURVES = 8
 BOARD_STYLE = """
-td.place b { font-size: 1.25rem } .mean b { font-size: 1.05rem } tr.first td { background: var(--lost) }
+.curves svg { width: 100%; min-width: 560px; height: auto } table.ranking td, table.ranking th { padding-right: .55rem }
 .hash { font: .82em ui-monospace, "D2Coding", monospace; overflow-wrap: anywhere }
 """
 EVENTS = {
@@ -46,9 +46,11 @@ NOTES = [
     ),
     (
         "Replayed: so many of the intervals between checkpoints were run again and gave the recorded "
-        "losses and weights. The nonce of the held-out text, secret until then, chose them.",
+        "losses and weights: exact to the bit, or near, within the tolerances for another machine. The nonce "
+        "of the held-out text, secret until then, chose them.",
         "재현: 체크포인트 사이의 구간 가운데 이만큼을 다시 실행해 기록된 손실과 가중치를 얻었습니다. "
-        "구간은 그때까지 비밀이던 평가용 글의 논스로 골랐습니다.",
+        "동일은 비트까지 같다는 뜻이고, 근사는 다른 장비에 허용한 오차 안이라는 뜻입니다. 구간은 그때까지 "
+        "비밀이던 평가용 글의 논스로 골랐습니다.",
     ),
 ]
 
@@ -115,7 +117,7 @@ def ranking(challenge: Challenge, rows: Sequence[Row]) -> str:
     for place, row in enumerate(rows, start=1):
         assert row.result is not None
         score, spent, replay = (row.result[name] for name in ("score", "spent", "replay"))
-        kind = both("exact", "비트까지 같음") if replay["exact"] else both("other machine", "다른 장비")
+        kind = both("exact", "동일") if replay["exact"] else both("near", "근사")
         share = 100 * spent["flops"] / challenge.track.flops
         cells.append(
             [
@@ -123,13 +125,13 @@ def ranking(challenge: Challenge, rows: Sequence[Row]) -> str:
                 f"<b>{outside(row.title or row.name)}</b><br><small>{outside(row.name)}"
                 f"{signed(row.result)}</small>",
                 f"<b>{number(score['mean'])}</b>",
-                with_interval(score["ko"]),
-                with_interval(score["en"]),
-                with_interval(score["kopairs"]),
+                stacked(score["ko"]),
+                stacked(score["en"]),
+                stacked(score["kopairs"]),
                 f"{spent['flops']:.3g}<br><small>{share:.0f} %</small>",
-                f"{tokens(spent['parameters'])}",
                 f"{tokens(spent['unique_tokens'])}<br><small>{tokens(spent['tokens'])} "
                 f"{both('read', '읽음')}</small>",
+                f"{tokens(spent['parameters'])}",
                 f"{len(replay['intervals'])}/{replay['of']}<br><small>{kind}</small>",
                 f"<small>{row.result['minutes']:.1f} {both('min', '분')}<br>"
                 f"{outside(row.result['machine'].get('processor', ''))}</small>",
@@ -138,17 +140,23 @@ def ranking(challenge: Challenge, rows: Sequence[Row]) -> str:
     heads = [
         "#",
         both("entry", "항목"),
-        both("mean bits per byte", "평균 바이트당 비트"),
+        both("mean bits<br>per byte", "평균<br>바이트당 비트"),
         both("Korean", "한국어"),
         both("English", "영어"),
         "KoPairs",
         "FLOPs",
-        both("parameters", "파라미터"),
-        both("unique tokens", "고유 토큰"),
+        both("unique<br>tokens", "고유<br>토큰"),
+        both("para-<br>meters", "파라<br>미터"),
         both("replayed", "재현"),
-        both("time, machine (not ranked)", "시간, 장비(순위 아님)"),
+        both("time, machine<br>(not ranked)", "시간, 장비<br>(순위 아님)"),
     ]
-    return table(heads, cells, left=2)
+    return table(heads, cells, left=2, style="ranking")
+
+
+def stacked(score: Mapping[str, float]) -> str:
+    """A score with its 95 % interval below it."""
+    interval = f"{number(score['low'])}–{number(score['high'])}"
+    return f"{number(score['value'])}<br><small>{interval}</small>"
 
 
 def signed(result: Mapping[str, Any]) -> str:
