@@ -63,8 +63,8 @@ def curves(challenge: Challenge, rows: Sequence[Row]) -> str:
         "".join(parts),
     )
     note = both(
-        "Nats a token over the share of the FLOPs budget, from the ledgers. Held-out text makes the ranking.",
-        "원장에 적힌 토큰당 손실(nat)을 FLOPs 예산의 비율에 따라 그렸습니다. 순위는 평가용 글로 정합니다.",
+        "Nats a token over the share of the FLOPs budget, from the ledgers. Held-out text ranks.",
+        "원장에 적힌 토큰당 손실(nat)을 예산 비율에 따라 그렸습니다. 순위는 평가용 글로 정합니다.",
     )
     return (
         f'<p>{note}</p><div class="scroll curves">{picture}</div><div class="legend">{"".join(keys)}</div>'

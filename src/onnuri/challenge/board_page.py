@@ -19,7 +19,8 @@ from onnuri.evaluate.report.words import both, number, outside, tokens
 
 MOST_CURVES = 8
 BOARD_STYLE = """
-.curves svg { width: 100%; min-width: 560px; height: auto } table.ranking td, table.ranking th { padding-right: .55rem }
+.curves svg { width: 100%; min-width: 560px; height: auto }
+table.ranking td, table.ranking th { padding-right: .55rem }
 .hash { font: .82em ui-monospace, "D2Coding", monospace; overflow-wrap: anywhere }
 """
 EVENTS = {
@@ -46,11 +47,11 @@ NOTES = [
     ),
     (
         "Replayed: so many of the intervals between checkpoints were run again and gave the recorded "
-        "losses and weights: exact to the bit, or near, within the tolerances for another machine. The nonce "
-        "of the held-out text, secret until then, chose them.",
-        "재현: 체크포인트 사이의 구간 가운데 이만큼을 다시 실행해 기록된 손실과 가중치를 얻었습니다. "
-        "동일은 비트까지 같다는 뜻이고, 근사는 다른 장비에 허용한 오차 안이라는 뜻입니다. 구간은 그때까지 "
-        "비밀이던 평가용 글의 논스로 골랐습니다.",
+        "losses and weights: exact to the bit, or near, within the tolerances for another machine. "
+        "The nonce of the held-out text, secret until then, chose them.",
+        "재현: 체크포인트 사이의 구간 가운데 이만큼을 다시 실행해 기록된 값을 얻었습니다. "
+        "동일은 비트까지 같다는 뜻이고, 근사는 다른 장비에 허용한 오차 안이라는 뜻입니다. "
+        "구간은 그때까지 비밀이던 평가용 글의 논스로 골랐습니다.",
     ),
 ]
 
@@ -197,7 +198,7 @@ def record(challenge: Challenge, lines: Sequence[Mapping[str, Any]]) -> str:
         cells.append(
             [
                 when(line["time"]),
-                f"{words} {stands}",
+                f"{words}{stands and ': '}{stands}",
                 outside(line.get("name", "")),
                 f'<span class="hash">{escape(str(shown)[:16])}</span>',
                 f'<span class="hash">{escape(str(line["hash"])[:16])}</span>',

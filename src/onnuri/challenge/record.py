@@ -21,7 +21,6 @@ from onnuri.run.run_file import flatten, unknown_options
 from onnuri.train.config import EvaluationConfig, PretrainConfig, TrackerConfig
 
 STARTS = ("start", "resume")
-EVENTS = (*STARTS, "step", "checkpoint", "stop", "end")
 RHYTHM = (
     "validate_every",
     "validation_tokens",
@@ -81,8 +80,8 @@ def read_record(run_dir: Path) -> Record:
         raise Refused("broken ledger", str(error)) from None
     if not lines or lines[0]["event"] != "start":
         raise Refused("broken ledger", "it does not begin with the start of a run")
-    if other := [line["event"] for line in lines if line["event"] not in EVENTS]:
-        raise Refused("settings", f"the run has a {other[0]}, and its steps cannot be counted after it")
+    if any(line["event"] == "rollback" for line in lines):
+        raise Refused("settings", "the run rolled back, and left out batches that its steps count")
     starts = [line for line in lines if line["event"] in STARTS]
     configs = [own_config(line["config"]) for line in starts]
     check_same(configs, [line["world_size"] for line in starts])
