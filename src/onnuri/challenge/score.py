@@ -16,6 +16,7 @@ from onnuri.challenge.folder import Challenge
 from onnuri.challenge.sealed_text import LANGUAGES
 from onnuri.corpus.texts import Text
 from onnuri.model.config import ModelConfig
+from onnuri.model.spec import spec_of
 
 if TYPE_CHECKING:
     from onnuri.evaluate.suite import Suite
@@ -76,14 +77,16 @@ def write_model(
     challenge: Challenge, checkpoint: Path, model: ModelConfig, context: int, folder: Path
 ) -> None:
     """A Hugging Face folder of weights, with the challenge's tokenizer and nothing of the entrant's."""
-    from onnuri.export.huggingface import write_weights
+    from safetensors.torch import save_file
+
     from onnuri.hf.config import hf_config
     from onnuri.tokenizer.huggingface import load_tokenizer, tokenizer_config
 
     tokens = challenge.token_manifest()
     source = challenge.tokens / "tokenizer"
     vocab_size, separator = int(tokens.counts["vocab_size"]), int(tokens.counts["separator"])
-    write_weights(checkpoint, model, vocab_size, folder, "float32", max_shard_gb=5.0)
+    tensors = read_weights(checkpoint, model, vocab_size)
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     for path in source.iterdir():
         shutil.copyfile(path, folder / path.name)
     end = load_tokenizer(source).id_to_token(separator)
@@ -93,6 +96,29 @@ def write_model(
     manifest.write_json(
         folder / "config.json", hf_config(exported, context, separator, separator, "float32")
     )
+
+
+def read_weights(checkpoint: Path, model: ModelConfig, vocab_size: int) -> dict[str, Any]:
+    """Weights of a checkpoint by their Hugging Face names; of embeddings the first `vocab_size` rows.
+
+    Raises UserError if the checkpoint lacks some.
+    """
+    import torch
+
+    from onnuri.checkpoint.shard_file import TensorSlice
+    from onnuri.checkpoint.store import load
+    from onnuri.checkpoint.weights import tensor_name
+    from onnuri.hf.weights import hf_weights
+
+    table = spec_of(model).by_name(model)
+    flat = {name: torch.empty(each.numel) for name, each in table.items()}
+    load(checkpoint, {tensor_name(name): TensorSlice(values, 0) for name, values in flat.items()})
+    found: dict[str, Any] = {}
+    for name, each in table.items():
+        rows = vocab_size if each.kind == "embedding" else each.shape[0]
+        for hf_name, part in hf_weights(model, name, flat[name].view(each.shape)[:rows]):
+            found[hf_name] = part.contiguous()
+    return found
 
 
 def table(scores: Mapping[str, Any]) -> str:
