@@ -21,7 +21,7 @@ LAYERS = [
     {"train"},
     {"plan", "export"},
     {"ledger"},
-    {"gpu"},
+    {"gpu", "challenge"},
     {"bundle"},
     {"cli"},
 ]

@@ -20,6 +20,7 @@ COMMANDS = {
     "evaluate": "bits per byte of a model on held-out text",
     "generate": "continue a text with a model",
     "ledger": "verify or sign a run, list the sources of a checkpoint",
+    "challenge": "an open contest: fixed text, sealed held-out text, runs that replay",
     "bundle": "everything for an installation without a network",
     "gpu_check": "check and measure this machine's GPU",
 }

@@ -58,8 +58,7 @@ def _model(folder: Path, config: VerifyConfig) -> tuple[list[str], str]:
 
 def _run(run_dir: Path, config: VerifyConfig) -> tuple[list[str], str]:
     lines = read(run_dir)
-    problems = [*_steps(run_dir, lines), *_settings(run_dir, lines), *_checkpoints(run_dir, lines)]
-    problems += _data(run_dir, lines, config.data)
+    problems = contradictions(run_dir, lines, config.data)
     if config.replay and not problems:
         problems += replay(run_dir, lines, config.replay, config.data)
     steps = sum(line["event"] == "step" for line in lines)
@@ -68,6 +67,17 @@ def _run(run_dir: Path, config: VerifyConfig) -> tuple[list[str], str]:
         problems,
         f"{run_dir}: {len(lines):,} lines, {steps:,} steps, {kept} checkpoint(s): all as recorded",
     )
+
+
+def contradictions(run_dir: Path, lines: list[dict[str, Any]], data: str) -> list[str]:
+    """What in a run directory differs from its ledger, one line each.
+
+    Args:
+        lines: the ledger.
+        data: where the shards are now, "" where they were.
+    """
+    problems = [*_steps(run_dir, lines), *_settings(run_dir, lines), *_checkpoints(run_dir, lines)]
+    return problems + list(_data(run_dir, lines, data))
 
 
 def _steps(run_dir: Path, lines: list[dict[str, Any]]) -> Iterator[str]:

@@ -87,7 +87,7 @@ def read(run_dir: Path) -> list[dict[str, Any]]:
             line = json.loads(text)
             content = {name: value for name, value in line.items() if name != "hash"}
             found, previous = line["hash"], line["previous"]
-        except (ValueError, KeyError, AttributeError):
+        except (ValueError, KeyError, AttributeError, RecursionError):
             raise UserError(f"{path} line {number} is damaged") from None
         if previous != head:
             raise UserError(f"{path} line {number} does not follow line {number - 1}")

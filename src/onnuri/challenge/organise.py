@@ -1,0 +1,73 @@
+"""The organiser's side between opening and verification: receive entries, reveal the text."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+
+from onnuri.base import manifest
+from onnuri.base.errors import UserError
+from onnuri.challenge import sealed_text
+from onnuri.challenge.config import ReceiveConfig, RevealConfig
+from onnuri.challenge.entry import read_entry, signature_is_good
+from onnuri.challenge.folder import (
+    RECEIVED,
+    REVEALED,
+    add,
+    is_revealed,
+    open_challenge,
+    received,
+    recording,
+)
+
+log = logging.getLogger(__name__)
+
+
+def receive(config: ReceiveConfig) -> str:
+    """Put an entry on record. Returns the receipt: the hash of its line, on which all later lines stand.
+
+    Raises UserError for what is no entry of this challenge, for a name that is taken, for a bad signature,
+    and after the reveal.
+    """
+    challenge, entry = open_challenge(config.challenge), read_entry(Path(config.entry))
+    if entry.challenge != challenge.identity:
+        raise UserError(
+            f"entry={config.entry} is for {entry.challenge[:12]}, not {challenge.identity[:12]}"
+        )
+    if not signature_is_good(entry):
+        raise UserError(f"entry={config.entry} was not signed with the key that it names, or was changed")
+    with recording(challenge) as lines:
+        known = received(lines)
+        if entry.name in known:
+            if known[entry.name]["entry"] == entry.identity:
+                log.info(f"{entry.name} is received already")
+                return str(known[entry.name]["hash"])
+            raise UserError(f"the name {entry.name} is taken; commit with another one")
+        if is_revealed(lines):
+            raise UserError(f"entry={config.entry} is late: the held-out text is public")
+        manifest.write_json(challenge.entry_file(entry.name), asdict(entry))
+        receipt = add(challenge.folder, RECEIVED, {"name": entry.name, "entry": entry.identity})
+    log.info(f"received {entry.name}, entry {entry.identity}")
+    log.info(f"receipt {receipt}: send it back")
+    return receipt
+
+
+def reveal(config: RevealConfig) -> None:
+    """Publish the held-out text and the nonce in the challenge's folder; no entry is received after it.
+
+    Raises UserError if they are not those whose hash was published at the start.
+    """
+    challenge, secret = open_challenge(config.challenge), Path(config.secret)
+    if sealed_text.commitment(secret) != challenge.content["heldout"]:
+        raise UserError(
+            f"secret={secret} does not match the hash published at the start, "
+            f"{challenge.content['heldout'][:12]}...: it is not the sealed text, and is not revealed"
+        )
+    with recording(challenge) as lines:
+        for name in (sealed_text.HELDOUT_FILE, sealed_text.NONCE_FILE):
+            shutil.copyfile(secret / name, challenge.folder / name)
+        if not is_revealed(lines):
+            add(challenge.folder, REVEALED, {"heldout": challenge.content["heldout"]})
+    log.info(f"revealed {challenge.folder / sealed_text.HELDOUT_FILE}; {len(received(lines))} entries")
