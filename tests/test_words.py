@@ -20,6 +20,8 @@ ALLOWED = {
     "src/onnuri/evaluate/kopairs/rating_page.py": "CSS",
     "docs/configuration.md": "names of version 0.1",
     "tests/train/test_former_names.py": "names of version 0.1",
+    "benchmarks/peers/recipe.py": "litgpt's name",
+    "benchmarks/peers/training.py": "litgpt's name",
     "tests/corpus/reading/formats/korean_pages.py": "HTML",
     "tests/test_words.py": "this list",
 }
