@@ -107,7 +107,7 @@ def test_the_caller_does_not_wait_and_one_is_under_way_at_most(
     saver = Saver(tmp_path, keep=0)
     started = time.monotonic()
     saver.save(1, pieces(1), {})
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 5, "it waited for the write, which the gate holds for 10"
     assert steps(tmp_path) == []
     threading.Timer(0.3, gate.set).start()
     saver.save(2, pieces(2), {})

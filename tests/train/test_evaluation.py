@@ -20,7 +20,7 @@ from onnuri.evaluate.requests import plan
 from onnuri.run.metrics_file import METRICS_FILE, read_metrics
 from onnuri.tokens.batch import IGNORE_INDEX
 from onnuri.train.evaluation import lay_out
-from tests.conftest import SCRIPTS, TINY_MODEL, pretrain, run_command, torchrun_command
+from tests.conftest import TINY_MODEL, pretrain, run_command, torchrun_command
 
 Sample = Callable[[str], str]
 FP32 = "engine.precision=fp32"
@@ -124,18 +124,14 @@ def test_killed_while_it_evaluates(task: str, sample: Sample, tmp_path: Path) ->
         "evaluation.every=2",
         "engine.compile=off",
     ]
-    waits = {**os.environ, "ONNURI_TEST_SLOW": "1", "PYTHONPATH": str(tmp_path)}
-    (tmp_path / "sitecustomize.py").write_text(
-        "import sys, threading, time\n"
-        "def slow():\n"
-        "    while 'onnuri.train.evaluation' not in sys.modules: time.sleep(0.01)\n"
-        "    time.sleep(0.2)\n"
-        "    module = sys.modules['onnuri.train.evaluation']\n"
-        "    module._batch = lambda *_: time.sleep(600)\n"
-        "threading.Thread(target=slow, daemon=True).start()\n"
+    (tmp_path / "stalled.py").write_text(
+        "import runpy, time\n"
+        "import onnuri.train.evaluation\n"
+        "onnuri.train.evaluation._batch = lambda *_: time.sleep(600)\n"
+        "runpy.run_module('onnuri.cli.pretrain', run_name='__main__')\n"
     )
-    command = torchrun_command(1, SCRIPTS / "pretrain.py", *words)
-    process = subprocess.Popen(command, env=waits, start_new_session=True, stdout=subprocess.DEVNULL)
+    command = torchrun_command(1, tmp_path / "stalled.py", *words)
+    process = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL)
     try:
         limit = time.monotonic() + 120
         while not list(run_dir.glob("checkpoints/*2/manifest.json")):

@@ -72,24 +72,25 @@ def test_a_flushed_cache_is_warned_of_once_and_only_then(
     assert "engine.micro_batch_size" in said[2][0]
 
 
-def slow(seconds: float, items: int) -> Iterator[int]:
-    for item in range(items):
-        time.sleep(seconds)
-        yield item
+def test_only_waiting_for_the_next_batch_counts_as_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
 
+    def slow(items: int) -> Iterator[int]:
+        for item in range(items):
+            clock[0] += 0.25
+            yield item
 
-def test_only_waiting_for_the_next_batch_counts_as_waiting() -> None:
     resources = Resources(CPU)
     resources.start_step()
-    started = time.perf_counter()
     taken = []
-    for item in resources.timed(slow(0.05, 3)):
+    for item in resources.timed(slow(3)):
         taken.append(item)
-        time.sleep(0.1)
-    line, _ = resources.end_step(time.perf_counter() - started)
+        clock[0] += 0.5
+    line, _ = resources.end_step(clock[0])
     assert taken == [0, 1, 2]
-    assert 0.15 <= resources.waited < 0.3
-    assert 0.2 < line["data_wait"] < 0.5
+    assert resources.waited == 0.75
+    assert line["data_wait"] == 0.75 / 2.25
     resources.start_step()
     assert resources.end_step(1.0)[0]["data_wait"] == 0.0
 
