@@ -63,19 +63,17 @@ def test_a_run_directory_of_something_else_is_left_alone(
     words = [f"data={sample('tokens')}", *TINY_MODEL, "train.steps=1"]
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "of.txt").write_text("years")
-    command = [sys.executable, "-m", "onnuri.cli", "pretrain", *words]
+    command = [sys.executable, "-m", "onnuri.cli.pretrain", *words]
+
+    def run(*more: str) -> subprocess.CompletedProcess[str]:
+        return processes.run([*command, *more], check=False, folder=tmp_path)
+
     for place in ("run_dir=thesis", "hydra.run.dir=thesis"):
-        done = subprocess.run([*command, place], cwd=tmp_path, capture_output=True, text=True, check=False)
+        done = run(place)
         assert done.returncode == 2
         assert done.stderr == "error: run_dir=thesis exists and is not a run directory; choose another\n"
         assert [path.name for path in tmp_path.rglob("*")] == ["thesis", "of.txt"]
-    done = subprocess.run(
-        [*command, "data.path=none", "hydra.run.dir=new"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run("data.path=none", "hydra.run.dir=new")
     assert done.returncode == 2 and not (tmp_path / "new").exists()
 
 

@@ -22,8 +22,9 @@ OPTIONS = ["train.steps=12", "train.validate_every=4", "engine.precision=fp32", 
     "words",
     [
         ["engine.stage=3"],
-        ["engine.stage=1", "engine.activation_checkpointing=1"],
-        *[["engine.stage=3", "train.dropout=0.2"]] * SOAK,  # other graphs, compiled once more
+        # Other graphs, compiled once more each.
+        *[["engine.stage=1", "engine.activation_checkpointing=1"]] * SOAK,
+        *[["engine.stage=3", "train.dropout=0.2"]] * SOAK,
     ],
 )
 def test_compiled_steps_are_the_same_steps(

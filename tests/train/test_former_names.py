@@ -14,6 +14,7 @@ from onnuri.config.schema import options
 from onnuri.run.metrics_file import read_metrics
 from onnuri.train.config import PretrainConfig
 from tests.conftest import REPOSITORY, run_command
+from tests.soak import SOAK
 
 OLD = REPOSITORY / "tests" / "data" / "run-0.1"
 """Four steps by commit 5ae58e9 of version 0.1, its token shards, and the losses of all eight steps."""
@@ -48,7 +49,7 @@ NEW_NAMES = [
 ]
 
 
-@pytest.mark.parametrize("names", [NEW_NAMES, OLD_NAMES], ids=["new names", "old names"])
+@pytest.mark.parametrize("names", [OLD_NAMES, *[NEW_NAMES] * SOAK])
 def test_an_old_run_resumes(names: list[str], tmp_path: Path) -> None:
     run_dir = tmp_path / "run"
     shutil.copytree(OLD / "run", run_dir)

@@ -15,6 +15,7 @@ import pytest
 
 from tests.conftest import SCRIPTS, TINY_MODEL, our_traceback_lines, pretrain, torchrun_command
 from tests.processes import Process, run
+from tests.soak import SOAK
 from tests.train.nodes import wait_until
 from tests.train.test_elastic import losses
 from tests.warm import CLONE_NEWNS
@@ -105,7 +106,7 @@ def test_a_folder_that_cannot_be_written(disk: Disk, sample: Sample) -> None:
     assert f"cannot write to run_dir={run_dir}: Read-only file system" in the_error(result.stderr)
 
 
-@pytest.mark.parametrize("checkpoint_every", [5, 1000], ids=["with checkpoints", "without"])
+@pytest.mark.parametrize("checkpoint_every", [5, *[1000] * SOAK])
 def test_a_disk_that_fails_in_mid_run(
     checkpoint_every: int, disk: Disk, sample: Sample, tmp_path: Path
 ) -> None:
