@@ -70,7 +70,11 @@ class Job:
         hidden, layers, heads, inner = SIZES[options.size]
         vocabulary = -(-self.loader.vocab_size // 64) * 64
         self.model = ModelConfig(vocabulary, hidden, layers, heads, heads // 2, 64, inner)
-        self.heldout = HeldOut(options.data, manifest.counts, options.validation_tokens)
+        heldout = options.heldout or options.data
+        counts = manifests.read(heldout, "tokens").counts
+        if counts["tokenizer_sha256"] != manifest.counts["tokenizer_sha256"]:
+            sys.exit(f"--heldout {heldout} has another tokenizer than --data {options.data}")
+        self.heldout = HeldOut(heldout, counts, options.validation_tokens)
         self.facts: dict[str, Any] = {name: vars(options)[name] for name in ("peer", "seed", "size")}
         self.facts["versions"] = {name: version(name) for name in PACKAGES if find_spec(name)}
         self._taken, self._step_ends = 0, list[tuple[float, float]]()
@@ -92,8 +96,7 @@ class Job:
         """Score the model as initialised, and count steps from here on."""
         from torch.optim.optimizer import register_optimizer_step_post_hook
 
-        parameters = sum(each.numel() for each in model.parameters())
-        ours = self.model.num_parameters()
+        parameters, ours = sum(each.numel() for each in model.parameters()), self.model.num_parameters()
         flops = self.model.flops_per_token(SEQUENCE)
         self.facts |= {"parameters": parameters, "our_parameters": ours, "flops_per_token": flops} | facts
         if not facts and abs(parameters / ours - 1) > 0.02:
@@ -122,10 +125,9 @@ class Job:
             self._groups[index]["last_lr"] = group["lr"]
 
     def _write(self, line: dict[str, Any]) -> None:
-        text = json.dumps(line)
         with (self.options.output / "metrics.jsonl").open("a") as file:
-            file.write(text + "\n")
-        print(text, flush=True)
+            for each in (file, sys.stdout):
+                print(json.dumps(line), file=each, flush=True)
 
 
 class HeldOut:
@@ -221,8 +223,7 @@ def run_litgpt(job: Job, tuned: bool) -> None:
     from litgpt.config import Config
     from litgpt.data import DataModule
 
-    options, shape = job.options, job.model
-    sequences = options.batch or (16 if tuned else 512)
+    options, shape, sequences = job.options, job.model, job.options.batch or (16 if tuned else 512)
     steps = job.steps(sequences)
     rows: Any = torch.from_numpy(job.windows(steps * sequences))
 
@@ -283,7 +284,7 @@ def run_nanochat(job: Job, auto: bool) -> None:
     sys.path.insert(0, str(folder))
     os.environ["NANOCHAT_BASE_DIR"] = str(options.output / "nanochat")
     gpt = need("nanochat.gpt", "pip install filelock")
-    sources = [folder / "nanochat" / "gpt.py", folder / "nanochat" / "optim.py", script]
+    sources = [folder / "nanochat/gpt.py", folder / "nanochat/optim.py", script]
     job.facts["nanochat"] = hashlib.sha256(b"".join(each.read_bytes() for each in sources)).hexdigest()[:12]
     own_init, models = gpt.GPT.init_weights, list[Any]()
 
@@ -373,6 +374,7 @@ def main() -> None:
     parser.add_argument("--size", choices=SIZES, default="small")
     parser.add_argument("--batch", type=int, default=0, help="sequences in a step; 0: the peer's own")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--heldout", type=Path, help="other shards whose held-out split is scored")
     parser.add_argument("--validation-tokens", type=int, default=1 << 18, help="per language")
     parser.add_argument("--nanochat", type=Path, help="a checkout of github.com/karpathy/nanochat")
     parser.add_argument("--whole-windows", action="store_true", help="--score: attend over whole windows")
