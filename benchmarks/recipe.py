@@ -71,6 +71,7 @@ SAMPLE = [
 ]
 SIZES = {
     "sample": Size(3.1e6, SAMPLE),
+    "width64": Size(7.2e5, [*shape(64, 4, 1, 192), *CPU]),
     "width128": Size(1.8e6, [*shape(128, 4, 2, 384), *CPU]),
     "small": Size(5.2e6, [*shape(256, 4, 4, 768), *CPU]),
     "large": Size(18.9e6, [*shape(512, 5, 8, 1408), *CPU]),
