@@ -90,7 +90,10 @@ def test_what_a_wheel_holds(wheel: tuple[Path, str]) -> None:
         }
     modules = {str(path.relative_to(REPOSITORY / "src")) for path in (REPOSITORY / "src").rglob("*.py")}
     assert modules == {name for name in names if name.endswith(".py")}
-    assert {"onnuri/py.typed", "onnuri/build.json"} <= names
+    command = ["git", "ls-files", "src"]
+    listed = subprocess.run(command, cwd=REPOSITORY, check=True, capture_output=True, text=True).stdout
+    assert {name.removeprefix("src/") for name in listed.splitlines()} <= names, "data of packages too"
+    assert "onnuri/build.json" in names
     assert any(name.startswith("onnuri/tokenizer/native/_bpe.") for name in names)
 
 
