@@ -136,6 +136,11 @@ def test_tables_are_merged_as_hydra_merges_them() -> None:
     assert compose(Small, ["output=x", "inner={rate:0.25}"]).inner.rate == 0.25
 
 
+def test_an_empty_table_empties_the_one_of_a_preset() -> None:
+    assert compose(Small, ["output=x", "shares={}"]).shares == {}
+    assert compose(Small, ["output=x", "shares={ }", "shares={ja:2}"]).shares == {"ja": 2.0}
+
+
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
