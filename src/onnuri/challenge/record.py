@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import pairwise
@@ -151,23 +152,23 @@ class Spent:
     """Lines of steps in the ledger, also of steps that were done again."""
     tokens: int
     unique_tokens: int
-    flops_per_token: int
     flops: int
+    """Of each step with its own batch and attention length, as in the run's ledger."""
     parameters: int
 
 
 def spent_by(record: Record, shard_tokens: int) -> Spent:
     """What a run has used, worked out from its config alone; the entrant's own figures are not asked."""
     config = record.config
-    steps = sum(line["event"] == "step" for line in record.lines)
-    tokens = steps * config.train.global_batch_size * config.data.sequence_length
-    each = config.model.flops_per_token(config.data.sequence_length)
+    steps = Counter(int(line["step"]) - 1 for line in record.lines if line["event"] == "step")
+    batches, lengths = config.train.batches, config.data.lengths
+    tokens = {step: times * batches.at(step) * config.data.sequence_length for step, times in steps.items()}
+    each = {length: config.model.flops_per_token(length) for length in lengths.values}
     return Spent(
-        steps=steps,
-        tokens=tokens,
-        unique_tokens=min(tokens, shard_tokens),
-        flops_per_token=each,
-        flops=tokens * each,
+        steps=steps.total(),
+        tokens=sum(tokens.values()),
+        unique_tokens=min(sum(tokens.values()), shard_tokens),
+        flops=sum(count * each[lengths.at(step)] for step, count in tokens.items()),
         parameters=config.model.num_parameters(),
     )
 
@@ -181,8 +182,8 @@ def over_budget(record: Record, spent: Spent, track: Track) -> Iterator[Fault]:
     if spent.flops > track.flops:
         yield Fault(
             "over the FLOPs budget",
-            f"{spent.flops:.4g} FLOPs ({spent.steps:,} steps of {per_step:,} tokens, "
-            f"{spent.flops_per_token:,} a token); allowed: {track.flops:.4g}",
+            f"{spent.flops:.4g} FLOPs ({spent.steps:,} steps of {'up to ' * bool(config.train.batch_ramp)}"
+            f"{per_step:,} tokens, {spent.flops // spent.tokens:,} a token); allowed: {track.flops:.4g}",
         )
     if spent.unique_tokens > track.unique_tokens:
         yield Fault(
