@@ -47,6 +47,7 @@ from tests.challenge.conftest import (
     edit_loss,
     enter,
     faults_of,
+    train,
     verified,
 )
 from tests.challenge.forge import forged_entry, rewrite
@@ -183,6 +184,10 @@ def test_what_is_no_entry(copy: Play, tmp_path: Path) -> None:
         ({"title": "a\nb"}, "title must be one line"),
         ({"weights": "x"}, "is no entry: challenge, weights and ledger are hashes"),
         ({"step": True}, "is no entry: step"),
+        ({"checkpoints": [8, 4]}, "is no entry: checkpoints are steps that rise"),
+        ({"checkpoints": [4]}, "is no entry: checkpoints are steps that rise"),
+        ({"checkpoints": ["8"]}, "is no entry: checkpoints are steps that rise"),
+        ({"format": 1}, "has format 1, this version reads 2"),
         ({"more": 1}, "is no entry: unknown keys"),
         ({"challenge": "0" * 64}, "is for 000000000000, not"),
         ({"title": "another"}, "the name adamw is taken"),
@@ -198,6 +203,26 @@ def test_what_is_no_entry(copy: Play, tmp_path: Path) -> None:
     path.write_bytes(b" " * (1 << 20) + b"{}")
     with pytest.raises(UserError, match="has more than 1,048,576 bytes"):
         receive(ReceiveConfig(str(copy.challenge.folder), str(path)))
+
+
+def test_checkpoints_that_the_run_has_removed_are_not_asked_for(copy: Play) -> None:
+    """The ledger has one of each step; those of steps 4 and 8 are kept, and suffice."""
+    challenge, run_dir = str(copy.challenge.folder), copy.run("ephemeral")
+    train(copy.folder, str(copy.challenge.tokens), "ephemeral", "train.ephemeral_every=1")
+    made, faults = commit(CommitConfig(challenge, str(run_dir), "ephemeral"))
+    assert made is not None and (made.checkpoints, faults) == ((4, 8), [])
+    receive(ReceiveConfig(challenge, str(run_dir.with_name("ephemeral.entry.json"))))
+    rewrite(shutil.copytree(copy.run("wide-and-shallow"), copy.run("more")), lambda facts: None)
+    path = forged_entry(copy.challenge, copy.run("more"), "more", copy.folder / "more.json")
+    path.write_text(path.read_text().replace('"checkpoints": [', '"checkpoints": [1, '))
+    receive(ReceiveConfig(challenge, str(path)))
+    reveal(RevealConfig(challenge, str(copy.folder / "secret")))
+    result = verified(copy, "ephemeral")
+    assert (result["faults"], result["replay"]["intervals"]) == ([], [(0, 4), (4, 8)])
+    assert faults_of(copy, "more") == {"missing checkpoints": "the ledger has none of step 1"}
+    shutil.rmtree(run_dir / FOLDER / name_of(4))
+    (fault,) = commit(CommitConfig(challenge, str(run_dir), "again"))[1]
+    assert fault.detail.startswith("none from step 0 to 8; train with train.checkpoint_every=4")
 
 
 def test_the_hashes_of_another_entry_are_refused(copy: Play, tmp_path: Path) -> None:
@@ -269,7 +294,7 @@ def test_hostile_run_directories(play: Play, tmp_path: Path) -> None:
         fault, attack, message = list(hostile(run_dir))[number]
         attack()
         try:
-            found = examine(play.challenge, run_dir, tmp_path / f"copy-{number}").faults
+            found = examine(play.challenge, run_dir, tmp_path / f"copy-{number}", [4, 8]).faults
         except Refused as error:
             found = [error.fault]
         assert any(each.name == fault and message in each.detail for each in found), (message, found)

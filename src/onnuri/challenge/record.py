@@ -46,7 +46,7 @@ class Record:
     """Of each start."""
     losses: dict[int, float | None]
     checkpoints: dict[int, str]
-    """Step to the identity that counts, in order."""
+    """Step to the identity that counts, in order; in an entry, of those that the run keeps."""
 
     @property
     def head(self) -> str:
