@@ -184,7 +184,10 @@ def _call(call: re.Match[str], key: str, whole: str, option: Option | None) -> s
             return text
         return _element(text, key, whole, option) if takes_values else _any(text)
 
-    rewritten = f"{call[1]}({','.join(argument(each.strip()) for each in split(call[2]))})"
+    arguments = ",".join(argument(each.strip()) for each in split(call[2]))
+    if call[1] == "choice" and option is not None and option.kind is dict:
+        return arguments  # Hydra takes calls of resolvers in it for text
+    rewritten = f"{call[1]}({arguments})"
     return rewritten if parsed(rewritten) is not Unparsable else ""
 
 
