@@ -35,7 +35,7 @@ from onnuri.challenge.examine import examine
 from onnuri.challenge.faults import Refused
 from onnuri.challenge.folder import open_challenge
 from onnuri.challenge.organise import receive, reveal
-from onnuri.challenge.record import over_budget, read_record, spent_by
+from onnuri.challenge.record import check_same, over_budget, read_record, spent_by
 from onnuri.challenge.sealed_text import read_texts
 from onnuri.challenge.verify import summary
 from onnuri.run.checkpoints import FOLDER, name_of
@@ -185,7 +185,6 @@ def test_what_is_no_entry(copy: Play, tmp_path: Path) -> None:
         ({"weights": "x"}, "is no entry: challenge, weights and ledger are hashes"),
         ({"step": True}, "is no entry: step"),
         ({"checkpoints": [8, 4]}, "is no entry: checkpoints are steps that rise"),
-        ({"checkpoints": [4]}, "is no entry: checkpoints are steps that rise"),
         ({"checkpoints": ["8"]}, "is no entry: checkpoints are steps that rise"),
         ({"format": 1}, "has format 1, this version reads 2"),
         ({"more": 1}, "is no entry: unknown keys"),
@@ -251,6 +250,10 @@ def test_ramps_cost_what_the_ledger_of_the_run_says(play: Play, tmp_path: Path) 
     assert (spent.steps, spent.tokens, spent.flops) == (8, 64 * sum(batches), sum(flops))
     assert [point[0] for point in curve_of(record)] == list(accumulate(flops))
     again = [line for line in record.lines if line["event"] == "step" and line["step"] in (1, 8)]
+    plain = replace(record.config, train=replace(record.config.train, batch_ramp={}))
+    for configs in ([record.config, plain], [plain, record.config]):
+        with pytest.raises(Refused, match=r"the run changed train.batch_ramp from \{.*\} to \{.*\}$"):
+            check_same(configs, [1, 1])
     twice = spent_by(replace(record, lines=[*record.lines, *again]), 10**9)
     assert twice.flops == sum(flops) + flops[0] + flops[-1]
     (fault,) = over_budget(record, spent, replace(play.challenge.track, flops=spent.flops - 1))

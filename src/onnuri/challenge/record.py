@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,9 @@ from onnuri.config import to_dict
 from onnuri.config.former_names import rename_stored
 from onnuri.config.schema import options
 from onnuri.run.chain import last_of_each_step, read
-from onnuri.run.run_file import flatten, unknown_options
+from onnuri.run.run_file import as_typed, flatten, unknown_options
 from onnuri.train.config import EvaluationConfig, PretrainConfig, TrackerConfig
+from onnuri.train.same_run import TABLES
 
 STARTS = ("start", "resume")
 RHYTHM = (
@@ -67,7 +68,7 @@ class Record:
     def minutes(self) -> float:
         """Time between the lines of all starts, by the entrant's own clock."""
         total = 0.0
-        for before, line in pairwise(self.lines):
+        for before, line in itertools.pairwise(self.lines):
             if line["event"] not in STARTS:
                 total += max(0.0, line["time"] - before["time"])
         return total / 60
@@ -137,11 +138,14 @@ def own_config(stored: Any) -> PretrainConfig:
 
 def check_same(configs: Sequence[PretrainConfig], world_sizes: Sequence[int]) -> None:
     """Raise Refused unless all starts of a run trained in the same way."""
-    first = flatten(to_dict(configs[0])) | {"ranks": world_sizes[0]}
-    for config, world_size in zip(configs, world_sizes, strict=True):
-        for name, value in (flatten(to_dict(config)) | {"ranks": world_size}).items():
-            if value != first[name]:
-                raise Refused("settings", f"the run changed {name} from {first[name]} to {value}")
+    first, *others = (
+        flatten(to_dict(config), whole=TABLES) | {"ranks": world_size}
+        for config, world_size in zip(configs, world_sizes, strict=True)
+    )
+    for name, value in itertools.chain.from_iterable(other.items() for other in others):
+        if value != first[name]:
+            changed = f"{name} from {as_typed(first[name])} to {as_typed(value)}"
+            raise Refused("settings", f"the run changed {changed}")
 
 
 @dataclass(frozen=True)
@@ -207,7 +211,7 @@ def missing_checkpoints(record: Record, track: Track) -> Iterator[Fault]:
     points = record.points if record.points[-1] == record.last_step else [*record.points, record.last_step]
     if record.last_step not in record.checkpoints:
         yield Fault("missing checkpoints", f"none of the last step, {record.last_step}")
-    for before, after in pairwise(points):
+    for before, after in itertools.pairwise(points):
         if after - before > most:
             yield Fault("missing checkpoints", f"none from step {before} to {after}; train with {ways}")
             return
