@@ -129,11 +129,24 @@ def test_lists_and_tables_need_no_quotes() -> None:
     assert compose(Small, ["output=x", strange]).shares == {'{"%41}': 1.0, "\\\\$": 2.0, "2024": 3.0}
 
 
+def test_a_choice_of_tables_is_a_sweep_of_them() -> None:
+    known = {option.name: option for option in options(Small)}
+    sweep = prepare("shares={2024:1},{}", known, {}, sweep=True)
+    assert prepare("shares=choice({2024:1}, {})", known, {}, sweep=True) == sweep
+    with pytest.raises(UserError, match="is a sweep, which needs -m"):
+        prepare("shares=choice({2024:1}, {})", known, {})
+
+
 def test_tables_are_merged_as_hydra_merges_them() -> None:
     assert compose(Small, ["output=x", "shares={ko:1}"]).shares == {"ko": 1.0, "en": 0.5}
     assert compose(Small, ["output=x", "shares={ja:2}"]).shares == {"ko": 0.5, "en": 0.5, "ja": 2.0}
     assert compose(Small, ["output=x", "+shares.ja=2"]).shares == {"ko": 0.5, "en": 0.5, "ja": 2.0}
     assert compose(Small, ["output=x", "inner={rate:0.25}"]).inner.rate == 0.25
+
+
+def test_an_empty_table_empties_the_one_of_a_preset() -> None:
+    assert compose(Small, ["output=x", "shares={}"]).shares == {}
+    assert compose(Small, ["output=x", "shares={ }", "shares={ja:2}"]).shares == {"ja": 2.0}
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,8 @@ def rewrite(run_dir: Path, change: Callable[[dict[str, Any]], None]) -> None:
 def forged_entry(challenge: Challenge, run_dir: Path, name: str, path: Path) -> Path:
     """An entry for any run, as `commit` would write it if it checked nothing."""
     lines = read(run_dir)
-    last = [line for line in lines if line["event"] == "checkpoint"][-1]
+    saved = {line["step"]: line for line in lines if line["event"] == "checkpoint"}
+    last = saved[max(saved)]
     facts = (challenge.identity, name, f"<b>{name}</b>", last["step"], last["identity"], lines[-1]["hash"])
-    manifest.write_json(path, asdict(Entry(FORMAT, *facts)))
+    manifest.write_json(path, asdict(Entry(FORMAT, *facts, checkpoints=tuple(sorted(saved)))))
     return path

@@ -9,7 +9,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from onnuri.challenge.config import (
     RevealConfig,
 )
 from onnuri.challenge.create import create
+from onnuri.challenge.curve import curve_of
 from onnuri.challenge.drift import relative_distance
 from onnuri.challenge.enter import commit, practise
 from onnuri.challenge.entry import read_entry
@@ -34,6 +35,7 @@ from onnuri.challenge.examine import examine
 from onnuri.challenge.faults import Refused
 from onnuri.challenge.folder import open_challenge
 from onnuri.challenge.organise import receive, reveal
+from onnuri.challenge.record import check_same, over_budget, read_record, spent_by
 from onnuri.challenge.sealed_text import read_texts
 from onnuri.challenge.verify import summary
 from onnuri.run.checkpoints import FOLDER, name_of
@@ -45,6 +47,7 @@ from tests.challenge.conftest import (
     edit_loss,
     enter,
     faults_of,
+    train,
     verified,
 )
 from tests.challenge.forge import forged_entry, rewrite
@@ -62,7 +65,7 @@ def test_both_sides_play_to_a_finished_board(copy: Play, play: Play) -> None:
     made, faults = commit(CommitConfig(str(challenge.folder), str(copy.run("leaked")), "leaked"))
     assert (made, [each.name for each in faults]) == (None, ["other data"])
     enter(copy, "leaked", "other-data")
-    enter(copy, "leaked", "leaked")
+    enter(copy, "leaked", "leaked", lambda facts: None)  # written anew: another ledger
     enter(copy, "adamw", "edited-loss", edit_loss)
     with pytest.raises(UserError, match="is not public yet"):
         verified(copy, "adamw")
@@ -181,6 +184,9 @@ def test_what_is_no_entry(copy: Play, tmp_path: Path) -> None:
         ({"title": "a\nb"}, "title must be one line"),
         ({"weights": "x"}, "is no entry: challenge, weights and ledger are hashes"),
         ({"step": True}, "is no entry: step"),
+        ({"checkpoints": [8, 4]}, "is no entry: checkpoints are steps that rise"),
+        ({"checkpoints": ["8"]}, "is no entry: checkpoints are steps that rise"),
+        ({"format": 1}, "has format 1, this version reads 2"),
         ({"more": 1}, "is no entry: unknown keys"),
         ({"challenge": "0" * 64}, "is for 000000000000, not"),
         ({"title": "another"}, "the name adamw is taken"),
@@ -196,6 +202,62 @@ def test_what_is_no_entry(copy: Play, tmp_path: Path) -> None:
     path.write_bytes(b" " * (1 << 20) + b"{}")
     with pytest.raises(UserError, match="has more than 1,048,576 bytes"):
         receive(ReceiveConfig(str(copy.challenge.folder), str(path)))
+
+
+def test_checkpoints_that_the_run_has_removed_are_not_asked_for(copy: Play) -> None:
+    """The ledger has one of each step; those of steps 4 and 8 are kept, and suffice."""
+    challenge, run_dir = str(copy.challenge.folder), copy.run("ephemeral")
+    train(copy.folder, str(copy.challenge.tokens), "ephemeral", "train.ephemeral_every=1")
+    made, faults = commit(CommitConfig(challenge, str(run_dir), "ephemeral"))
+    assert made is not None and (made.checkpoints, faults) == ((4, 8), [])
+    receive(ReceiveConfig(challenge, str(run_dir.with_name("ephemeral.entry.json"))))
+    rewrite(shutil.copytree(copy.run("wide-and-shallow"), copy.run("more")), lambda facts: None)
+    path = forged_entry(copy.challenge, copy.run("more"), "more", copy.folder / "more.json")
+    path.write_text(path.read_text().replace('"checkpoints": [', '"checkpoints": [1, '))
+    receive(ReceiveConfig(challenge, str(path)))
+    reveal(RevealConfig(challenge, str(copy.folder / "secret")))
+    result = verified(copy, "ephemeral")
+    assert (result["faults"], result["replay"]["intervals"]) == ([], [(0, 4), (4, 8)])
+    assert faults_of(copy, "more") == {"missing checkpoints": "the ledger has none of step 1"}
+    shutil.rmtree(run_dir / FOLDER / name_of(4))
+    (fault,) = commit(CommitConfig(challenge, str(run_dir), "again"))[1]
+    assert fault.detail.startswith("none from step 0 to 8; train with train.checkpoint_every=4")
+
+
+def test_the_hashes_of_another_entry_are_refused(copy: Play, tmp_path: Path) -> None:
+    entry, path = read_entry(copy.challenge.entry_file("adamw")), tmp_path / "thief.json"
+    for change in ({}, {"ledger": "0" * 64}, {"weights": "0" * 64}):
+        path.write_text(json.dumps(vars(entry) | {"name": "thief", "title": "my own idea"} | change))
+        with pytest.raises(UserError, match="thief has the hashes of adamw, which is received already"):
+            receive(ReceiveConfig(str(copy.challenge.folder), str(path)))
+    assert receive(ReceiveConfig(str(copy.challenge.folder), f"{copy.folder}/runs/adamw.entry.json"))
+
+
+def test_ramps_cost_what_the_ledger_of_the_run_says(play: Play, tmp_path: Path) -> None:
+    """Steps that were done again count twice, each with its own batch and attention length."""
+    run_dir = shutil.copytree(play.run("adamw"), tmp_path / "ramped")
+
+    def ramp(line: dict[str, Any]) -> None:
+        if "config" in line:
+            line["config"]["train"]["batch_ramp"] = {"0": 2, "3": 4, "6": 8}
+            line["config"]["data"]["length_ramp"] = {"0": 16, "4": 64}
+
+    rewrite(run_dir, ramp)
+    record = read_record(run_dir)
+    batches, model = [2, 2, 2, 4, 4, 4, 8, 8], record.config.model
+    flops = [64 * size * model.flops_per_token(16 if step < 4 else 64) for step, size in enumerate(batches)]
+    spent = spent_by(record, 10**9)
+    assert (spent.steps, spent.tokens, spent.flops) == (8, 64 * sum(batches), sum(flops))
+    assert [point[0] for point in curve_of(record)] == list(accumulate(flops))
+    again = [line for line in record.lines if line["event"] == "step" and line["step"] in (1, 8)]
+    plain = replace(record.config, train=replace(record.config.train, batch_ramp={}))
+    for configs in ([record.config, plain], [plain, record.config]):
+        with pytest.raises(Refused, match=r"the run changed train.batch_ramp from \{.*\} to \{.*\}$"):
+            check_same(configs, [1, 1])
+    twice = spent_by(replace(record, lines=[*record.lines, *again]), 10**9)
+    assert twice.flops == sum(flops) + flops[0] + flops[-1]
+    (fault,) = over_budget(record, spent, replace(play.challenge.track, flops=spent.flops - 1))
+    assert "8 steps of up to 512 tokens" in fault.detail
 
 
 def hostile(run_dir: Path) -> Iterator[tuple[str, Callable[[], object], str]]:
@@ -235,7 +297,7 @@ def test_hostile_run_directories(play: Play, tmp_path: Path) -> None:
         fault, attack, message = list(hostile(run_dir))[number]
         attack()
         try:
-            found = examine(play.challenge, run_dir, tmp_path / f"copy-{number}").faults
+            found = examine(play.challenge, run_dir, tmp_path / f"copy-{number}", [4, 8]).faults
         except Refused as error:
             found = [error.fault]
         assert any(each.name == fault and message in each.detail for each in found), (message, found)

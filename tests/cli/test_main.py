@@ -41,6 +41,15 @@ def test_a_command_gets_its_words() -> None:
     assert onnuri("--version").stdout == "onnuri 0.1.0\n"
 
 
+def test_a_reader_that_leaves_early_is_no_error() -> None:
+    command = [sys.executable, "-m", "onnuri.cli", "plan", "model=8b"]
+    read_end, write_end = os.pipe()
+    os.close(read_end)  # as `| head` does, at the latest when it has enough
+    done = subprocess.run(command, stdout=write_end, stderr=subprocess.PIPE, check=False)
+    os.close(write_end)
+    assert (done.returncode, done.stderr) == (1, b"")
+
+
 def test_a_wrong_command_is_one_line() -> None:
     done = onnuri("corpsu", "recipe=sample")
     assert done.returncode == 2

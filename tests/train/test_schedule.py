@@ -2,7 +2,7 @@
 
 import pytest
 
-from onnuri.optim.config import OptimConfig, ScheduleConfig
+from onnuri.optim.config import AverageConfig, OptimConfig, ScheduleConfig
 from onnuri.optim.schedule import default_warmup, lr_multiplier
 from onnuri.train.config import PretrainConfig, TrainConfig
 from onnuri.train.schedule_warnings import schedule_warnings
@@ -19,6 +19,13 @@ def test_wsd_warms_up_stays_and_decays() -> None:
     assert values[80:] == sorted(values[80:], reverse=True)
     assert values[84] == pytest.approx(0.1 + 0.9 * (1 - 0.25**0.5))
     assert values[-1] == pytest.approx(0.1)
+
+
+def test_wsd_without_a_decay_stays_at_the_peak() -> None:
+    schedule = ScheduleConfig("wsd", warmup_steps=2, decay_fraction=0)
+    assert curve(schedule, 5) == [0.5, 1.0, 1.0, 1.0, 1.0]
+    assert lr_multiplier(schedule, 6, 5) == 1.0, "the first step after a run that is prolonged"
+    assert warned(schedule, 3) == []
 
 
 def test_cosine_is_half_way_in_the_middle() -> None:
@@ -59,6 +66,22 @@ def test_a_learning_rate_that_is_hardly_meant_is_one_line() -> None:
     assert "gets to 80% of optim.lr=0.001, 0.0008, at its last step" in line
     (line,) = warned(wsd, 22)
     assert "falls from 0.001 (step 20) to 0.000134 (step 21)" in line
+
+
+def test_an_average_or_a_momentum_beyond_the_run_is_one_line() -> None:
+    def lines(steps: int) -> list[str]:
+        config = PretrainConfig(
+            optim=OptimConfig("muon", momentum_warmup_steps=200),
+            schedule=ScheduleConfig("constant", 0),
+            average=AverageConfig(ema_decay=0.999, ema_start=200),
+            train=TrainConfig(steps=steps),
+        )
+        return list(schedule_warnings(config, 0, steps))
+
+    assert lines(200) == []
+    average, momentum = lines(100)
+    assert average.startswith("average.ema_start=200 is above train.steps=100: there will be no average")
+    assert "Muon's momentum gets to 0.9 of optim.momentum=0.95" in momentum
 
 
 def test_a_length_that_moves_the_decay_names_both_rates() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from onnuri.challenge.record import Record
+from onnuri.tokens.ramp import training_flops
 
 POINTS = 60
 
@@ -13,10 +14,12 @@ def curve_of(record: Record) -> list[tuple[float, float]]:
     if not known:
         return []
     config = record.config
-    length = config.data.sequence_length
-    per_step = config.train.global_batch_size * length * config.model.flops_per_token(length)
+    batches, lengths = config.train.batches, config.data.lengths
+
+    def flops(step: int) -> float:
+        tokens = batches.before(step) * config.data.sequence_length
+        return float(training_flops(config.model.flops_per_token, batches, lengths, step, tokens))
+
     size = -(-len(known) // POINTS)
     stretches = [known[start : start + size] for start in range(0, len(known), size)]
-    return [
-        (float(part[-1][0] * per_step), sum(loss for _, loss in part) / len(part)) for part in stretches
-    ]
+    return [(flops(part[-1][0]), sum(loss for _, loss in part) / len(part)) for part in stretches]

@@ -18,7 +18,7 @@ from onnuri.challenge.faults import Fault, Refused
 from onnuri.challenge.folder import open_challenge
 from onnuri.challenge.score import score
 from onnuri.model.config import ModelConfig
-from onnuri.run.checkpoints import newest_verified
+from onnuri.run.checkpoints import list_checkpoints, newest_verified, step_of
 from onnuri.run.run_file import read_run_file
 
 log = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ def commit(config: CommitConfig) -> tuple[Entry | None, list[Fault]]:
         raise UserError(f"output={output} exists: a name is committed once; choose another name or output")
     with tempfile.TemporaryDirectory(prefix="onnuri-challenge-") as scratch:
         try:
-            found = examine(challenge, run_dir, Path(scratch))
+            found = examine(challenge, run_dir, Path(scratch), [*map(step_of, list_checkpoints(run_dir))])
             if not found.faults:
                 take_checkpoints(run_dir, found, list(found.record.checkpoints))
         except Refused as error:
@@ -67,10 +67,11 @@ def commit(config: CommitConfig) -> tuple[Entry | None, list[Fault]]:
         step=record.last_step,
         weights=record.checkpoints[record.last_step],
         ledger=record.head,
+        checkpoints=tuple(record.checkpoints),
     )
     made = entries.sign(made, Path(config.key)) if config.key else made
     content = vars(made)
-    entries.from_content(content, "the entry")
+    entries.from_content(content | {"checkpoints": [*made.checkpoints]}, "the entry")
     manifest.write_json(output, content)
     log.info(
         f"{output}: {found.spent.flops:.4g} of {challenge.track.flops:.4g} FLOPs, "

@@ -7,6 +7,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from onnuri.base.manifest import hash_json
 from onnuri.challenge.intake import read_json
 from onnuri.ledger.keys import load_private_key
 
-FORMAT = 1
+FORMAT = 2
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 HASH = re.compile(r"[0-9a-f]{64}")
 MOST_TITLE = 80
@@ -37,6 +38,9 @@ class Entry:
     """Identity of the final checkpoint's manifest, which has the sha256 of each of its files."""
     ledger: str
     """Hash of the ledger's last line."""
+    checkpoints: tuple[int, ...]
+    """Steps whose checkpoints the run keeps, in order; the last is `step`. Which intervals are replayed
+    hangs on them, so they are settled before the nonce is known."""
     public_key: str = ""
     """PEM; empty: not signed."""
     signature: str = ""
@@ -66,20 +70,24 @@ def check_name(name: str) -> None:
 
 def from_content(content: Mapping[str, Any], place: str) -> Entry:
     """An entry out of JSON of anybody's. Raises UserError for anything that is none."""
-    types = {"format": int, "step": int} | dict.fromkeys(
+    types = {"format": int, "step": int, "checkpoints": list} | dict.fromkeys(
         ("challenge", "name", "title", "weights", "ledger", "public_key", "signature"), str
     )
+    if type(content.get("format")) is int and content["format"] != FORMAT:
+        raise UserError(f"{place} has format {content['format']}, this version reads {FORMAT}")
     wrong = [name for name in types if type(content.get(name)) is not types[name]]
     if wrong or len(content) != len(types):
         raise UserError(f"{place} is no entry: {wrong[0] if wrong else 'unknown keys'}")
-    found = Entry(**content)
-    if found.format != FORMAT:
-        raise UserError(f"{place} has format {found.format}, this version reads {FORMAT}")
+    found = Entry(**{**content, "checkpoints": tuple(content["checkpoints"])})
     check_name(found.name)
     if len(found.title) > MOST_TITLE or not found.title.isprintable():
         raise UserError(f"{place}: title must be one line of at most {MOST_TITLE} characters")
     if not all(map(HASH.fullmatch, (found.challenge, found.weights, found.ledger))) or found.step < 1:
         raise UserError(f"{place} is no entry: challenge, weights and ledger are hashes, step is above 0")
+    steps = (0, *found.checkpoints)
+    whole = all(type(step) is int for step in steps) and all(one < other for one, other in pairwise(steps))
+    if not whole or steps[-1] != found.step:
+        raise UserError(f"{place} is no entry: checkpoints are steps that rise from above 0 to its step")
     return found
 
 

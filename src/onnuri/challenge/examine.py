@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from onnuri.base import manifest
@@ -47,12 +47,13 @@ class Examined:
     faults: list[Fault] = field(default_factory=list)
 
 
-def examine(challenge: Challenge, run_dir: Path, copy: Path) -> Examined:
+def examine(challenge: Challenge, run_dir: Path, copy: Path, kept: Collection[int]) -> Examined:
     """Take in the record of a run and check it: ledger, budget, data, settings, checkpoints by name.
 
     Args:
         run_dir: the entrant's.
         copy: an empty folder.
+        kept: steps whose checkpoints are to be had; others that the ledger records were removed.
 
     Raises Refused if there is nothing to go on with.
     """
@@ -60,6 +61,8 @@ def examine(challenge: Challenge, run_dir: Path, copy: Path) -> Examined:
     for name, most in (limits | {f"{DATA_FOLDER}/{manifest.FILE_NAME}": LARGEST_MANIFEST}).items():
         copy_in(run_dir, name, copy / name, most)
     record = read_record(copy)
+    checkpoints = {step: identity for step, identity in record.checkpoints.items() if step in kept}
+    record = replace(record, checkpoints=checkpoints)
     tokens = challenge.token_manifest()
     found = Examined(copy, record, spent_by(record, int(tokens.counts["train"]["tokens"])))
     found.faults += over_budget(record, found.spent, challenge.track)

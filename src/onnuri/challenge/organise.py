@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -11,10 +12,11 @@ from onnuri.base import manifest
 from onnuri.base.errors import UserError
 from onnuri.challenge import sealed_text
 from onnuri.challenge.config import ReceiveConfig, RevealConfig
-from onnuri.challenge.entry import read_entry, signature_is_good
+from onnuri.challenge.entry import Entry, read_entry, signature_is_good
 from onnuri.challenge.folder import (
     RECEIVED,
     REVEALED,
+    Challenge,
     add,
     is_revealed,
     open_challenge,
@@ -28,8 +30,8 @@ log = logging.getLogger(__name__)
 def receive(config: ReceiveConfig) -> str:
     """Put an entry on record. Returns the receipt: the hash of its line, on which all later lines stand.
 
-    Raises UserError for what is no entry of this challenge, for a name that is taken, for a bad signature,
-    and after the reveal.
+    Raises UserError for what is no entry of this challenge, for a name that is taken, for a run that was
+    received under another name, for a bad signature, and after the reveal.
     """
     challenge, entry = open_challenge(config.challenge), read_entry(Path(config.entry))
     if entry.challenge != challenge.identity:
@@ -47,11 +49,23 @@ def receive(config: ReceiveConfig) -> str:
             raise UserError(f"the name {entry.name} is taken; commit with another one")
         if is_revealed(lines):
             raise UserError(f"entry={config.entry} is late: the held-out text is public")
+        check_own_run(challenge, entry, known)
         manifest.write_json(challenge.entry_file(entry.name), asdict(entry))
         receipt = add(challenge.folder, RECEIVED, {"name": entry.name, "entry": entry.identity})
     log.info(f"received {entry.name}, entry {entry.identity}")
     log.info(f"receipt {receipt}: send it back")
     return receipt
+
+
+def check_own_run(challenge: Challenge, entry: Entry, names: Iterable[str]) -> None:
+    """Raise UserError if one of these entries names the same run: received entries are public, so that
+    anybody could put another's hashes under a name of their own."""
+    for name in names:
+        other = read_entry(challenge.entry_file(name))
+        if entry.ledger == other.ledger or entry.weights == other.weights:
+            raise UserError(
+                f"{entry.name} has the hashes of {name}, which is received already; a run is entered once"
+            )
 
 
 def reveal(config: RevealConfig) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,9 @@ from onnuri.config import to_dict
 from onnuri.config.former_names import rename_stored
 from onnuri.config.schema import options
 from onnuri.run.chain import last_of_each_step, read
-from onnuri.run.run_file import flatten, unknown_options
+from onnuri.run.run_file import as_typed, flatten, unknown_options
 from onnuri.train.config import EvaluationConfig, PretrainConfig, TrackerConfig
+from onnuri.train.same_run import TABLES
 
 STARTS = ("start", "resume")
 RHYTHM = (
@@ -45,7 +47,7 @@ class Record:
     """Of each start."""
     losses: dict[int, float | None]
     checkpoints: dict[int, str]
-    """Step to the identity that counts, in order."""
+    """Step to the identity that counts, in order; in an entry, of those that the run keeps."""
 
     @property
     def head(self) -> str:
@@ -66,7 +68,7 @@ class Record:
     def minutes(self) -> float:
         """Time between the lines of all starts, by the entrant's own clock."""
         total = 0.0
-        for before, line in pairwise(self.lines):
+        for before, line in itertools.pairwise(self.lines):
             if line["event"] not in STARTS:
                 total += max(0.0, line["time"] - before["time"])
         return total / 60
@@ -136,11 +138,14 @@ def own_config(stored: Any) -> PretrainConfig:
 
 def check_same(configs: Sequence[PretrainConfig], world_sizes: Sequence[int]) -> None:
     """Raise Refused unless all starts of a run trained in the same way."""
-    first = flatten(to_dict(configs[0])) | {"ranks": world_sizes[0]}
-    for config, world_size in zip(configs, world_sizes, strict=True):
-        for name, value in (flatten(to_dict(config)) | {"ranks": world_size}).items():
-            if value != first[name]:
-                raise Refused("settings", f"the run changed {name} from {first[name]} to {value}")
+    first, *others = (
+        flatten(to_dict(config), whole=TABLES) | {"ranks": world_size}
+        for config, world_size in zip(configs, world_sizes, strict=True)
+    )
+    for name, value in itertools.chain.from_iterable(other.items() for other in others):
+        if value != first[name]:
+            changed = f"{name} from {as_typed(first[name])} to {as_typed(value)}"
+            raise Refused("settings", f"the run changed {changed}")
 
 
 @dataclass(frozen=True)
@@ -151,23 +156,23 @@ class Spent:
     """Lines of steps in the ledger, also of steps that were done again."""
     tokens: int
     unique_tokens: int
-    flops_per_token: int
     flops: int
+    """Of each step with its own batch and attention length, as in the run's ledger."""
     parameters: int
 
 
 def spent_by(record: Record, shard_tokens: int) -> Spent:
     """What a run has used, worked out from its config alone; the entrant's own figures are not asked."""
     config = record.config
-    steps = sum(line["event"] == "step" for line in record.lines)
-    tokens = steps * config.train.global_batch_size * config.data.sequence_length
-    each = config.model.flops_per_token(config.data.sequence_length)
+    steps = Counter(int(line["step"]) - 1 for line in record.lines if line["event"] == "step")
+    batches, lengths = config.train.batches, config.data.lengths
+    tokens = {step: times * batches.at(step) * config.data.sequence_length for step, times in steps.items()}
+    each = {length: config.model.flops_per_token(length) for length in lengths.values}
     return Spent(
-        steps=steps,
-        tokens=tokens,
-        unique_tokens=min(tokens, shard_tokens),
-        flops_per_token=each,
-        flops=tokens * each,
+        steps=steps.total(),
+        tokens=sum(tokens.values()),
+        unique_tokens=min(sum(tokens.values()), shard_tokens),
+        flops=sum(count * each[lengths.at(step)] for step, count in tokens.items()),
         parameters=config.model.num_parameters(),
     )
 
@@ -181,8 +186,8 @@ def over_budget(record: Record, spent: Spent, track: Track) -> Iterator[Fault]:
     if spent.flops > track.flops:
         yield Fault(
             "over the FLOPs budget",
-            f"{spent.flops:.4g} FLOPs ({spent.steps:,} steps of {per_step:,} tokens, "
-            f"{spent.flops_per_token:,} a token); allowed: {track.flops:.4g}",
+            f"{spent.flops:.4g} FLOPs ({spent.steps:,} steps of {'up to ' * bool(config.train.batch_ramp)}"
+            f"{per_step:,} tokens, {spent.flops // spent.tokens:,} a token); allowed: {track.flops:.4g}",
         )
     if spent.unique_tokens > track.unique_tokens:
         yield Fault(
@@ -206,7 +211,7 @@ def missing_checkpoints(record: Record, track: Track) -> Iterator[Fault]:
     points = record.points if record.points[-1] == record.last_step else [*record.points, record.last_step]
     if record.last_step not in record.checkpoints:
         yield Fault("missing checkpoints", f"none of the last step, {record.last_step}")
-    for before, after in pairwise(points):
+    for before, after in itertools.pairwise(points):
         if after - before > most:
             yield Fault("missing checkpoints", f"none from step {before} to {after}; train with {ways}")
             return

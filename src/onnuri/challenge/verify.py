@@ -85,7 +85,7 @@ def judge(
     heldout = sealed_text.read_texts(challenge.folder / sealed_text.HELDOUT_FILE)
     facts: dict[str, Any] = {}
     try:
-        found = examine(challenge, Path(config.run_dir), scratch / entry.name)
+        found = examine(challenge, Path(config.run_dir), scratch / entry.name, entry.checkpoints)
         facts = {
             "spent": asdict(found.spent),
             "minutes": found.record.minutes,
@@ -128,6 +128,8 @@ def committed(found: Examined, entry: Entry) -> list[Fault]:
     if (record.last_step, weights) != (entry.step, entry.weights):
         detail = f"step {record.last_step} has {weights[:12]}, committed was {entry.weights[:12]}"
         faults.append(Fault("other weights", f"{detail} of step {entry.step}"))
+    if unknown := sorted({*entry.checkpoints} - record.checkpoints.keys()):
+        faults.append(Fault("missing checkpoints", f"the ledger has none of step {unknown[0]}"))
     return faults
 
 

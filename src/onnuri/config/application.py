@@ -44,7 +44,7 @@ class Command:
     words: list[str] = dataclasses.field(default_factory=list)
     """Overrides as they were typed."""
     status: int = 0
-    error: UserError | None = None
+    error: UserError | BrokenPipeError | None = None
 
     @property
     def flags_of_a_job(self) -> list[str]:
@@ -76,7 +76,7 @@ class Command:
                     folder = hydra.runtime.output_dir if in_sweep else hydra.run.dir
                     typed.run_dir = expand_home("hydra.run.dir", folder)
             status = self.run(typed) or 0
-        except UserError as error:
+        except (UserError, BrokenPipeError) as error:
             if in_sweep:
                 raise
             self.error = error  # Hydra would add lines of its own to it

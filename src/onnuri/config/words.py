@@ -5,7 +5,8 @@ Hydra's grammar has the last word: what it can parse means what Hydra says. Four
 - Names are checked, so that a mistake gets the nearest name.
 - A text that Hydra's lexer refuses (Hangul, `=`, parentheses) is quoted; lists, tables and sweeps are taken
   apart for that. A text option takes 1e3 or true as they are typed, a number option takes 1e3 for 1000.
-- A table with keys that Hydra has no way to write (`{한겨레:2}`) becomes a call of a resolver.
+- A table with keys that Hydra has no way to write (`{한겨레:2}`) becomes a call of a resolver. So does
+  an empty one: Hydra would merge it into the table of a preset, which would stay as it is.
 - `data=DIR` means `data.path=DIR`, where a group has a path and no such choice; `engine=ray` means
   `engine.name=ray`, where a part has a name; a path that begins with `~` is in a home directory.
 """
@@ -183,7 +184,10 @@ def _call(call: re.Match[str], key: str, whole: str, option: Option | None) -> s
             return text
         return _element(text, key, whole, option) if takes_values else _any(text)
 
-    rewritten = f"{call[1]}({','.join(argument(each.strip()) for each in split(call[2]))})"
+    arguments = ",".join(argument(each.strip()) for each in split(call[2]))
+    if call[1] == "choice" and option is not None and option.kind is dict:
+        return arguments  # Hydra takes calls of resolvers in it for text
+    rewritten = f"{call[1]}({arguments})"
     return rewritten if parsed(rewritten) is not Unparsable else ""
 
 
@@ -296,7 +300,7 @@ def _table(entries: Sequence[str], key: str, whole_numbers: bool) -> str:
         pairs.append((name, str(int(value)) if whole_numbers else number))
     plain = f"{{{','.join(f'{name}:{number}' for name, number in pairs)}}}"
     read = parsed(plain)
-    if isinstance(read, dict) and all(isinstance(name, str) for name in read):
+    if pairs and isinstance(read, dict) and all(isinstance(name, str) for name in read):
         return plain
     arguments = [
         f"{_table_name(name)},{number if whole_numbers else float(number)}" for name, number in pairs

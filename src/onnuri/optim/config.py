@@ -82,7 +82,7 @@ class ScheduleConfig:
     warmup_steps: int = -1
     """Steps of linear warmup from 0. -1: a tenth of train.steps, at most 100; a resumed run keeps its."""
     decay_fraction: float = 0.2
-    """wsd: last share of the run in which the rate falls."""
+    """wsd: last share of the run in which the rate falls; 0: it does not."""
     decay_shape: str = "sqrt"
     """wsd: how it falls: sqrt is 1 - sqrt(progress), linear, cosine."""
     final_lr_ratio: float = 0.0

@@ -19,7 +19,9 @@ def default_warmup(steps: int) -> int:
 
 
 def decay_start(schedule: ScheduleConfig, steps: int) -> int:
-    """The last step before the decay of `wsd`."""
+    """The last step before the decay of `wsd`; the last step of all if it has none."""
+    if not schedule.decay_fraction:
+        return steps
     return steps - max(1, round(steps * schedule.decay_fraction))
 
 
@@ -37,8 +39,10 @@ def lr_multiplier(schedule: ScheduleConfig, step: int, steps: int) -> float:
         progress = (step - schedule.warmup_steps) / max(1, steps - schedule.warmup_steps)
         return low + (1 - low) * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
     start = decay_start(schedule, steps)
+    if step <= start or start == steps:
+        return 1.0
     progress = min(1.0, (step - start) / (steps - start))
-    return 1.0 if progress <= 0 else low + (1 - low) * _remaining(schedule.decay_shape, progress)
+    return low + (1 - low) * _remaining(schedule.decay_shape, progress)
 
 
 def _remaining(shape: str, progress: float) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import typing
+from collections.abc import Collection
 from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any
@@ -63,9 +64,22 @@ def unknown_options(schema: Any, tree: dict[str, Any], prefix: str = "") -> list
     return unknown
 
 
-def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested dicts to one dict with dotted names."""
+def flatten(tree: dict[str, Any], prefix: str = "", whole: Collection[str] = ()) -> dict[str, Any]:
+    """Nested dicts to one dict with dotted names.
+
+    Args:
+        whole: dotted names of dicts that are values.
+    """
     leaves: dict[str, Any] = {}
     for key, value in tree.items():
-        leaves |= flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+        name = prefix + key
+        inner = isinstance(value, dict) and name not in whole
+        leaves |= flatten(value, f"{name}.", whole) if inner else {name: value}
     return leaves
+
+
+def as_typed(value: Any) -> str:
+    """The value of an option, a table as it is written on the command line."""
+    if not isinstance(value, dict):
+        return str(value)
+    return f"{{{','.join(f'{name}:{number}' for name, number in value.items())}}}"

@@ -11,8 +11,9 @@ from onnuri.base import manifest
 from onnuri.base.errors import UserError
 from onnuri.base.manifest import Manifest
 from onnuri.config import to_dict
+from onnuri.config.schema import options
 from onnuri.run.checkpoints import list_checkpoints
-from onnuri.run.run_file import DATA_FOLDER, RUN_FILE, flatten, read_run_file, unknown_options
+from onnuri.run.run_file import DATA_FOLDER, RUN_FILE, as_typed, flatten, read_run_file, unknown_options
 from onnuri.train.config import PretrainConfig
 
 CAN_CHANGE = (
@@ -35,6 +36,8 @@ CAN_CHANGE = (
     "average.",
 )
 """Options that may differ when a run resumes, by how their names begin."""
+TABLES = tuple(option.name for option in options(PretrainConfig) if option.kind is dict)
+"""Options that are tables: compared as a whole."""
 
 
 def begun(run_dir: str) -> dict[str, Any] | None:
@@ -71,15 +74,16 @@ def take_over(config: PretrainConfig, stored: dict[str, Any]) -> PretrainConfig:
 
 def check_same_run(config: PretrainConfig, data: Manifest, stored: dict[str, Any]) -> None:
     """Raise UserError naming the first setting that would change the course of a run that has begun."""
-    defaults = flatten(to_dict(PretrainConfig()))  # for options that are younger than the run
-    before, now = defaults | flatten(stored["config"]), flatten(to_dict(config))
+    trees = (to_dict(PretrainConfig()), stored["config"], to_dict(config))
+    defaults, before, now = (flatten(tree, whole=TABLES) for tree in trees)
+    before = defaults | before  # options that are younger than the run
     for name in sorted(before.keys() | now.keys()):
         if name != "engine.precision" and name.startswith(CAN_CHANGE):
             continue
         if before.get(name) != now.get(name):
             raise UserError(
-                f"run_dir={config.run_dir} was started with {name}={before.get(name)}, now it is "
-                f"{now.get(name)}; choose another run_dir, or the old value to resume"
+                f"run_dir={config.run_dir} was started with {name}={as_typed(before.get(name))}, now it is "
+                f"{as_typed(now.get(name))}; choose another run_dir, or the old value to resume"
             )
     if stored["data"] != data.identity:
         raise UserError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from onnuri.optim.schedule import decay_start, lr_multiplier
+from onnuri.optim.schedule import decay_start, lr_multiplier, momentum
 from onnuri.train.config import PretrainConfig
 from onnuri.train.run_plan import RunPlan
 
@@ -17,7 +17,7 @@ LITTLE = 0.9
 
 
 def schedule_warnings(config: PretrainConfig, first_step: int, steps_before: int) -> Iterator[str]:
-    """Where the learning rate never reaches its peak, or jumps.
+    """Where the learning rate never reaches its peak, or jumps, and what else the run ends before.
 
     Args:
         first_step: the step that the run resumes after; 0 if it starts.
@@ -44,6 +44,17 @@ def schedule_warnings(config: PretrainConfig, first_step: int, steps_before: int
         yield (
             f"without a warm-up the decay begins at once: of optim.lr={config.optim.lr:g} the rate "
             f"gets to {highest:.3g} and no higher (train.steps={steps}); schedule=constant has no decay"
+        )
+    if config.average.ema_decay and config.average.ema_start > steps:
+        yield (
+            f"average.ema_start={config.average.ema_start} is above train.steps={steps}: there will be no "
+            "average of the weights"
+        )
+    if config.optim.momentum_warmup_steps > steps:
+        rising, peak = config.optim.momentum_warmup_steps, config.optim.momentum
+        yield (
+            f"optim.momentum_warmup_steps={rising} is above train.steps={steps}: Muon's momentum gets to "
+            f"{momentum(config.optim, steps):.3g} of optim.momentum={peak:g}"
         )
     if not 0 < first_step < steps or steps == steps_before:
         return
