@@ -1,0 +1,1 @@
+"""Conversations: their format, and tasks with programmed answers."""
