@@ -92,7 +92,7 @@ def _role(message: Message, number: int) -> str:
 def _text(message: Message, number: int) -> str:
     content: Any = message.get("content") or ""
     if not isinstance(content, str):
-        parts = content if isinstance(content, Sequence) else [None]
+        parts: list[Any] = list(content) if isinstance(content, Sequence) else [None]
         if not all(isinstance(part, Mapping) and isinstance(part.get("text"), str) for part in parts):
             raise UserError(f"message {number} has a content that is not text")
         content = "".join(part["text"] for part in parts)
