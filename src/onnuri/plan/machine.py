@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from onnuri.base import manifest
 from onnuri.base.errors import UserError
@@ -12,7 +13,8 @@ from onnuri.model.spec import spec_of
 from onnuri.plan.activations import Kept
 from onnuri.plan.config import ClusterConfig, PlanConfig, PlanModelConfig
 from onnuri.plan.gathering import block_parameters
-from onnuri.train.run_plan import PADDED_TO, choose_micro_batch_size
+from onnuri.train.run_plan import choose_micro_batch_size
+from onnuri.train.warm_start import PADDED_TO, open_warm_start, shaped
 
 
 @dataclass
@@ -93,6 +95,8 @@ def settle(config: PlanConfig) -> Setting:
 
     Raises UserError where the batch or hpZ do not fit the number of ranks.
     """
+    if config.train.init_from:
+        config.model = cast(PlanModelConfig, shaped(config.model, open_warm_start(config.train.init_from)))
     engine, model, cluster = config.engine, config.model, config.cluster
     if model.vocab_size == 0:
         model.vocab_size = -(-_tokenizer_size(config) // PADDED_TO) * PADDED_TO

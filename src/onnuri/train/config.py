@@ -27,6 +27,10 @@ class TrainConfig:
     (counted from 0) on. The last number must be global_batch_size. Empty: none."""
     seed: int = 0
     """Seed of the initial weights, and of dropout."""
+    init_from: str = path_option("")
+    """Folder with weights to start from: a Hugging Face folder (qwen3, llama), one that `onnuri import`
+    made, a checkpoint or a run directory. The model has its shape, the optimizer starts anew. Empty:
+    weights are drawn from the seed."""
     dropout: float = 0.0
     """Probability with which an element of the embedding, or of what a layer adds to it, is set to 0 in
     training; for data that is repeated. Not part of the model: validation and export know nothing of it."""

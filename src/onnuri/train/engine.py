@@ -19,6 +19,7 @@ from onnuri.parallel.zero_config import deepspeed_config
 from onnuri.parallel.zero_layout import local_shards
 from onnuri.train.compile import compile_blocks
 from onnuri.train.run_plan import RunPlan
+from onnuri.train.warm_start import fill
 
 
 def build_engine(plan: RunPlan) -> Any:
@@ -45,7 +46,8 @@ def build_engine(plan: RunPlan) -> Any:
         model: Any = spec.build(config.model, kernels)
     model.activation_checkpointing = config.engine.activation_checkpointing
     model.z_loss = config.train.z_loss
-    initial_weights = initialise(model, config.train.seed, gatherer(settings))
+    if not plan.warm_start:
+        initial_weights = initialise(model, config.train.seed, gatherer(settings))
     gather_whole(model, spec.block(), settings)
     if compiled:
         compile_blocks(model, spec.block())
@@ -56,6 +58,8 @@ def build_engine(plan: RunPlan) -> Any:
         prime_optimizer(engine)
     except (AttributeError, KeyError) as error:
         raise unknown(f"its optimizer is laid out in another way ({error})") from error
+    if plan.warm_start:
+        initial_weights = fill(engine, plan.warm_start)
     if isinstance(optimizer, Muon):
         shapes = spec.matrices(config.model, config.optim.per_head)
         optimizer.bind(local_shards(engine), shapes, engine.device, dtype)

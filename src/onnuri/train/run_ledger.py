@@ -45,6 +45,8 @@ def open_ledger(
             log.warning(f"warning: {ledger.path} begins again: steps 1 to {progress.step} are not in it")
         ledger.add("resume", facts | {"identity": resumed.identity})
     else:
+        if plan.warm_start:
+            facts["init_from"] = plan.warm_start.record
         ledger.add("start", facts | {"initial_weights": engine.initial_weights_sha256})
     return ledger
 

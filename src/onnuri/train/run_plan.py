@@ -25,8 +25,8 @@ from onnuri.tokens.mixture import parse_weights
 from onnuri.tokens.ramp import Ramp
 from onnuri.train.config import PretrainConfig
 from onnuri.train.same_run import begun, check_same_run, take_over
+from onnuri.train.warm_start import PADDED_TO, WarmStart, model_as_started, model_of, open_warm_start
 
-PADDED_TO = 64
 MICRO_BATCH_TOKENS = 16384
 MICRO_BATCH_OVERHEAD = 1024
 """What a micro-batch costs besides its own tokens (messages of ZeRO, launches), in tokens. With it the
@@ -43,6 +43,8 @@ class RunPlan:
     micro_batch_size: int
     stored: dict[str, Any] | None
     """`run.json` of the run directory when the run has been started before."""
+    warm_start: WarmStart | None = None
+    """Weights to start from; None: drawn from the seed, or those of a checkpoint of the run."""
     replay_until: int = 0
     """A replay: run up to this step, and write nothing but metrics. 0: a run."""
 
@@ -87,9 +89,16 @@ def make_plan(config: PretrainConfig) -> RunPlan:
     data = manifest.read_whole(config.data.path, "tokens")
     check_tokenizer(config, data)
     parse_weights(config.data.mixture, [source["name"] for source in data.counts["sources"]])
-    config = replace(config, model=sized_model(config.model, int(data.counts["vocab_size"])))
     stored = read_run_file(Path(config.run_dir)) if config.run_dir else None
-    if started := begun(config.run_dir) if config.run_dir else None:
+    started = begun(config.run_dir) if config.run_dir else None
+    warm_start = None
+    if config.train.init_from and not started:
+        warm_start = open_warm_start(config.train.init_from)
+        config = replace(config, model=model_of(config, warm_start, data))
+    elif config.train.init_from and started:
+        config = replace(config, model=model_as_started(config.model, started))
+    config = replace(config, model=sized_model(config.model, int(data.counts["vocab_size"])))
+    if started:
         config = take_over(config, started)
         check_same_run(config, data, started)
     if config.schedule.warmup_steps < 0:
@@ -101,6 +110,7 @@ def make_plan(config: PretrainConfig) -> RunPlan:
         ranks=ranks,
         micro_batch_size=choose_micro_batch_size(config, ranks.dp_size),
         stored=stored,
+        warm_start=warm_start,
     )
 
 

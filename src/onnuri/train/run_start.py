@@ -147,6 +147,8 @@ def about(
         f"ZeRO-{config.engine.stage}, {config.engine.precision}{compiled}, "
         f"{plan.data.counts['train']['tokens']:,} tokens in the shards"
     )
+    if plan.warm_start:
+        yield f"weights of {plan.warm_start.folder}, sha256 {engine.initial_weights_sha256[:12]}..."
     yield from about_ramps(plan)
     yield describe_epochs(source, config.train.steps)
     yield describe_optimizer(engine)

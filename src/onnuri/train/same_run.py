@@ -25,6 +25,7 @@ CAN_CHANGE = (
     "tracker.",
     "data.path",
     "model.loss_chunk_size",
+    "train.init_from",
     "train.steps",
     "train.validate_every",
     "train.validation_tokens",

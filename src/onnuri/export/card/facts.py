@@ -76,6 +76,8 @@ class Facts:
     step: int
     averaged: str
     """What the weights are an average of; "": they are those after the last step."""
+    started_from: str
+    """The folder whose weights training began with; "": they were drawn."""
     tokens_seen: int
     epochs: float
     flops: int
@@ -160,6 +162,7 @@ def gather(folder: Path, name: str, stated: Statements, watts: float = 0.0) -> F
         context=training["config"]["data"]["sequence_length"],
         step=training["step"],
         averaged=describe(training.get("weights", {})),
+        started_from=_started_from(training["config"], ledger or {}),
         tokens_seen=training["tokens_seen"],
         epochs=training["tokens_seen"] / max(1, tokens["train"]["tokens"]),
         flops=found.counts["training_flops"],
@@ -177,6 +180,15 @@ def gather(folder: Path, name: str, stated: Statements, watts: float = 0.0) -> F
         results=results(read_evaluation(folder, found.identity)),
         device_hours=sum(segment["device_seconds"] for segment in segments) / 3600,
         wall_hours=sum(seconds) / 3600,
+    )
+
+
+def _started_from(config: dict[str, Any], ledger: dict[str, Any]) -> str:
+    """The folder whose weights training began with; "" where they were drawn."""
+    name = config["train"].get("init_from", "")
+    identity = ledger.get("init_from", {}).get("identity", "")
+    return (
+        f"{Path(name).name}, {f'manifest {identity}' if identity else 'without a manifest'}" if name else ""
     )
 
 

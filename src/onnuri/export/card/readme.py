@@ -136,6 +136,7 @@ def _training(facts: Facts) -> dict[str, str]:
         "vocabulary": f"{facts.vocab_size:,} tokens, {facts.rows_trained:,} rows in training",
         "optimizer steps": f"{facts.step:,} of {config['train']['steps']:,}",
         **({"weights": facts.averaged} if facts.averaged else {}),
+        **_start(facts),
         "tokens seen": f"{facts.tokens_seen:,} ({facts.epochs:.2f} passes over the shards)",
         "training compute": f"{wording.compute(facts)} (6 per weight and token, attention not halved for "
         "the causal mask)",
@@ -147,6 +148,13 @@ def _training(facts: Facts) -> dict[str, str]:
         "token shards": f"manifest {facts.shards}",
         "tokenizer": f"sha256 {facts.tokenizer_sha256}",
     }
+
+
+def _start(facts: Facts) -> dict[str, str]:
+    if not facts.started_from:
+        return {}
+    said = "the data, licences and compute behind them are in its own card, not in this one"
+    return {"started from the weights of": f"{facts.started_from}; {said}"}
 
 
 def _unverified(facts: Facts) -> str:

@@ -69,7 +69,8 @@ def sums(lines: Sequence[dict[str, Any]]) -> dict[str, Any]:
     `flops` is the compute behind the weights; `flops_run` counts steps that a crash or a rollback undid and
     that were run again as often as they were run. Seconds are wall time; the time between segments is in
     neither of them. `source_tokens` are those that the steps up to the checkpoint predict, by source; None
-    in ledgers that are older than this record.
+    in ledgers that are older than this record. `init_from` is there where the run began with the weights of
+    a folder.
     """
     segments: list[dict[str, Any]] = []
     flops: dict[int, int] = {}
@@ -88,6 +89,7 @@ def sums(lines: Sequence[dict[str, Any]]) -> dict[str, Any]:
         segment["seconds"] = round(segment["ended"] - segment["began"], 3)
         segment["device_seconds"] = round(segment["seconds"] * segment["world_size"], 3)
     last = next((line["flops"] for line in reversed(lines) if line["event"] == "step"), 0)
+    starts = [line["init_from"] for line in lines if "init_from" in line]
     return {
         "head": lines[-1]["hash"],
         "lines": len(lines),
@@ -96,4 +98,5 @@ def sums(lines: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "flops_run": total,
         "segments": segments,
         "source_tokens": lines[-1]["tokens"] if lines[-1]["event"] == "sources" else None,
+        **({"init_from": starts[-1]} if starts else {}),
     }
