@@ -16,7 +16,7 @@ LAYERS = [
     {"run", "corpus", "kernels"},
     {"tokenizer", "model"},
     {"tokens", "parallel"},
-    {"checkpoint", "optim", "hf"},
+    {"checkpoint", "optim", "hf", "chat"},
     {"generate", "evaluate"},
     {"train"},
     {"plan", "export"},

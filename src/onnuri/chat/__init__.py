@@ -1,0 +1,1 @@
+"""Chat: programmed tasks with checkers."""
