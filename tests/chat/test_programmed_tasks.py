@@ -108,7 +108,7 @@ def test_the_same_words_give_the_same_bytes() -> None:
     text = json.dumps(lines, ensure_ascii=False, sort_keys=True)
     assert (
         hashlib.sha256(text.encode()).hexdigest()
-        == "3c5062edfaf200fc987c74d55ebe894f3a37dee92e5d19a136bb3d5894fa3737"
+        == "72d1d409ecb9492d3706643aa92acb625fbcc9a927b82cd1848f31f367f0eb01"
     )
 
 

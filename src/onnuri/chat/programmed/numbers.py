@@ -53,7 +53,7 @@ def _native_values() -> dict[str, int]:
     return {native(value, before): value for value in range(1, 100) for before in (False, True)}
 
 
-_DECIMAL = re.compile(r"[0-9]+|[0-9]{1,3}(?:,[0-9]{3})+")
+_DECIMAL = re.compile(r"0|[1-9][0-9]*|[1-9][0-9]{0,2}(?:,[0-9]{3})+")
 _APART = re.compile(r"[0-9]\s+[0-9,]")
 _MIXED = re.compile(r"(?:([0-9,]+)조)?(?:([0-9,]+)억)?(?:([0-9,]+)만)?([0-9,]+)?")
 

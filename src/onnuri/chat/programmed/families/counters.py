@@ -22,13 +22,15 @@ PROMPTS = (
     "다음에 나오는 숫자를 모두 한글로 바꾸어 쓰세요: {}",
     "'{}' 이 말을 숫자 없이 한글로만 쓰면 어떻게 됩니까?",
 )
-RULE = "고유어 수로 세는 단위는 고유어 수로, 한자어 수로 세는 단위는 한자어 수로 읽습니다."
+RULE = "고유어 수로 세는 단위는 고유어 수로, 한자어 수로 세는 단위는 한자어 수로 씁니다."
 
 
 def said(number: int, counter: str) -> str:
     """12, 명 is 열두 명; 6, 월 is 유월."""
     if counter == "월":
         return MONTHS.get(number, sino(number)) + "월"
+    if counter == "일":
+        return f"{sino(number)}일"
     reading = native(number, before_counter=True) if counter in (*NATIVE, "시") else sino(number)
     return f"{reading} {counter}"
 

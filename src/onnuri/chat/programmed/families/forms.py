@@ -32,7 +32,7 @@ def _lines(form: dict[str, Any], subject: str) -> list[str]:
     """The conditions, as the prompt has them."""
     count = form["count"]
     lines = [
-        f"한 줄에 하나씩 '- '로 시작하는 목록을 정확히 {count}개 쓰고, 항목마다 한 문장을 씁니다."
+        f"한 줄에 하나씩 '- '로 시작하는 항목을 정확히 {count}개 쓰고, 항목마다 한 문장으로 씁니다."
         if form["list"]
         else f"정확히 {count}문장으로 씁니다.",
         f"모든 문장을 {REGISTERS[form['register']]}로 끝냅니다.",

@@ -16,7 +16,7 @@ from onnuri.chat.programmed.words import NOUNS
 
 NAME = "jamo"
 TAKE_APART = "'{}'의 글자를 초성, 중성, 종성으로 나누어 차례대로 적으세요."
-WHOLE = "겹받침, 된소리, 이중모음은 한 글자로 적습니다. (보기: 값 → ㄱㅏㅄ)"
+WHOLE = "겹받침, 된소리, 이중모음은 한 글자로 적습니다. (보기: 넋 → ㄴㅓㄳ)"
 PUT_TOGETHER = "다음 낱자를 차례대로 모아 쓰면 어떤 글자가 됩니까? {}"
 _BETWEEN = re.compile(r"[\s,+·-]+")
 

@@ -41,7 +41,7 @@ def _ends_in_vowel(text: str) -> bool:
     return (ord(text[-1]) - 0xAC00) % 28 == 0
 
 
-_DIGITS = re.compile(r"[0-9]+|[0-9]{1,3}(?:,[0-9]{3})+")
+_DIGITS = re.compile(r"[1-9][0-9]*|[1-9][0-9]{0,2}(?:,[0-9]{3})+")
 
 
 def check(task: Task, answer: str) -> Result:

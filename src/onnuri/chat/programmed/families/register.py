@@ -98,7 +98,7 @@ def check(task: Task, answer: str) -> Result:
     value = final_value(answer)
     if value is None:
         return wrong("no single final answer")
-    given = _SPACES.sub(" ", value).rstrip(".?")
+    given = _SPACES.sub(" ", value).removesuffix(".")
     parameters = task.parameters
     wanted = rendered(parameters["parts"], parameters["target"], parameters["question"])
     sentences = [each.strip() for each in re.split(r"(?<=[.?])\s", wanted)]
@@ -106,7 +106,7 @@ def check(task: Task, answer: str) -> Result:
     for sentence in sentences:
         forms = [form + sentence[-1] for form in sorted(also_accepted(sentence[:-1]))]
         accepted = [f"{before} {form}".strip() for before in accepted for form in forms]
-    right = given in {each.rstrip(".?") for each in accepted}
+    right = given in {each.removesuffix(".") for each in accepted}
     return RIGHT if right else wrong("another sentence or register")
 
 
