@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from onnuri.chat.programmed.families import (
     ages,
+    code,
     counters,
     date_sums,
     forms,
@@ -47,5 +48,6 @@ FAMILIES: dict[str, Family] = {
         tool_use,
         reading,
         personal_data,
+        code,
     )
 }
