@@ -35,15 +35,7 @@ def run(code: str, calls: list[list[Any]]) -> list[Any] | None:
         raise UserError(REFUSAL.format("it needs Linux"))
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile() as output:
         Path(folder).chmod(0o755)
-        program = [
-            "-I",
-            "-S",
-            "-c",
-            PROGRAM.read_text(encoding="utf-8"),
-            folder,
-            str(SECONDS),
-            str(MEGABYTES),
-        ]
+        program = ["-I", "-S", str(PROGRAM), folder, str(SECONDS), str(MEGABYTES)]
         try:
             ended = subprocess.run(
                 [sys.executable, *program],
