@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 from filelock import FileLock
+from hypothesis import settings
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
 from onnuri.config.application import show_messages
@@ -23,6 +24,9 @@ from tests import processes
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 os.environ["HF_HUB_OFFLINE"] = "1"
+# How long an example takes depends on what else the machine does.
+settings.register_profile("onnuri", deadline=None)
+settings.load_profile("onnuri")
 # A shell has what it runs in the background ignore Ctrl-C; commands that tests start must not.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -162,7 +162,8 @@ def test_auto_tokenizer_gives_the_same_ids_and_a_chat(
     chat = loaded.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
     assert chat == (
         "<|im_start|>system\n짧게 답한다.<|im_end|>\n<|im_start|>user\n서울 날씨는?<|im_end|>\n"
-        '<|im_start|>assistant\n<|tool_call|>{"name": "날씨", "arguments": {"곳": "서울"}}<|im_end|>\n'
+        '<|im_start|>assistant\n<tool_call>\n{"name": "날씨", "arguments": {"곳": "서울"}}\n</tool_call>'
+        "<|im_end|>\n"
         "<|im_start|>tool\n맑음<|im_end|>\n<|im_start|>assistant\n"
     )
     ids = loaded(chat)["input_ids"]

@@ -102,7 +102,7 @@ def test_three_nodes_continue_without_the_fourth(
         nodes.cut_off(lost)
         others = [number for number in nodes.agents if number != lost]
         first = nodes.log(min(others))
-        wait_until(lambda: "resumes after step" in first.read_text(), 240, "going on without the lost node")
+        wait_until(lambda: "resumes after step" in first.read_text(), 480, "going on without the lost node")
         assert nodes.ranks(lost) == [], "a rank of the lost node could still write"
         assert [nodes.agents[number].wait(timeout=240) for number in others] == [0, 0, 0]
         assert nodes.ranks(lost) == []

@@ -1,1 +1,1 @@
-"""Chat: programmed tasks with checkers."""
+"""Conversations: their format, and tasks with programmed answers."""
