@@ -7,7 +7,8 @@ has the same model and tokens, so the same FLOPs; with --equal time a candidate 
 take in the time of the first candidate, by the step times of the runs at equal FLOPs, which come first.
 The candidates of a seed run one after another on the same machine, in an order that changes from seed to
 seed; --parallel of them at once, a core each. Differences are paired by seed, against the first candidate.
-Started again on the same output, it resumes: runs where they stopped, finished ones are read.
+Started again on the same output, it resumes: runs where they stopped, finished ones are read; other words
+make other runs.
 
 Sizes small (5.2M parameters) and large (18.9M) are for CPUs; sample is the run of `make pretrain` (its
 shards, --tokens-per-parameter 0.4); 100m and 300m, presets of those names, are for one GPU (--parallel 1).
@@ -16,6 +17,7 @@ shards, --tokens-per-parameter 0.4); 100m and 300m, presets of those names, are 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import math
 import os
@@ -102,14 +104,15 @@ class Score(NamedTuple):
 
 def train(run: Run, words: list[str], options: argparse.Namespace) -> Score:
     """Train a model, or read what came of it."""
-    place = options.output / run.size / run.candidate / f"{run.equal}-{run.steps}-seed{run.seed}"
+    chosen = [*SIZES[run.size].words, *words, *options.words, f"data={options.data}"]
+    digest = hashlib.sha256(" ".join(chosen).encode()).hexdigest()[:8]
+    place = options.output / run.size / run.candidate / f"{run.equal}-{run.steps}-seed{run.seed}-{digest}"
     if not (score := scored(place, run.steps)):
         place.parent.mkdir(parents=True, exist_ok=True)
         log_file = place.with_name(f"{place.name}.log")
         command = [
             *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
             str(ROOT / "scripts" / "pretrain.py"),
-            f"data={options.data}",
             f"run_dir={place}",
             f"data.seed={run.seed}",
             f"train.seed={run.seed}",
@@ -118,9 +121,7 @@ def train(run: Run, words: list[str], options: argparse.Namespace) -> Score:
             f"train.validation_tokens={options.validation_tokens}",
             f"train.checkpoint_every={options.checkpoint_every}",
             "train.keep_checkpoints=1",
-            *SIZES[run.size].words,
-            *words,
-            *options.words,
+            *chosen,
         ]
         with log_file.open("a") as log:
             environment = os.environ | {"OMP_NUM_THREADS": "1"}
