@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 
 import pytest
 import yaml
@@ -233,3 +234,10 @@ def test_a_slow_device_has_a_speed_and_one_token_takes_a_step() -> None:
         compose(PlanConfig, spread(["model=1b", "cluster=h100x8", "tokens=1"]), CONFIG_ROOT, "plan")
     )
     assert " 1 steps, " in short
+
+
+def test_a_folder_without_shards_is_named(sample: Callable[[str], str]) -> None:
+    for data, noted in (("no/such/folder", True), (sample("tokens"), False)):
+        given = [f"data={data}", "model=sample", "cluster=cpu", "cluster.gpus=1"]
+        text, _ = report(compose(PlanConfig, given, CONFIG_ROOT, "plan"))
+        assert (f"data={data} has no token shards yet" in text) == noted

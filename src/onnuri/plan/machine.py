@@ -145,7 +145,12 @@ def choose_loss(asked: str, gpu: bool) -> str:
     return "triton" if gpu else "native"
 
 
+def has_shards(path: str) -> bool:
+    """Whether a folder of token shards is there; a plan does without."""
+    return bool(path) and (Path(path) / manifest.FILE_NAME).is_file()
+
+
 def _tokenizer_size(config: PlanConfig) -> int:
-    if config.data.path and (Path(config.data.path) / manifest.FILE_NAME).is_file():
+    if has_shards(config.data.path):
         return int(manifest.read(config.data.path, "tokens").counts["vocab_size"])
     return config.vocab_size

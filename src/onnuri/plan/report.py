@@ -6,10 +6,11 @@ from collections.abc import Iterator
 
 from onnuri.plan.advice import Advice, advise, checkpoint_bytes, devices_needed, fits, host_bytes
 from onnuri.plan.config import PlanConfig
-from onnuri.plan.machine import Setting, settle
+from onnuri.plan.machine import Setting, has_shards, settle
 from onnuri.plan.memory import GIB, KINDS, peak
 from onnuri.plan.speed import Speed, speed
-from onnuri.plan.stages import stages
+from onnuri.plan.stages import PlanStage, stages
+from onnuri.plan.suggestions import suggestions
 
 DAY = 86400.0
 
@@ -18,7 +19,9 @@ def report(config: PlanConfig) -> tuple[str, bool]:
     """The text, and whether the run fits."""
     setting = settle(config)
     fitting = fits(setting)
-    lines = [*_run(config, setting), "", *_memory(setting), "", *_time(config, setting)]
+    run = list(stages(config, setting))
+    lines = [*_run(config, setting), "", *_memory(setting), "", *_time(config, setting, run)]
+    lines += ["", *suggestions(config, setting, sum(stage.tokens for stage in run))]
     if not fitting:
         lines += ["", *_advice(setting, advise(setting))]
     return "\n".join(lines), fitting
@@ -42,6 +45,11 @@ def _run(config: PlanConfig, setting: Setting) -> Iterator[str]:
         f"step     {setting.global_batch_size:,} x {setting.sequence_length:,} tokens: "
         f"{setting.ranks} ranks x {setting.accumulation} micro-batch(es) of {setting.micro_batch_size}"
     )
+    if config.data.path and not has_shards(config.data.path):
+        yield (
+            f"note     data={config.data.path} has no token shards yet; planned for a vocabulary of "
+            f"{model.vocab_size:,} (vocab_size)"
+        )
     if model.num_experts:
         yield (
             "note     a model with experts can be planned, not trained: scripts/pretrain.py has none yet. "
@@ -72,9 +80,8 @@ def _rate(tokens_per_second: float) -> str:
     return f"{tokens_per_second:,.0f}" if tokens_per_second >= 10 else f"{tokens_per_second:.2g}"
 
 
-def _time(config: PlanConfig, setting: Setting) -> Iterator[str]:
+def _time(config: PlanConfig, setting: Setting, run: list[PlanStage]) -> Iterator[str]:
     found, cluster = speed(setting), setting.cluster
-    run = list(stages(config, setting))
     total = sum(stage.tokens for stage in run)
     flops = sum(stage.tokens * stage.speed.flops_per_token for stage in run)
     per_rank = found.tokens_per_second / setting.ranks
