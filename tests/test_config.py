@@ -291,8 +291,8 @@ def test_every_pretrain_option_has_a_meaning() -> None:
 
 @pytest.mark.parametrize("script", sorted(p.name for p in SCRIPTS.glob("*.py")))
 def test_help_is_quick_and_complete(script: str) -> None:
-    part = ["init"] if script == "challenge.py" else []  # which does nothing without one
-    command = [sys.executable, SCRIPTS / script, *part, "--help"]
+    part = {"challenge.py": ["init"], "tasks.py": ["make"]}  # which do nothing without one
+    command = [sys.executable, SCRIPTS / script, *part.get(script, []), "--help"]
     before = children_cpu_seconds()
     result = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "Options (key=value" in result.stdout

@@ -16,6 +16,7 @@ import pytest
 from onnuri.train.stragglers import SHOWN, compare
 from tests.conftest import SCRIPTS, TINY_MODEL, torchrun_command
 from tests.processes import Process, rank_of
+from tests.soak import SOAK
 from tests.train.nodes import wait_until
 
 Sample = Callable[[str], str]
@@ -41,7 +42,7 @@ def slow_down(process: Process, rank: int) -> None:
         time.sleep(0.03)
 
 
-@pytest.mark.parametrize("slow", [None, 1, 0])
+@pytest.mark.parametrize("slow", [None, 1, *[0] * SOAK])
 def test_the_slow_rank_is_named(slow: int | None, sample: Sample, tmp_path: Path) -> None:
     run_dir, said = tmp_path / "run", tmp_path / "said"
     words = [f"data={sample('tokens')}", f"run_dir={run_dir}", *TINY_MODEL, "train.steps=12"]
