@@ -17,11 +17,7 @@ onnuri challenge init --help, and so on, lists the options of each. Rules: docs/
 """
 
 import inspect
-import sys
-from collections.abc import Callable
-from typing import Any
 
-from onnuri.base.errors import nearest
 from onnuri.challenge.config import (
     BoardConfig,
     CommitConfig,
@@ -31,7 +27,7 @@ from onnuri.challenge.config import (
     RevealConfig,
     VerifyConfig,
 )
-from onnuri.config import print_any_text, run_cli
+from onnuri.config.parts import Parts, run_part
 
 
 def init(config: InitConfig) -> None:
@@ -92,7 +88,7 @@ def board(config: BoardConfig) -> None:
     print(table(write_board(config)[1]))
 
 
-PARTS: dict[str, tuple[type, Callable[[Any], int | None], str]] = {
+PARTS: Parts = {
     "init": (InitConfig, init, "Open a challenge: pin text and budget, seal the held-out text."),
     "practice": (PracticeConfig, practice, "Score a run on the public practice text."),
     "commit": (CommitConfig, commit, "Check a finished run and write its hashes as an entry."),
@@ -109,16 +105,7 @@ PARTS: dict[str, tuple[type, Callable[[Any], int | None], str]] = {
 
 def main() -> None:
     """The command."""
-    print_any_text()
-    name = sys.argv.pop(1) if len(sys.argv) > 1 else "--help"
-    if name in PARTS:
-        schema, run, about = PARTS[name]
-        run_cli(schema, run, about, command=f"challenge {name}")
-    if name not in ("-h", "--help"):
-        allowed = f"allowed: {', '.join(PARTS)}{nearest(name, PARTS)}"
-        print(f"error: '{name}' is not known; {allowed}", file=sys.stderr)
-        sys.exit(2)
-    print(inspect.cleandoc(__doc__ or ""))
+    run_part("challenge", PARTS, lambda: inspect.cleandoc(__doc__ or ""))
 
 
 if __name__ == "__main__":

@@ -6,12 +6,8 @@ onnuri ledger verify run=RUN_DIR public_key=PUBLIC_KEY.pem
 onnuri ledger sources run=RUN_DIR_OR_CHECKPOINT
 """
 
-import sys
-from collections.abc import Callable
-from typing import Any
-
-from onnuri.base.errors import nearest
-from onnuri.config import help_text, print_any_text, run_cli
+from onnuri.config import help_text
+from onnuri.config.parts import Parts, run_part
 from onnuri.ledger.config import SignConfig, SourcesConfig, VerifyConfig
 
 
@@ -38,27 +34,24 @@ def sources(config: SourcesConfig) -> None:
     print(table(sources(config)))
 
 
-PARTS: dict[str, tuple[type, Callable[[Any], int | None], str]] = {
+PARTS: Parts = {
     "verify": (VerifyConfig, verify, "Check a run directory against its ledger."),
     "sign": (SignConfig, sign, "Sign a run directory or an exported model with a private key."),
     "sources": (SourcesConfig, sources, "Sources, licences and legal bases in a checkpoint."),
 }
 
 
+def about() -> str:
+    """Help of all parts."""
+    others = (
+        f"\nsign: {help_text(SignConfig, '').strip()}\n\nsources: {help_text(SourcesConfig, '').strip()}"
+    )
+    return f"{help_text(VerifyConfig, __doc__ or '')}\n{others}"
+
+
 def main() -> None:
     """The command."""
-    print_any_text()
-    name = sys.argv.pop(1) if len(sys.argv) > 1 else "--help"
-    if name in PARTS:
-        schema, run, about = PARTS[name]
-        run_cli(schema, run, about, command=f"ledger {name}")
-    if name not in ("-h", "--help"):
-        allowed = f"allowed: {', '.join(PARTS)}{nearest(name, PARTS)}"
-        print(f"error: '{name}' is not known; {allowed}", file=sys.stderr)
-        sys.exit(2)
-    print(help_text(VerifyConfig, __doc__ or ""))
-    print(f"\nsign: {help_text(SignConfig, '').strip()}")
-    print(f"\nsources: {help_text(SourcesConfig, '').strip()}")
+    run_part("ledger", PARTS, about)
 
 
 if __name__ == "__main__":

@@ -9,13 +9,9 @@ onnuri tasks make --help, and so on, lists the options of each. The families: do
 """
 
 import inspect
-import sys
-from collections.abc import Callable
-from typing import Any
 
-from onnuri.base.errors import nearest
 from onnuri.chat.programmed.config import ListConfig, MakeConfig
-from onnuri.config import print_any_text, run_cli
+from onnuri.config.parts import Parts, run_part
 
 
 def run_make(config: MakeConfig) -> None:
@@ -32,7 +28,7 @@ def run_list(config: ListConfig) -> None:
     print(listing(config.families, config.difficulty))
 
 
-PARTS: dict[str, tuple[type, Callable[[Any], None], str]] = {
+PARTS: Parts = {
     "make": (MakeConfig, run_make, "Write tasks, conversations or preference pairs."),
     "list": (ListConfig, run_list, "The families with an example each."),
 }
@@ -40,16 +36,7 @@ PARTS: dict[str, tuple[type, Callable[[Any], None], str]] = {
 
 def main() -> None:
     """The command."""
-    print_any_text()
-    name = sys.argv.pop(1) if len(sys.argv) > 1 else "--help"
-    if name in PARTS:
-        schema, run, about = PARTS[name]
-        run_cli(schema, run, about, command=f"tasks {name}")
-    if name not in ("-h", "--help"):
-        allowed = f"allowed: {', '.join(PARTS)}{nearest(name, PARTS)}"
-        print(f"error: '{name}' is not known; {allowed}", file=sys.stderr)
-        sys.exit(2)
-    print(inspect.cleandoc(__doc__ or ""))
+    run_part("tasks", PARTS, lambda: inspect.cleandoc(__doc__ or ""))
 
 
 if __name__ == "__main__":

@@ -58,14 +58,14 @@ class Predicate:
 
     def asked(self, register: Register, past: bool) -> str:
         """A question of the spoken registers, without its mark: 먹어, 먹어요, 먹습니까."""
-        told = self.past(register) if past else self.present(register)
-        return told.removesuffix("다") + "까" if register == "formal" else told
+        ending = self.past(register) if past else self.present(register)
+        return ending.removesuffix("다") + "까" if register == "formal" else ending
 
     def _dropped(self) -> str:
         """The stem without a final ㄹ."""
         return with_final(self.stem, "")
 
-    def told(self, register: Register, tense: Tense) -> str:
+    def conjugate(self, register: Register, tense: Tense) -> str:
         """The form of a statement."""
         forms = {"present": self.present, "past": self.past, "future": self.future}
         return forms[tense](register)

@@ -68,9 +68,12 @@ def make(generator: Random, difficulty: int, split: str) -> Task:
         if each != "closing" or (register == "formal" and not listed and form["count"] > 2)
     ]
     chosen = generator.sample(extras, difficulty + (difficulty == 3 and generator.random() < 0.5))
-    told = form["count"] - ("closing" in chosen)
-    times = generator.randint(1, told)
-    naming, others = generator.sample(subject.naming, times), generator.sample(subject.others, told - times)
+    statements = form["count"] - ("closing" in chosen)
+    times = generator.randint(1, statements)
+    naming, others = (
+        generator.sample(subject.naming, times),
+        generator.sample(subject.others, statements - times),
+    )
     if "begins" in chosen:
         first = generator.choice([each for each in subject.naming if each[0].startswith(subject.name)])
         naming = [first, *[each for each in naming if each != first]][:times]

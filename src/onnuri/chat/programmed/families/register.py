@@ -64,7 +64,7 @@ def rendered(parts: list[list[str]], register: Register, question: bool) -> str:
         if question:
             texts.append(f"{body} {predicate.asked(register, tense == 'past')}?")
         else:
-            texts.append(f"{body} {predicate.told(register, tense)}.")  # type: ignore[arg-type]
+            texts.append(f"{body} {predicate.conjugate(register, tense)}.")  # type: ignore[arg-type]
     return " ".join(texts)
 
 
