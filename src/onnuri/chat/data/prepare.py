@@ -72,7 +72,8 @@ def prepare(
         try:
             if raw.refused:
                 raise raw.refused
-            found.append((raw, rights(raw.record, config), _conversations(raw.record, config.kind)))
+            turns = _conversations(raw.record, config.kind)
+            found.append((raw, rights(raw.record, config), turns))
         except Refused as refused:
             found.append(_refused(raw, refused))
     good = [each for each in found if not isinstance(each, Raw)]

@@ -56,6 +56,11 @@ def find(pattern: str) -> tuple[list[tuple[File, str]], str]:
 
     Raises UserError when there is none.
     """
+    kind = manifest.kind_of(Path(pattern).expanduser())
+    if kind not in ("", "tasks"):
+        raise UserError(
+            f"input={pattern} is a {kind} folder; conversations lie in .jsonl, .json or .parquet"
+        )
     found = discovery.find(pattern)
     for file in list(found.files):
         if Path(file.name).name == manifest.FILE_NAME and manifest.kind_of(Path(file.path).parent):

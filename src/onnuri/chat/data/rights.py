@@ -45,8 +45,6 @@ def rights(record: Mapping[str, Any], config: PackConfig) -> Rights:
         raise Refused(UNKNOWN_BASIS, f"{basis[:60]!r}{nearest(basis, LEGAL_BASES)}")
     if not config.unverified and not licence:
         raise Refused(NO_LICENCE, f"source {source}")
-    if not config.unverified and not basis:
-        raise Refused(NO_BASIS, f"licence {licence}")
     forbidden = licences.restrictions(licence) - set(config.allow)
     for what, reason in (
         (licences.NONCOMMERCIAL, NONCOMMERCIAL),
@@ -54,6 +52,8 @@ def rights(record: Mapping[str, Any], config: PackConfig) -> Rights:
     ):
         if what in forbidden:
             raise Refused(reason, licence)
+    if not config.unverified and not basis:
+        raise Refused(NO_BASIS, f"licence {licence}")
     made_by = next((found for name in MADE_BY if (found := _model(record.get(name)))), config.made_by)
     if made_by and "model-made" not in config.allow:
         raise Refused(BY_MODEL, made_by[:60])
