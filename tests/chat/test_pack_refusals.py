@@ -184,6 +184,27 @@ def test_encodings_are_those_of_the_corpus(sample: Sample, tmp_path: Path) -> No
     assert "나 \ufffd" in load_tokenizer(sample("tokenizer")).decode(ids)
 
 
+def test_json_of_every_shape(sample: Sample, tmp_path: Path) -> None:
+    """A list, a list below the top, values one after the other, and a list that was cut."""
+    records = [{"messages": ask(str(number))} for number in range(4)]
+    whole = json.dumps(records, ensure_ascii=False, indent=1)
+    usual = {"kind": "chat", "license": "MIT", "output": str(tmp_path / "out"), "most_refused": 0.5}
+    words = {"tokenizer": sample("tokenizer"), "input": str(tmp_path / "in.json"), **usual}
+    for raw, kept, refusals in (
+        (whole.encode(), 4, 0),
+        (whole.encode("cp949"), 4, 0),
+        (json.dumps({"version": 1, "data": records}).encode(), 4, 0),
+        ("\n".join(json.dumps(each, indent=1) for each in records).encode(), 4, 0),
+        (whole[: whole.rindex("{")].encode(), 3, 1),
+    ):
+        (tmp_path / "in.json").write_bytes(raw)
+        counts = pack_conversations(PackConfig(**words)).counts["chat"]
+        assert counts["conversations"] == kept and sum(counts["refused"].values()) == refusals
+    (cut,) = refused(tmp_path)
+    assert cut["line"] == 4 and cut["reason"] == refusal.BROKEN_JSON
+    assert cut["detail"].startswith("from here on: ")
+
+
 def test_too_much_refused_ends_in_one_line(sample: Sample, tmp_path: Path) -> None:
     path = write(tmp_path / "in.jsonl", [{"messages": ask(str(n))} for n in range(7)] + [b"{"] * 2)
     usual = {"kind": "chat", "license": "MIT", "output": str(tmp_path / "out"), "input": str(path)}

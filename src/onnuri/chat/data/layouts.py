@@ -49,7 +49,7 @@ MEANT = {
 """Names of roles that are met elsewhere, for the hint."""
 ALMOST = 0.8
 """How like a column's name must be to one of COLUMNS to be taken for a slip."""
-COLUMNS = ("messages", "conversations", "instruction", "output", "prompt", "chosen", "rejected")
+COLUMNS = frozenset({"messages", "conversations", "instruction", "output", "prompt", "chosen", "rejected"})
 
 
 class Conversation(NamedTuple):
@@ -149,7 +149,7 @@ def _layout(record: Mapping[str, Any]) -> str:
 
 def _missing(record: Mapping[str, Any], name: str) -> Refused:
     there = [key for key, value in record.items() if value is not None]
-    close = (difflib.get_close_matches(str(key), COLUMNS, 1, ALMOST) for key in there)
+    close = (difflib.get_close_matches(str(key), sorted(COLUMNS), 1, ALMOST) for key in there)
     near = next((f" (did you mean '{each[0]}'?)" for each in close if each), "")
     found = ", ".join(map(str, there[:8])) or "nothing"
     return Refused(MISSING, f"no {name}; found {found[:200]}{near}")
