@@ -8,6 +8,7 @@ everybody use the text is a legal basis by itself.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 NONCOMMERCIAL, NO_DERIVATIVES = "noncommercial", "no-derivatives"
 
@@ -37,6 +38,7 @@ _NONCOMMERCIAL = re.compile(r"(?<![a-z])nc(?![a-z])|non-?commercial|비영리|�
 _NO_DERIVATIVES = re.compile(r"(?<![a-z])nd(?![a-z])|no-?deriv|변경 ?금지", re.IGNORECASE)
 
 
+@lru_cache(1024)
 def restrictions(licence: str) -> frozenset[str]:
     """What a licence forbids: noncommercial, no-derivatives.
 
@@ -58,6 +60,7 @@ def _forbidden(licence: str) -> frozenset[str]:
     return frozenset(found)
 
 
+@lru_cache(1024)
 def is_open(licence: str) -> bool:
     """Whether a licence, and each part of an expression, is known to let everybody use the text."""
     return all(map(_is_known_open, re.split(r" (?:AND|OR) ", licence.strip("() "))))

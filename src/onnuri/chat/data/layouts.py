@@ -151,6 +151,10 @@ def _missing(record: Mapping[str, Any], name: str) -> Refused:
     there = [key for key, value in record.items() if value is not None]
     close = (difflib.get_close_matches(str(key), sorted(COLUMNS), 1, ALMOST) for key in there)
     near = next((f" (did you mean '{each[0]}'?)" for each in close if each), "")
+    if name == "messages" and {"chosen", "rejected"} <= set(there):
+        near = " (kind=preference reads pairs)"
+    if {"family", "answer"} <= set(there):
+        near = f" (onnuri tasks make kind={'sft' if name == 'messages' else 'pairs'} writes these)"
     found = ", ".join(map(str, there[:8])) or "nothing"
     return Refused(MISSING, f"no {name}; found {found[:200]}{near}")
 

@@ -16,6 +16,7 @@ from onnuri.chat.data.refusal import (
     Refused,
 )
 from onnuri.corpus import licences
+from onnuri.corpus.reading.raw_text import storable
 from onnuri.corpus.source import LEGAL_BASES
 from onnuri.tokens.config import PackConfig
 
@@ -61,13 +62,19 @@ def rights(record: Mapping[str, Any], config: PackConfig) -> Rights:
 
 
 def _said(record: Mapping[str, Any], name: str) -> str:
+    """What a field says as text; a list of texts says all of them."""
     value = record.get(name)
-    return " ".join(value.split())[:200] if isinstance(value, str) else ""
+    texts = value if isinstance(value, list) else [value]
+    return _line(" AND ".join(text for text in texts if isinstance(text, str)))
 
 
 def _model(value: Any) -> str:
     """The model that a field names."""
     if isinstance(value, bool | None):
         return "a model" if value else ""
-    text = " ".join(str(value).split())
-    return "" if text.lower() in NO_MODEL else text[:200]
+    text = _line(str(value))
+    return "" if text.lower() in NO_MODEL else text
+
+
+def _line(text: str) -> str:
+    return storable(" ".join(text.split())[:200])
