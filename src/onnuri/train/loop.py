@@ -96,7 +96,7 @@ def update(run: Run, batches: Iterator[Any]) -> tuple[int, bool]:
             continue
         last = number == num_micro_batches
         engine.set_gradient_accumulation_boundary(last)  # DeepSpeed's own count knows no ramp
-        loss = run.objective.loss_sum(engine, inputs) / num_targets
+        loss = run.objective.loss_sum(engine, inputs) / max(1, num_targets)
         # DeepSpeed averages gradients over ranks; the loss is already a share of the global mean.
         engine.backward(loss * plan.ranks.dp_size, scale_wrt_gas=False)
         loss_sum += loss.detach().double()
