@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -26,7 +27,7 @@ from onnuri.tokens.config import DataConfig, PackConfig
 from onnuri.tokens.loader import Loader
 from onnuri.tokens.shards import TokenShards, load_array
 from tests.chat.talks import ask, documents, packed, talks, text, turn, write
-from tests.conftest import run_command
+from tests.conftest import REPOSITORY, run_command
 
 Sample = Callable[[str], str]
 SAID = ("chosen", "rejected")
@@ -60,7 +61,7 @@ def test_trained_text_is_exactly_the_assistants(sample: Sample, tokenizer: Any, 
         sum(len(words.encode()) for role, words in turns(r["messages"]) if role == "assistant")
         for r in records
     ]
-    assert TokenShards.open(tmp_path / "out", "train").documents["bytes"].tolist() == sizes
+    assert TokenShards.open(tmp_path / "out", "train").documents()["bytes"].tolist() == sizes
     again = packed(tmp_path, records, sample("tokenizer"), shard_tokens=20_000, workers=2)
     assert again.identity == found.identity
 
@@ -298,3 +299,16 @@ def test_programmed_tasks_go_straight_in(sample: Sample, tmp_path: Path) -> None
             assert source["name"].startswith("onnuri-tasks/") and source["license"] == "Apache-2.0"
             assert source["legal_basis"] == "open-licence" and source["lang"] == "ko"
             assert not source["unverified"]
+
+
+def test_the_script_of_the_documentation(
+    sample: Sample, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = (REPOSITORY / "docs" / "chat.md").read_text(encoding="utf-8")
+    (script,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    exec(script, {})
+    words = {"input": "talks.jsonl", "tokenizer": sample("tokenizer"), "output": "out"}
+    counts = pack(PackConfig(kind="chat", **words)).counts
+    assert set(counts["chat"]["refused"]) <= {"duplicate"} and counts["chat"]["conversations"] > 300
+    assert counts["sources"][0]["license"] == "BSD-3-Clause" and "ko" in counts["sources"][0]["lang"]
