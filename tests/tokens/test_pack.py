@@ -69,7 +69,7 @@ def test_many_small_shards_hold_the_same_stream(sample: Sample, tmp_path: Path) 
     )
     assert len(small.shards) > 10
     assert np.array_equal(small.read(0, small.num_tokens), whole.read(0, whole.num_tokens))
-    assert np.array_equal(small.documents(), whole.documents)
+    assert np.array_equal(small.documents(), whole.documents())
 
 
 def test_separator_in_text_is_no_border(sample: Sample, tmp_path: Path) -> None:

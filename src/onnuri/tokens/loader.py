@@ -48,6 +48,8 @@ class _Block(NamedTuple):
     """int64 [steps, B]: number of its window, counted through the epochs with `reshuffle=documents`."""
     num_targets: np.ndarray
     """int64 [steps]."""
+    num_tokens: np.ndarray
+    """int64 [steps]."""
 
 
 class Loader:
@@ -140,7 +142,7 @@ class Loader:
         size = self.batches.at(first_step)
         shape = (max(1, BLOCK // size), size)
         sources, positions = self.mixture.assign(self.batches.before(first_step), shape[0] * size)
-        windows, targets = np.empty_like(positions), np.empty_like(positions)
+        windows, targets, tokens = (np.empty_like(positions) for _ in range(3))
         for index, group in enumerate(self.groups):
             own = np.flatnonzero(sources == index)
             epochs, inside = np.divmod(positions[own], group.num_windows)
@@ -148,8 +150,9 @@ class Loader:
                 at = epochs == epoch
                 windows[own[at]] = self._numbers(index, epoch, inside[at])
             targets[own] = self._num_targets(index, windows[own])
-        num_targets = targets.reshape(shape).sum(axis=1)
-        return _Block(first_step, sources.reshape(shape), windows.reshape(shape), num_targets)
+            tokens[own] = group.lengths(windows[own]) - 1
+        sums = (each.reshape(shape).sum(axis=1) for each in (targets, tokens))
+        return _Block(first_step, sources.reshape(shape), windows.reshape(shape), *sums)
 
     def _num_targets(self, group: int, windows: np.ndarray) -> np.ndarray:
         """Tokens that each window predicts, int64 [n]."""
@@ -183,6 +186,11 @@ class Loader:
         """Tokens that the global batch of `step` (0-based) predicts."""
         block = self._look_up(step)
         return int(block.num_targets[step - block.first_step])
+
+    def num_tokens(self, step: int) -> int:
+        """See BatchSource."""
+        block = self._look_up(step)
+        return int(block.num_tokens[step - block.first_step])
 
     def window_numbers(self, step: int) -> tuple[np.ndarray, np.ndarray]:
         """Group of sources and window of every row of the global batch of `step`, both int64 [B]."""
