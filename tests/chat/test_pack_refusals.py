@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from onnuri.base.errors import UserError
-from onnuri.chat.data import refusal
+from onnuri.chat.data import records as reading
+from onnuri.chat.data import refusal, writing
 from onnuri.chat.data.pack import pack as pack_conversations
 from onnuri.tokenizer.huggingface import load_tokenizer
 from onnuri.tokens.config import PackConfig
@@ -122,7 +126,7 @@ def test_every_mistake_is_counted_and_listed(sample: Sample, tmp_path: Path) -> 
     }
     every = {value for name, value in vars(refusal).items() if name.isupper() and isinstance(value, str)}
     pairs_only = {refusal.EQUAL, refusal.NO_PROMPT}
-    elsewhere = {refusal.NO_LICENCE, refusal.TOO_LONG, refusal.DUPLICATE}
+    elsewhere = {refusal.NO_LICENCE, refusal.TOO_LONG, refusal.DUPLICATE}  # in other tests
     assert {reason for _, reason, _ in MISTAKES} == every - pairs_only - elsewhere
 
 
@@ -162,6 +166,10 @@ def test_unverified_records_say_so(sample: Sample, tmp_path: Path) -> None:
     records = [{"messages": ask("가")}, {"messages": ask("나"), "source": "b", "license": "MIT"}]
     counts = packed(tmp_path, records, sample("tokenizer"), license="", unverified=True).counts
     assert [source["unverified"] for source in counts["sources"]] == [True, False]
+    unknown = [{"messages": ask(n), "license": "unknown"} for n in "가나"]
+    with pytest.raises(UserError, match=r"\(no licence 2\)"):
+        packed(tmp_path, unknown, sample("tokenizer"), license="")
+    assert packed(tmp_path, unknown, sample("tokenizer")).counts["sources"][0]["license"] == "MIT"
     with pytest.raises(
         UserError, match=r"no licence 2.*state license= and legal_basis=, or unverified=true"
     ):
@@ -209,6 +217,50 @@ def test_json_of_every_shape(sample: Sample, tmp_path: Path) -> None:
     (cut,) = refused(tmp_path)
     assert cut["line"] == 4 and cut["reason"] == refusal.BROKEN_JSON
     assert cut["detail"].startswith("from here on: ")
+
+
+def test_files_that_are_large_packed_or_damaged(
+    sample: Sample, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = [{"messages": ask(str(number), "긴 대답 " * number)} for number in range(1, 61)]
+    talks = json.dumps(lines).encode()
+    rows = b"\n".join(json.dumps(line).encode() for line in lines)
+    table = pa.table({"messages": pa.array([json.dumps(ask()).encode(), b"\xff\xff\x80\xff"], pa.binary())})
+    pq.write_table(table, tmp_path / "bytes.parquet")
+    monkeypatch.setattr(reading, "SMALL_TREE_BYTES", 1 << 10)
+    monkeypatch.setattr(reading, "MOST_RECORD_BYTES", 1 << 10)
+    usual = {"kind": "chat", "license": "MIT", "output": str(tmp_path / "out"), "most_refused": 1.0}
+    too_long = sum(len(row) > 1 << 10 for row in rows.split(b"\n"))
+    for name, content, kept, reasons in (
+        ("streamed.json", talks, 60, []),
+        ("cut.json", talks[: talks.rindex(b"}, {")], 59, [refusal.BROKEN_JSON]),
+        ("packed.jsonl.gz", gzip.compress(rows), 60 - too_long, [refusal.TOO_LONG] * too_long),
+        ("cut.jsonl.gz", gzip.compress(rows[:4000])[:-30], None, [refusal.UNREADABLE]),
+        ("bytes.parquet", None, 1, [refusal.UNREADABLE]),
+        ("cut.parquet", (tmp_path / "bytes.parquet").read_bytes()[:-9], 0, []),
+    ):
+        if content is not None:
+            (tmp_path / name).write_bytes(content)
+        config = PackConfig(input=str(tmp_path / name), tokenizer=sample("tokenizer"), **usual)
+        if kept == 0:
+            with pytest.raises(UserError, match="1 of 1 records are refused"):
+                pack_conversations(config)
+            continue
+        chat = pack_conversations(config).counts["chat"]
+        assert [line["reason"] for line in refused(tmp_path)] == reasons, name
+        assert kept in (chat["conversations"], None), name
+    assert 0 < too_long < 60
+
+
+def test_a_source_for_each_record_is_refused(
+    sample: Sample, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writing, "MOST_SOURCES", 5)
+    many = [{"messages": ask(str(number)), "source": f"page {number}"} for number in range(6)]
+    with pytest.raises(UserError, match="more than 5 sources; give all of them one name with source="):
+        packed(tmp_path, many, sample("tokenizer"))
+    assert packed(tmp_path, many[1:], sample("tokenizer")).counts["train_shards"] == 5
+    assert packed(tmp_path, many, sample("tokenizer"), source="pages").counts["train_shards"] == 1
 
 
 def test_too_much_refused_ends_in_one_line(sample: Sample, tmp_path: Path) -> None:

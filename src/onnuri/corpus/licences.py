@@ -27,8 +27,12 @@ OPEN = (
     *("CC0-1.0", "CC-BY-2.0", "CC-BY-2.5", "CC-BY-3.0", "CC-BY-4.0", "CC-BY-SA-2.0", "CC-BY-SA-2.5"),
     *("CC-BY-SA-3.0", "CC-BY-SA-4.0", "PDDL-1.0", "ODC-By-1.0", "ODbL-1.0", "CDLA-Permissive-1.0"),
     *("CDLA-Permissive-2.0", "CDLA-Sharing-1.0", "GFDL-1.3-or-later", "KOGL-0", "KOGL-AI", "KOGL-1"),
+    *("ODC-By", "PDDL", "ODbL"),  # as the Hugging Face hub has them
 )
 """Licences under which everybody may use the text, also for money and changed."""
+
+NOT_STATED = ("unknown", "other", "none", "n/a", "null", "unlicensed", "noassertion", "미상")
+"""What stands in place of a licence where none is known."""
 
 _KOGL = re.compile(
     r"(?:licenseref-)?(?:kogl|공공누리)[- ]?(?:type[- ]?|제)?(ai|[0-4])(?:\.0)?(?:유형)?", re.IGNORECASE

@@ -38,7 +38,7 @@ class Rights(NamedTuple):
 def rights(record: Mapping[str, Any], config: PackConfig) -> Rights:
     """Of a record. Raises Refused where something is missing or not allowed."""
     source = config.source or _said(record, "source") or config.kind
-    licence = _said(record, "license") or _said(record, "licence") or config.license
+    licence = _licence(record) or config.license
     basis = _said(record, "legal_basis") or config.legal_basis
     if not basis and licences.is_open(licence):
         basis = "open-licence"
@@ -59,6 +59,11 @@ def rights(record: Mapping[str, Any], config: PackConfig) -> Rights:
     if made_by and "model-made" not in config.allow:
         raise Refused(BY_MODEL, made_by[:60])
     return Rights(source, licence, basis, made_by)
+
+
+def _licence(record: Mapping[str, Any]) -> str:
+    said = _said(record, "license") or _said(record, "licence")
+    return "" if said.lower() in licences.NOT_STATED else said
 
 
 def _said(record: Mapping[str, Any], name: str) -> str:
