@@ -22,7 +22,7 @@ def open_source(plan: RunPlan, folder: Path) -> Loader:
     answers are not to be learnt."""
     if plan.data.counts.get("chat", {}).get("kind") == "preference":
         raise UserError(
-            f"data={plan.config.data.path} holds preference pairs, half of whose answers are rejected ones; "
+            f"data={plan.config.data.path} holds preference pairs, half of them rejected answers; "
             "objective=dpo learns from them"
         )
     train = plan.config.train
