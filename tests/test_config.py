@@ -11,12 +11,14 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from onnuri.base.errors import UserError
-from onnuri.config import CONFIG_ROOT, compose, help_text, options
+from onnuri.config import CONFIG_ROOT, compose, help_text, options, to_dict
 from onnuri.config.former_names import rename_preset
 from onnuri.config.words import Unparsable, parsed, prepare, quoted
 from onnuri.plan.config import PlanConfig
+from onnuri.run.run_file import flatten
 from onnuri.tokens.config import DataConfig
 from onnuri.train.config import PretrainConfig
+from onnuri.train.same_run import TABLES
 from tests.processes import children_cpu_seconds
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
@@ -287,6 +289,21 @@ def test_every_pretrain_option_has_a_meaning() -> None:
     for option in options(PretrainConfig):
         assert option.meaning, option.name
         assert f"  {option.name}  <" in text
+
+
+@pytest.mark.parametrize(
+    ("schema", "command"), [(PretrainConfig, "pretrain"), (PretrainConfig, "tune"), (PlanConfig, "plan")]
+)
+def test_help_shows_the_defaults_that_are_composed(schema: type, command: str) -> None:
+    """Those of the command's own file and of its default choices too."""
+    lines = help_text(schema, "", CONFIG_ROOT, command).splitlines()
+    composed = compose(schema, ["data=x"] if schema is PretrainConfig else [], CONFIG_ROOT, command)
+    found = flatten(to_dict(composed), whole=TABLES)
+    for option in options(schema):
+        (line,) = [each for each in lines if each.startswith(f"  {option.name}  <")]
+        shown = line.partition(">  ")[2]
+        required = option.default == "???"
+        assert shown == ("required" if required else f"default {found[option.name]!r}")
 
 
 @pytest.mark.parametrize("script", sorted(p.name for p in SCRIPTS.glob("*.py")))

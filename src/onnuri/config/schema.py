@@ -9,7 +9,7 @@ import itertools
 import re
 import textwrap
 import typing
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -94,15 +94,36 @@ def config_groups(
     return {group: sorted(found[group]) for group in sorted(found)}
 
 
+def stated_values(config_dir: Path, config_name: str, chosen: Mapping[str, str]) -> dict[str, Any]:
+    """What the file of a command and the files of its default choices state, by option."""
+    import yaml
+
+    found: dict[str, Any] = {}
+
+    def add(prefix: str, values: Mapping[str, Any]) -> None:
+        for key, value in values.items():
+            if isinstance(value, dict):
+                add(f"{prefix}{key}.", value)
+            elif key != "defaults":
+                found[prefix + key] = value
+
+    files = {f"{group}.": config_dir / group / f"{choice}.yaml" for group, choice in chosen.items()}
+    for prefix, path in {**files, "": config_dir / f"{config_name}.yaml"}.items():
+        if path.is_file():
+            add(prefix, yaml.safe_load(path.read_text(encoding="utf-8")) or {})
+    return found
+
+
 def help_text(
     schema: type, description: str, config_dir: Path | None = None, config_name: str = "config"
 ) -> str:
     """What `--help` prints: purpose, config groups, and every option with type, default, meaning."""
     lines = [inspect.cleandoc(description), ""]
-    groups = config_groups(config_dir, [option.name for option in options(schema)])
+    groups, stated = config_groups(config_dir, [option.name for option in options(schema)]), {}
     if config_dir and groups:
         primary = (config_dir / f"{config_name}.yaml").read_text(encoding="utf-8")
         chosen = dict(re.findall(r"^  - (\w+): (\S+)$", primary, re.MULTILINE))
+        stated = stated_values(config_dir, config_name, chosen)
         lines.append("Config groups (group=name); defaults of options are those of the default choices:")
         for group, names in groups.items():
             shown = [f"{name} (default)" if name == chosen.get(group) else name for name in names]
@@ -115,8 +136,11 @@ def help_text(
             if not typing.get_args(option.type)
             else str(option.type)
         )
-        required = option.default is dataclasses.MISSING or option.default == "???"
-        shown_default = "required" if required else f"default {option.default!r}"
+        default = stated.get(option.name, option.default)
+        if option.kind is float and isinstance(default, int | str):  # YAML 1.1 takes 2e-5 for a text
+            default = float(default)
+        required = default is dataclasses.MISSING or default == "???"
+        shown_default = "required" if required else f"default {default!r}"
         lines.append(f"  {option.name}  <{kind}>  {shown_default}")
         lines += textwrap.wrap(option.meaning, 96, initial_indent=" " * 6, subsequent_indent=" " * 6)
     return "\n".join([*lines, "", FLAGS])
