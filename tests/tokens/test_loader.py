@@ -141,6 +141,25 @@ def test_mixture_takes_each_source_by_weight_and_in_epochs_of_its_own(tmp_path: 
     assert sum(seen.values()) == sum(loader.num_targets(step) for step in range(80))
 
 
+def test_a_star_is_one_pool_of_all_that_begin_so(tmp_path: Path) -> None:
+    """s1, s10 and s11: an epoch of the pool is every window of the three once."""
+    lengths = [int(size) for size in np.random.default_rng(3).integers(5, 60, 48)]
+    write(tmp_path, lengths, 500, num_sources=12)
+    loader = open_loader(tmp_path, 12, 4, sequence_length=32, mixture={"s1*": 0.5, "s2": 0.5})
+    pool = [name for name in loader.source_names if name.startswith("s1")]
+    alone = open_loader(tmp_path, 12, 4, sequence_length=32, mixture=dict.fromkeys(pool, 1.0))
+    assert loader.unique_tokens["s1*"] == sum(alone.unique_tokens[name] for name in pool)
+    place = loader.group_names.index("s1*")
+    assert loader.groups[place].num_windows == sum(group.num_windows for group in alone.groups)
+    steps = 400
+    assert loader.epochs(steps)["s1*"] * loader.groups[place].num_windows == pytest.approx(2 * steps, abs=3)
+    found, shares = loader.targets_by_source(steps), alone.unique_tokens
+    assert found.keys() == {"s2", *pool}
+    for name in pool:
+        expected = shares[name] / sum(shares.values())
+        assert found[name] / sum(found[each] for each in pool) == pytest.approx(expected, rel=0.05)
+
+
 def test_documents_of_a_batch_and_exact_counts_by_source(tmp_path: Path) -> None:
     documents = write(tmp_path, LENGTHS, 3000, vocab_size=70_000, num_sources=3)
     place = {

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from onnuri.base.errors import UserError
-from onnuri.tokens.mixture import Mixture, floor_sum, parse_weights
+from onnuri.tokens.mixture import Mixture, floor_sum, named, parse_weights
 from tests.soak import tries
 
 
@@ -84,6 +84,19 @@ def test_weights_by_name_and_step() -> None:
     assert parse_weights({}, ["web"]) == {}
 
 
+def test_a_star_stands_for_all_that_begin_so() -> None:
+    sources = ["tasks/ages", "tasks/josa", "web", "odd*"]
+    weights = {"tasks/*": 0.9, "web": 0.1, "tasks/*@100": 0.5, "odd*@100": 0.5}
+    assert parse_weights(weights, sources) == {
+        0: {"tasks/*": 0.9, "web": 0.1},
+        100: {"tasks/*": 0.5, "odd*": 0.5},
+    }
+    assert named("tasks/*", sources) == ["tasks/ages", "tasks/josa"]
+    assert named("odd*", sources) == ["odd*"]
+    assert named("*", sources) == sources
+    assert parse_weights({"a@*": 1.0}, ["a@1", "a@2"]) == {0: {"a@*": 1.0}}
+
+
 @pytest.mark.parametrize(
     ("weights", "message"),
     [
@@ -93,6 +106,10 @@ def test_weights_by_name_and_step() -> None:
         ({"wiki": float("nan")}, "must be SOURCE:WEIGHT"),
         ({"wiki@5": 1.0}, "no weights for the first step"),
         ({"wiki": 0.0}, "a weight of 0 from step 0 on"),
+        ({"books": 1.0}, "no source is named 'books'; there are web, wiki$"),
+        ({"books/*": 1.0}, "no source begins with 'books/'; there are web, wiki$"),
+        ({"w*": 1.0, "wiki": 1.0}, "w\\* and wiki both stand for the source 'wiki'"),
+        ({"w*": 1.0, "wi*@9": 1.0}, "w\\* and wi\\* both stand for the source 'wiki'"),
     ],
 )
 def test_mistakes(weights: dict[str, float], message: str) -> None:

@@ -116,8 +116,9 @@ class DataConfig:
     seed: int = 0
     """Keys the order of windows; the same seed gives the same batches on any number of ranks."""
     mixture: dict[str, float] = field(default_factory=dict)
-    """Weight of each source, {web:0.7,wiki:0.3}; SOURCE@STEP gives weights from a later step on, for
-    annealing. Empty: all windows of the shards in one pool, so that each comes once an epoch."""
+    """Weight of each source, {web:0.7,wiki:0.3}; tasks/* is one pool of all sources that begin with tasks/;
+    SOURCE@STEP gives weights from a later step on, for annealing. Empty: all windows of the shards in one
+    pool, so that each comes once an epoch."""
     packing: str = "concatenate"
     """concatenate: documents end to end, cut at every window; best_fit: documents are cut only where they
     are longer than a window, for a little padding (arXiv 2404.10830)."""

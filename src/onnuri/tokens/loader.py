@@ -24,7 +24,7 @@ from onnuri.base.manifest import Manifest
 from onnuri.tokens.batch import IGNORE_INDEX, Batch, make_batch
 from onnuri.tokens.best_fit import layouts
 from onnuri.tokens.config import DataConfig
-from onnuri.tokens.mixture import Mixture, parse_weights
+from onnuri.tokens.mixture import Mixture, named, parse_weights
 from onnuri.tokens.order import permute
 from onnuri.tokens.ramp import batch_ramp
 from onnuri.tokens.reshuffle import Reshuffled
@@ -117,8 +117,9 @@ class Loader:
         return type(self), (self.config, self.data, self.global_batch, self.folder, self.ramp)
 
     def _shards_of(self, name: str) -> list[int]:
-        """Numbers of the shards of one source, of all for no name."""
-        return [i for i, own in enumerate(self.shards.sources) if name in ("", self.source_names[own])]
+        """Numbers of the shards that a name of the mixture stands for; of all for no name."""
+        sources = self.source_names if not name else named(name, self.source_names)
+        return [i for i, own in enumerate(self.shards.sources) if self.source_names[own] in sources]
 
     def _windows(self, group: int, members: list[int]) -> Windows:
         shards, length = [self.shards.shards[i] for i in members], self.config.sequence_length

@@ -33,20 +33,24 @@ class Phase(NamedTuple):
 
 
 def parse_weights(mixture: Mapping[str, float], sources: Sequence[str]) -> dict[int, dict[str, float]]:
-    """Options such as {wiki: 0.3, web: 0.7, wiki@8000: 1} as {first step: {source: weight}}.
+    """Options such as {wiki: 0.3, web: 0.7, wiki@8000: 1} as {first step: {name: weight}}.
 
-    `source@step` holds from that step (0-based) on; a stage knows only the sources that it names. Empty is
-    empty.
+    A name is that of a source, or begins as several do and ends in `*`: those are one pool, as large as its
+    sources together. `name@step` holds from that step (0-based) on; a stage knows only the names in it.
+    Empty is empty.
 
-    Raises UserError for a source that is not there, a bad step, a negative weight, or a stage without any.
+    Raises UserError for a source that is not there, two names for one source, a bad step, a negative
+    weight, or a stage without any.
     """
     stages: dict[int, dict[str, float]] = {}
     for key, weight in mixture.items():
         name, at, step = key.rpartition("@")
-        if not at or key in sources:
+        if not at or key in sources or key.endswith("*"):
             name, step = key, "0"
-        if name not in sources:
-            raise UserError(f"data.mixture: no source is named {name!r}{nearest(name, sources)}")
+        if not named(name, sources):
+            what = "begins with" if name.endswith("*") else "is named"
+            close = nearest(name, sources) or f"; there are {shortened(sources)}"
+            raise UserError(f"data.mixture: no source {what} {name.removesuffix('*')!r}{close}")
         if not step.isdecimal() or not (0 <= weight < float("inf")):
             raise UserError(f"data.mixture: {key}:{weight} must be SOURCE:WEIGHT or SOURCE@STEP:WEIGHT")
         stages.setdefault(int(step), {})[name] = float(weight)
@@ -55,7 +59,30 @@ def parse_weights(mixture: Mapping[str, float], sources: Sequence[str]) -> dict[
     for start, weights in stages.items():
         if not any(weights.values()):
             raise UserError(f"data.mixture gives every source a weight of 0 from step {start} on")
+    _refuse_overlaps(sorted({name for weights in stages.values() for name in weights}), sources)
     return dict(sorted(stages.items()))
+
+
+def named(name: str, sources: Sequence[str]) -> list[str]:
+    """The sources that a name of the mixture stands for: one, or with `*` at its end all that begin so."""
+    if name in sources or not name.endswith("*"):
+        return [name] if name in sources else []
+    return [source for source in sources if source.startswith(name[:-1])]
+
+
+def shortened(names: Sequence[str], most: int = 5) -> str:
+    """A list that fits a message."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
+
+
+def _refuse_overlaps(names: Sequence[str], sources: Sequence[str]) -> None:
+    """A source in two pools would have two orders, and be read twice in an epoch."""
+    taken: dict[str, str] = {}
+    for name in names:
+        for source in named(name, sources):
+            if (other := taken.setdefault(source, name)) != name:
+                raise UserError(f"data.mixture: {other} and {name} both stand for the source {source!r}")
 
 
 class Mixture:
