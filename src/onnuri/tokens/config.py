@@ -28,7 +28,8 @@ class PackConfig:
     """kind=text: corpus folder. kind=chat and kind=preference: a file, a folder or a quoted glob of .jsonl,
     .json or .parquet (.gz, .zst), or what `onnuri tasks make` wrote."""
     tokenizer: str = path_option()
-    """Tokenizer folder."""
+    """Tokenizer folder, or the folder of a model: what `onnuri export` or `import` wrote, or a Hugging Face
+    folder with tokenizer.json."""
     output: str = path_option()
     """Folder of token shards to write."""
     kind: str = "text"

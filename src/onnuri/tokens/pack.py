@@ -53,12 +53,10 @@ def pack(config: PackConfig) -> Manifest:
     if config.kind != "text":
         raise UserError(f"kind={config.kind} is packed by onnuri.chat.data.pack, not by onnuri.tokens.pack")
     corpus = manifest.read_whole(config.input, "corpus")
-    tokenizer = manifest.read(config.tokenizer, "tokenizer")
-    manifest.verify(config.tokenizer, tokenizer)
-    vocabulary = open_vocabulary(config.tokenizer, tokenizer)
+    vocabulary = open_vocabulary(config.tokenizer)
     base = open_base(config.base, vocabulary)
     settings = {"shard_tokens": config.shard_tokens}
-    inputs = {"corpus": corpus.identity, "tokenizer": tokenizer.identity, **base.inputs}
+    inputs = {"corpus": corpus.identity, "tokenizer": vocabulary.identity, **base.inputs}
     if found := manifest.up_to_date(config.output, "tokens", settings, inputs):
         log.info("%s is up to date", config.output)
         return found

@@ -49,15 +49,13 @@ def pack(config: PackConfig) -> Manifest:
     Raises UserError when no record can be used, more are refused than `most_refused` allows, or one is with
     on_error=stop.
     """
-    tokenizer = manifest.read(config.tokenizer, "tokenizer")
-    manifest.verify(config.tokenizer, tokenizer)
-    vocabulary = open_vocabulary(config.tokenizer, tokenizer)
+    vocabulary = open_vocabulary(config.tokenizer)
     frame = Frame(vocabulary)
     base = open_base(config.base, vocabulary)
     chosen, passed = records.find(config.input)
     names = ("kind", "shard_tokens", *CONVERSATIONS_ONLY)
     settings = {name: getattr(config, name) for name in names} | {"template_sha256": TEMPLATE_SHA256}
-    inputs = {**_hashes(chosen), "tokenizer": tokenizer.identity, **base.inputs}
+    inputs = {**_hashes(chosen), "tokenizer": vocabulary.identity, **base.inputs}
     if found := manifest.up_to_date(config.output, "tokens", settings, inputs):
         log.info("%s is up to date", config.output)
         return found
