@@ -69,6 +69,8 @@ class Loader:
     """
 
     split = "train"
+    may_be_empty = False
+    """Whether it is no mistake that there is nothing to predict."""
 
     def __init__(
         self,
@@ -94,7 +96,7 @@ class Loader:
         self._members = [self._shards_of(name) for name in self.group_names]
         self.groups = [self._windows(*each) for each in enumerate(self._members)]
         for name, group in zip(self.group_names, self.groups, strict=True):
-            if not group.num_windows:
+            if not group.num_windows and not self.may_be_empty:
                 raise UserError(f"{config.path} has no token to predict{' from ' + name if name else ''}")
         self.mixture = Mixture(
             {

@@ -6,6 +6,8 @@ B rows, S sequence length.
 
 from __future__ import annotations
 
+import itertools
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -41,14 +43,20 @@ class PairLoader(Loader):
     """Pairs that are not trained on, with a reference of their own."""
 
     def _windows(self, group: int, members: list[int]) -> Windows:
-        length, layouts = self.config.sequence_length, []
+        length, layouts, longest = self.config.sequence_length, [], 0
         for shard in members:
+            if not self._trained[shard]:
+                name = self.source_names[self.shards.sources[shard]]
+                raise UserError(
+                    f"the source {name!r} of data={self.config.path} holds text, not pairs; name those of "
+                    "pairs in data.mixture"
+                )
             pairs = self._pairs(shard)
             fits = pairs["length"] <= length
             self.left_out += int(np.count_nonzero(~fits))
+            longest = max([longest, *pairs["length"].tolist()])
             layouts.append(lay_out(pairs[fits], length))
-        if self.left_out and not any(len(pieces) for pieces, _ in layouts):
-            longest = max(int(self._pairs(shard)["length"].max()) for shard in members)
+        if longest and not self.may_be_empty and not any(len(pieces) for pieces, _ in layouts):
             raise UserError(f"no pair fits data.sequence_length={length}; the longest has {longest} tokens")
         return BestFit([self.shards.shards[i] for i in members], layouts, length, self.separator)
 
@@ -61,10 +69,16 @@ class PairLoader(Loader):
         pairs["length"] += documents[1::2]["length"]
         return pairs
 
+    @cached_property
+    def _first_pairs(self) -> list[int]:
+        """Pairs before each shard, and of all shards; those that are left out count too, text does not."""
+        counts = [len(self._documents(i)) // 2 if each else 0 for i, each in enumerate(self._trained)]
+        return [0, *itertools.accumulate(counts)]
+
     @property
     def num_pairs(self) -> int:
         """Pairs in the shards, those that are left out too."""
-        return sum(len(self._documents(shard)) for shard in range(len(self.shards.shards))) // 2
+        return self._first_pairs[-1]
 
     def _num_targets(self, group: int, windows: np.ndarray) -> np.ndarray:
         rows, _, _ = self.groups[group].pieces(windows)
@@ -96,14 +110,11 @@ class PairLoader(Loader):
                 filled[row] += end - begin
                 answers[row, place : place + middle] = 2 * len(numbers)
                 answers[row, place + middle : filled[row]] = 2 * len(numbers) + 1
-                numbers.append(self._first_pair(member) + first // 2)
+                numbers.append(self._first_pairs[member] + first // 2)
         answers[batch.targets == IGNORE_INDEX] = -1
         pairs = np.array(numbers, dtype=np.int64)
         known = np.zeros((len(pairs), 2), np.float32) if self.reference is None else self.reference[pairs]
         return PairBatch(batch, answers, pairs, known)
-
-    def _first_pair(self, shard: int) -> int:
-        return sum(len(self._documents(each)) for each in range(shard)) // 2
 
     def warnings(self, first_step: int) -> list[str]:
         """See BatchSource."""
@@ -117,6 +128,10 @@ class PairLoader(Loader):
 
 
 class HeldOutPairs(PairLoader):
-    """Pairs that are not trained on."""
+    """Pairs that are not trained on; there may be none."""
 
     split = "heldout"
+    may_be_empty = True
+
+    def _shards_of(self, name: str) -> list[int]:
+        return [shard for shard in super()._shards_of(name) if self._trained[shard]]

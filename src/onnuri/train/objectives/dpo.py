@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from onnuri.base.errors import UserError
 from onnuri.kernels.attention_mask import AttentionMask
 from onnuri.model.dropout import Dropout
-from onnuri.run.run_file import DATA_FOLDER
+from onnuri.run.run_file import DATA_FOLDER, as_typed
 from onnuri.tokens.config import DataConfig
 from onnuri.tokens.pairs import HeldOutPairs, PairBatch, PairLoader
 from onnuri.tokens.shards import load_array, write_array
@@ -35,6 +35,13 @@ if TYPE_CHECKING:
     from onnuri.train.run_plan import RunPlan
     from onnuri.train.run_state import Run
 
+NEEDED: dict[str, tuple[Any, str]] = {
+    "data.document_mask": (True, "an answer must not see the other one"),
+    "data.reshuffle": ("windows", "the two answers of a pair stay together"),
+    "data.length_ramp": ({}, "pairs are not cut"),
+    "train.z_loss": (0.0, "it would count as a part of the log-probabilities"),
+}
+"""Options that others would make wrong, and why."""
 REFERENCE_FILE, HELD_OUT_FILE = "reference.npy", "reference-heldout.npy"
 WAY_OUT = "bring it back from a copy, or start over with another run_dir"
 MEASURES = ("accuracy", "margin", "chosen_reward", "rejected_reward", "chosen_tokens", "rejected_tokens")
@@ -55,8 +62,13 @@ class PairInputs(NamedTuple):
 
 
 def open_source(plan: RunPlan, folder: Path) -> PairLoader:
-    """Rows of pairs. Raises UserError for shards that hold something else."""
+    """Rows of pairs. Raises UserError for shards that hold something else, and options that it cannot
+    follow."""
     config = plan.config
+    for name, (value, reason) in NEEDED.items():
+        part, _, option = name.partition(".")
+        if getattr(getattr(config, part), option) != value:
+            raise UserError(f"objective=dpo needs {name}={as_typed(value)}: {reason}")
     if plan.data.counts.get("chat", {}).get("kind") != "preference":
         raise UserError(
             f"objective=dpo learns from pairs, and data={config.data.path} holds none: pack with "
@@ -157,7 +169,7 @@ def log_probabilities(run: Run, source: PairLoader) -> np.ndarray:
 def held_out(run: Run) -> dict[str, float]:
     """MEASURES over held-out pairs, as many as fit `train.validation_tokens`. A collective call."""
     source: Any = getattr(run.source, "held_out", None)
-    if source is None:
+    if source is None or not source.groups[0].num_windows:
         return {}
     totals = torch.zeros(2 + len(MEASURES), dtype=torch.float64, device=run.device)
     for inputs, pairs in one_pass(run, source, run.plan.config.train.validation_tokens):
