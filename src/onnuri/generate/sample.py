@@ -11,7 +11,7 @@ import torch
 
 from onnuri.base.errors import UserError
 from onnuri.generate.batched import BatchGenerator
-from onnuri.generate.config import GenerateConfig
+from onnuri.generate.config import GenerateConfig, SamplingConfig
 from onnuri.generate.sampling import GREEDY_BELOW, Request
 from onnuri.hf.folder import read_config_file, read_json
 from onnuri.hf.load import (
@@ -78,11 +78,11 @@ class Generator:
             )
         return tokens
 
-    def stream(self, tokens: list[int], config: GenerateConfig) -> Iterator[str]:
+    def stream(self, tokens: list[int], config: SamplingConfig) -> Iterator[str]:
         """Pieces of the continuation of a prompt, never half a character."""
         return (piece for _, piece in self.stream_all([tokens], config))
 
-    def stream_all(self, prompts: Sequence[list[int]], config: GenerateConfig) -> Iterator[tuple[int, str]]:
+    def stream_all(self, prompts: Sequence[list[int]], config: SamplingConfig) -> Iterator[tuple[int, str]]:
         """Pieces of the continuations of all prompts, with the prompt's number, in their order."""
         current, stream = 0, Utf8Stream(self.backend)
         for number, token in self.tokens(prompts, config):
@@ -94,14 +94,20 @@ class Generator:
             yield number, stream.finish()
             stream = Utf8Stream(self.backend)
 
-    def tokens(self, prompts: Sequence[list[int]], config: GenerateConfig) -> Iterator[tuple[int, int]]:
+    def tokens(
+        self, prompts: Sequence[list[int]], config: SamplingConfig, stops: frozenset[int] = frozenset()
+    ) -> Iterator[tuple[int, int]]:
         """(number of the prompt, id) of all continuations, prompt by prompt; ids that end one are left out.
 
         Several prompts are continued at a time; what comes of later ones is held back.
+
+        Args:
+            stops: ids that end a text, beside those that the folder names.
         """
+        stops |= self.stops
         if self.decoder is None:
             for number, prompt in enumerate(prompts):
-                found = continuation(self.model, prompt, self.stops, config, self.num_ids)
+                found = continuation(self.model, prompt, stops, config, self.num_ids)
                 yield from ((number, token) for token in found)
             return
         if not prompts:
@@ -112,7 +118,7 @@ class Generator:
         )
         held: dict[int, list[int]] = {number: [] for number in range(len(prompts))}
         ended: set[int] = set()
-        for event in batch.stream(self._request(prompt, config) for prompt in prompts):
+        for event in batch.stream(request_of(prompt, config, stops) for prompt in prompts):
             if event.ended:
                 ended.add(event.request)
             if event.ended != "stop":
@@ -125,16 +131,11 @@ class Generator:
                     break
                 del held[number]
 
-    def _request(self, prompt: list[int], config: GenerateConfig) -> Request:
-        return Request(
-            prompt,
-            config.max_tokens,
-            config.temperature,
-            config.top_k,
-            config.top_p,
-            seed=config.seed,
-            stops=frozenset(self.stops),
-        )
+
+def request_of(prompt: list[int], config: SamplingConfig, stops: frozenset[int]) -> Request:
+    """A prompt with the options of a command."""
+    limits = (config.max_tokens, config.temperature, config.top_k, config.top_p)
+    return Request(prompt, *limits, seed=config.seed, stops=stops)
 
 
 def load_own(folder: str) -> Any:
@@ -179,12 +180,12 @@ def read_prompts(config: GenerateConfig) -> list[tuple[int, str]]:
     return [(number, line) for number, line in enumerate(lines, 1) if line] or [(1, "")]
 
 
-def stop_tokens(folder: Path, tokenizer: Any) -> set[int]:
+def stop_tokens(folder: Path, tokenizer: Any) -> frozenset[int]:
     """Ids that end a text: of the tokenizer and of generation_config.json; chat models have several."""
     file = folder / "generation_config.json"
     described = (read_json(file) if file.is_file() else read_config_file(folder)).get("eos_token_id")
     named = described if isinstance(described, list) else [described]
-    return {int(token) for token in (tokenizer.eos_token_id, *named) if token is not None}
+    return frozenset(int(token) for token in (tokenizer.eos_token_id, *named) if token is not None)
 
 
 def check_text(prompt: object) -> None:
@@ -208,11 +209,11 @@ def continuation(
     model: Any,
     tokens: list[int],
     stops: Container[int],
-    config: GenerateConfig,
+    config: SamplingConfig,
     known_ids: int | None = None,
 ) -> Iterator[int]:
-    """What a model of transformers writes after `tokens`, up to one of `stops` (left out), max_tokens or the
-    end of its context.
+    """What a model of transformers writes after `tokens`: up to one of `stops` (left out), `max_tokens` or
+    the end of its context.
 
     Ids from `known_ids` on, which the tokenizer does not know (rows of a padded embedding), never come.
     Raises UserError if the prompt alone fills the context.
@@ -231,7 +232,7 @@ def continuation(
         inputs = torch.tensor([[token]], device=model.device)
 
 
-def choose(logits: torch.Tensor, config: GenerateConfig, generator: torch.Generator) -> int:
+def choose(logits: torch.Tensor, config: SamplingConfig, generator: torch.Generator) -> int:
     """One token id from logits [V]: temperature, then top-k, then top-p (Holtzman et al., 1904.09751)."""
     if config.temperature < GREEDY_BELOW:
         return int(logits.argmax())
