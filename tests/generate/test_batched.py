@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import random
 from collections import Counter
@@ -21,6 +22,7 @@ from onnuri.generate.cache import cache_bytes
 from onnuri.generate.sampling import Request, uniforms
 from onnuri.hf.weights import load_decoder
 from onnuri.kernels import KernelConfig, choose
+from onnuri.kernels.native.decode import compiled
 from onnuri.model.config import ModelConfig
 from onnuri.model.decoder import Decoder
 
@@ -32,7 +34,7 @@ SHAPE: dict[str, Any] = {
     "num_hidden_layers": 2,
     "num_attention_heads": 4,
     "num_key_value_heads": 2,
-    "head_dim": 8,
+    "head_dim": 16,
     "max_position_embeddings": 64,
     "initializer_range": 0.3,
 }
@@ -61,7 +63,7 @@ def model() -> Decoder:
         num_layers=2,
         num_heads=4,
         num_kv_heads=2,
-        head_dim=8,
+        head_dim=16,
         intermediate_size=48,
         init_std=0.3,
         embedding_init_std=0.3,
@@ -134,6 +136,35 @@ def test_a_text_depends_on_its_request_alone(model: Decoder, native: bool) -> No
         for request, each in zip(asked, found, strict=True):
             expected = training_logprobs(other, list(request.ids), each.ids)
             torch.testing.assert_close(torch.tensor(each.logprobs), expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_blocks_in_one_call(
+    pair: tuple[Any, Decoder], dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In C++ the hidden states and the cache are those of PyTorch's operations, to rounding."""
+    if not compiled():
+        pytest.skip("the native kernels are not compiled")
+    ours = copy.deepcopy(pair[1]).to(dtype)
+    asked = [Request(ids, 6, temperature=0.0) for ids in prompts(11)]
+    threads = torch.get_num_threads()
+    native = BatchGenerator(ours, 11, 64)
+    assert native._decode is not None
+    try:
+        torch.set_num_threads(2)
+        found = native.generate(asked)
+    finally:
+        torch.set_num_threads(threads)
+    monkeypatch.setattr(batched, "usable", lambda *_: False)
+    plain = BatchGenerator(ours, 11, 64)
+    assert plain._decode is None
+    expected = plain.generate(asked)
+    tolerance = 1e-5 if dtype == torch.float32 else 0.15
+    for one, two in zip(found, expected, strict=True):
+        same = next((n for n in range(6) if one.ids[n] != two.ids[n]), 6)
+        assert same == 6 or dtype == torch.bfloat16
+        assert one.logprobs[:same] == pytest.approx(two.logprobs[:same], abs=tolerance)
+    assert sum(one.ids == two.ids for one, two in zip(found, expected, strict=True)) > 5
 
 
 def test_a_text_goes_on_as_it_began(model: Decoder) -> None:
@@ -276,7 +307,7 @@ def test_prompts_join_in_parts(model: Decoder, monkeypatch: pytest.MonkeyPatch) 
 def test_the_cache_has_the_size_that_was_computed(model: Decoder) -> None:
     cache = BatchGenerator(model, 3, 50).cache
     stored = sum(each.untyped_storage().nbytes() for each in (*cache.keys, *cache.values))
-    assert stored == cache_bytes(model.config, 3, 50, torch.float32) == 2 * 2 * 3 * 2 * 50 * 8 * 4
+    assert stored == cache_bytes(model.config, 3, 50, torch.float32) == 2 * 2 * 3 * 2 * 50 * 16 * 4
     half = BatchGenerator(Decoder(model.config).bfloat16(), 3, 50).cache
     assert sum(each.untyped_storage().nbytes() for each in (*half.keys, *half.values)) == stored // 2
 

@@ -29,6 +29,7 @@ from onnuri.base.errors import UserError
 from onnuri.generate.cache import KeyValueCache
 from onnuri.generate.sampling import Request, Sampler, check_request
 from onnuri.kernels.attention_mask import AttentionMask, attention_mask
+from onnuri.kernels.native.decode import MOST_ROWS, Decode, logits, usable
 from onnuri.kernels.rope import rope_tables
 from onnuri.model.config import ModelConfig
 
@@ -91,8 +92,18 @@ class _Batch(NamedTuple):
     """See `KeyValueCache.attend`."""
     prompts: AttentionMask | None
     """Of the tokens behind the first N."""
+    decode: Decode | None
+    """Runs a block in one call; None: PyTorch's operations do."""
     last: torch.Tensor | None
     """int64: where in T the last token of each text is; None: all are."""
+
+
+def _weights(block: Any) -> list[torch.Tensor | None]:
+    """Of a block, as `Decode.block` takes them."""
+    attention, ffn = block.attention, block.ffn
+    norms = [getattr(norm, "weight", None) for norm in (attention.query_norm, attention.key_norm)]
+    first = [block.attention_norm.weight, attention.qkv.weight, *norms, attention.output.weight]
+    return [*first, block.ffn_norm.weight, ffn.gate_up.weight, ffn.down.weight]
 
 
 class BatchGenerator:
@@ -130,10 +141,20 @@ class BatchGenerator:
         self.cosine, self.sine = rope_tables(
             context, self.config.head_dim, self.config.rope_theta, self.device
         )
+        self._decode = self._in_one_call(weight.dtype)
         self._submitted = 0
         self._waiting: deque[_Text] = deque()
         self._texts: list[_Text] = []
         self._sampler: Sampler | None = None
+
+    def _in_one_call(self, dtype: torch.dtype) -> Decode | None:
+        config, one = self.config, {each.dtype for each in self.model.parameters()} == {dtype}
+        aligned = (config.hidden_size, config.head_dim, config.intermediate_size)
+        if not one or not usable(aligned, dtype, self.device):
+            return None
+        heads = (config.num_heads, config.num_kv_heads, config.head_dim)
+        sizes = (config.hidden_size, *heads, config.intermediate_size)
+        return Decode(sizes, self.context, config.rms_norm_eps)
 
     @property
     def active(self) -> bool:
@@ -235,7 +256,9 @@ class BatchGenerator:
             boundaries = torch.tensor([0] + [end + 1 - decoding for end in ends[decoding:]])
             mask = attention_mask(1, len(tokens) - decoding, boundaries, device=self.device)
             last = torch.tensor(ends, device=self.device)
-        return _Batch(table[:1], table[1], table[2], decoding, longest, seen, mask, last)
+        few = not prompts and decoding <= MOST_ROWS
+        decode = self._decode if few else None
+        return _Batch(table[:1], table[1], table[2], decoding, longest, seen, mask, decode, last)
 
     def _forward(self, batch: _Batch | None) -> torch.Tensor | None:
         """Logits [N, V] of each text's next token. `gather` is entered outside of inference mode, in which
@@ -268,6 +291,11 @@ class BatchGenerator:
         batch: _Batch,
     ) -> torch.Tensor:
         """What `Block.forward` does, over the cache; hooks and compiled code of the block are not used."""
+        if batch.decode is not None:
+            weights = [*_weights(block), self.cache.keys[number], self.cache.values[number]]
+            tables = (self.cosine, self.sine)
+            batch.decode.block(hidden[0], weights, batch.positions, batch.longest, *tables)
+            return cast(torch.Tensor, hidden)
         query, key, value = block.attention.project(block.attention_norm(hidden), cosine, sine)
         self.cache.store(number, batch.slots, batch.positions, key[0], value[0])
         n, parts = batch.decoding, []
@@ -285,7 +313,8 @@ class BatchGenerator:
     def _logits(self, hidden: Any, weight: torch.Tensor, batch: _Batch) -> torch.Tensor:
         hidden = hidden[0] if batch.last is None else hidden[0, batch.last]
         norm = self.model.norm
-        return F.linear(norm.kernels.rms_norm(hidden, norm.weight, norm.eps), weight)
+        normed = norm.kernels.rms_norm(hidden, norm.weight, norm.eps)
+        return F.linear(normed, weight) if batch.decode is None else logits(normed, weight)
 
     @torch.inference_mode()
     def _choose(self, logits: torch.Tensor) -> list[Event]:
