@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -12,11 +13,11 @@ from torch import nn
 from onnuri.base.errors import UserError
 from onnuri.hf.config import read_config
 from onnuri.hf.folder import weight_files
-from onnuri.kernels import REFERENCE
+from onnuri.kernels import REFERENCE, Kernels
 from onnuri.model.config import ModelConfig
 from onnuri.model.spec import Parameter, block_number, spec_of
 
-DTYPES = ("F32", "BF16", "F16")
+DTYPES = {"F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16}
 """What weights may be stored in; float32 holds all of them exactly."""
 IGNORED = ("rotary_emb.inv_freq",)
 """Ends of the names of tensors that follow from the config, which older folders have."""
@@ -126,7 +127,15 @@ def _list_tensors(folder: Path) -> dict[str, Stored]:
     return found
 
 
-def load_decoder(folder: str | Path) -> nn.Module:
+def stored_dtype(folder: Path) -> torch.dtype:
+    """What most weights of a folder are stored in. Raises UserError for a damaged one, or another dtype."""
+    found = Counter(each.dtype for each in _list_tensors(folder).values()).most_common(1)
+    if not found or found[0][0] not in DTYPES:
+        raise UserError(f"model={folder} has no weights in {', '.join(DTYPES)}")
+    return DTYPES[found[0][0]]
+
+
+def load_decoder(folder: str | Path, kernels: Kernels = REFERENCE) -> nn.Module:
     """A model of ours, in float32 on the CPU, with the config and the weights of a Hugging Face folder.
 
     Raises UserError for a folder that is damaged or of an architecture that is not supported.
@@ -135,7 +144,7 @@ def load_decoder(folder: str | Path) -> nn.Module:
     config = read_config(folder)
     weights = Weights(folder, config)
     with torch.device("meta"):
-        model = spec_of(config).build(config, REFERENCE)
+        model = spec_of(config).build(config, kernels)
     for name, parameter in model.named_parameters():
         module, _, own = name.rpartition(".")
         value = nn.Parameter(weights.read(name), parameter.requires_grad)
