@@ -140,12 +140,12 @@ class Loader:
         sources, positions = self.mixture.assign(self.batches.before(first_step), shape[0] * size)
         windows, lengths = np.empty_like(positions), np.empty_like(positions)
         for index, group in enumerate(self.groups):
-            own = np.flatnonzero(sources == index)
-            epochs, inside = np.divmod(positions[own], group.num_windows)
+            members = np.flatnonzero(sources == index)
+            epochs, inside = np.divmod(positions[members], group.num_windows)
             for epoch in np.unique(epochs).tolist():
                 at = epochs == epoch
-                windows[own[at]] = self._numbers(index, epoch, inside[at])
-            lengths[own] = group.lengths(windows[own])
+                windows[members[at]] = self._numbers(index, epoch, inside[at])
+            lengths[members] = group.lengths(windows[members])
         num_targets = (lengths - 1).reshape(shape).sum(axis=1)
         return _Block(first_step, sources.reshape(shape), windows.reshape(shape), num_targets)
 

@@ -18,9 +18,9 @@ class StepTotals:
     def __init__(self, loss: torch.Tensor, *flags: bool) -> None:
         self._sums = loss.new_zeros(1 + len(flags))
         self._sums[0] = loss
-        for place, flag in enumerate(flags, 1):
+        for index, flag in enumerate(flags, 1):
             if flag:
-                self._sums[place] = 1
+                self._sums[index] = 1
         dist.all_reduce(self._sums)
 
     def __float__(self) -> float:
