@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import bisect
 import os
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO, Literal
 
@@ -102,12 +102,12 @@ class TokenShards:
         """DOCUMENT rows of one shard, memory-mapped; offsets count from the shard's start."""
         return load_array(self.document_files[shard], "r")
 
-    @cached_property
-    def documents(self) -> np.ndarray:
-        """One DOCUMENT row per document, offsets counting through the whole stream."""
-        tables = [load_array(path) for path in self.document_files]
-        for table, start in zip(tables, self.starts, strict=False):
-            table["offset"] += start
+    def documents(self, shards: Sequence[int] | None = None) -> np.ndarray:
+        """One DOCUMENT row per document of some shards, or of all; offsets count through the stream."""
+        tables = [np.zeros(0, dtype=DOCUMENT)]
+        for shard in range(len(self.shards)) if shards is None else shards:
+            tables.append(load_array(self.document_files[shard]))
+            tables[-1]["offset"] += self.starts[shard]
         return np.concatenate(tables)
 
 
