@@ -84,7 +84,7 @@ def test_one_file_and_one_line(tmp_path: Path) -> None:
     output = tmp_path / "out"
     wrong = corpus(f"recipe={recipe}", f"output={output}")
     assert wrong.returncode and "stage vowels: most=-1 must be at least 0" in wrong.stderr
-    recipe.write_text(recipe.read_text().replace("-1", "3"))
+    recipe.write_text(recipe.read_text().replace("most: -1", "most: 3"))
     made = corpus(f"recipe={recipe}", f"output={output}")
     assert made.returncode == 0, made.stderr
 
