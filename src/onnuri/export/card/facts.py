@@ -105,7 +105,7 @@ class Facts:
 
     @property
     def steps_without_record(self) -> int:
-        """Steps before a ledger that began again; 0 for one that is whole."""
+        """Steps before a ledger that began again; 0 for a complete one."""
         return int(self.segments[0]["step"]) if self.segments else 0
 
     @property

@@ -115,15 +115,15 @@ def metadata(facts: Facts) -> dict[str, Any]:
 
 
 def _provider(facts: Facts) -> dict[str, str]:
-    said = facts.stated
+    statements = facts.stated
     return {
-        "provider": stated(said.provider, "name"),
-        "contact": stated(said.contact, "e-mail or URL"),
-        "licence of the weights": stated(said.licence, "SPDX expression"),
-        "intended use": stated(said.intended_use, "what the model is meant for"),
-        "not intended": stated(said.out_of_scope, "what it is not meant for"),
-        "further limits": stated(said.limits, "limits and risks that were found"),
-        "high-impact use": said.high_impact or NOT_ASSESSED,
+        "provider": stated(statements.provider, "name"),
+        "contact": stated(statements.contact, "e-mail or URL"),
+        "licence of the weights": stated(statements.licence, "SPDX expression"),
+        "intended use": stated(statements.intended_use, "what the model is meant for"),
+        "not intended": stated(statements.out_of_scope, "what it is not meant for"),
+        "further limits": stated(statements.limits, "limits and risks that were found"),
+        "high-impact use": statements.high_impact or NOT_ASSESSED,
     }
 
 
@@ -153,8 +153,8 @@ def _training(facts: Facts) -> dict[str, str]:
 def _start(facts: Facts) -> dict[str, str]:
     if not facts.started_from:
         return {}
-    said = "the data, licences and compute behind them are in its own card, not in this one"
-    return {"started from the weights of": f"{facts.started_from}; {said}"}
+    note = "the data, licences and compute behind them are in its own card, not in this one"
+    return {"started from the weights of": f"{facts.started_from}; {note}"}
 
 
 def _unverified(facts: Facts) -> str:
