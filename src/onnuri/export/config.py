@@ -28,8 +28,8 @@ class ExportConfig:
     """mean: how many checkpoints, the chosen one and those before it. A file then takes three times its
     fp32 size in memory."""
     chat: str = "auto"
-    """yes: a chat model, which stops at <|im_end|> and has the chat template that it was trained with; no: a
-    base model, which stops at the separator; auto: yes where the run was trained on conversations."""
+    """yes: a chat model, which stops at <|im_end|> and has the chat template it was trained with; no:
+    a base one, which stops at the separator; auto: yes where the run was trained on conversations."""
 
     def __post_init__(self) -> None:
         check_choice("dtype", self.dtype, ("float32", "bfloat16"))
