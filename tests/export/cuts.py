@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from onnuri.base import manifest
@@ -27,13 +27,9 @@ def texts(corpus: str, count: int = 400) -> list[str]:
     return found[:: max(1, len(found) // count)][:count]
 
 
-def save_tokenizer(
-    folder: Path, corpus: Sequence[str], cut: str, ignore_merges: bool = False, nfc: bool = False
-) -> Path:
+def save_tokenizer(folder: Path, corpus: Sequence[str], cut: str, ignore_merges: bool = False) -> Path:
     """A byte-level BPE tokenizer of ROWS tokens, with our special ones."""
     tokenizer = Tokenizer(models.BPE(ignore_merges=ignore_merges))
-    if nfc:
-        tokenizer.normalizer = normalizers.NFC()
     byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=cut == GPT2)
     tokenizer.pre_tokenizer = byte_level
     if cut != GPT2:

@@ -141,6 +141,39 @@ def test_tokenizers_that_llama_cpp_would_read_otherwise_are_refused(
     assert not list(tmp_path.glob("*.gguf*"))
 
 
+def test_a_model_that_cannot_stop_is_refused(models: dict[str, Path], tmp_path: Path) -> None:
+    folder = shutil.copytree(models["qwen3"], tmp_path / "model")
+    edit(folder / "generation_config.json", eos_token_id=[])
+    with pytest.raises(UserError, match=r"has no eos_token_id: llama\.cpp would never stop"):
+        write_gguf(GgufConfig(str(folder), str(tmp_path / "model.gguf")))
+
+
+def test_what_a_tokenizer_puts_before_a_text(models: dict[str, Path], tmp_path: Path) -> None:
+    folder = shutil.copytree(models["qwen3"], tmp_path / "model")
+    processor = {"type": "TemplateProcessing", "pair": [{"Sequence": {"id": "A", "type_id": 0}}]}
+    for token, number in (("<|endoftext|>", 0), ("<|pad|>", 1)):
+        single = [{"SpecialToken": {"id": token, "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}]
+        special = {token: {"id": token, "ids": [number], "tokens": [token]}}
+        added = processor | {"single": single, "special_tokens": special}
+        edit(folder / "tokenizer.json", post_processor=added)
+        if number == 0:
+            assert read_vocabulary(folder, ROWS).add_bos
+        else:
+            with pytest.raises(UserError, match="it adds tokens to a text other than its first"):
+                read_vocabulary(folder, ROWS)
+
+
+def test_normalisation_is_said(
+    models: dict[str, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = shutil.copytree(models["qwen3"], tmp_path / "model")
+    edit(folder / "tokenizer.json", normalizer={"type": "NFC"})
+    assert read_vocabulary(folder, ROWS) == read_vocabulary(models["qwen3"], ROWS)
+    assert [each.message for each in caplog.records] == [
+        "warning: the tokenizer makes text NFC, llama.cpp does not: give it text in NFC"
+    ]
+
+
 def test_our_own_cut_is_refused(sample: Sample, tmp_path: Path) -> None:
     save_model(untrained_model(ROWS, 64), sample("tokenizer"), tmp_path / "model")
     words = ["gguf", f"model={tmp_path / 'model'}", f"output={tmp_path / 'model.gguf'}"]

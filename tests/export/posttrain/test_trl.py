@@ -48,7 +48,7 @@ def test_its_checks_of_templates(model: Path) -> None:
     assert chat_template_utils.is_chat_template_stop_token_trained(tokenizer)
     assert chat_template_utils.is_chat_template_prefix_preserving(tokenizer)
     assert chat_template_utils.supports_tool_calling(tokenizer)
-    assert chat_template_utils.get_training_chat_template(tokenizer) is None, "there is nothing to mend"
+    assert chat_template_utils.get_training_chat_template(tokenizer) is None, "nothing to patch"
 
 
 def test_sft_on_answers_alone(model: Path, conversations: list[dict[str, Any]], tmp_path: Path) -> None:

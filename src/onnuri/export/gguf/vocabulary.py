@@ -112,7 +112,9 @@ def _unsupported(described: Mapping[str, Any], model: Mapping[str, Any]) -> str:
             return f"llama.cpp has no {name}"
     for token in described.get("added_tokens") or []:
         if token.get("lstrip") or token.get("rstrip") or token.get("single_word"):
-            return f"its token {str(token.get('content'))[:40]} takes spaces or borders of words along"
+            return (
+                f"its token {str(token.get('content'))[:40]} strips spaces or stands for whole words alone"
+            )
     return ""
 
 
