@@ -16,8 +16,9 @@ from safetensors.torch import load_file, save_file
 
 from onnuri.base.errors import UserError
 from onnuri.export.gguf.config import GgufConfig
-from onnuri.export.gguf.vocabulary import LLAMA, read_vocabulary
+from onnuri.export.gguf.vocabulary import read_vocabulary
 from onnuri.export.gguf.write import write_gguf
+from onnuri.tokenizer.presplit import LLAMA
 from onnuri.tokenizer.special import CHAT_TEMPLATE, CONTROL_TOKENS, PLACEHOLDERS
 from tests.conftest import run_command, save_model, untrained_model
 from tests.export.cuts import ROWS, save_chat_model, save_tokenizer, texts

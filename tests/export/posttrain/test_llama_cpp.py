@@ -14,10 +14,12 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from onnuri.export.gguf import vocabulary
 from onnuri.export.gguf.config import GgufConfig
-from onnuri.export.gguf.vocabulary import LLAMA, NAMES
+from onnuri.export.gguf.vocabulary import NAMES
 from onnuri.export.gguf.write import write_gguf
 from onnuri.tokenizer.huggingface import load_tokenizer
-from tests.export.cuts import save_chat_model, save_tokenizer, texts
+from onnuri.tokenizer.presplit import LLAMA
+from tests.conftest import run_command
+from tests.export.cuts import ROWS, save_chat_model, save_tokenizer, texts
 
 pytest.importorskip("xllamacpp", reason="llama.cpp is not installed: make test-posttrain installs it")
 from tests.export.posttrain.llama_server import LlamaServer
@@ -55,12 +57,22 @@ def convert(folder: Path, **changes: Any) -> Path:
     return path
 
 
-@pytest.mark.parametrize(("cut", "ignore_merges"), NAMES)
+@pytest.mark.parametrize(("cut", "ignore_merges"), NAMES, ids=NAMES.values())
 def test_same_ids(cut: str, ignore_merges: bool, corpus: list[str], tmp_path: Path) -> None:
     folder = save_tokenizer(tmp_path / "tokenizer", corpus, cut, ignore_merges)
     server = LlamaServer(convert(save_chat_model(tmp_path / "model", folder, "qwen3")))
     tokenizer, tried = load_tokenizer(folder), thousand_texts(corpus)
     assert len(tried) >= 1000
+    assert [text for text in tried if server.ids(text) != tokenizer.encode(text).ids] == []
+
+
+def test_same_ids_with_a_tokenizer_of_ours(sample: Sample, corpus: list[str], tmp_path: Path) -> None:
+    """What `onnuri tokenizer pre_tokenizer=llama3` makes, its placeholders of personal data included."""
+    folder, tried = tmp_path / "tokenizer", thousand_texts(corpus)
+    words = [f"input={sample('corpus')}", f"output={folder}", f"vocab_size={ROWS}", "pre_tokenizer=llama3"]
+    run_command("tokenizer", *words)
+    server = LlamaServer(convert(save_chat_model(tmp_path / "model", folder, "qwen3")))
+    tokenizer = load_tokenizer(folder)
     assert [text for text in tried if server.ids(text) != tokenizer.encode(text).ids] == []
 
 

@@ -17,17 +17,14 @@ from onnuri.base.errors import UserError
 from onnuri.export.chat import chat_template
 from onnuri.hf.folder import CONFIG, read_json
 from onnuri.tokenizer.huggingface import load_tokenizer, tokenizer_config
-from onnuri.tokenizer.presplit import PHRASES, WORDS
+from onnuri.tokenizer.presplit import LLAMA, PHRASES, WORDS
 from onnuri.tokenizer.special import TURN_END
 
 log = logging.getLogger(__name__)
 
 NORMAL, CONTROL, USER_DEFINED, UNUSED = 1, 3, 4, 5
 """Types of tokens in GGUF."""
-SUFFIXES = "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
-LINES = r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-QWEN = rf"{SUFFIXES}|[^\r\n\p{{L}}\p{{N}}]?\p{{L}}+|\p{{N}}|{LINES}"
-LLAMA = rf"{SUFFIXES}|[^\r\n\p{{L}}\p{{N}}]?\p{{L}}+|\p{{N}}{{1,3}}|{LINES}"
+QWEN = LLAMA.replace(r"\p{N}{1,3}", r"\p{N}")
 GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 NAMES = {
     (QWEN, False): "qwen2",
@@ -75,7 +72,8 @@ def read_vocabulary(folder: Path, rows: int) -> Vocabulary:
         whose = f" (that of Onnuri's {OURS[cut]})" if cut in OURS else ""
         raise UserError(
             f"{path} cannot be written as GGUF: it cuts text in a way that llama.cpp does not know{whose}, "
-            "so the model would read other tokens than it was trained on"
+            "so the model would read other tokens than it was trained on; onnuri tokenizer "
+            "pre_tokenizer=llama3 makes one that it knows"
         )
     if (described.get("normalizer") or {}).get("type") == "NFC":
         log.warning("warning: the tokenizer makes text NFC, llama.cpp does not: give it text in NFC")
@@ -149,7 +147,9 @@ def _roles(folder: Path, ids: Mapping[str, int]) -> dict[str, int]:
             roles[role] = ids[name]
     generation = folder / "generation_config.json"
     settings = read_json(generation) if generation.is_file() else {}
-    stops = settings.get("eos_token_id", read_json(folder / CONFIG).get("eos_token_id"))
+    if "eos_token_id" not in settings:
+        settings = read_json(folder / CONFIG)
+    stops = settings.get("eos_token_id")
     stops = stops if isinstance(stops, list) else [stops]
     if not stops or not all(type(each) is int for each in stops):
         raise UserError(f"model={folder} has no eos_token_id: llama.cpp would never stop")
