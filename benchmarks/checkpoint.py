@@ -19,10 +19,10 @@ from statistics import median
 import torch
 import torch.distributed as dist
 
+from onnuri.base.allocator import keep_freed_memory
 from onnuri.checkpoint import shard_file
 from onnuri.checkpoint.shard_file import TensorSlice, write_shard
 from onnuri.checkpoint.store import Saver
-from onnuri.parallel.process_group import keep_freed_memory
 
 
 def seconds(work: Callable[[], object]) -> float:

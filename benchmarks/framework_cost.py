@@ -137,9 +137,9 @@ def run_bare(words: list[str], turn: int) -> None:
     """The loop that anyone would write."""
     import torch
 
+    from onnuri.base.allocator import keep_freed_memory
     from onnuri.model.decoder import Decoder
     from onnuri.model.initialise import initialise
-    from onnuri.parallel.process_group import keep_freed_memory
     from onnuri.tokens.loader import Loader
     from onnuri.train.config import PretrainConfig
     from onnuri.train.inputs import to_inputs

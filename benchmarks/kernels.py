@@ -11,6 +11,7 @@ import argparse
 
 import torch
 
+from onnuri.base.allocator import keep_freed_memory
 from onnuri.kernels.backends import FUNCTIONS, REFERENCES, load
 from onnuri.kernels.config import BACKENDS
 from onnuri.kernels.verification.speed import (
@@ -21,7 +22,6 @@ from onnuri.kernels.verification.speed import (
     row_workloads,
     table_row,
 )
-from onnuri.parallel.process_group import keep_freed_memory
 
 
 def main() -> None:

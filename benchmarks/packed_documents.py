@@ -19,13 +19,13 @@ from statistics import median
 import torch
 import torch.nn.functional as F
 
+from onnuri.base.allocator import keep_freed_memory
 from onnuri.kernels import KernelConfig, choose
 from onnuri.kernels.attention_mask import AttentionMask, attention_mask
 from onnuri.kernels.backends import load
 from onnuri.model.config import ModelConfig
 from onnuri.model.decoder import Block, Decoder
 from onnuri.model.initialise import initialise
-from onnuri.parallel.process_group import keep_freed_memory
 from onnuri.train.compile import compile_blocks
 
 

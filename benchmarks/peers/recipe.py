@@ -134,17 +134,12 @@ class HeldOut:
     """The windows that the validation of a run of ours reads, by language."""
 
     def __init__(self, folder: Path, counts: dict[str, Any], limit: int) -> None:
-        from onnuri.tokens.shards import TokenShards, load_array
-        from onnuri.train.validate import collect_stream, cut_windows
+        from onnuri.tokens.shards import load_array
+        from onnuri.train.validate import held_out_windows
 
         self.separator, self.vocab_size = int(counts["separator"]), int(counts["vocab_size"])
         self.token_bytes = load_array(folder / "token_bytes.npy")
-        shards = TokenShards.open(folder, "heldout")
-        self.windows: dict[str, tuple[np.ndarray, np.ndarray]] = {}
-        for index, language in enumerate(counts["languages"]):
-            stream = collect_stream(shards, shards.documents[shards.documents["lang"] == index], limit)
-            if len(stream) > 1:
-                self.windows[language] = cut_windows(stream, SEQUENCE)
+        self.windows = held_out_windows(folder, counts, limit, SEQUENCE)
 
     def bits_per_byte(self, model: torch.nn.Module, apart: bool = False) -> dict[str, float]:
         """By language, as onnuri.train.validate.Validation adds it up.
@@ -158,15 +153,16 @@ class HeldOut:
         was_training = model.training
         model.eval()
         scores = {}
-        for language, (windows, lengths) in self.windows.items():
+        for language, windows in self.windows.items():
             nats = size = 0.0
-            for start in range(0, len(windows), 8):
+            for start in range(0, len(windows.tokens), 8):
                 some = slice(start, start + 8)
-                batch = make_batch(windows[some], lengths[some], self.separator, self.vocab_size)
-                tokens, targets = torch.from_numpy(batch.tokens), torch.from_numpy(batch.targets)
+                tokens, lengths = windows.tokens[some], windows.lengths[some]
+                batch = make_batch(tokens, lengths, self.separator, self.vocab_size)
+                inputs, targets = torch.from_numpy(batch.tokens), torch.from_numpy(batch.targets)
                 positions = {"position_ids": torch.from_numpy(batch.positions)} if apart else {}
                 with torch.no_grad():
-                    output = model(tokens, **positions)
+                    output = model(inputs, **positions)
                 logits = getattr(output, "logits", output).float().flatten(0, 1)
                 losses = torch.nn.functional.cross_entropy(logits, targets.flatten(), reduction="none")
                 counted = np.where(batch.targets < 0, 0, self.token_bytes[batch.targets.clip(0)]).ravel()

@@ -183,7 +183,7 @@ def test_a_grown_tokenizer_packs_with_its_own_separator(
     tokenizer, counts = load_tokenizer(grown["plain"]), manifest.read(tmp_path / "tokens", "tokens").counts
     assert counts["separator"] == tokenizer.token_to_id("<|end|>")
     shards = TokenShards.open(tmp_path / "tokens", "heldout")
-    rows = {row["id"].decode(): row for row in shards.documents}
+    rows = {row["id"].decode(): row for row in shards.documents()}
     for batch in read_documents(sample("corpus"), "heldout", ["id", "text"]):
         for identity, text in zip(batch["id"], batch["text"], strict=True):
             row = rows.pop(identity)

@@ -35,9 +35,9 @@ def test_documents_come_back_from_the_shards(sample: Sample, split: str) -> None
         for batch in read_documents(sample("corpus"), split, ["id", "text", "source", "lang"])
         for row in zip(*batch.values(), strict=True)
     ]
-    assert len(shards.documents) == len(texts) == counts[split]["documents"]
+    assert len(shards.documents()) == len(texts) == counts[split]["documents"]
     texts.sort(key=lambda row: row[2])  # a source has shards of its own
-    for row, (identity, text, source, lang) in zip(shards.documents, texts, strict=True):
+    for row, (identity, text, source, lang) in zip(shards.documents(), texts, strict=True):
         tokens = shards.read(int(row["offset"]), int(row["length"]))
         assert tokens[-1] == counts["separator"]
         assert counts["separator"] not in tokens[:-1]
@@ -69,7 +69,7 @@ def test_many_small_shards_hold_the_same_stream(sample: Sample, tmp_path: Path) 
     )
     assert len(small.shards) > 10
     assert np.array_equal(small.read(0, small.num_tokens), whole.read(0, whole.num_tokens))
-    assert np.array_equal(small.documents, whole.documents)
+    assert np.array_equal(small.documents(), whole.documents())
 
 
 def test_separator_in_text_is_no_border(sample: Sample, tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ def test_separator_in_text_is_no_border(sample: Sample, tmp_path: Path) -> None:
     run_command("pack", *words)
     shards = TokenShards.open(tmp_path / "t", "train")
     tokens = shards.read(0, shards.num_tokens)
-    assert (tokens == 0).sum() == len(shards.documents)
+    assert (tokens == 0).sum() == len(shards.documents())
     assert "up to date" in run_command("pack", *words).stdout
 
 

@@ -38,7 +38,7 @@ def test_documents_come_back_and_reads_cross_shard_borders(
     start = data.draw(st.integers(0, len(tokens)))
     count = data.draw(st.integers(0, len(tokens) - start))
     assert shards.read(start, count).tolist() == tokens[start : start + count].tolist()
-    for row, number in zip(shards.documents, by_source, strict=True):
+    for row, number in zip(shards.documents(), by_source, strict=True):
         assert int(row["id"].decode(), 16) == number
         assert (row["length"], row["bytes"]) == (lengths[number], 3 * lengths[number])
         assert (row["source"], row["lang"]) == (number % num_sources, number % 2)

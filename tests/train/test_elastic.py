@@ -40,6 +40,16 @@ def losses(run_dir: Path) -> dict[int, float]:
     return {line["step"]: line["loss"] for line in lines if "loss" in line}
 
 
+def rounds(run_dir: Path) -> list[tuple[str, int | None]]:
+    """How often the run has begun, on how many ranks, and whether it is done."""
+    events = chain.read(run_dir) if (run_dir / chain.LEDGER_FILE).is_file() else []
+    return [
+        (event["event"], event.get("world_size"))
+        for event in events
+        if event["event"] in ("start", "resume", "end")
+    ]
+
+
 def is_undisturbed(run_dir: Path, whole: Path) -> None:
     """Every step is there once, with the loss that it had without any change."""
     expected = losses(whole)
@@ -90,33 +100,32 @@ def test_two_ranks_then_one_then_four_then_two(whole: Path, sample: Sample, tmp_
 def test_three_nodes_continue_without_the_fourth(
     lost: int, whole: Path, sample: Sample, tmp_path: Path
 ) -> None:
-    """Its link goes down, nobody is informed, and nobody does anything about it."""
+    """Its link goes down, nobody is informed, and nobody does anything about it.
+
+    On a busy machine the fourth node may come late, into a second round.
+    """
     run_dir = tmp_path / "run"
     words = [f"data={sample('tokens')}", f"run_dir={run_dir}", *TINY_MODEL, *WORDS]
     words += ["engine.threads_per_rank=1", "guard.stall_factor=10", "guard.stall_seconds=20"]
     with joined(4, tmp_path, least=3, last_call=12) as nodes:
         for number in (4, 1, 2, 3):
             nodes.start(number, SCRIPTS / "pretrain.py", *words)
+        wait_until(lambda: [world for _, world in rounds(run_dir)][-1:] == [4], 240, "four nodes")
         wait_until(lambda: max(losses(run_dir), default=0) >= 12, 240, "step 12")
-        at_step = max(losses(run_dir))
+        at_step, begun = max(losses(run_dir)), len(rounds(run_dir))
         nodes.cut_off(lost)
         others = [number for number in nodes.agents if number != lost]
         first = nodes.log(min(others))
-        wait_until(lambda: "resumes after step" in first.read_text(), 480, "going on without the lost node")
+        wait_until(lambda: len(rounds(run_dir)) > begun, 480, "going on without the lost node")
         assert nodes.ranks(lost) == [], "a rank of the lost node could still write"
         assert [nodes.agents[number].wait(timeout=240) for number in others] == [0, 0, 0]
         assert nodes.ranks(lost) == []
     assert at_step < STEPS
     assert ", 3 rank(s) x 2 micro-batch(es) of 2 x 64" in first.read_text()
-    resumed = int(re.findall(r"resumes after step (\d+)", first.read_text())[0])
+    resumed = int(re.findall(r"resumes after step (\d+)", first.read_text())[-1])
     assert at_step - 10 <= resumed <= at_step + 1, "more than the steps since the checkpoint were lost"
     is_undisturbed(run_dir, whole)
-    events = [line for line in chain.read(run_dir) if line["event"] in ("start", "resume", "end")]
-    assert [(line["event"], line.get("world_size")) for line in events] == [
-        ("start", 4),
-        ("resume", 3),
-        ("end", None),
-    ]
+    assert [world for _, world in rounds(run_dir)[-3:]] == [4, 3, None]
 
 
 def test_a_node_that_joins_takes_its_share(whole: Path, sample: Sample, tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ def test_another_objective_trains_alike_on_any_number_of_ranks(sample: Sample, t
         torchrun(ranks, WORKER, *words, "objective=first_half")
     one, two = lines(tmp_path / "1"), lines(tmp_path / "2")
     assert [line["loss"] for line in one] == pytest.approx([line["loss"] for line in two], abs=1e-5)
-    assert one[0]["tokens"] == 8 * 32
+    assert one[0]["tokens"] == 8 * 64
     stored = json.loads((tmp_path / "2" / "run.json").read_text())
     assert stored["config"]["objective"] == "first_half"
 

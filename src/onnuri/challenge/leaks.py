@@ -63,7 +63,7 @@ def texts_of_shards(folder: Path, tokenizer: Path) -> Iterator[str]:
 
     decoder = Tokenizer.from_file(str(tokenizer / "tokenizer.json"))
     shards = TokenShards.open(folder, "train")
-    for row in shards.documents:
+    for row in shards.documents():
         start, length = int(row["offset"]), int(row["length"])
         yield decoder.decode(shards.read(start, length).tolist(), skip_special_tokens=True)
 

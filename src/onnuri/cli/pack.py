@@ -1,6 +1,12 @@
-"""Encode a corpus into memory-mapped token shards.
+"""Encode a corpus, or conversations of your own, into memory-mapped token shards.
 
 onnuri pack input=CORPUS_DIR tokenizer=TOKENIZER_DIR output=DIR
+onnuri pack kind=chat input='talks/*.jsonl' license=CC-BY-4.0 tokenizer=TOKENIZER_DIR output=DIR
+onnuri pack kind=preference input=pairs.parquet license=MIT tokenizer=TOKENIZER_DIR output=DIR
+onnuri pack kind=chat input=talks.jsonl source=chat license=MIT base=TOKENS_DIR \\
+    tokenizer=TOKENIZER_DIR output=DIR      # with the sources of TOKENS_DIR, for data.mixture
+
+Layouts of conversations and what is refused: docs/chat.md
 """
 
 from onnuri.config import run_cli
@@ -9,8 +15,10 @@ from onnuri.tokens.config import PackConfig
 
 def run(config: PackConfig) -> None:
     """Encode and write."""
-    from onnuri.tokens.pack import pack
-
+    if config.kind == "text":
+        from onnuri.tokens.pack import pack
+    else:
+        from onnuri.chat.data.pack import pack
     pack(config)
 
 

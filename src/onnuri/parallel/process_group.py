@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import logging
 import os
 import socket
@@ -14,28 +13,12 @@ import torch
 import torch.distributed as dist
 
 from onnuri.base import process
+from onnuri.base.allocator import keep_freed_memory
 from onnuri.base.errors import UserError
 from onnuri.config.start_time import agent_store
 from onnuri.parallel.config import EngineConfig
 from onnuri.parallel.cuda_setup import set_up_cuda
 from onnuri.parallel.deepspeed import silence
-
-M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
-
-
-def keep_freed_memory() -> None:
-    """Tell glibc to keep freed tensors instead of giving them back to the kernel.
-
-    Page faults on freshly mapped memory doubled the time of a CPU training step (LAB.md). No effect
-    where the C library has no mallopt.
-    """
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (OSError, AttributeError):
-        return
-    mallopt(M_MMAP_THRESHOLD, 1 << 30)
-    mallopt(M_TRIM_THRESHOLD, (1 << 31) - 1)
-    mallopt(M_TOP_PAD, 256 << 20)
 
 
 def start_process_group(config: EngineConfig) -> torch.device:

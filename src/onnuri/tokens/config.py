@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from onnuri.base.errors import UserError, check_choice, check_most
 from onnuri.config.paths import path_option
+from onnuri.corpus.reading import labels
+from onnuri.corpus.source import LEGAL_BASES
 from onnuri.tokens.ramp import Ramp, length_ramp
+
+KINDS = ("text", "chat", "preference")
+ALLOWANCES = ("noncommercial", "no-derivatives", "model-made")
+CONVERSATIONS_ONLY = (
+    *("source", "license", "legal_basis", "unverified", "consent_id", "made_by", "allow", "encoding"),
+    *("max_tokens", "heldout_share", "on_error", "most_refused"),
+)
+"""Options that go with kind=chat and kind=preference; of text the corpus decides all of it."""
 
 
 @dataclass
@@ -15,21 +25,84 @@ class PackConfig:
     """What to encode, and with what."""
 
     input: str = path_option()
-    """Corpus folder."""
+    """kind=text: corpus folder. kind=chat and kind=preference: a file, a folder or a quoted glob of .jsonl,
+    .json or .parquet (.gz, .zst), or what `onnuri tasks make` wrote."""
     tokenizer: str = path_option()
     """Tokenizer folder."""
     output: str = path_option()
     """Folder of token shards to write."""
+    kind: str = "text"
+    """text: the documents of a corpus; chat: conversations, trained on the assistant's turns; preference:
+    pairs of a chosen and a rejected answer (docs/chat.md)."""
+    base: str = path_option("")
+    """Folder of token shards made with the same tokenizer, to take along: its sources come before the new
+    ones, so that data.mixture can mix both. Its files are linked, not copied, where possible."""
     shard_tokens: int = 1 << 27
-    """Tokens in one shard file, about; a document is never cut between two."""
+    """Tokens in one shard file, about; a document is never cut between two, nor a pair."""
     workers: int = 0
     """Threads; 0: one for each processor that this process may use. The result is the same for any."""
+    source: str = ""
+    """Conversations: one name for all of them. Empty: what each record says as `source`, or the kind."""
+    license: str = ""
+    """Conversations: licence (SPDX, KOGL-1, LicenseRef-...) of records that state none as `license`."""
+    legal_basis: str = ""
+    """Conversations: open-licence, consent, legitimate-interest, public-data or contract, for records that
+    state none as `legal_basis`. Records of a known open licence need none."""
+    unverified: bool = False
+    """Conversations: licence or legal basis may be missing; manifest and model card then say so."""
+    consent_id: str = ""
+    """Conversations: record of the consent; required for legal_basis=consent."""
+    made_by: str = ""
+    """Conversations: model that wrote them, if one did, for records that do not say it themselves as
+    `made_by_model`, `generated_by` or `model`."""
+    allow: list[str] = field(default_factory=list)
+    """Conversations: what is refused unless it is listed: noncommercial and no-derivatives (licences with
+    NC or ND, KOGL-2 to KOGL-4), model-made (text that a model wrote)."""
+    encoding: str = ""
+    """Conversations: character encoding of the files: cp949, utf-16, ...; empty: detected."""
+    max_tokens: int = 0
+    """Conversations: longer ones are refused, counted with the separator; 0: no limit."""
+    heldout_share: float = 0.02
+    """Conversations: share kept out of training, chosen by hash of the content; at least one if there are
+    more than 50."""
+    on_error: str = "skip"
+    """Conversations: skip: refused records are counted and listed in refused.jsonl; stop: the first one
+    ends the command."""
+    most_refused: float = 0.2
+    """Conversations: if a larger share of the records is refused, the command ends and writes nothing;
+    duplicates do not count."""
 
     def __post_init__(self) -> None:
         if self.shard_tokens < 1024:
             raise UserError(f"shard_tokens={self.shard_tokens} must be at least 1024")
         if self.workers < 0:
             raise UserError(f"workers={self.workers} must be at least 0")
+        check_choice("kind", self.kind, KINDS)
+        self._check_conversations()
+
+    def _check_conversations(self) -> None:
+        for each in fields(self):
+            if self.kind == "text" and each.name in CONVERSATIONS_ONLY:
+                default = [] if each.name == "allow" else each.default
+                if getattr(self, each.name) != default:
+                    raise UserError(
+                        f"{each.name}= goes with kind=chat and kind=preference; of text the corpus says it"
+                    )
+        for name in self.allow:
+            check_choice("allow", name, ALLOWANCES)
+        check_choice("on_error", self.on_error, ("skip", "stop"))
+        if self.legal_basis:
+            check_choice("legal_basis", self.legal_basis, LEGAL_BASES)
+        if self.legal_basis == "consent" and not self.consent_id:
+            raise UserError("legal_basis=consent needs a consent_id=")
+        if self.encoding:
+            labels.check(self.encoding)
+        if self.max_tokens < 0:
+            raise UserError(f"max_tokens={self.max_tokens} must be at least 0")
+        if not 0 <= self.heldout_share < 1:
+            raise UserError(f"heldout_share={self.heldout_share} must be at least 0 and below 1")
+        if not 0 <= self.most_refused <= 1:
+            raise UserError(f"most_refused={self.most_refused} must be from 0 to 1")
 
 
 @dataclass

@@ -21,7 +21,7 @@ import numpy as np
 
 from onnuri.base.errors import UserError
 from onnuri.base.manifest import Manifest
-from onnuri.tokens.batch import Batch, make_batch
+from onnuri.tokens.batch import IGNORE_INDEX, Batch, make_batch
 from onnuri.tokens.best_fit import layouts
 from onnuri.tokens.config import DataConfig
 from onnuri.tokens.mixture import Mixture, parse_weights
@@ -29,6 +29,7 @@ from onnuri.tokens.order import permute
 from onnuri.tokens.ramp import batch_ramp
 from onnuri.tokens.reshuffle import Reshuffled
 from onnuri.tokens.shards import TokenShards
+from onnuri.tokens.trained import open_trained
 from onnuri.tokens.windows import BestFit, Concatenated, Windows
 
 BLOCK = 8192
@@ -46,6 +47,8 @@ class _Block(NamedTuple):
     windows: np.ndarray
     """int64 [steps, B]: number of its window, counted through the epochs with `reshuffle=documents`."""
     num_targets: np.ndarray
+    """int64 [steps]."""
+    num_tokens: np.ndarray
     """int64 [steps]."""
 
 
@@ -82,6 +85,7 @@ class Loader:
         # Layouts are kept by the data they belong to: a run without a checkpoint may be given other shards.
         self._layouts = folder / f"best_fit-{data.identity[:16]}" if folder else None
         self._documents = cache(self.shards.document_table)
+        self._trained = open_trained(self.shards.document_files)
         self.source_names = [source["name"] for source in data.counts["sources"]]
         stages = parse_weights(config.mixture, self.source_names)
         self.group_names = sorted({name for weights in stages.values() for name in weights}) or [""]
@@ -138,16 +142,35 @@ class Loader:
         size = self.batches.at(first_step)
         shape = (max(1, BLOCK // size), size)
         sources, positions = self.mixture.assign(self.batches.before(first_step), shape[0] * size)
-        windows, lengths = np.empty_like(positions), np.empty_like(positions)
+        windows, targets, tokens = (np.empty_like(positions) for _ in range(3))
         for index, group in enumerate(self.groups):
             own = np.flatnonzero(sources == index)
             epochs, inside = np.divmod(positions[own], group.num_windows)
             for epoch in np.unique(epochs).tolist():
                 at = epochs == epoch
                 windows[own[at]] = self._numbers(index, epoch, inside[at])
-            lengths[own] = group.lengths(windows[own])
-        num_targets = (lengths - 1).reshape(shape).sum(axis=1)
-        return _Block(first_step, sources.reshape(shape), windows.reshape(shape), num_targets)
+            targets[own] = self._num_targets(index, windows[own])
+            tokens[own] = group.lengths(windows[own]) - 1
+        sums = (each.reshape(shape).sum(axis=1) for each in (targets, tokens))
+        return _Block(first_step, sources.reshape(shape), windows.reshape(shape), *sums)
+
+    def _num_targets(self, group: int, windows: np.ndarray) -> np.ndarray:
+        """Tokens that each window predicts, int64 [n]."""
+        if not any(self._trained[shard] for shard in self._members[group]):
+            return self.groups[group].lengths(windows) - 1
+        rows, shards, spans = self.groups[group].pieces(windows)
+        totals = np.zeros(len(windows), dtype=np.int64)
+        np.add.at(totals, rows, self._num_trained(group, shards, spans))
+        return totals
+
+    def _num_trained(self, group: int, shards: np.ndarray, spans: np.ndarray) -> np.ndarray:
+        """Tokens of each piece that are predicted, int64 [pieces]."""
+        counts = spans[:, 1] - spans[:, 0]
+        for shard in np.unique(shards).tolist():
+            if trained := self._trained[self._members[group][shard]]:
+                own = shards == shard
+                counts[own] = trained.count(spans[own])
+        return counts
 
     def _numbers(self, group: int, epoch: int, positions: np.ndarray) -> np.ndarray:
         """Numbers of the windows at these positions of an epoch."""
@@ -164,14 +187,23 @@ class Loader:
         block = self._look_up(step)
         return int(block.num_targets[step - block.first_step])
 
+    def num_tokens(self, step: int) -> int:
+        """See BatchSource."""
+        block = self._look_up(step)
+        return int(block.num_tokens[step - block.first_step])
+
     def window_numbers(self, step: int) -> tuple[np.ndarray, np.ndarray]:
         """Group of sources and window of every row of the global batch of `step`, both int64 [B]."""
         block = self._look_up(step)
         return block.groups[step - block.first_step], block.windows[step - block.first_step]
 
     def warnings(self, first_step: int) -> list[str]:
-        """Where windows are so long that rows of a batch are the same, or hold little text."""
+        """Where windows are so long that rows of a batch are the same, or hold little text, and where steps
+        have nothing to learn."""
         found, length = [], self.config.sequence_length
+        ahead = self._look_up(first_step).num_targets
+        if empty := int(np.count_nonzero(ahead == 0)):
+            found.append(f"{empty} of {len(ahead)} steps have no token to learn")
         groups, _ = self.window_numbers(first_step)
         for index, (name, group) in enumerate(zip(self.group_names, self.groups, strict=True)):
             tokens = self.unique_tokens[name]
@@ -195,7 +227,21 @@ class Loader:
         chosen = zip(groups[start:stop].tolist(), windows[start:stop].tolist(), rows, strict=False)
         for index, (group, window, row) in enumerate(chosen):
             lengths[index] = self.groups[group].read(window, row)
-        return make_batch(rows, lengths, self.separator, self.vocab_size, self.lengths.at(step))
+        batch = make_batch(rows, lengths, self.separator, self.vocab_size, self.lengths.at(step))
+        if any(self._trained):
+            self._leave_out(batch.targets, groups[start:stop], windows[start:stop])
+        return batch
+
+    def _leave_out(self, targets: np.ndarray, groups: np.ndarray, windows: np.ndarray) -> None:
+        """Take what is not trained out of the targets [B, S] of some rows."""
+        for index in np.unique(groups).tolist():
+            own = np.flatnonzero(groups == index)
+            filled = np.zeros(len(own), dtype=np.int64)
+            for row, shard, (start, end) in zip(*self.groups[index].pieces(windows[own]), strict=True):
+                place, filled[row] = filled[row], filled[row] + end - start
+                if trained := self._trained[self._members[index][shard]]:
+                    part = targets[own[row], place : filled[row]]
+                    part[~trained.mask(start, end)] = IGNORE_INDEX
 
     def micro_batch(
         self, step: int, micro: int, rank: int, world_size: int, micro_batch_size: int
@@ -232,7 +278,7 @@ class Loader:
             for times, numbers in self._seen(index, start, stop):
                 _, shards, spans = group.pieces(numbers)
                 sources = np.array([self.shards.sources[i] for i in self._members[index]])[shards]
-                sizes = spans[:, 1] - spans[:, 0]
+                sizes = self._num_trained(index, shards, spans)
                 totals += times * np.bincount(sources, sizes, len(totals)).astype(np.int64)
         return {
             name: total for name, total in zip(self.source_names, totals.tolist(), strict=True) if total

@@ -8,7 +8,6 @@ the order of the corpus, so the shards do not depend on how many workers there a
 from __future__ import annotations
 
 import logging
-import shutil
 import threading
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,8 +19,10 @@ from onnuri.base.errors import UserError
 from onnuri.base.manifest import Manifest
 from onnuri.base.ordered_map import ordered_map
 from onnuri.corpus.documents import Part, corpus_parts, read_part, text_bytes
+from onnuri.tokens.base_shards import Base, check_unchanged, open_base, take_along, with_base
 from onnuri.tokens.config import PackConfig
-from onnuri.tokens.shards import DOCUMENT, SplitWriter, token_dtype
+from onnuri.tokens.shards import DOCUMENT, SplitWriter
+from onnuri.tokens.vocabulary import Vocabulary, open_vocabulary
 
 log = logging.getLogger(__name__)
 
@@ -45,20 +46,28 @@ class Encoded(NamedTuple):
 
 
 def pack(config: PackConfig) -> Manifest:
-    """Write the shards, or do nothing when they answer this request. Returns their manifest."""
+    """Write the shards of a corpus, or do nothing when they answer this request. Returns their manifest.
+
+    `kind` must be text; `onnuri.chat.data.pack` packs conversations.
+    """
+    if config.kind != "text":
+        raise UserError(f"kind={config.kind} is packed by onnuri.chat.data.pack, not by onnuri.tokens.pack")
     corpus = manifest.read_whole(config.input, "corpus")
     tokenizer = manifest.read(config.tokenizer, "tokenizer")
     manifest.verify(config.tokenizer, tokenizer)
+    vocabulary = open_vocabulary(config.tokenizer, tokenizer)
+    base = open_base(config.base, vocabulary)
     settings = {"shard_tokens": config.shard_tokens}
-    inputs = {"corpus": corpus.identity, "tokenizer": tokenizer.identity}
+    inputs = {"corpus": corpus.identity, "tokenizer": tokenizer.identity, **base.inputs}
     if found := manifest.up_to_date(config.output, "tokens", settings, inputs):
         log.info("%s is up to date", config.output)
         return found
     with manifest.building(config.output, "tokens") as partial:
-        counts = write_shards(config, corpus, partial)
+        counts = write_shards(config, corpus, vocabulary, base, partial)
         counts["corpus"] = corpus_facts(corpus)
-        counts["tokenizer_sha256"] = tokenizer.files["tokenizer.json"]["sha256"]
-        sealed = manifest.seal(partial, "tokens", settings, inputs, counts)
+        counts["tokenizer_sha256"] = vocabulary.sha256
+        sealed = manifest.seal(partial, "tokens", settings, inputs, with_base(counts, base))
+        check_unchanged(base, sealed)
     train, heldout = counts["train"], counts["heldout"]
     log.info(
         f"{config.output}: {train['tokens']:,} training tokens in {counts['train_shards']} shard(s), "
@@ -77,29 +86,22 @@ def corpus_facts(corpus: Manifest) -> dict[str, Any]:
     }
 
 
-def write_shards(config: PackConfig, corpus: Manifest, folder: Path) -> dict[str, Any]:
-    """Encode every document of both splits. Returns the counts of the manifest."""
+def write_shards(
+    config: PackConfig, corpus: Manifest, vocabulary: Vocabulary, base: Base, folder: Path
+) -> dict[str, Any]:
+    """Encode every document of both splits. Returns the counts of the manifest, without the base's."""
     from tqdm import tqdm
 
     from onnuri.tokenizer.counting import usable_cores
-    from onnuri.tokenizer.encoder import TokenizerFile
-    from onnuri.tokenizer.huggingface import TOKENIZER_FILES, num_ids, special_token, token_bytes
-    from onnuri.tokenizer.special import SEPARATOR
 
-    file = TokenizerFile(config.tokenizer)
-    vocab_size = num_ids(file.tokenizer)
-    name = special_token(config.tokenizer, SEPARATOR, "eos_token")
-    separator = file.tokenizer.token_to_id(name) if name else None
-    if separator is None:
-        raise UserError(
-            f"tokenizer {config.tokenizer} has no {SEPARATOR}, and no eos_token in tokenizer_config.json"
-        )
-    dtype = token_dtype(vocab_size)
+    file, separator, dtype = vocabulary.file, vocabulary.separator, vocabulary.dtype
     sources = dict(sorted(corpus.counts["sources"].items()))
-    source_index = {name: index for index, name in enumerate(sources)}
-    language_index: dict[str, int] = {}
+    base.check_names(sources, "rename it in the recipe")
+    source_index = {name: index for index, name in enumerate(sources, len(base.sources))}
+    language_index = {name: index for index, name in enumerate(base.languages)}
     splits: dict[str, SplitWriter] = {}
     total = sum(entry["documents"] + entry["heldout_documents"] for entry in sources.values())
+    take_along(base, folder)
 
     own = threading.local()
 
@@ -131,19 +133,12 @@ def write_shards(config: PackConfig, corpus: Manifest, folder: Path) -> dict[str
     train = splits["train"]
     if not train.num_shards:
         raise UserError(f"{config.input} has no training documents")
-    (folder / "tokenizer").mkdir()
-    for name in TOKENIZER_FILES:
-        if (Path(config.tokenizer) / name).is_file():
-            shutil.copyfile(Path(config.tokenizer) / name, folder / "tokenizer" / name)
-    sizes = np.array([len(piece) for piece in token_bytes(file.tokenizer)], dtype=np.int32)
-    np.save(folder / "token_bytes.npy", sizes)
+    vocabulary.keep(folder)
     languages = list(language_index)
     return {
         **{name: writer.totals() for name, writer in splits.items()},
         **{f"{name}_shards": writer.num_shards for name, writer in splits.items()},
-        "vocab_size": vocab_size,
-        "dtype": dtype.name,
-        "separator": separator,
+        **vocabulary.facts(),
         "languages": languages,
         "sources": [
             {
@@ -155,7 +150,7 @@ def write_shards(config: PackConfig, corpus: Manifest, folder: Path) -> dict[str
                 "lang": ", ".join(sorted(languages[index] for index in train.languages(number))),
                 **{f"train_{unit}": value for unit, value in train.totals(number).items()},
             }
-            for number, (name, entry) in enumerate(sources.items())
+            for number, (name, entry) in enumerate(sources.items(), len(base.sources))
         ],
     }
 

@@ -1,15 +1,16 @@
 """Token shards on disk: plain .npy files, memory-mapped, with one row of facts per document.
 
-A shard holds documents of one source, and no document is cut between two shards.
+A shard holds documents of one source, and no document is cut between two shards. Shards of conversations
+have a third file, which says what a model learns to write of them.
 """
 
 from __future__ import annotations
 
 import bisect
 import os
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO, Literal
 
@@ -28,6 +29,9 @@ DOCUMENT = np.dtype(
     ]
 )
 """offset: first token; length: tokens with the separator; bytes: UTF-8 size; source, lang: table rows."""
+TRAINED = np.dtype([("offset", "<u8"), ("length", "<u4")])
+"""A run of tokens that are trained on; offset: of its first token, from the start of the shard. Rows ascend
+and do not overlap. They lie in NAME.trained.npy; of a shard without that file everything is trained on."""
 SYNC_BYTES = 32 << 20
 """Written between two requests to put a shard on disk, so that little is left to wait for at the end."""
 
@@ -98,12 +102,12 @@ class TokenShards:
         """DOCUMENT rows of one shard, memory-mapped; offsets count from the shard's start."""
         return load_array(self.document_files[shard], "r")
 
-    @cached_property
-    def documents(self) -> np.ndarray:
-        """One DOCUMENT row per document, offsets counting through the whole stream."""
-        tables = [load_array(path) for path in self.document_files]
-        for table, start in zip(tables, self.starts, strict=False):
-            table["offset"] += start
+    def documents(self, shards: Sequence[int] | None = None) -> np.ndarray:
+        """One DOCUMENT row per document of some shards, or of all; offsets count through the stream."""
+        tables = [np.zeros(0, dtype=DOCUMENT)]
+        for shard in range(len(self.shards)) if shards is None else shards:
+            tables.append(load_array(self.document_files[shard]))
+            tables[-1]["offset"] += self.starts[shard]
         return np.concatenate(tables)
 
 
@@ -119,28 +123,45 @@ def load_array(
 
 
 class SplitWriter:
-    """Writes one split: the documents of each source to shards of their own."""
+    """Writes one split: the documents of each source to shards of their own.
 
-    def __init__(self, folder: Path, split: str, dtype: np.dtype, shard_tokens: int) -> None:
+    Args:
+        together: so many documents in a row lie in one shard (a pair: 2); `add` takes whole groups.
+    """
+
+    def __init__(
+        self, folder: Path, split: str, dtype: np.dtype, shard_tokens: int, together: int = 1
+    ) -> None:
         self.folder, self.split, self.dtype, self.shard_tokens = folder, split, dtype, shard_tokens
+        self.together = together
         self._writers: dict[int, ShardWriter] = {}
 
-    def add(self, tokens: np.ndarray, documents: np.ndarray) -> None:
+    def add(self, tokens: np.ndarray, documents: np.ndarray, trained: np.ndarray | None = None) -> None:
         """Append documents of any sources: their tokens, separators included, and a DOCUMENT row for each.
 
-        The rows lie as the tokens do, and their offsets count from the first of `tokens`.
+        The rows lie as the tokens do, and their offsets count from the first of `tokens`; so do those of
+        `trained`, TRAINED rows within the documents. None: everything is trained on.
         """
         sources = np.unique(documents["source"]).tolist()
         for source in sources:
-            rows, piece = documents, tokens
+            rows, piece, spans = documents, tokens, trained
             if len(sources) > 1:
                 chosen = documents["source"] == source
                 rows, piece = documents[chosen], tokens[np.repeat(chosen, documents["length"])]
                 rows["offset"] = np.cumsum(rows["length"]) - rows["length"]
+                if trained is not None:
+                    begins = documents["offset"].copy()
+                    inside = np.searchsorted(begins, trained["offset"], side="right") - 1
+                    own = chosen[inside]
+                    begins[chosen] -= rows["offset"]  # how far each document moves
+                    spans = trained[own].copy()
+                    spans["offset"] -= begins[inside[own]]
             if source not in self._writers:
                 name = f"{self.split}-{source:05d}"
-                self._writers[source] = ShardWriter(self.folder, name, self.dtype, self.shard_tokens)
-            self._writers[source].add(piece, rows)
+                self._writers[source] = ShardWriter(
+                    self.folder, name, self.dtype, self.shard_tokens, self.together
+                )
+            self._writers[source].add(piece, rows, spans)
 
     def close(self) -> None:
         """Finish all shards."""
@@ -154,39 +175,51 @@ class SplitWriter:
 
     def totals(self, source: int | None = None) -> dict[str, int]:
         """Documents, tokens and bytes of text, of one source or of all."""
-        writers = [writer for number, writer in self._writers.items() if source in (None, number)]
+        writers = self._of(source)
         return {
             "documents": sum(writer.num_documents for writer in writers),
             "tokens": sum(writer.num_tokens for writer in writers),
             "bytes": sum(writer.num_bytes for writer in writers),
         }
 
+    def trained_tokens(self, source: int | None = None) -> int:
+        """Tokens that are trained on, of one source or of all."""
+        return sum(writer.num_trained for writer in self._of(source))
+
     def languages(self, source: int) -> set[int]:
         """Languages that a source's documents are in."""
         return self._writers[source].languages if source in self._writers else set()
+
+    def _of(self, source: int | None) -> list[ShardWriter]:
+        return [writer for number, writer in self._writers.items() if source in (None, number)]
 
 
 class ShardWriter:
     """Writes NAME-00000, NAME-00001 and so on, one after the other; holds one batch of documents."""
 
-    def __init__(self, folder: Path, name: str, dtype: np.dtype, shard_tokens: int) -> None:
+    def __init__(
+        self, folder: Path, name: str, dtype: np.dtype, shard_tokens: int, together: int = 1
+    ) -> None:
         self.folder, self.name, self.dtype, self.shard_tokens = folder, name, dtype, shard_tokens
+        self.together = together
         self.num_shards = 0
         self.num_tokens = 0
         self.num_documents = 0
         self.num_bytes = 0
+        self.num_trained = 0
         self.languages: set[int] = set()
         self._tables: list[np.ndarray] = []
+        self._spans: list[np.ndarray] = []
         self._offset = 0
         self._file: BinaryIO | None = None
         self._unsynced = 0
         self._syncing = ThreadPoolExecutor(1)
         self._synced: list[Future[None]] = []
 
-    def add(self, tokens: np.ndarray, documents: np.ndarray) -> None:
+    def add(self, tokens: np.ndarray, documents: np.ndarray, trained: np.ndarray | None = None) -> None:
         """Append documents: their tokens, separators included, and a DOCUMENT row for each.
 
-        The rows' offsets count from the first of `tokens`.
+        The rows' offsets count from the first of `tokens`, and those of `trained`, TRAINED rows, do too.
         """
         ends = (documents["offset"] + documents["length"]).astype(np.int64)
         done = 0
@@ -194,10 +227,11 @@ class ShardWriter:
             start = int(documents["offset"][done])
             room = start + self.shard_tokens - self._offset
             stop = int(np.searchsorted(ends, room, side="right"))
+            stop -= (stop - done) % self.together
             if stop <= done and self._offset:
                 self.close()
                 continue
-            stop = max(stop, done + 1)  # a document longer than a shard has one of its own
+            stop = max(stop, done + self.together)  # what is longer than a shard has one of its own
             rows = documents[done:stop].copy()
             rows["offset"] += np.uint64(self._offset)
             rows["offset"] -= np.uint64(start)
@@ -212,11 +246,18 @@ class ShardWriter:
                 self._synced.append(self._syncing.submit(os.fdatasync, self._file.fileno()))
                 self._unsynced = 0
             self._tables.append(rows)
+            if trained is not None:
+                first, last = np.searchsorted(trained["offset"], [start, ends[stop - 1]])
+                spans = trained[first:last].copy()
+                spans["offset"] += np.uint64(self._offset)
+                spans["offset"] -= np.uint64(start)
+                self._spans.append(spans)
             self._offset += int(ends[stop - 1]) - start
             done = stop
         self.num_tokens += int(documents["length"].sum())
         self.num_documents += len(documents)
         self.num_bytes += int(documents["bytes"].sum())
+        self.num_trained += int((documents if trained is None else trained)["length"].sum())
         self.languages.update(np.unique(documents["lang"]).tolist())
 
     def close(self) -> None:
@@ -229,8 +270,10 @@ class ShardWriter:
         self._write_header(self._file)
         self._file.close()
         np.save(self.folder / f"{self._name()}.documents.npy", np.concatenate(self._tables))
+        if self._spans:
+            np.save(self.folder / f"{self._name()}.trained.npy", np.concatenate(self._spans))
         self.num_shards += 1
-        self._tables, self._offset, self._file, self._synced = [], 0, None, []
+        self._tables, self._spans, self._offset, self._file, self._synced = [], [], 0, None, []
 
     def _name(self) -> str:
         return f"{self.name}-{self.num_shards:05d}"

@@ -14,7 +14,10 @@ class BatchSource(Protocol):
     """Tokens of one epoch, by the names that `epochs` has."""
 
     def num_targets(self, step: int) -> int:
-        """Tokens of the global batch whose loss counts."""
+        """What the loss of the global batch is a mean over: tokens that are predicted, or pairs."""
+
+    def num_tokens(self, step: int) -> int:
+        """Tokens of the global batch that go through the model."""
 
     def micro_batch(
         self, step: int, micro: int, dp_rank: int, dp_size: int, micro_batch_size: int

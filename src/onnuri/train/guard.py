@@ -37,7 +37,7 @@ class Progress:
     updates: int = 0
     """Optimizer steps taken: all but the skipped ones. Adam corrects its bias by this number."""
     tokens: int = 0
-    """Tokens predicted in all batches gone through."""
+    """Tokens of all batches gone through."""
     skipped: int = 0
     """Steps that were not taken."""
     skipped_in_a_row: int = 0

@@ -37,15 +37,19 @@ def train(plan: RunPlan) -> int:
     with contextlib.ExitStack() as cleanup:
         run = open_run(plan, cleanup)
         config = run.plan.config
+        if run.objective.prepare:
+            run.objective.prepare(run)
         run.measure(resumed=True)
         batches = read_ahead(run.source, run.plan, run.progress.step, run.device)
         while run.progress.step < run.plan.last_step:
             groups, step = run.engine.optimizer.param_groups, run.progress.step
             run.monitors.start_step(step)
             lr = set_rates(groups, config.optim, config.schedule, step + 1, config.train.steps)
-            num_targets, must_save = update(run, batches)
+            facts = run.objective.before_step(run) if run.objective.before_step else {}
+            num_tokens, must_save, means = update(run, batches)
             step = run.progress.step
-            measured, warnings = run.monitors.measure(num_targets)
+            measured, warnings = run.monitors.measure(num_tokens)
+            measured |= facts | means
             run.record.step(run.guard, run.progress, lr, measured, warnings, run.source)
             run.record.ranks(step, run.monitors.end_step(step))
 
@@ -78,16 +82,18 @@ def train(plan: RunPlan) -> int:
     return 0
 
 
-def update(run: Run, batches: Iterator[Any]) -> tuple[int, bool]:
+def update(run: Run, batches: Iterator[Any]) -> tuple[int, bool, dict[str, float]]:
     """One optimizer step over a global batch: forward and backward passes, and the update if the guard
     accepts it.
 
-    Returns the number of targets in the batch, and whether the clock of any rank asks for a checkpoint.
+    Returns the number of tokens in the batch, whether the clock of any rank asks for a checkpoint, and what
+    the objective measures.
     """
     plan, engine, guard = run.plan, run.engine, run.guard
-    num_targets = run.source.num_targets(run.progress.step)
+    num_targets = max(1, run.source.num_targets(run.progress.step))
+    num_tokens, names = run.source.num_tokens(run.progress.step), run.objective.measures
     num_micro_batches = plan.accumulation_at(run.progress.step)
-    loss_sum = torch.zeros((), dtype=torch.float64, device=run.device)
+    sums = torch.zeros(1 + len(names), dtype=torch.float64, device=run.device)
     guard.start_step(run.progress)
     totals = None
     micro_batches = run.monitors.timed(itertools.islice(batches, num_micro_batches))
@@ -96,13 +102,13 @@ def update(run: Run, batches: Iterator[Any]) -> tuple[int, bool]:
             continue
         last = number == num_micro_batches
         engine.set_gradient_accumulation_boundary(last)  # DeepSpeed's own count knows no ramp
-        loss = run.objective.loss_sum(engine, inputs) / num_targets
+        shares = run.objective.loss_sum(engine, inputs).reshape(-1) / num_targets
         # DeepSpeed averages gradients over ranks; the loss is already a share of the global mean.
-        engine.backward(loss * plan.ranks.dp_size, scale_wrt_gas=False)
-        loss_sum += loss.detach().double()
+        engine.backward(shares[0] * plan.ranks.dp_size, scale_wrt_gas=False)
+        sums += shares.detach().double()
         if last:
             flags = (run.stop.received, run.ephemeral_is_due, run.record.broken)
-            guard.loss = totals = StepTotals(loss_sum, *flags)
+            guard.loss = totals = StepTotals(sums, *flags)
         engine.step()  # asks guard.accept, which waits for the device
     run.stop.agreed, must_save, broken = totals.flags if totals else (False, False, False)
     if guard.taken:
@@ -111,5 +117,5 @@ def update(run: Run, batches: Iterator[Any]) -> tuple[int, bool]:
     if broken:
         run.record.end_broken_run()
     guard.finish_step(run.progress)
-    run.progress.tokens += num_targets
-    return num_targets, must_save
+    run.progress.tokens += num_tokens
+    return num_tokens, must_save, dict(zip(names, totals.means if totals else (), strict=False))

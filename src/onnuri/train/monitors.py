@@ -54,10 +54,10 @@ class Monitors:
         """The weights are updated; what follows is not watched."""
         self.watchdog.end_step()
 
-    def measure(self, num_targets: int) -> tuple[dict[str, Any], list[str]]:
+    def measure(self, num_tokens: int) -> tuple[dict[str, Any], list[str]]:
         """Speed, time and memory of the step so far, and warnings that are due."""
         seconds = time.perf_counter() - self._started
-        speed = num_targets / seconds
+        speed = num_tokens / seconds
         used, warnings = self.resources.end_step(seconds)
         flops_per_token = self.plan.config.model.flops_per_token(self.plan.lengths.at(self._step))
         mfu = speed * flops_per_token / self.peak if self.peak else None

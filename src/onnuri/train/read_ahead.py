@@ -1,4 +1,4 @@
-"""Micro-batches read in a thread, ahead of the step that needs them."""
+"""Micro-batches read in a thread, ahead of the step that needs them where they do not depend on it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from onnuri.train.run_plan import RunPlan
 def read_ahead(source: BatchSource, plan: RunPlan, first_step: int, device: torch.device) -> Generator[Any]:
     """This rank's micro-batches of all steps after `first_step`, on the device."""
     ranks, config = plan.ranks, plan.config
-    to_inputs = OBJECTIVES[config.objective].to_inputs
+    objective = OBJECTIVES[config.objective]
 
     def read(place: tuple[int, int]) -> Any:
         if device.type == "cuda":
@@ -25,8 +25,10 @@ def read_ahead(source: BatchSource, plan: RunPlan, first_step: int, device: torc
         step, micro = place
         batch = source.micro_batch(step, micro, ranks.dp_rank, ranks.dp_size, plan.micro_batch_size)
         first_row = (micro * ranks.dp_size + ranks.dp_rank) * plan.micro_batch_size
-        return with_dropout(to_inputs(batch, config.data, device), config.train, step, first_row)
+        return with_dropout(objective.to_inputs(batch, config.data, device), config.train, step, first_row)
 
     steps = range(first_step, config.train.steps)
     places = ((step, micro) for step in steps for micro in range(plan.accumulation_at(step)))
+    if objective.before_step:
+        return (read(place) for place in places)
     return ordered_map(read, places, workers=1)

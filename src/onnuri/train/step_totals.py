@@ -9,16 +9,17 @@ import torch.distributed as dist
 
 
 class StepTotals:
-    """The loss summed over ranks, and flags that are set where they are set on any rank.
+    """The loss and more [n], summed over ranks, and flags that are set where they are set on any rank.
 
     Making one is a collective call and waits for no GPU. The host waits when it first reads one; by then it
     has read the gradient norm, which is computed later, so there is nothing left to wait for.
     """
 
-    def __init__(self, loss: torch.Tensor, *flags: bool) -> None:
-        self._sums = loss.new_zeros(1 + len(flags))
-        self._sums[0] = loss
-        for place, flag in enumerate(flags, 1):
+    def __init__(self, sums: torch.Tensor, *flags: bool) -> None:
+        self._size = len(sums)
+        self._sums = sums.new_zeros(self._size + len(flags))
+        self._sums[: self._size] = sums
+        for place, flag in enumerate(flags, self._size):
             if flag:
                 self._sums[place] = 1
         dist.all_reduce(self._sums)
@@ -27,9 +28,14 @@ class StepTotals:
         return self._read[0]
 
     @property
+    def means(self) -> list[float]:
+        """What came with the loss."""
+        return self._read[1 : self._size]
+
+    @property
     def flags(self) -> tuple[bool, ...]:
         """In the order in which they were given."""
-        return tuple(count > 0 for count in self._read[1:])
+        return tuple(count > 0 for count in self._read[self._size :])
 
     @cached_property
     def _read(self) -> list[float]:

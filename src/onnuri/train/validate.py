@@ -1,15 +1,18 @@
-"""Bits per byte by language on held-out documents, inside the training loop.
+"""Bits per byte by language on held-out documents, inside the training loop; of conversations apart.
 
 Bits per byte does not depend on the tokenizer: total negative log-likelihood in bits over the UTF-8
 bytes that the scored tokens stand for. Here the documents of a language are read as one stream in
-windows of the training length; scripts/evaluate.py scores document by document with sliding windows.
+windows of the training length; scripts/evaluate.py scores document by document with sliding windows. Of
+conversations the assistant's turns are scored.
 """
 
 from __future__ import annotations
 
+import bisect
 import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -18,8 +21,20 @@ import torch.distributed as dist
 from onnuri.base.errors import UserError
 from onnuri.tokens.batch import IGNORE_INDEX, make_batch
 from onnuri.tokens.shards import TokenShards, load_array
+from onnuri.tokens.trained import TrainedTokens, open_trained
 from onnuri.train.inputs import to_inputs
 from onnuri.train.run_plan import RunPlan
+
+
+class Rows(NamedTuple):
+    """Held-out windows; N of them, S sequence length."""
+
+    tokens: np.ndarray
+    """int64 [N, S + 1]."""
+    lengths: np.ndarray
+    """int64 [N]: tokens of each that count."""
+    scored: np.ndarray
+    """bool [N, S]: whether the token that follows each position is scored."""
 
 
 class Validation:
@@ -29,37 +44,29 @@ class Validation:
         folder = Path(plan.config.data.path)
         self.plan, self.device = plan, device
         self.token_bytes = torch.from_numpy(load_array(folder / "token_bytes.npy")).to(device)
-        languages = plan.data.counts["languages"]
         self.separator = int(plan.data.counts["separator"])
         self.vocab_size = int(plan.data.counts["vocab_size"])
-        self.windows: dict[str, tuple[np.ndarray, np.ndarray]] = {}
-        if not plan.data.counts["heldout_shards"]:
-            return
-        shards = TokenShards.open(folder, "heldout")
-        documents = shards.documents
-        for index, language in enumerate(languages):
-            stream = collect_stream(
-                shards, documents[documents["lang"] == index], plan.config.train.validation_tokens
-            )
-            if len(stream) > 1:
-                self.windows[language] = cut_windows(stream, plan.config.data.sequence_length)
+        self.windows = held_out_windows(
+            folder, plan.data.counts, plan.config.train.validation_tokens, plan.config.data.sequence_length
+        )
 
     def run(self, engine: Any) -> dict[str, float]:
         """Bits per byte by language. A collective call: every rank runs the same number of batches."""
         engine.eval()
-        results = {name: self._bits_per_byte(engine, *rows) for name, rows in self.windows.items()}
+        results = {name: self._bits_per_byte(engine, rows) for name, rows in self.windows.items()}
         engine.train()
         return results
 
     @torch.no_grad()
-    def _bits_per_byte(self, engine: Any, windows: np.ndarray, lengths: np.ndarray) -> float:
+    def _bits_per_byte(self, engine: Any, windows: Rows) -> float:
         size, rank, count = self.plan.micro_batch_size, self.plan.ranks.dp_rank, self.plan.ranks.dp_size
         totals = torch.zeros(2, dtype=torch.float64, device=self.device)
-        for start in range(0, len(windows), size * count):
+        for start in range(0, len(windows.tokens), size * count):
             chosen = np.arange(start + rank * size, start + (rank + 1) * size)
-            counted = np.where(chosen < len(windows), lengths.take(chosen, mode="clip"), 1)
-            rows = windows.take(chosen, axis=0, mode="clip")
-            batch = make_batch(rows, counted, self.separator, self.vocab_size)
+            rows = Rows(*(values.take(chosen, axis=0, mode="clip") for values in windows))
+            lengths = np.where(chosen < len(windows.tokens), rows.lengths, 1)
+            batch = make_batch(rows.tokens, lengths, self.separator, self.vocab_size)
+            batch.targets[~rows.scored] = IGNORE_INDEX
             inputs = to_inputs(batch, self.plan.config.data, self.device)
             losses, targets = engine(*inputs), inputs.targets
             scored = self.token_bytes[targets.clamp(min=0)] * (targets != IGNORE_INDEX)
@@ -71,27 +78,57 @@ class Validation:
         return float(totals[0] / math.log(2) / totals[1])
 
 
-def collect_stream(shards: TokenShards, documents: np.ndarray, limit: int) -> np.ndarray:
-    """The first `limit` tokens of the given documents, end to end; each ends with the separator.
+def held_out_windows(
+    folder: Path, counts: Mapping[str, Any], limit: int, sequence_length: int
+) -> dict[str, Rows]:
+    """Windows over the first `limit` held-out tokens, by language; of conversations as chat-LANGUAGE.
 
-    A leading separator gives the first document the context that the others have.
+    Args:
+        counts: of the manifest of the shards in `folder`.
     """
-    if len(documents) == 0:
-        return np.zeros(0, dtype=np.int64)
-    pieces, total = [], 0
+    found: dict[str, Rows] = {}
+    if not counts["heldout_shards"]:
+        return found
+    shards = TokenShards.open(folder, "heldout")
+    trained = open_trained(shards.document_files)
+    for chat in (False, True):
+        documents = shards.documents([i for i, table in enumerate(trained) if bool(table) == chat])
+        for index, language in enumerate(counts["languages"]):
+            chosen = documents[documents["lang"] == index]
+            stream, scored = collect_stream(shards, chosen, limit, trained)
+            if scored.any():
+                name = f"chat-{language}" if chat else language
+                found[name] = cut_windows(stream, scored, sequence_length)
+    return found
+
+
+def collect_stream(
+    shards: TokenShards, documents: np.ndarray, limit: int, trained: Sequence[TrainedTokens | None]
+) -> tuple[np.ndarray, np.ndarray]:
+    """The first `limit` tokens of the given documents, end to end, and whether each is scored.
+
+    Each document ends with the separator, and another one before the first gives that the context that the
+    others have.
+    """
+    pieces, masks, total = [np.zeros(1, dtype=np.int64)], [np.zeros(1, dtype=bool)], 0
     for row in documents:
-        pieces.append(np.asarray(shards.read(int(row["offset"]), int(row["length"])), dtype=np.int64))
-        total += int(row["length"])
+        start, size = int(row["offset"]), int(row["length"])
+        pieces.append(np.asarray(shards.read(start, size), dtype=np.int64))
+        shard = bisect.bisect_right(shards.starts, start) - 1
+        table, inside = trained[shard], start - shards.starts[shard]
+        masks.append(table.mask(inside, inside + size) if table else np.ones(size, dtype=bool))
+        total += size
         if total >= limit:
             break
-    separator = pieces[0][-1:]
-    return np.concatenate([separator, *pieces])[: limit + 1]
+    if len(pieces) > 1:
+        pieces[0][0] = pieces[1][-1]
+    return np.concatenate(pieces)[: limit + 1], np.concatenate(masks)[: limit + 1]
 
 
-def cut_windows(stream: np.ndarray, sequence_length: int) -> tuple[np.ndarray, np.ndarray]:
-    """[N, S + 1] windows at stride S over a stream, and how many tokens of each count: [N], S + 1 but for
-    the last."""
+def cut_windows(stream: np.ndarray, scored: np.ndarray, sequence_length: int) -> Rows:
+    """Windows at stride S over a stream; of the last one fewer tokens count."""
     count = -(-(len(stream) - 1) // sequence_length)
     positions = np.arange(count)[:, None] * sequence_length + np.arange(sequence_length + 1)
     lengths = np.minimum(len(stream) - positions[:, 0], sequence_length + 1)
-    return stream.take(positions, mode="clip"), lengths
+    tokens, masks = (values.take(positions, mode="clip") for values in (stream, scored))
+    return Rows(tokens, lengths, masks[:, 1:])

@@ -8,7 +8,6 @@ spawned, since Arrow has threads that a fork would lose.
 
 from __future__ import annotations
 
-import ctypes
 import multiprocessing
 import os
 import signal
@@ -22,6 +21,7 @@ from itertools import islice
 
 import pyarrow as pa
 
+from onnuri.base.allocator import keep_freed_memory
 from onnuri.base.errors import UserError, system_error
 from onnuri.corpus.config import ExecutionConfig
 from onnuri.corpus.execution.passes import Job
@@ -58,7 +58,7 @@ def _on_this_machine(job: Job, config: ExecutionConfig) -> Iterator[Take]:
     others = set(multiprocessing.active_children())
     most = min(config.workers or len(os.sched_getaffinity(0)), max(len(job.units), 1))
     if len(job.units) == 1:  # of some megabytes: to start a process would take longer
-        keep_freed_memory()
+        keep_freed_memory(64 << 20, 1 << 20)
         yield lambda work, numbers: (work(job, number) for number in numbers)
         return
     pool = ProcessPoolExecutor(most, multiprocessing.get_context("spawn"), _begin, (job,))
@@ -176,19 +176,4 @@ def _worker_died() -> UserError:
 def _one_core() -> None:
     """Set up a process of which there is one for each core."""
     pa.set_cpu_count(1)
-    keep_freed_memory()
-
-
-def keep_freed_memory() -> None:
-    """Let glibc keep what NumPy frees: giving it back costs a page fault for each page of the next array.
-
-    Without effect where the C library has no mallopt.
-    """
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (OSError, AttributeError):
-        return
-    trim_threshold, top_pad, mmap_threshold = -1, -2, -3
-    mallopt(mmap_threshold, 64 << 20)
-    mallopt(trim_threshold, 64 << 20)
-    mallopt(top_pad, 1 << 20)
+    keep_freed_memory(64 << 20, 1 << 20)

@@ -92,7 +92,7 @@ class Rows:
         except UnicodeEncodeError:
             for row in range(count):
                 _mend(columns, row)
-            own = [(row, name, _storable(value)) for row, name, value in own]
+            own = [(row, name, storable(value)) for row, name, value in own]
             arrays = {name: pa.array(values, pa.large_string()) for name, values in columns.items()}
         for name in OWN:
             mine = [(row, value) for row, key, value in own if key == name]
@@ -100,7 +100,7 @@ class Rows:
                 values = [self.described[name]] * count
                 for row, value in mine:
                     values[row] = value
-                arrays[name] = pa.array(map(_storable, values), pa.large_string())
+                arrays[name] = pa.array(map(storable, values), pa.large_string())
             else:
                 arrays[name] = pa.repeat(pa.scalar(self.described[name], pa.large_string()), count)
         yield bounded(
@@ -150,14 +150,15 @@ def _mend(columns: dict[str, list[str]], row: int) -> None:
     """Replace lone surrogates, which no file can hold, by U+FFFD, and note it."""
     for name in FIELDS:
         value = columns[name][row]
-        columns[name][row] = _storable(value)
+        columns[name][row] = storable(value)
         if name == "text" and (bad := columns[name][row].count("\ufffd") - value.count("\ufffd")):
             columns["note"][row] = ", ".join(
                 filter(None, (columns["note"][row], f"lone surrogates: {bad}"))
             )
 
 
-def _storable(text: str) -> str:
+def storable(text: str) -> str:
+    """A text with U+FFFD for lone surrogates, which no file can hold."""
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -80,7 +80,7 @@ def _add_damaged(task: Reading, line: Line) -> None:
 
 
 def _text_line(task: Reading, line: Line, declared: str) -> None:
-    text, note = _text_of(line.content, declared, task, western=True)
+    text, note = line_text(line.content, declared, task.source.bad_characters, western=True)
     task.rows.add(f"{task.name}@{line.offset}", text.removeprefix("\ufeff").removesuffix("\r"), note=note)
 
 
@@ -88,11 +88,11 @@ def _json_line(task: Reading, line: Line, declared: str) -> None:
     origin = f"{task.name}@{line.offset}"
     try:
         # JSON is UTF-8 by its standard; CP949 is met all the same.
-        text, note = _text_of(line.content, declared, task, western=bool(declared))
+        text, note = line_text(line.content, declared, task.source.bad_characters, western=bool(declared))
         text = text.removeprefix("\ufeff")
         record = json.loads(text)
     except (ValueError, RecursionError) as error:
-        several = _several(text) if isinstance(error, json.JSONDecodeError) else []
+        several = several_objects(text) if isinstance(error, json.JSONDecodeError) else []
         for number, record in enumerate(several):
             add_record(task, f"{origin}.{number}" if number else origin, record, note)
         if not several:
@@ -107,23 +107,26 @@ def _json_line(task: Reading, line: Line, declared: str) -> None:
         )
 
 
-def _several(text: str) -> list[dict[str, Any]]:
+def several_objects(text: str) -> list[dict[str, Any]]:
     """The objects of a line that holds several, or one and a comma; none if there is anything else."""
     try:
-        values = list(_json_values(text))
+        values = list(json_values(text))
     except (ValueError, RecursionError):
         return []
     return values if all(isinstance(value, dict) for value in values) else []
 
 
-def _text_of(content: bytes, declared: str, task: Reading, western: bool) -> tuple[str, str]:
-    """What was declared, else UTF-8, else what it looks like; and what was wrong with it."""
+def line_text(content: bytes, declared: str, most_bad: float, western: bool) -> tuple[str, str]:
+    """A line as what was declared (Python's codec), else UTF-8, else what it looks like; and its damage.
+
+    Raises Undecodable when there are more than `most_bad` undecodable characters for each byte.
+    """
     try:
         if declared != "johab":  # which takes more than Python's codec
             return content.decode(declared or "utf-8"), ""
     except UnicodeDecodeError:
         pass
-    return encoding.decode_most(content, declared, task.source.bad_characters, western)
+    return encoding.decode_most(content, declared, most_bad, western)
 
 
 def read_json(task: Reading, stream: BinaryIO) -> Iterator[pa.RecordBatch]:
@@ -133,13 +136,13 @@ def read_json(task: Reading, stream: BinaryIO) -> Iterator[pa.RecordBatch]:
     head, damage = read_up_to(stream, SMALL_TREE_BYTES)
     head = head.removeprefix(codecs.BOM_UTF8)
     small = len(head) < SMALL_TREE_BYTES - 3
-    if not ("." in path or small or task.source.encoding or not _is_utf8(head)):
+    if not ("." in path or small or task.source.encoding or not is_utf8(head)):
         yield from _streamed(task, _Both(head, stream))
         return
     raw = head if small else _Both(head, stream).read(MOST_TREE_BYTES + 1)
     text, note = _tree_text(task, raw)
     try:
-        found = _add_records(task, _json_values(text), note)
+        found = _add_records(task, json_values(text), note)
         for _ in found:
             yield from task.rows.full()
     except ValueError as error:
@@ -155,7 +158,7 @@ class _FirstValueBroken(ValueError):
     """No value of a JSON file is whole, but some of its records may be."""
 
 
-def _json_values(text: str) -> Iterator[Any]:
+def json_values(text: str) -> Iterator[Any]:
     """The values of a text, with white space or a comma after each."""
     decoder = json.JSONDecoder()
     place = len(text) - len(text.lstrip(" \t\r\n"))
@@ -191,7 +194,8 @@ def _streamed(task: Reading, stream: _Both) -> Iterator[pa.RecordBatch]:
         task.rows.add_unreadable(task.name, f"no list at records: {path or 'the top'}")
 
 
-def _is_utf8(head: bytes) -> bool:
+def is_utf8(head: bytes) -> bool:
+    """Whether the beginning of a text, cut anywhere, is UTF-8."""
     try:
         head[: len(head) - 4].decode()
     except UnicodeDecodeError as error:

@@ -15,11 +15,13 @@ from onnuri.tokens.source import BatchSource
 
 if TYPE_CHECKING:
     from onnuri.train.run_plan import RunPlan
+    from onnuri.train.run_state import Run
 
 
 @dataclass(frozen=True)
 class Objective:
-    """Three functions; the loop divides the loss by the global number of targets and knows nothing else."""
+    """Three functions, and more where they are needed; the loop divides the loss by the global number of
+    targets and knows nothing else."""
 
     open_source: Callable[[RunPlan, Path], BatchSource]
     """The batches of a run, of `plan.batches.at(step)` rows. The folder keeps what is costly to compute
@@ -28,4 +30,12 @@ class Objective:
     """A micro-batch on the device, copied without waiting: a named tuple with `tokens` and, for
     `train.dropout`, `dropout`."""
     loss_sum: Callable[[Any, Any], torch.Tensor]
-    """(model, inputs) to the loss [] summed over the targets of this micro-batch, in nats."""
+    """(model, inputs) to the loss [] summed over the targets of this micro-batch, in nats; with `measures`
+    to [1 + measures]: the loss first, then sums whose means over the targets are logged."""
+    measures: tuple[str, ...] = ()
+    """Names of what is measured besides the loss."""
+    prepare: Callable[[Run], None] | None = None
+    """Called by all ranks before the first step of a start."""
+    before_step: Callable[[Run], dict[str, Any]] | None = None
+    """Called by all ranks before each step, where the batch depends on the weights; what it returns is
+    logged. Micro-batches are then not read ahead."""

@@ -1,0 +1,1 @@
+"""Conversations and preference pairs of one's own, to token shards."""

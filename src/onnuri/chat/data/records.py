@@ -1,0 +1,209 @@
+"""Records of JSON lines, JSON and Parquet files, one after the other, in bounded memory.
+
+Files are found and decoded as the corpus does it: first bytes over suffix, compression undone, UTF-8 with
+or without a byte order mark, UTF-16, CP949. Reading never stops at bad content: what is broken is a Raw
+with a refusal, and what follows it is read.
+"""
+
+from __future__ import annotations
+
+import codecs
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+from onnuri.base import manifest
+from onnuri.base.errors import UserError
+from onnuri.chat.data.refusal import BROKEN_JSON, TOO_LONG, UNREADABLE, Refused
+from onnuri.corpus.reading import compression, discovery, encoding, files
+from onnuri.corpus.reading.canary import refuse_benchmark
+from onnuri.corpus.reading.files import File
+from onnuri.corpus.reading.labels import codec_of
+from onnuri.corpus.reading.lines import as_utf8, ends_in_returns, lines, wide_codec, with_line_feeds
+from onnuri.corpus.reading.piece import cause, stop_if_transient
+from onnuri.corpus.reading.records import (
+    MOST_TREE_BYTES,
+    SMALL_TREE_BYTES,
+    is_utf8,
+    json_values,
+    line_text,
+    several_objects,
+)
+
+FORMS = ("jsonl", "json", "parquet")
+MOST_RECORD_BYTES = 16 << 20
+BAD_CHARACTERS = 0.001
+"""Undecodable characters for each byte that a kept record may have, as in a corpus."""
+ROWS_AT_ONCE = 256
+
+
+class Raw(NamedTuple):
+    """A record as it was found."""
+
+    file: str
+    place: int
+    """Line of the file, or number of the record or row in it, from 1."""
+    record: dict[str, Any]
+    refused: Refused | None = None
+    note: str = ""
+    """What was wrong with a record that can be used, as in "bad characters: 3"."""
+
+
+def find(pattern: str) -> tuple[list[tuple[File, str]], str]:
+    """The files that `input=` means with their formats, and what was passed over, in one line.
+
+    Raises UserError when there is none.
+    """
+    found = discovery.find(pattern)
+    for file in list(found.files):
+        if Path(file.name).name == manifest.FILE_NAME and manifest.kind_of(Path(file.path).parent):
+            found.files.remove(file)  # of what Onnuri wrote
+    chosen = []
+    for file, form in discovery.with_formats(found):
+        if form in FORMS:
+            chosen.append((file, form))
+        else:
+            found.files.remove(file)
+            found.pass_over("neither JSON nor Parquet", file.name)
+    passed = discovery.describe(found.counts())
+    if not chosen:
+        raise UserError(f"input={pattern} has no .jsonl, .json or .parquet file; passed over {passed}")
+    return chosen, passed
+
+
+def read(chosen: list[tuple[File, str]], declared: str) -> Iterator[Raw]:
+    """The records of files; `declared` is a label of their encoding, "" to detect it."""
+    readers = {"jsonl": _lines, "json": _tree, "parquet": _table}
+    for file, form in chosen:
+        place = 0
+        try:
+            with files.open_raw(file.path) as stream:
+                if form != "parquet":
+                    refuse_benchmark(stream, file.name)
+                for raw in readers[form](file.name, compression.unpacked(stream), codec_of(declared)):
+                    place = raw.place
+                    yield raw
+        except UserError:
+            raise
+        except Exception as error:
+            stop_if_transient(error)
+            yield Raw(file.name, place + 1, {}, Refused(UNREADABLE, f"from here on: {cause(error)}"))
+
+
+def _lines(name: str, stream: BinaryIO, declared: str) -> Iterator[Raw]:
+    if wide := wide_codec(stream, declared):
+        stream, declared = as_utf8(stream, wide), ""
+    elif ends_in_returns(stream):
+        stream = with_line_feeds(stream)
+    packed = compression.is_unpacked(stream)
+    for number, line in enumerate(lines(stream, MOST_RECORD_BYTES, packed=packed), 1):
+        if line.damage:
+            yield Raw(name, number, {}, Refused(UNREADABLE, line.damage))
+        elif line.size > MOST_RECORD_BYTES:
+            yield Raw(name, number, {}, Refused(TOO_LONG, f"{line.size:,} bytes"))
+        elif line.content.strip():
+            yield from _line(name, number, line.content, declared)
+
+
+def _line(name: str, number: int, content: bytes, declared: str) -> Iterator[Raw]:
+    try:
+        text, note = line_text(content, declared, BAD_CHARACTERS, western=bool(declared))
+    except ValueError as error:
+        yield Raw(name, number, {}, Refused(UNREADABLE, cause(error)))
+        return
+    text = text.removeprefix("\ufeff")
+    try:
+        yield _object(name, number, json.loads(text), note)
+    except (ValueError, RecursionError) as error:
+        several = several_objects(text)
+        for record in several:
+            yield Raw(name, number, record, note=note)
+        if not several:
+            yield Raw(name, number, {}, Refused(BROKEN_JSON, cause(error)))
+
+
+def _object(name: str, number: int, value: Any, note: str = "") -> Raw:
+    if isinstance(value, dict):
+        return Raw(name, number, value, note=note)
+    return Raw(name, number, {}, Refused(BROKEN_JSON, f"a {type(value).__name__}, not an object"))
+
+
+def _tree(name: str, stream: BinaryIO, declared: str) -> Iterator[Raw]:
+    head, damage = compression.read_up_to(stream, SMALL_TREE_BYTES)
+    if damage:
+        raise ValueError(damage)
+    number = 0
+    streamed = len(head) >= SMALL_TREE_BYTES and not declared and is_utf8(head)
+    if not streamed:
+        head += stream.read(MOST_TREE_BYTES + 1 - len(head))
+        if len(head) > MOST_TREE_BYTES:
+            raise ValueError(
+                f"a file of more than {MOST_TREE_BYTES:,} bytes that is not UTF-8; write .jsonl"
+            )
+        text, note = encoding.decode_most(head, declared, BAD_CHARACTERS)
+        try:
+            for value in json_values(text.removeprefix("\ufeff")):
+                for record in value if isinstance(value, list) else [value]:
+                    number += 1
+                    yield _object(name, number, record, note)
+        except (ValueError, RecursionError) as error:
+            yield Raw(name, number + 1, {}, Refused(BROKEN_JSON, f"from here on: {cause(error)}"))
+        return
+    import ijson
+
+    head = head.removeprefix(codecs.BOM_UTF8)
+    prefix = "item" if head.lstrip()[:1] == b"[" else ""
+    both = io.BufferedReader(_Joined(head, stream))
+    try:
+        for value in ijson.items(both, prefix, use_float=True, multiple_values=True):
+            number += 1
+            yield _object(name, number, value)
+    except (ValueError, RecursionError) as error:  # ijson's errors are ValueErrors
+        yield Raw(name, number + 1, {}, Refused(BROKEN_JSON, f"from here on: {cause(error)}"))
+
+
+class _Joined(io.RawIOBase):
+    """A stream of which the beginning was read already."""
+
+    def __init__(self, head: bytes, rest: BinaryIO) -> None:
+        self._head, self._rest = head, rest
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """See io.RawIOBase."""
+        part = self._head[: len(buffer)] or self._rest.read(len(buffer))
+        self._head = self._head[len(part) :]
+        buffer[: len(part)] = part
+        return len(part)
+
+
+def _table(name: str, stream: BinaryIO, declared: str) -> Iterator[Raw]:
+    import pyarrow.parquet as pq
+
+    number = 0
+    with pq.ParquetFile(stream) as file:
+        for batch in file.iter_batches(ROWS_AT_ONCE):
+            for index in range(batch.num_rows):
+                number += 1
+                try:
+                    (record,) = batch.slice(index, 1).to_pylist()
+                    yield Raw(name, number, _texts(record, declared))
+                except ValueError as error:
+                    yield Raw(name, number, {}, Refused(UNREADABLE, cause(error)))
+
+
+def _texts(value: Any, declared: str) -> Any:
+    """A value with texts for bytes, and without the nulls with which a table fills up a record's fields.
+
+    Raises ValueError for bytes that are no text.
+    """
+    if isinstance(value, bytes):
+        return encoding.decode_most(value, declared, BAD_CHARACTERS)[0]
+    if isinstance(value, dict):
+        return {key: _texts(inner, declared) for key, inner in value.items() if inner is not None}
+    return [_texts(inner, declared) for inner in value] if isinstance(value, list) else value

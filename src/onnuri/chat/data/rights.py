@@ -1,0 +1,73 @@
+"""Source, licence and origin of a record: what it says of itself, else what the options say of all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from onnuri.base.errors import nearest
+from onnuri.chat.data.refusal import (
+    BY_MODEL,
+    NO_BASIS,
+    NO_DERIVATIVES,
+    NO_LICENCE,
+    NONCOMMERCIAL,
+    UNKNOWN_BASIS,
+    Refused,
+)
+from onnuri.corpus import licences
+from onnuri.corpus.source import LEGAL_BASES
+from onnuri.tokens.config import PackConfig
+
+MADE_BY = ("made_by_model", "made_by", "generated_by", "model")
+"""Fields that name the model which wrote a record; "human", false and nothing mean none."""
+NO_MODEL = ("", "false", "no", "none", "null", "human", "person", "사람", "없음")
+
+
+class Rights(NamedTuple):
+    """Where a record comes from and why it may be used."""
+
+    source: str
+    license: str
+    legal_basis: str
+    made_by: str
+    """The model that wrote it; "" for a person, or where nothing is said."""
+
+
+def rights(record: Mapping[str, Any], config: PackConfig) -> Rights:
+    """Of a record. Raises Refused where something is missing or not allowed."""
+    source = config.source or _said(record, "source") or config.kind
+    licence = _said(record, "license") or _said(record, "licence") or config.license
+    basis = _said(record, "legal_basis") or config.legal_basis
+    if not basis and licences.is_open(licence):
+        basis = "open-licence"
+    if basis and basis not in LEGAL_BASES:
+        raise Refused(UNKNOWN_BASIS, f"{basis[:60]!r}{nearest(basis, LEGAL_BASES)}")
+    if not config.unverified and not licence:
+        raise Refused(NO_LICENCE, f"source {source}")
+    if not config.unverified and not basis:
+        raise Refused(NO_BASIS, f"licence {licence}")
+    forbidden = licences.restrictions(licence) - set(config.allow)
+    for what, reason in (
+        (licences.NONCOMMERCIAL, NONCOMMERCIAL),
+        (licences.NO_DERIVATIVES, NO_DERIVATIVES),
+    ):
+        if what in forbidden:
+            raise Refused(reason, licence)
+    made_by = next((found for name in MADE_BY if (found := _model(record.get(name)))), config.made_by)
+    if made_by and "model-made" not in config.allow:
+        raise Refused(BY_MODEL, made_by[:60])
+    return Rights(source, licence, basis, made_by)
+
+
+def _said(record: Mapping[str, Any], name: str) -> str:
+    value = record.get(name)
+    return " ".join(value.split())[:200] if isinstance(value, str) else ""
+
+
+def _model(value: Any) -> str:
+    """The model that a field names."""
+    if isinstance(value, bool | None):
+        return "a model" if value else ""
+    text = " ".join(str(value).split())
+    return "" if text.lower() in NO_MODEL else text[:200]
