@@ -36,7 +36,7 @@ def open_source(plan: RunPlan, folder: Path) -> FirstHalves:
     return FirstHalves(plan.config.data, plan.data, plan.config.train.global_batch_size, folder)
 
 
-def loss_sum(model: Any, inputs: Any) -> torch.Tensor:
+def loss_sum(model: Any, inputs: Any, config: Any) -> torch.Tensor:
     loss: torch.Tensor = model(**inputs._asdict()).sum()
     return loss
 

@@ -16,7 +16,7 @@ def keep_freed_memory(limit: int = LARGEST, ahead: int = 256 << 20) -> None:
     the C library has no mallopt.
 
     Args:
-        limit: bytes that may lie free at the end of the heap.
+        limit: bytes that may lie free at the end.
         ahead: bytes to ask for beyond what is needed.
     """
     try:

@@ -8,6 +8,7 @@ everybody use the text is a legal basis by itself.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 NONCOMMERCIAL, NO_DERIVATIVES = "noncommercial", "no-derivatives"
 
@@ -26,8 +27,12 @@ OPEN = (
     *("CC0-1.0", "CC-BY-2.0", "CC-BY-2.5", "CC-BY-3.0", "CC-BY-4.0", "CC-BY-SA-2.0", "CC-BY-SA-2.5"),
     *("CC-BY-SA-3.0", "CC-BY-SA-4.0", "PDDL-1.0", "ODC-By-1.0", "ODbL-1.0", "CDLA-Permissive-1.0"),
     *("CDLA-Permissive-2.0", "CDLA-Sharing-1.0", "GFDL-1.3-or-later", "KOGL-0", "KOGL-AI", "KOGL-1"),
+    *("ODC-By", "PDDL", "ODbL"),  # as the Hugging Face hub has them
 )
 """Licences under which everybody may use the text, also for money and changed."""
+
+NOT_STATED = ("unknown", "other", "none", "n/a", "null", "unlicensed", "noassertion", "미상")
+"""What stands in place of a licence where none is known."""
 
 _KOGL = re.compile(
     r"(?:licenseref-)?(?:kogl|공공누리)[- ]?(?:type[- ]?|제)?(ai|[0-4])(?:\.0)?(?:유형)?", re.IGNORECASE
@@ -37,6 +42,7 @@ _NONCOMMERCIAL = re.compile(r"(?<![a-z])nc(?![a-z])|non-?commercial|비영리|�
 _NO_DERIVATIVES = re.compile(r"(?<![a-z])nd(?![a-z])|no-?deriv|변경 ?금지", re.IGNORECASE)
 
 
+@lru_cache(1024)
 def restrictions(licence: str) -> frozenset[str]:
     """What a licence forbids: noncommercial, no-derivatives.
 
@@ -58,6 +64,7 @@ def _forbidden(licence: str) -> frozenset[str]:
     return frozenset(found)
 
 
+@lru_cache(1024)
 def is_open(licence: str) -> bool:
     """Whether a licence, and each part of an expression, is known to let everybody use the text."""
     return all(map(_is_known_open, re.split(r" (?:AND|OR) ", licence.strip("() "))))

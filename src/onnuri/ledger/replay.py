@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -66,6 +67,10 @@ def replay(run_dir: Path, lines: Sequence[dict[str, Any]], steps: int, data: str
     with tempfile.TemporaryDirectory(prefix="onnuri-replay-") as scratch:
         copy = Path(scratch) / "run"
         copy_contents(folder, copy / FOLDER / folder.name)
+        for line in lines:
+            if line["event"] == "file":
+                (copy / line["path"]).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(run_dir / line["path"], copy / line["path"])
         facts = json.loads((run_dir / RUN_FILE).read_text(encoding="utf-8"))
         facts["config"] = began_with["config"]
         facts["config"]["run_dir"], facts["config"]["tracker"]["name"] = str(copy), "none"

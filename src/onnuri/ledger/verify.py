@@ -77,6 +77,7 @@ def contradictions(run_dir: Path, lines: list[dict[str, Any]], data: str) -> lis
         data: where the shards are now, "" where they were.
     """
     problems = [*_steps(run_dir, lines), *_settings(run_dir, lines), *_checkpoints(run_dir, lines)]
+    problems += _files(run_dir, lines)
     return problems + list(_data(run_dir, lines, data))
 
 
@@ -140,6 +141,21 @@ def _checkpoints(run_dir: Path, lines: list[dict[str, Any]]) -> Iterator[str]:
             yield f"{folder.name} is not the checkpoint that {LEDGER_FILE} line {number} records"
         if found.counts["ledger"] not in heads:
             yield f"{folder.name} belongs to another ledger"
+
+
+def _files(run_dir: Path, lines: list[dict[str, Any]]) -> Iterator[str]:
+    """Files that steps were made from."""
+    recorded = {
+        line["path"]: (number, line)
+        for number, line in enumerate(lines, start=1)
+        if line["event"] == "file"
+    }
+    for name, (number, line) in recorded.items():
+        path = run_dir / name
+        if not path.is_file():
+            yield f"{name} is missing, {LEDGER_FILE} line {number} records it"
+        elif manifest.hash_file(path) != line["sha256"]:
+            yield f"{name} is not the file that {LEDGER_FILE} line {number} records"
 
 
 def _data(run_dir: Path, lines: list[dict[str, Any]], folder: str) -> Iterator[str]:

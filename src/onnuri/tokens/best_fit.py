@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from onnuri.tokens.shards import load_array
+from onnuri.tokens.shards import load_array, write_array
 
 
 class _Rows:
@@ -117,10 +116,7 @@ def layouts(
         if not all(path.is_file() for path in paths):
             folder.mkdir(parents=True, exist_ok=True)
             for path, value in zip(paths, lay_out(load_array(table), sequence_length), strict=True):
-                partial = path.with_name(f"{path.name}.{os.getpid()}")
-                with partial.open("wb") as stream:
-                    np.save(stream, value)
-                partial.replace(path)
+                write_array(path, value)
         again = "remove it, and it is made again"
         pieces, rows = (load_array(path, "r", again) for path in paths)
         found.append((pieces, rows))

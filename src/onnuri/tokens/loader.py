@@ -68,6 +68,8 @@ class Loader:
     Raises UserError for a mixture that does not fit the data, and for a source without a window.
     """
 
+    split = "train"
+
     def __init__(
         self,
         config: DataConfig,
@@ -81,7 +83,7 @@ class Loader:
         self.batches, self.lengths = batch_ramp(self.ramp, global_batch), config.lengths
         self.separator = int(data.counts["separator"])
         self.vocab_size = int(data.counts["vocab_size"])
-        self.shards = TokenShards.open(config.path, "train")
+        self.shards = TokenShards.open(config.path, self.split)
         # Layouts are kept by the data they belong to: a run without a checkpoint may be given other shards.
         self._layouts = folder / f"best_fit-{data.identity[:16]}" if folder else None
         self._documents = cache(self.shards.document_table)
@@ -220,16 +222,27 @@ class Loader:
 
     def rows(self, step: int, start: int, stop: int) -> Batch:
         """Rows [start, stop) of the global batch of `step`; rows from B on are empty."""
-        groups, windows = self.window_numbers(step)
-        size, length = stop - start, self.config.sequence_length
-        rows = np.full((size, length + 1), self.separator, dtype=self.shards.dtype)
+        groups, windows = (each[start:stop] for each in self.window_numbers(step))
+        return self.window_rows(groups, windows, stop - start, self.lengths.at(step))
+
+    def window_rows(
+        self, groups: np.ndarray, windows: np.ndarray, size: int, longest: int | None = None
+    ) -> Batch:
+        """Windows as a batch of `size` rows; those beyond the windows are empty.
+
+        Args:
+            groups: group of sources of each, int64 [n].
+            windows: their numbers, int64 [n].
+            longest: tokens that attention reaches at most.
+        """
+        rows = np.full((size, self.config.sequence_length + 1), self.separator, dtype=self.shards.dtype)
         lengths = np.ones(size, dtype=np.int64)
-        chosen = zip(groups[start:stop].tolist(), windows[start:stop].tolist(), rows, strict=False)
+        chosen = zip(groups.tolist(), windows.tolist(), rows, strict=False)
         for index, (group, window, row) in enumerate(chosen):
             lengths[index] = self.groups[group].read(window, row)
-        batch = make_batch(rows, lengths, self.separator, self.vocab_size, self.lengths.at(step))
+        batch = make_batch(rows, lengths, self.separator, self.vocab_size, longest)
         if any(self._trained):
-            self._leave_out(batch.targets, groups[start:stop], windows[start:stop])
+            self._leave_out(batch.targets, groups, windows)
         return batch
 
     def _leave_out(self, targets: np.ndarray, groups: np.ndarray, windows: np.ndarray) -> None:

@@ -122,6 +122,16 @@ def load_array(
     return array
 
 
+def write_array(path: Path, values: np.ndarray) -> None:
+    """Write a .npy file that is there as a whole or not at all."""
+    partial = path.with_name(f"{path.name}.{os.getpid()}")
+    with partial.open("wb") as stream:
+        np.save(stream, values)
+        stream.flush()
+        os.fsync(stream.fileno())
+    partial.replace(path)
+
+
 class SplitWriter:
     """Writes one split: the documents of each source to shards of their own.
 

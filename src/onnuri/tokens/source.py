@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from onnuri.tokens.batch import Batch
-
 
 class BatchSource(Protocol):
     """Global batches by step, counted from 0: the same whatever the ranks and the micro-batch."""
@@ -19,10 +17,9 @@ class BatchSource(Protocol):
     def num_tokens(self, step: int) -> int:
         """Tokens of the global batch that go through the model."""
 
-    def micro_batch(
-        self, step: int, micro: int, dp_rank: int, dp_size: int, micro_batch_size: int
-    ) -> Batch:
-        """The rows of one data-parallel rank in one micro-step; empty where the global batch has ended."""
+    def micro_batch(self, step: int, micro: int, rank: int, world_size: int, micro_batch_size: int) -> Any:
+        """The rows of one data-parallel rank in one micro-step, for `Objective.to_inputs`; empty where the
+        global batch has ended."""
 
     def document_ids(self, step: int) -> list[str]:
         """Documents whose tokens count in the global batch."""

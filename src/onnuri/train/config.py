@@ -12,6 +12,7 @@ from onnuri.optim.config import AverageConfig, OptimConfig, ScheduleConfig
 from onnuri.parallel.config import EngineConfig
 from onnuri.tokens.config import DataConfig
 from onnuri.tokens.ramp import Ramp, batch_ramp
+from onnuri.train.tuning_config import DpoConfig
 
 
 @dataclass
@@ -164,7 +165,8 @@ class PretrainConfig:
     tokenizer: str = path_option("")
     """Tokenizer folder to check against the shards; empty takes the one packed with them."""
     objective: str = "next_token"
-    """What is learnt: next_token."""
+    """What is learnt: next_token; of conversations (onnuri pack kind=chat) sft, the assistant's turns; of
+    pairs (kind=preference) dpo, to prefer the chosen answer."""
     profile: bool = False
     """Trace three of the first steps: a trace, a table of operators and a picture of memory in
     RUN_DIR/profile."""
@@ -174,6 +176,7 @@ class PretrainConfig:
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     average: AverageConfig = field(default_factory=AverageConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
+    dpo: DpoConfig = field(default_factory=DpoConfig)
     guard: GuardConfig = field(default_factory=GuardConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     engine: EngineConfig = field(default_factory=EngineConfig)

@@ -33,10 +33,10 @@ def to_inputs(batch: Batch, config: DataConfig, device: torch.device) -> Inputs:
     tokens, targets, cu_seqlens = (torch.from_numpy(values) for values in batch)
     documents = cu_seqlens if config.document_mask else None
     return Inputs(
-        _move(tokens, device),
-        _move(targets, device),
+        move(tokens, device),
+        move(targets, device),
         attention_mask(tokens.shape[0], tokens.shape[1], documents, device=device),
-        _move(torch.from_numpy(batch.positions), device) if config.reset_positions else None,
+        move(torch.from_numpy(batch.positions), device) if config.reset_positions else None,
     )
 
 
@@ -50,8 +50,9 @@ def with_dropout(inputs: Any, config: TrainConfig, step: int, first_row: int) ->
     if not config.dropout:
         return inputs
     keys = row_keys(config.seed, step, range(first_row, first_row + len(inputs.tokens)))
-    return inputs._replace(dropout=Dropout(config.dropout, _move(keys, inputs.tokens.device)))
+    return inputs._replace(dropout=Dropout(config.dropout, move(keys, inputs.tokens.device)))
 
 
-def _move(values: torch.Tensor, device: torch.device) -> torch.Tensor:
+def move(values: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """Values on the device; copies to a GPU do not wait."""
     return values.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else values

@@ -102,7 +102,7 @@ def update(run: Run, batches: Iterator[Any]) -> tuple[int, bool, dict[str, float
             continue
         last = number == num_micro_batches
         engine.set_gradient_accumulation_boundary(last)  # DeepSpeed's own count knows no ramp
-        shares = run.objective.loss_sum(engine, inputs).reshape(-1) / num_targets
+        shares = run.objective.loss_sum(engine, inputs, plan.config).reshape(-1) / num_targets
         # DeepSpeed averages gradients over ranks; the loss is already a share of the global mean.
         engine.backward(shares[0] * plan.ranks.dp_size, scale_wrt_gas=False)
         sums += shares.detach().double()

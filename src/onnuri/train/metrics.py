@@ -64,6 +64,13 @@ class Metrics:
         average = f"; of the average: {by_language(ema_bits_per_byte)}" if ema_bits_per_byte else ""
         self.say(f"step {step}: held-out bits per byte: {by_language(bits_per_byte)}{average}")
 
+    def log_held_out(self, step: int, measures: dict[str, float]) -> None:
+        """Record what an objective measures on held-out data, under `held_out`."""
+        self._write({"step": step, "held_out": measures})
+        self.say(
+            f"step {step}: held out: {', '.join(f'{name} {value:.4f}' for name, value in measures.items())}"
+        )
+
     def log_evaluation(self, step: int, tokens: int, scores: dict[str, Any]) -> None:
         """Record scores by task, under `tasks` and at the end `tasks_in_full`."""
         self._write({"step": step, "tokens": tokens, **scores})

@@ -6,6 +6,7 @@ import contextlib
 from pathlib import Path
 from typing import Any
 
+from onnuri.base.manifest import hash_file
 from onnuri.checkpoint.store import Saver
 from onnuri.config import to_dict
 from onnuri.parallel.process_group import broadcast_from_rank_zero
@@ -104,6 +105,19 @@ class Record:
         with self.trouble:
             if self.metrics:
                 self.metrics.log_evaluation(step, tokens, scores)
+
+    def held_out(self, step: int, measures: dict[str, float]) -> None:
+        """Record what an objective measures on held-out data."""
+        with self.trouble:
+            if self.metrics:
+                self.metrics.log_held_out(step, measures)
+
+    def keep_file(self, step: int, path: Path) -> None:
+        """Record a file in the run directory that later steps are made from."""
+        with self.trouble:
+            if self.ledger:
+                facts = {"path": str(path.relative_to(self.run_dir)), "sha256": hash_file(path)}
+                self.ledger.add("file", {"step": step, **facts})
 
     def before_checkpoint(self, saver: Saver, source: BatchSource, step: int) -> str:
         """Record the tokens of each source, and put all lines on disk: a checkpoint must not know of steps

@@ -96,6 +96,8 @@ class Run:
             scores["evaluation_seconds"] = round(time.monotonic() - started, 3)
             self.record.evaluation(step, self.progress.tokens, scores)
         if due(step, config.train.validate_every, last) and "bits_per_byte" not in recorded:
+            if self.objective.held_out:
+                self.record.held_out(step, self.objective.held_out(self))
             self.record.validation(step, self.validation.run(self.engine), self._validate_average())
 
     def _validate_average(self) -> dict[str, float]:

@@ -11,6 +11,7 @@ A turn of either naming is read in every list. Turns and tools may be JSON in a 
 
 from __future__ import annotations
 
+import difflib
 import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -46,7 +47,9 @@ MEANT = {
     **dict.fromkeys(("function", "도구"), "tool"),
 }
 """Names of roles that are met elsewhere, for the hint."""
-COLUMNS = ("messages", "conversations", "instruction", "output", "prompt", "chosen", "rejected")
+ALMOST = 0.8
+"""How like a column's name must be to one of COLUMNS to be taken for a slip."""
+COLUMNS = frozenset({"messages", "conversations", "instruction", "output", "prompt", "chosen", "rejected"})
 
 
 class Conversation(NamedTuple):
@@ -146,7 +149,12 @@ def _layout(record: Mapping[str, Any]) -> str:
 
 def _missing(record: Mapping[str, Any], name: str) -> Refused:
     there = [key for key, value in record.items() if value is not None]
-    near = next((hint for key in there if (hint := nearest(str(key), COLUMNS))), "")
+    close = (difflib.get_close_matches(str(key), sorted(COLUMNS), 1, ALMOST) for key in there)
+    near = next((f" (did you mean '{each[0]}'?)" for each in close if each), "")
+    if name == "messages" and {"chosen", "rejected"} <= set(there):
+        near = " (kind=preference reads pairs)"
+    if {"family", "answer"} <= set(there):
+        near = f" (onnuri tasks make kind={'sft' if name == 'messages' else 'pairs'} writes these)"
     found = ", ".join(map(str, there[:8])) or "nothing"
     return Refused(MISSING, f"no {name}; found {found[:200]}{near}")
 

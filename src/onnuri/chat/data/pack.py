@@ -29,6 +29,7 @@ from onnuri.chat.data.rendering import Frame
 from onnuri.chat.data.writing import Writer
 from onnuri.corpus.reading import files
 from onnuri.corpus.reading.files import File
+from onnuri.corpus.reading.raw_text import storable
 from onnuri.tokenizer.counting import usable_cores
 from onnuri.tokenizer.special import CHAT_TEMPLATE
 from onnuri.tokens.base_shards import check_unchanged, open_base, take_along, with_base
@@ -125,12 +126,12 @@ class Account:
     def _refuse(self, raw: Raw, refused: Refused) -> None:
         where = f"{raw.file}:{raw.place}"
         if self.config.on_error == "stop" and refused.reason != DUPLICATE:
-            raise UserError(f"{where}: {refused}{_way_out(refused.reason)}")
+            raise UserError(storable(f"{where}: {refused}{_way_out(refused.reason)}"))
         self.refused[refused.reason] += 1
-        self.first.setdefault(refused.reason, f"{where}: {refused}")
+        self.first.setdefault(refused.reason, storable(f"{where}: {refused}"))
         facts = {"file": raw.file, "line": raw.place, **raw.record}
         facts |= {"reason": refused.reason, "detail": refused.detail}
-        self.stream.write(json.dumps(facts, ensure_ascii=False) + "\n")
+        self.stream.write(storable(json.dumps(facts, ensure_ascii=False)) + "\n")
 
     def check(self) -> None:
         """Raise UserError if nothing is left, or too much was refused."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -12,7 +13,7 @@ import pyarrow as pa
 from onnuri.chat.data.check import Turn, checked
 from onnuri.chat.data.layouts import conversation, pair
 from onnuri.chat.data.records import Raw
-from onnuri.chat.data.refusal import EQUAL, OVER, Refused
+from onnuri.chat.data.refusal import EQUAL, OVER, UNREADABLE, Refused
 from onnuri.chat.data.rendering import Frame, Ids
 from onnuri.chat.data.rights import Rights, rights
 from onnuri.corpus.stages.describe.measures import describe
@@ -47,7 +48,10 @@ def batches(raws: Iterable[Raw]) -> Iterator[list[Raw]]:
     characters = 0
     for raw in raws:
         batch.append(raw)
-        characters += _characters(raw.record)
+        try:
+            characters += _characters(raw.record)
+        except RecursionError:
+            characters += BATCH_CHARACTERS
         if len(batch) == BATCH_RECORDS or characters > BATCH_CHARACTERS:
             yield batch
             batch, characters = [], 0
@@ -72,9 +76,12 @@ def prepare(
         try:
             if raw.refused:
                 raise raw.refused
-            found.append((raw, rights(raw.record, config), _conversations(raw.record, config.kind)))
+            turns = _conversations(raw.record, config.kind)
+            found.append((raw, rights(raw.record, config), turns))
         except Refused as refused:
             found.append(_refused(raw, refused))
+        except RecursionError:
+            found.append(_refused(raw, Refused(UNREADABLE, "values nested too deeply")))
     good = [each for each in found if not isinstance(each, Raw)]
     ids = iter(frame.encode(encoder, [turns for _, _, conversations in good for turns in conversations]))
     texts = ["\n".join(_trained(conversations[0])) for _, _, conversations in good]
@@ -118,7 +125,7 @@ def _refused(raw: Raw, refused: Refused) -> Raw:
 def _named(raw: Raw) -> dict[str, Any]:
     """Of the record only its id."""
     own = raw.record.get("id")
-    return {"id": own} if isinstance(own, str | int) else {}
+    return {"id": own[:200] if isinstance(own, str) else own} if isinstance(own, str | int) else {}
 
 
 def _trained(turns: Sequence[Turn]) -> list[str]:
@@ -127,4 +134,4 @@ def _trained(turns: Sequence[Turn]) -> list[str]:
 
 def _lang(record: dict[str, Any]) -> str:
     lang = record.get("lang")
-    return lang.strip() if isinstance(lang, str) and len(lang) <= 16 else ""
+    return lang if isinstance(lang, str) and re.fullmatch(r"[A-Za-z-]{2,16}", lang) else ""

@@ -16,6 +16,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 from onnuri.base import manifest
 from onnuri.base.errors import UserError
+from onnuri.chat.data.layouts import COLUMNS
 from onnuri.chat.data.refusal import BROKEN_JSON, TOO_LONG, UNREADABLE, Refused
 from onnuri.corpus.reading import compression, discovery, encoding, files
 from onnuri.corpus.reading.canary import refuse_benchmark
@@ -56,6 +57,11 @@ def find(pattern: str) -> tuple[list[tuple[File, str]], str]:
 
     Raises UserError when there is none.
     """
+    kind = manifest.kind_of(Path(pattern).expanduser())
+    if kind not in ("", "tasks"):
+        raise UserError(
+            f"input={pattern} is a {kind} folder; conversations lie in .jsonl, .json or .parquet"
+        )
     found = discovery.find(pattern)
     for file in list(found.files):
         if Path(file.name).name == manifest.FILE_NAME and manifest.kind_of(Path(file.path).parent):
@@ -131,36 +137,51 @@ def _object(name: str, number: int, value: Any, note: str = "") -> Raw:
 
 
 def _tree(name: str, stream: BinaryIO, declared: str) -> Iterator[Raw]:
+    """A list at the top or right below it, or values in a row; streamed if it is large or broken."""
     head, damage = compression.read_up_to(stream, SMALL_TREE_BYTES)
     if damage:
         raise ValueError(damage)
-    number = 0
-    streamed = len(head) >= SMALL_TREE_BYTES and not declared and is_utf8(head)
-    if not streamed:
+    if len(head) < SMALL_TREE_BYTES or declared or not is_utf8(head):
         head += stream.read(MOST_TREE_BYTES + 1 - len(head))
         if len(head) > MOST_TREE_BYTES:
             raise ValueError(
                 f"a file of more than {MOST_TREE_BYTES:,} bytes that is not UTF-8; write .jsonl"
             )
         text, note = encoding.decode_most(head, declared, BAD_CHARACTERS)
+        text = text.removeprefix("\ufeff")
         try:
-            for value in json_values(text.removeprefix("\ufeff")):
-                for record in value if isinstance(value, list) else [value]:
-                    number += 1
-                    yield _object(name, number, record, note)
-        except (ValueError, RecursionError) as error:
-            yield Raw(name, number + 1, {}, Refused(BROKEN_JSON, f"from here on: {cause(error)}"))
-        return
+            values = list(json_values(text))
+        except ValueError:  # the records before what is broken are read all the same
+            head, stream = text.encode("utf-8", "surrogatepass"), io.BytesIO()
+        else:
+            found = (record for value in values for record in _records(value))
+            for number, record in enumerate(found, 1):
+                yield _object(name, number, record, note)
+            return
+    yield from _streamed(name, head.removeprefix(codecs.BOM_UTF8), stream)
+
+
+def _records(value: Any) -> list[Any]:
+    """The elements of a list, also of the only list in an object that is no record itself."""
+    if isinstance(value, list):
+        return value
+    lists = [each for each in value.values() if isinstance(each, list)] if isinstance(value, dict) else []
+    if len(lists) == 1 and not COLUMNS & value.keys() and all(isinstance(each, dict) for each in lists[0]):
+        return lists[0]
+    return [value]
+
+
+def _streamed(name: str, head: bytes, rest: BinaryIO) -> Iterator[Raw]:
     import ijson
 
-    head = head.removeprefix(codecs.BOM_UTF8)
     prefix = "item" if head.lstrip()[:1] == b"[" else ""
-    both = io.BufferedReader(_Joined(head, stream))
+    number = 0
     try:
+        both = io.BufferedReader(_Joined(head, rest))
         for value in ijson.items(both, prefix, use_float=True, multiple_values=True):
             number += 1
             yield _object(name, number, value)
-    except (ValueError, RecursionError) as error:  # ijson's errors are ValueErrors
+    except (ValueError, RecursionError, ijson.JSONError) as error:
         yield Raw(name, number + 1, {}, Refused(BROKEN_JSON, f"from here on: {cause(error)}"))
 
 

@@ -16,6 +16,7 @@ from onnuri.chat.data.refusal import (
     Refused,
 )
 from onnuri.corpus import licences
+from onnuri.corpus.reading.raw_text import storable
 from onnuri.corpus.source import LEGAL_BASES
 from onnuri.tokens.config import PackConfig
 
@@ -37,7 +38,7 @@ class Rights(NamedTuple):
 def rights(record: Mapping[str, Any], config: PackConfig) -> Rights:
     """Of a record. Raises Refused where something is missing or not allowed."""
     source = config.source or _said(record, "source") or config.kind
-    licence = _said(record, "license") or _said(record, "licence") or config.license
+    licence = _licence(record) or config.license
     basis = _said(record, "legal_basis") or config.legal_basis
     if not basis and licences.is_open(licence):
         basis = "open-licence"
@@ -45,8 +46,6 @@ def rights(record: Mapping[str, Any], config: PackConfig) -> Rights:
         raise Refused(UNKNOWN_BASIS, f"{basis[:60]!r}{nearest(basis, LEGAL_BASES)}")
     if not config.unverified and not licence:
         raise Refused(NO_LICENCE, f"source {source}")
-    if not config.unverified and not basis:
-        raise Refused(NO_BASIS, f"licence {licence}")
     forbidden = licences.restrictions(licence) - set(config.allow)
     for what, reason in (
         (licences.NONCOMMERCIAL, NONCOMMERCIAL),
@@ -54,20 +53,33 @@ def rights(record: Mapping[str, Any], config: PackConfig) -> Rights:
     ):
         if what in forbidden:
             raise Refused(reason, licence)
+    if not config.unverified and not basis:
+        raise Refused(NO_BASIS, f"licence {licence}")
     made_by = next((found for name in MADE_BY if (found := _model(record.get(name)))), config.made_by)
     if made_by and "model-made" not in config.allow:
         raise Refused(BY_MODEL, made_by[:60])
     return Rights(source, licence, basis, made_by)
 
 
+def _licence(record: Mapping[str, Any]) -> str:
+    said = _said(record, "license") or _said(record, "licence")
+    return "" if said.lower() in licences.NOT_STATED else said
+
+
 def _said(record: Mapping[str, Any], name: str) -> str:
+    """What a field says as text; a list of texts says all of them."""
     value = record.get(name)
-    return " ".join(value.split())[:200] if isinstance(value, str) else ""
+    texts = value if isinstance(value, list) else [value]
+    return _line(" AND ".join(text for text in texts if isinstance(text, str)))
 
 
 def _model(value: Any) -> str:
     """The model that a field names."""
     if isinstance(value, bool | None):
         return "a model" if value else ""
-    text = " ".join(str(value).split())
-    return "" if text.lower() in NO_MODEL else text[:200]
+    text = _line(str(value))
+    return "" if text.lower() in NO_MODEL else text
+
+
+def _line(text: str) -> str:
+    return storable(" ".join(text.split())[:200])

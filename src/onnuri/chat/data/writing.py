@@ -46,6 +46,7 @@ class Writer:
         splits: dict[str, list[Kept]] = {"train": [], "heldout": []}
         for each in kept:
             self._kept += 1
+            self._source(each.rights)  # sources are numbered as they come in
             if each.digest[16:] < self._threshold:
                 splits["heldout"].append(each)
                 self._waiting = False

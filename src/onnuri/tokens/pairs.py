@@ -1,0 +1,122 @@
+"""Preference pairs: rows of whole pairs, the chosen answer and then the rejected one, each a document.
+
+A pair that does not fit a window is left out, and a warning says how many are: half a pair teaches nothing.
+B rows, S sequence length.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from onnuri.base.errors import UserError
+from onnuri.tokens.batch import IGNORE_INDEX, Batch
+from onnuri.tokens.best_fit import lay_out
+from onnuri.tokens.loader import Loader
+from onnuri.tokens.windows import BestFit, Windows
+
+
+class PairBatch(NamedTuple):
+    """Rows of one micro-batch."""
+
+    batch: Batch
+    answers: np.ndarray
+    """int64 [B, S]: 2i where the chosen answer of the i-th pair of these rows is predicted, 2i + 1 where
+    its rejected one is, -1 elsewhere."""
+    pairs: np.ndarray
+    """int64 [pairs]: number of each pair in the shards."""
+    reference: np.ndarray
+    """float32 [pairs, 2]: log-probabilities of both answers under the reference; zeros without one."""
+
+
+class PairLoader(Loader):
+    """Batches of pairs; see Loader. What the loss is a mean over are pairs."""
+
+    left_out = 0
+    """Pairs longer than a window."""
+    reference: np.ndarray | None = None
+    """float32 [all pairs, 2]: log-probabilities of the answers under the reference."""
+    held_out: HeldOutPairs | None = None
+    """Pairs that are not trained on, with a reference of their own."""
+
+    def _windows(self, group: int, members: list[int]) -> Windows:
+        length, layouts = self.config.sequence_length, []
+        for shard in members:
+            pairs = self._pairs(shard)
+            fits = pairs["length"] <= length
+            self.left_out += int(np.count_nonzero(~fits))
+            layouts.append(lay_out(pairs[fits], length))
+        if self.left_out and not any(len(pieces) for pieces, _ in layouts):
+            longest = max(int(self._pairs(shard)["length"].max()) for shard in members)
+            raise UserError(f"no pair fits data.sequence_length={length}; the longest has {longest} tokens")
+        return BestFit([self.shards.shards[i] for i in members], layouts, length, self.separator)
+
+    def _pairs(self, shard: int) -> np.ndarray:
+        """DOCUMENT rows of pairs: two documents of a shard as one."""
+        documents = self._documents(shard)
+        if len(documents) % 2:
+            raise UserError(f"{self.shards.document_files[shard]} is damaged: an answer has no other one")
+        pairs = np.array(documents[::2])
+        pairs["length"] += documents[1::2]["length"]
+        return pairs
+
+    @property
+    def num_pairs(self) -> int:
+        """Pairs in the shards, those that are left out too."""
+        return sum(len(self._documents(shard)) for shard in range(len(self.shards.shards))) // 2
+
+    def _num_targets(self, group: int, windows: np.ndarray) -> np.ndarray:
+        rows, _, _ = self.groups[group].pieces(windows)
+        return np.bincount(rows, minlength=len(windows))
+
+    def micro_batch(  # type: ignore[override]
+        self, step: int, micro: int, rank: int, world_size: int, micro_batch_size: int
+    ) -> PairBatch:
+        """See BatchSource."""
+        start = (micro * world_size + rank) * micro_batch_size
+        stop = start + micro_batch_size
+        groups, windows = (each[start:stop] for each in self.window_numbers(step))
+        return self.pairs_of(groups, windows, micro_batch_size)
+
+    def pairs_of(self, groups: np.ndarray, windows: np.ndarray, size: int) -> PairBatch:
+        """Windows as a batch of `size` rows, as `window_rows`, and where their answers are."""
+        batch = self.window_rows(groups, windows, size)
+        answers = np.full(batch.tokens.shape, -1, dtype=np.int64)
+        numbers: list[int] = []
+        filled = np.zeros(size, dtype=np.int64)
+        for group in np.unique(groups).tolist():
+            own = np.flatnonzero(groups == group)
+            rows, shards, spans = self.groups[group].pieces(windows[own])
+            for row, shard, (begin, end) in zip(own[rows].tolist(), shards.tolist(), spans, strict=True):
+                member = self._members[group][shard]
+                documents = self._documents(member)
+                first = int(np.searchsorted(documents["offset"], begin))
+                place, middle = int(filled[row]), int(documents[first]["length"])
+                filled[row] += end - begin
+                answers[row, place : place + middle] = 2 * len(numbers)
+                answers[row, place + middle : filled[row]] = 2 * len(numbers) + 1
+                numbers.append(self._first_pair(member) + first // 2)
+        answers[batch.targets == IGNORE_INDEX] = -1
+        pairs = np.array(numbers, dtype=np.int64)
+        known = np.zeros((len(pairs), 2), np.float32) if self.reference is None else self.reference[pairs]
+        return PairBatch(batch, answers, pairs, known)
+
+    def _first_pair(self, shard: int) -> int:
+        return sum(len(self._documents(each)) for each in range(shard)) // 2
+
+    def warnings(self, first_step: int) -> list[str]:
+        """See BatchSource."""
+        found = super().warnings(first_step)
+        if self.left_out:
+            found.append(
+                f"{self.left_out} of {self.num_pairs} pairs are longer than data.sequence_length="
+                f"{self.config.sequence_length} and are left out"
+            )
+        return found
+
+
+class HeldOutPairs(PairLoader):
+    """Pairs that are not trained on."""
+
+    split = "heldout"
