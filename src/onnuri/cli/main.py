@@ -16,7 +16,7 @@ COMMANDS = {
     "plan": "memory, time and network of a run before it starts",
     "pretrain": "pretrain a model (under torchrun: torchrun ... -m onnuri.cli.pretrain)",
     "tune": "tune a model on conversations or preference pairs (under torchrun: -m onnuri.cli.tune)",
-    "export": "write a run as a Hugging Face folder, or its model card",
+    "export": "write a run as a Hugging Face folder, its model card, a GGUF file",
     "import": "take an open model, to go on training it",
     "evaluate": "bits per byte of a model on held-out text",
     "generate": "continue a text with a model",

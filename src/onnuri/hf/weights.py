@@ -34,10 +34,10 @@ def hf_weights(config: ModelConfig, name: str, value: torch.Tensor) -> Iterator[
     """
     parameter = spec_of(config).find(config, name)
     parts = value.split(parameter.rows) if len(parameter.rows) > 1 else [value]
-    yield from zip(_hf_names(parameter, name), parts, strict=True)
+    yield from zip(hf_names(parameter, name), parts, strict=True)
 
 
-def _hf_names(parameter: Parameter, name: str) -> list[str]:
+def hf_names(parameter: Parameter, name: str) -> list[str]:
     """The Hugging Face names of a parameter that the model calls `name`."""
     return [each.replace("*", block_number(name)) for each in parameter.hf_names]
 
@@ -68,7 +68,7 @@ class Weights:
         expected: dict[str, tuple[int, ...]] = {}
         for name, each in self.parameters.items():
             shapes = [(rows, each.columns) if each.columns else (rows,) for rows in each.rows]
-            expected |= dict(zip(_hf_names(each, name), shapes, strict=True))
+            expected |= dict(zip(hf_names(each, name), shapes, strict=True))
         for name, shape in expected.items():
             found = self.stored.get(name)
             if found is None:
@@ -95,7 +95,7 @@ class Weights:
 
     def read(self, name: str) -> torch.Tensor:
         """A weight of the model in float32, [rows, columns] or [rows]."""
-        return torch.cat([self._read(theirs).float() for theirs in _hf_names(self.parameters[name], name)])
+        return torch.cat([self._read(theirs).float() for theirs in hf_names(self.parameters[name], name)])
 
     def _read(self, name: str) -> torch.Tensor:
         from safetensors import SafetensorError, safe_open

@@ -136,6 +136,7 @@ def _training(facts: Facts) -> dict[str, str]:
         "vocabulary": f"{facts.vocab_size:,} tokens, {facts.rows_trained:,} rows in training",
         "optimizer steps": f"{facts.step:,} of {config['train']['steps']:,}",
         **({"weights": facts.averaged} if facts.averaged else {}),
+        **({"chat template": f"sha256 {facts.chat_template}"} if facts.chat_template else {}),
         **_start(facts),
         "tokens seen": f"{facts.tokens_seen:,} ({facts.epochs:.2f} passes over the shards)",
         "training compute": f"{wording.compute(facts)} (6 per weight and token, attention not halved for "
