@@ -189,6 +189,10 @@ class Loader:
         block = self._look_up(step)
         return int(block.num_targets[step - block.first_step])
 
+    def num_rows(self, step: int) -> int:
+        """See BatchSource."""
+        return self.batches.at(step)
+
     def num_tokens(self, step: int) -> int:
         """See BatchSource."""
         block = self._look_up(step)

@@ -28,7 +28,9 @@ def read_ahead(source: BatchSource, plan: RunPlan, first_step: int, device: torc
         return with_dropout(objective.to_inputs(batch, config.data, device), config.train, step, first_row)
 
     steps = range(first_step, config.train.steps)
-    micro_batches = ((step, micro) for step in steps for micro in range(plan.accumulation_at(step)))
+    micro_batches = (
+        (step, micro) for step in steps for micro in range(plan.micro_batches(source.num_rows(step)))
+    )
     if objective.before_step:
         return (read(which) for which in micro_batches)
     return ordered_map(read, micro_batches, workers=1)
