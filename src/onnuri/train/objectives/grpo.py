@@ -289,8 +289,9 @@ def loss_sum(model: Any, inputs: AnswerInputs, config: PretrainConfig) -> torch.
     change = torch.where(counted, -losses - inputs.logprobs, 0.0)
     ratio = change.exp()
     bounded = ratio.clamp(1 - options.clip_low, 1 + options.clip_high)
-    gains = torch.minimum(ratio * inputs.advantages, bounded * inputs.advantages)
-    clipped = (gains < ratio * inputs.advantages) & counted
+    advantages = torch.where(counted, inputs.advantages, 0.0)
+    gains = torch.minimum(ratio * advantages, bounded * advantages)
+    clipped = gains < ratio * advantages
     return torch.stack([-gains.sum(), clipped.detach().sum().float(), change.detach().abs().sum()])
 
 
