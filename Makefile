@@ -19,7 +19,7 @@ export DO_NOT_TRACK := 1
 export TOKENIZERS_PARALLELISM := true
 
 .DEFAULT_GOAL := help
-.PHONY: help install pretrain test test-extras test-harness test-oldest test-newest soak lint types check format clean distclean
+.PHONY: help install pretrain test test-extras test-harness test-posttrain test-oldest test-newest soak lint types check format clean distclean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 21
@@ -79,6 +79,14 @@ test-harness: $(HARNESS)/.installed ## The scores of lm-evaluation-harness, on l
 
 $(HARNESS)/.installed: $(INSTALLED) constraints-harness.txt
 	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --upgrade --target $(HARNESS) -r constraints-harness.txt
+	touch $@
+
+POSTTRAIN := build/posttrain
+test-posttrain: $(POSTTRAIN)/.installed ## Exported chat models in TRL and, as GGUF, in llama.cpp
+	PYTHONPATH=$(POSTTRAIN) $(BIN)/python -m pytest tests/export/posttrain
+
+$(POSTTRAIN)/.installed: $(INSTALLED) constraints-posttrain.txt
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --upgrade --target $(POSTTRAIN) -r constraints-posttrain.txt
 	touch $@
 
 soak: $(INSTALLED) ## Random inputs, kills and faults in bulk: an hour and more

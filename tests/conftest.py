@@ -15,7 +15,7 @@ import pytest
 import torch
 from filelock import FileLock
 from hypothesis import settings
-from transformers import Qwen3Config, Qwen3ForCausalLM
+from transformers import PreTrainedModel, Qwen3Config, Qwen3ForCausalLM
 
 from onnuri.config.application import show_messages
 from tests import processes
@@ -89,7 +89,7 @@ def untrained_model(vocab_size: int, context: int, tie_embeddings: bool = True) 
     return Qwen3ForCausalLM(config).eval()
 
 
-def save_model(model: Qwen3ForCausalLM, tokenizer: str, folder: Path) -> None:
+def save_model(model: PreTrainedModel, tokenizer: str, folder: Path) -> None:
     """A Hugging Face folder of a model and the tokenizer in another folder."""
     model.save_pretrained(folder)
     for name in ("tokenizer.json", "tokenizer_config.json"):

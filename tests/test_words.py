@@ -14,6 +14,7 @@ OURS = re.compile(
     re.IGNORECASE,
 )
 ALLOWED = {
+    "src/onnuri/base/allocator.py": "the heap of the C library",
     "src/onnuri/config/former_names.py": "names of version 0.1",
     "src/onnuri/corpus/report/style.py": "CSS",
     "src/onnuri/evaluate/report/style.py": "CSS",

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import pytest
 
 from onnuri.base.errors import UserError
+from onnuri.config.mapping import from_mapping
 from onnuri.corpus import recipe
 from onnuri.corpus.source import Source
 from onnuri.corpus.stages.table import STAGES
@@ -63,6 +64,19 @@ def test_values_of_a_recipe_are_checked(content: str, message: str, tmp_path: Pa
     with pytest.raises(UserError, match=message) as caught:
         recipe.load(str(tmp_path / "own.yaml"), options)
     assert "\n" not in str(caught.value)
+
+
+def test_an_integer_is_a_float_where_a_float_is_asked_for() -> None:
+    @dataclass
+    class Options:
+        share: float = 0.5
+        number: int = 1
+
+    made = from_mapping(Options, {"share": 1}, "stage own", {})
+    assert repr(made.share) == "1.0"
+    for wrong in ({"share": True}, {"share": "1"}, {"number": 1.0}, {"share": 2**53 + 1}):
+        with pytest.raises(UserError, match=r"stage own: .* must be of type"):
+            from_mapping(Options, wrong, "stage own", {})
 
 
 def test_what_a_recipe_may_contain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

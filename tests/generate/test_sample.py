@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import Qwen3ForCausalLM
+from transformers import Qwen2Config, Qwen2ForCausalLM, Qwen3ForCausalLM
 
 from onnuri.base.errors import UserError
 from onnuri.generate.config import GenerateConfig
@@ -47,6 +47,34 @@ def test_greedy_equals_hugging_face(folder: Path) -> None:
     assert short == found[: found.index(stop)]
 
 
+def test_a_folder_runs_in_our_model_or_in_transformers(
+    folder: Path, sample: Sample, tmp_path: Path
+) -> None:
+    """The same text in both; architectures that we do not train keep transformers."""
+    ours, prompts = Generator(str(folder)), [[0, 300, 400], [0], [0, 500, 600, 700]]
+    assert ours.decoder is not None and ours.context == 128
+    config = options(temperature=0.0, max_tokens=30)
+    found = list(ours.tokens(prompts, config))
+    theirs = Qwen3ForCausalLM.from_pretrained(folder)
+    for number, prompt in enumerate(prompts):
+        expected = list(continuation(theirs, prompt, ours.stops, config, ours.num_ids))
+        assert [token for found_number, token in found if found_number == number] == expected
+    assert [number for number, _ in found] == sorted(number for number, _ in found)
+    pieces = list(ours.stream_all(prompts, config))
+    for number, prompt in enumerate(prompts):
+        alone = "".join(ours.stream(prompt, config))
+        assert "".join(piece for found_number, piece in pieces if found_number == number) == alone
+    assert list(ours.tokens([], config)) == []
+    torch.manual_seed(0)
+    shape = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 1, "num_attention_heads": 2}
+    other = Qwen2ForCausalLM(Qwen2Config(vocab_size=1024, num_key_value_heads=1, **shape))  # with biases
+    save_model(other, sample("tokenizer"), tmp_path)
+    generator = Generator(str(tmp_path))
+    assert generator.decoder is None and generator.context == other.config.max_position_embeddings
+    found = list(generator.tokens(prompts, config))
+    assert {number for number, _ in found} == {0, 1, 2}
+
+
 def test_ids_beyond_the_tokenizer_are_never_given_out(folder: Path) -> None:
     model = Qwen3ForCausalLM.from_pretrained(folder)
     config = options(temperature=5.0, top_p=1.0, max_tokens=20)
@@ -60,12 +88,12 @@ def test_every_end_that_the_model_names_ends_the_text(folder: Path, tmp_path: Pa
     config = options(max_tokens=40, seed=5)
     whole = Generator(str(chat))
     prompt = whole.encode("연구")
-    ids = list(continuation(whole.model, prompt, whole.stops, config, whole.num_ids))
+    ids = [token for _, token in whole.tokens([prompt], config)]
     described = {"eos_token_id": [whole.tokenizer.eos_token_id, ids[12]]}
     (chat / "generation_config.json").write_text(json.dumps(described))
     short = Generator(str(chat))
     assert short.stops == {whole.tokenizer.eos_token_id, ids[12]}
-    found = list(continuation(short.model, prompt, short.stops, config, short.num_ids))
+    found = [token for _, token in short.tokens([prompt], config)]
     assert found == ids[: ids.index(ids[12])]
 
 

@@ -15,7 +15,6 @@ from tests.soak import SOAK
 SETTINGS = 6
 """Of benchmarks/memory.py."""
 SOME_SETTINGS = (
-    "engine.precision=fp32 engine.stage=3 engine.activation_checkpointing=1",
     "engine.precision=bf16 engine.stage=3 engine.micro_batch_size=1 data.sequence_length=128 "
     "engine.bucket_size=4000000",
 )

@@ -61,14 +61,16 @@ def test_counts_agree_with_the_model_that_is_trained() -> None:
     from onnuri.model.decoder import Decoder
 
     setting = setting_of("model=small", "model.vocab_size=1024")
-    assert setting.numbers == sum(parameter.numel() for parameter in Decoder(setting.model).parameters())
+    assert setting.num_parameters == sum(
+        parameter.numel() for parameter in Decoder(setting.model).parameters()
+    )
 
 
 def test_experts_count_in_memory_but_not_all_in_time() -> None:
     setting = setting_of("model=plan-only-30b-a3b")
     assert setting.model.num_parameters(include_embeddings=False) / 1e9 == pytest.approx(29.9, rel=0.02)
-    assert setting.model.num_active_parameters() < setting.numbers / 8
-    assert speed(setting).flops_per_token < 6 * setting.numbers / 4
+    assert setting.model.num_active_parameters() < setting.num_parameters / 8
+    assert speed(setting).flops_per_token < 6 * setting.num_parameters / 4
     assert (
         "not trained"
         in run_command(
@@ -205,8 +207,8 @@ def test_an_average_takes_four_bytes_a_parameter_of_a_rank_and_of_a_checkpoint()
         words = ("model=1b", "cluster=h200x8", f"engine.stage={stage}")
         without, average = setting_of(*words), setting_of(*words, "average.ema_decay=0.999")
         more = peak(average).total - peak(without).total
-        assert more == 4 * -(-without.numbers // ranks)
-        assert checkpoint_bytes(average) - checkpoint_bytes(without) == 4 * without.numbers
+        assert more == 4 * -(-without.num_parameters // ranks)
+        assert checkpoint_bytes(average) - checkpoint_bytes(without) == 4 * without.num_parameters
 
 
 def test_the_command_starts_without_torch() -> None:

@@ -46,7 +46,7 @@ def test_shares_over_any_ten_thousand_are_within_a_thousandth(
     switch=st.integers(1, 400),
     seed=st.integers(0, 1000),
 )
-def test_places_of_a_source_follow_one_another_across_stages(
+def test_positions_of_a_source_follow_one_another_across_stages(
     first: list[int], second: list[int], switch: int, seed: int
 ) -> None:
     mixture = Mixture({0: first, switch: second}, seed)

@@ -15,11 +15,11 @@ class UserError(ValueError):
     """
 
 
-def system_error(error: OSError, place: object) -> UserError:
-    """What the operating system refused, in one line; `place` stands for a file that it does not name."""
+def system_error(error: OSError, path: object) -> UserError:
+    """What the operating system refused, in one line; `path` stands for a file that it does not name."""
     full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
     way_out = "; free some space and run the same command again" if full else ""
-    return UserError(f"{error.filename or place}: {error.strerror or error}{way_out}")
+    return UserError(f"{error.filename or path}: {error.strerror or error}{way_out}")
 
 
 def nearest(name: str, allowed: Iterable[str]) -> str:

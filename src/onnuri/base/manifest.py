@@ -39,10 +39,10 @@ class LaterVersion(UserError):
 class Facts(dict[str, Any]):
     """A table of a manifest that was read. A key that it lacks is a UserError: the manifest was altered."""
 
-    place = ""
+    path = ""
 
     def __missing__(self, key: str) -> Any:
-        raise UserError(f"{self.place} is damaged (it lacks '{key}'); make the folder again")
+        raise UserError(f"{self.path} is damaged (it lacks '{key}'); make the folder again")
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Manifest:
     inputs: dict[str, str]
     """Name of each input to its hash (a manifest's `identity`, or a file's sha256)."""
     counts: dict[str, Any] = field(default_factory=dict)
-    """Numbers about the content, step by step different."""
+    """Statistics of the content; which ones depends on the kind of folder."""
     files: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Relative path to {"bytes": size, "sha256": hash}."""
     producer: str = f"onnuri {__version__}"
@@ -132,7 +132,7 @@ def read(folder: str | Path, kind: str) -> Manifest:
         if not isinstance(table, dict) or (name == "files" and not all(map(_file_facts, table.values()))):
             raise UserError(f"{path} is damaged ('{name}' is no such table); make the folder again")
         facts = Facts(table)
-        facts.place = str(path)
+        facts.path = str(path)
         object.__setattr__(manifest, name, facts)
     if manifest.kind != kind:
         raise UserError(f"{folder} is a {manifest.kind} folder, but a {kind} folder is needed here")
@@ -284,12 +284,12 @@ def seal(
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON so that after a crash the file is either the old one or the new one, whole."""
+    """Write JSON so that after a crash the file is either the old one or the new one, complete."""
     write_text(path, [json.dumps(value, ensure_ascii=False, indent=1, sort_keys=True), "\n"])
 
 
 def write_text(path: Path, parts: Iterable[str]) -> None:
-    """Write text so that after a crash the file is either the old one or the new one, whole."""
+    """Write text so that after a crash the file is either the old one or the new one, complete."""
     temporary = path.with_name(path.name + ".tmp")
     with temporary.open("w", encoding="utf-8") as stream:
         stream.writelines(parts)

@@ -23,7 +23,7 @@ class BundleConfig:
     torch: str = "cpu"
     """cpu, or cuda: the build of the package index, with NVIDIA's libraries."""
     extras: list[str] = field(default_factory=list)
-    """Extras of Onnuri beyond dev, which brings hf, morpheme, ray, sign, trackers and unigram."""
+    """Extras of Onnuri beyond dev, which brings gguf, hf, morpheme, ray, sign, trackers and unigram."""
     key: str = path_option("")
     """Private key to sign with (PEM, on P-256, P-384 or P-521, without a password); empty: unsigned."""
 

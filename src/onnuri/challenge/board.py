@@ -92,13 +92,13 @@ def table(found: list[Row]) -> str:
     """The board for a terminal."""
     heads = f"{'mean':>8}{'ko':>8}{'en':>8}{'KoPairs':>9}{'FLOPs':>10}{'parameters':>13}"
     lines = [f"{'':>3} {'entry':<24}{heads}"]
-    place = 0
+    rank = 0
     for row in found:
         if row.stands and row.result:
-            place += 1
+            rank += 1
             score, spent = row.result["score"], row.result["spent"]
             lines.append(
-                f"{place:>3} {row.name:<24}{score['mean']:>8.3f}{score['ko']['value']:>8.3f}"
+                f"{rank:>3} {row.name:<24}{score['mean']:>8.3f}{score['ko']['value']:>8.3f}"
                 f"{score['en']['value']:>8.3f}{score['kopairs']['value']:>9.3f}{spent['flops']:>10.3g}"
                 f"{spent['parameters']:>13,}"
             )

@@ -115,14 +115,14 @@ def ranking(challenge: Challenge, rows: Sequence[Row]) -> str:
     if not rows:
         return f"<p>{both('No entry stands yet.', '아직 검증된 항목이 없습니다.')}</p>"
     cells = []
-    for place, row in enumerate(rows, start=1):
+    for rank, row in enumerate(rows, start=1):
         assert row.result is not None
         score, spent, replay = (row.result[name] for name in ("score", "spent", "replay"))
         kind = both("exact", "동일") if replay["exact"] else both("near", "근사")
         share = 100 * spent["flops"] / challenge.track.flops
         cells.append(
             [
-                f"<b>{place}</b>",
+                f"<b>{rank}</b>",
                 f"<b>{outside(row.title or row.name)}</b><br><small>{outside(row.name)}"
                 f"{signed(row.result)}</small>",
                 f"<b>{number(score['mean'])}</b>",

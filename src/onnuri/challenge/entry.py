@@ -68,26 +68,26 @@ def check_name(name: str) -> None:
         raise UserError(f"name={name[:60]} must be 1 to 40 of a-z, 0-9, - and _, a letter or digit first")
 
 
-def from_content(content: Mapping[str, Any], place: str) -> Entry:
+def from_content(content: Mapping[str, Any], where: str) -> Entry:
     """An entry out of JSON of anybody's. Raises UserError for anything that is none."""
     types = {"format": int, "step": int, "checkpoints": list} | dict.fromkeys(
         ("challenge", "name", "title", "weights", "ledger", "public_key", "signature"), str
     )
     if type(content.get("format")) is int and content["format"] != FORMAT:
-        raise UserError(f"{place} has format {content['format']}, this version reads {FORMAT}")
+        raise UserError(f"{where} has format {content['format']}, this version reads {FORMAT}")
     wrong = [name for name in types if type(content.get(name)) is not types[name]]
     if wrong or len(content) != len(types):
-        raise UserError(f"{place} is no entry: {wrong[0] if wrong else 'unknown keys'}")
+        raise UserError(f"{where} is no entry: {wrong[0] if wrong else 'unknown keys'}")
     found = Entry(**{**content, "checkpoints": tuple(content["checkpoints"])})
     check_name(found.name)
     if len(found.title) > MOST_TITLE or not found.title.isprintable():
-        raise UserError(f"{place}: title must be one line of at most {MOST_TITLE} characters")
+        raise UserError(f"{where}: title must be one line of at most {MOST_TITLE} characters")
     if not all(map(HASH.fullmatch, (found.challenge, found.weights, found.ledger))) or found.step < 1:
-        raise UserError(f"{place} is no entry: challenge, weights and ledger are hashes, step is above 0")
+        raise UserError(f"{where} is no entry: challenge, weights and ledger are hashes, step is above 0")
     steps = (0, *found.checkpoints)
     whole = all(type(step) is int for step in steps) and all(one < other for one, other in pairwise(steps))
     if not whole or steps[-1] != found.step:
-        raise UserError(f"{place} is no entry: checkpoints are steps that rise from above 0 to its step")
+        raise UserError(f"{where} is no entry: checkpoints are steps that rise from above 0 to its step")
     return found
 
 

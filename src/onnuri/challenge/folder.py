@@ -101,7 +101,7 @@ def open_challenge(name: str) -> Challenge:
 
 
 def history(challenge: Challenge) -> list[dict[str, Any]]:
-    """The record of a challenge, in order. Raises UserError if it is not whole, or another challenge's."""
+    """A challenge's record, in order. Raises UserError if it is incomplete or of another challenge."""
     lines = read(challenge.folder)
     if not lines or lines[0].get("challenge") != challenge.identity:
         raise UserError(f"the record of {challenge.folder} is of another {CHALLENGE_FILE}")

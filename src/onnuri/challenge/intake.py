@@ -51,15 +51,15 @@ def copy_in(root: Path, name: str, target: Path, most: int) -> None:
 def _opened(root: Path, name: str) -> Iterator[int]:
     """A file below `root`, opened part by part so that no part can be a link."""
     *folders, last = name.split("/")
-    place = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
+    directory = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
     try:
         for folder in folders:
-            inner = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=place)
-            os.close(place)
-            place = inner
-        file = os.open(last, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=place)
+            inner = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=directory)
+            os.close(directory)
+            directory = inner
+        file = os.open(last, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=directory)
     finally:
-        os.close(place)
+        os.close(directory)
     try:
         yield file
     finally:

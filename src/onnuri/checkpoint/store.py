@@ -173,15 +173,15 @@ class Saver:
             for name, facts in files.items():
                 if (partial / name).stat().st_size != facts["bytes"]:
                     return f"{partial / name} is not as long as it was written"
-            whole = Manifest("checkpoint", {"step": step}, {}, counts, files)
-            manifest.write_json(partial / manifest.FILE_NAME, asdict(whole))
+            complete = Manifest("checkpoint", {"step": step}, {}, counts, files)
+            manifest.write_json(partial / manifest.FILE_NAME, asdict(complete))
             old = move_away(final) if final.is_symlink() or final.exists() else None
             partial.replace(final)
             manifest.sync(final.parent)
             update_latest(final)
         except OSError as error:
             return f"{error.filename or partial}: {error.strerror or error}"
-        self.finished.append((step, whole.identity))
+        self.finished.append((step, complete.identity))
         with suppress(OSError):  # it is written, whatever becomes of the others
             replaced = [old] if old and not old.is_symlink() else []
             for folder in [*expired(self.run_dir, self.keep, self.keep_every), *replaced]:

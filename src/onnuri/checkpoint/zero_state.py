@@ -42,7 +42,7 @@ def prime_optimizer(engine: Any) -> None:
             state[master]["step"] = torch.zeros((), dtype=torch.float32, device=master.device)
 
 
-def own_pieces(engine: Any, beside: Beside = NOTHING) -> dict[str, TensorSlice]:
+def owned_slices(engine: Any, beside: Beside = NOTHING) -> dict[str, TensorSlice]:
     """A copy on the CPU of this rank's part of every kept tensor, named `kind/parameter`.
 
     The state of torch's random numbers is with it, named `rng/rank`.
@@ -51,9 +51,9 @@ def own_pieces(engine: Any, beside: Beside = NOTHING) -> dict[str, TensorSlice]:
     for shard in local_shards(engine):
         start, stop = shard.owned_range()
         for kind, values in _values(engine, shard, beside):
-            own = values[start - shard.start : stop - shard.start]
-            copy = torch.empty(own.shape, dtype=own.dtype, pin_memory=own.is_cuda)
-            pieces[f"{kind}/{shard.name}"] = TensorSlice(copy.copy_(own), start)
+            owned = values[start - shard.start : stop - shard.start]
+            copy = torch.empty(owned.shape, dtype=owned.dtype, pin_memory=owned.is_cuda)
+            pieces[f"{kind}/{shard.name}"] = TensorSlice(copy.copy_(owned), start)
     for name, values in _row_moments(engine):
         pieces[name] = TensorSlice(values.cpu().clone(), 0)
     return pieces

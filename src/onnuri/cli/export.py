@@ -1,7 +1,8 @@
-"""Write the newest checkpoint of a run as a Hugging Face folder, or its model card with the evaluation.
+"""Write the newest checkpoint of a run as a Hugging Face folder; its model card; that folder as GGUF.
 
 onnuri export checkpoint=RUN_DIR output=DIR
 onnuri export card model=DIR
+onnuri export gguf model=DIR output=FILE.gguf
 """
 
 import sys
@@ -25,6 +26,13 @@ def run_card(config: Any) -> None:
     card(config)
 
 
+def run_gguf(config: Any) -> None:
+    """Convert the folder."""
+    from onnuri.export.gguf.write import write_gguf
+
+    write_gguf(config)
+
+
 def main() -> None:
     """The command."""
     if sys.argv[1:2] == ["card"]:
@@ -33,6 +41,12 @@ def main() -> None:
         del sys.argv[1]
         about = "Model card, SBOMs and EU summary of an exported model, with its evaluation."
         run_cli(CardConfig, run_card, about, command="export card")
+    if sys.argv[1:2] == ["gguf"]:
+        from onnuri.export.gguf.config import GgufConfig
+
+        del sys.argv[1]
+        about = "An exported model as one GGUF file, for llama.cpp."
+        run_cli(GgufConfig, run_gguf, about, command="export gguf")
     run_cli(ExportConfig, run, __doc__, command="export")
 
 

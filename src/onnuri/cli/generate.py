@@ -24,11 +24,14 @@ def run(config: GenerateConfig) -> int:
         found, problems = [Prompt(1, config.prompt, generator.encode(config.prompt))], []
     for problem in problems:
         print(f"error: {problem}", file=sys.stderr, flush=True)
-    for prompt in found:
-        print(prompt.text, end="", flush=True)
-        for piece in generator.stream(prompt.tokens, config):
-            print(piece, end="", flush=True)
-        print(end="\n\n" if len(prompts) > 1 else "\n", flush=True)
+    ending, shown = "\n\n" if len(prompts) > 1 else "\n", -1
+    for number, piece in generator.stream_all([prompt.tokens for prompt in found], config):
+        if number != shown:
+            print(end=ending if number else "")
+            print(found[number].text, end="", flush=True)
+            shown = number
+        print(piece, end="", flush=True)
+    print(end=ending if found else "", flush=True)
     return 1 if problems else 0
 
 

@@ -5,6 +5,7 @@ onnuri pack kind=chat input='talks/*.jsonl' license=CC-BY-4.0 tokenizer=TOKENIZE
 onnuri pack kind=preference input=pairs.parquet license=MIT tokenizer=TOKENIZER_DIR output=DIR
 onnuri pack kind=chat input=talks.jsonl source=chat license=MIT base=TOKENS_DIR \\
     tokenizer=TOKENIZER_DIR output=DIR      # with the sources of TOKENS_DIR, for data.mixture
+onnuri pack kind=tasks input=TASKS_DIR tokenizer=TOKENIZER_DIR output=DIR      # of onnuri tasks make
 
 Layouts of conversations and what is refused: docs/chat.md
 """
@@ -16,10 +17,12 @@ from onnuri.tokens.config import PackConfig
 def run(config: PackConfig) -> None:
     """Encode and write."""
     if config.kind == "text":
-        from onnuri.tokens.pack import pack
+        from onnuri.tokens.pack import pack as pack_kind
+    elif config.kind == "tasks":
+        from onnuri.chat.data.pack_tasks import pack_tasks as pack_kind
     else:
-        from onnuri.chat.data.pack import pack
-    pack(config)
+        from onnuri.chat.data.pack import pack as pack_kind
+    pack_kind(config)
 
 
 def main() -> None:

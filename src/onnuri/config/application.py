@@ -263,11 +263,11 @@ def _run_hydra(
     own = [Path(folder) for folder in (arguments.config_path, arguments.config_dir) if folder]
     for word in overrides:
         if word.startswith("hydra.searchpath=["):
-            places = [each.strip("'\" ").removeprefix("file://") for each in word[18:-1].split(",")]
-            for place in places:
-                if "://" not in place and "${" not in place and not Path(place).is_dir():
-                    raise UserError(f"hydra.searchpath: folder {place} does not exist")
-            own += map(Path, places)
+            locations = [each.strip("'\" ").removeprefix("file://") for each in word[18:-1].split(",")]
+            for location in locations:
+                if "://" not in location and "${" not in location and not Path(location).is_dir():
+                    raise UserError(f"hydra.searchpath: folder {location} does not exist")
+            own += map(Path, locations)
     groups = config_groups(None if arguments.config_path else config_dir, known, own)
     app.words, sweep = overrides, arguments.multirun or "hydra.mode=MULTIRUN" in overrides
     refuse_both_names(overrides)

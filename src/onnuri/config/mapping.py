@@ -20,7 +20,8 @@ def from_mapping(schema: type[Part], written: Any, where: str, context: Mapping[
     """`written` as an instance of `schema`, with `${name}` taken from `context`.
 
     A value has to be of the type of its field as it stands: YAML reads `lang: no` as false, and the text
-    "False" would be a silent mistake. Dates become texts; what an interpolation brings is converted.
+    "False" would be a silent mistake. Dates become texts, and integers floats where a float is asked for;
+    what an interpolation brings is converted.
     Raises UserError, one line that begins with `where`, also for what `schema` refuses by itself.
     """
     from omegaconf import OmegaConf, flag_override
@@ -37,7 +38,9 @@ def from_mapping(schema: type[Part], written: Any, where: str, context: Mapping[
         try:
             with flag_override(node, "readonly", False):  # of a frozen dataclass
                 node[key] = given
-            fits = repr(typing.cast(Any, OmegaConf.to_container(node))[key]) == repr(given)
+            kept = typing.cast(Any, OmegaConf.to_container(node))[key]
+            integer = type(kept) is float and type(given) is int and kept == given
+            fits = integer or repr(kept) == repr(given)
         except GrammarParseError as error:
             problem = str(error).partition("\n")[0]
             raise UserError(rf"{where}: {key}: {problem}; for a text with ${{ in it write \${{") from None

@@ -56,10 +56,10 @@ def read_part(part: Part, columns: Sequence[str]) -> Iterator[Any]:
         groups, names = [part.row_group], list(columns)
         for batch in file.iter_batches(1024, row_groups=groups, columns=names, use_threads=False):
             batch.validate(full=True)  # among other things: text is UTF-8, which compiled code relies on
-            _, places = text_bytes(batch["text"])
+            _, offsets = text_bytes(batch["text"])
             start = 0
             while start < batch.num_rows:
-                fits = int(places.searchsorted(places[start] + BATCH_BYTES, side="right")) - 1
+                fits = int(offsets.searchsorted(offsets[start] + BATCH_BYTES, side="right")) - 1
                 stop = max(start + 1, fits)
                 yield batch.slice(start, stop - start)
                 start = stop
@@ -81,6 +81,6 @@ def text_bytes(column: Any) -> tuple[Any, Any]:
     import pyarrow as pa
 
     column = column.cast(pa.large_string())
-    _, offsets, text = column.buffers()
-    places = np.frombuffer(offsets, dtype=np.int64)[column.offset : column.offset + len(column) + 1]
-    return np.frombuffer(text or b"\0", dtype=np.uint8), places
+    _, stored, text = column.buffers()
+    offsets = np.frombuffer(stored, dtype=np.int64)[column.offset : column.offset + len(column) + 1]
+    return np.frombuffer(text or b"\0", dtype=np.uint8), offsets

@@ -68,7 +68,7 @@ class Recipe:
     max_document_bytes: int = DEFAULT_MAX_DOCUMENT_BYTES
 
     def content(self) -> dict[str, Any]:
-        """The recipe as JSON values without the places on this machine that it reads from."""
+        """The recipe as JSON values without the paths on this machine that it reads from."""
         sources = [
             {k: v for k, v in asdict(each).items() if k not in ("input", "opt_out")}
             for each in self.sources

@@ -20,7 +20,7 @@ from tqdm import tqdm
 from onnuri.evaluate.requests import Plan, Row, batches, nats_of
 
 LARGEST_LOGITS = 1 << 26
-"""Numbers in one logits tensor, about; large vocabularies get smaller batches."""
+"""Elements of one logits tensor, about; large vocabularies get smaller batches."""
 Forward = Callable[[torch.Tensor, int], torch.Tensor]
 """Tokens [B, S] and the first position wanted -> logits [B, S - first, V]."""
 
@@ -113,8 +113,8 @@ def row_nats(
                 forward, [rows[i] for i in batch], [last[i] for i in batch], filler, device
             )
             if mine < len(todo):
-                places = [place for i in batch for place in range(offsets[i], offsets[i + 1])]
-                found[torch.tensor(places, device=device)] = values
+                positions = [position for i in batch for position in range(offsets[i], offsets[i + 1])]
+                found[torch.tensor(positions, device=device)] = values
             bar.update()
     return found
 

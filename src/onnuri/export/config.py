@@ -27,9 +27,13 @@ class ExportConfig:
     mean_of: int = 0
     """mean: how many checkpoints, the chosen one and those before it. A file then takes three times its
     fp32 size in memory."""
+    chat: str = "auto"
+    """yes: a chat model, which stops at <|im_end|> and has the chat template it was trained with; no:
+    a base one, which stops at the separator; auto: yes where the run was trained on conversations."""
 
     def __post_init__(self) -> None:
         check_choice("dtype", self.dtype, ("float32", "bfloat16"))
+        check_choice("chat", self.chat, ("auto", "yes", "no"))
         check_choice("weights", self.weights, ("raw", "ema", "mean"))
         if self.weights == "mean" and self.mean_of < 2:
             raise UserError(f"weights=mean needs mean_of, at least 2 checkpoints; it is {self.mean_of}")

@@ -16,6 +16,7 @@ from onnuri.base.errors import UserError
 from onnuri.base.manifest import Manifest
 from onnuri.export.card.training import TRAINING_FILE, training_facts
 from onnuri.export.card.write import README_FILE, write_first_card
+from onnuri.export.chat import TEMPLATE_FILE, Chat, chat_of
 from onnuri.export.config import ExportConfig
 from onnuri.export.weights import Weights, choose_weights, describe
 from onnuri.model.config import ModelConfig
@@ -120,6 +121,7 @@ def export(config: ExportConfig) -> Manifest:
     architecture = spec_of(source.model).hf_type(source.model).model_type
     run_dir = source.tokens_folder.parent
     weights, averaged, others = choose_weights(config, run_dir, source.folder, source.checkpoint)
+    chat = chat_of(config.chat, source.tokens, source.tokens_folder / "tokenizer")
     settings: dict[str, Any] = {
         "dtype": config.dtype,
         "max_shard_gb": config.max_shard_gb,
@@ -127,6 +129,8 @@ def export(config: ExportConfig) -> Manifest:
     }
     if averaged:
         settings |= {"weights": config.weights, "mean_of": config.mean_of}
+    if chat:
+        settings["chat"] = chat.facts
     inputs = {"checkpoint": source.checkpoint.identity, "tokens": source.tokens.identity, **others}
     if made := manifest.up_to_date(config.output, "model", settings, inputs):
         log.info("%s is up to date", config.output)
@@ -142,7 +146,7 @@ def export(config: ExportConfig) -> Manifest:
             config.dtype,
             config.max_shard_gb,
         )
-        write_texts(source, partial, config, averaged)
+        write_texts(source, partial, config, averaged, chat)
         model = source.exported_model
         counts = {
             "step": source.step,
@@ -154,6 +158,7 @@ def export(config: ExportConfig) -> Manifest:
         made = manifest.seal(partial, "model", settings, inputs, counts)
         write_first_card(partial, Path(config.output).resolve().name)
     what = f", {describe(averaged)}" if averaged else ""
+    what += ", as a chat model" if chat else ""
     log.info(
         f"exported {source.folder.name} of {config.checkpoint}{what}: {architecture}, "
         f"{model.num_parameters() / 1e6:.1f}M parameters in {config.dtype}, to {config.output}"
@@ -220,12 +225,17 @@ def write_weights(
 
 
 def write_texts(
-    source: ExportSource, output: Path, config: ExportConfig, averaged: dict[str, Any] | None = None
+    source: ExportSource,
+    output: Path,
+    config: ExportConfig,
+    averaged: dict[str, Any] | None = None,
+    chat: Chat | None = None,
 ) -> None:
     """Config, generation config, tokenizer, and what the model card says of the training.
 
     Args:
         averaged: what the weights are an average of; empty: the checkpoint's own.
+        chat: of a chat model.
     """
     from onnuri.hf.config import hf_config
     from onnuri.tokenizer.huggingface import (
@@ -234,7 +244,7 @@ def write_texts(
         special_token,
         tokenizer_config,
     )
-    from onnuri.tokenizer.special import PAD
+    from onnuri.tokenizer.special import PAD, TURN_END
 
     length = source.run["config"]["data"]["sequence_length"]
     folder = source.tokens_folder / "tokenizer"
@@ -247,13 +257,19 @@ def write_texts(
     pad = tokenizer.token_to_id(padding)
     roles = {"bos_token": end, "eos_token": end, "pad_token": padding}  # as trained, whatever it had before
     described = tokenizer_config(output) | roles | {"model_max_length": length}
+    stops: int | list[int] = separator
+    if chat:
+        roles["eos_token"] = TURN_END
+        described |= roles | {"chat_template": chat.template}
+        stops = [chat.turn_end, separator]
+        if (output / TEMPLATE_FILE).is_file():
+            (output / TEMPLATE_FILE).write_text(chat.template, encoding="utf-8")
     manifest.write_json(output / "tokenizer_config.json", described)
     if (output / "special_tokens_map.json").is_file():
         manifest.write_json(output / "special_tokens_map.json", roles)
-    ids = {"bos_token_id": separator, "eos_token_id": separator, "pad_token_id": pad}
-    manifest.write_json(
-        output / "config.json", hf_config(source.exported_model, length, separator, pad, config.dtype)
-    )
+    ids = {"bos_token_id": separator, "eos_token_id": stops, "pad_token_id": pad}
+    model = hf_config(source.exported_model, length, separator, pad, config.dtype)
+    manifest.write_json(output / "config.json", model | {"eos_token_id": stops})
     manifest.write_json(
         output / "generation_config.json",
         ids | {"do_sample": True, "temperature": 0.8, "top_p": 0.95},
@@ -262,4 +278,6 @@ def write_texts(
     facts = training_facts(run_dir, source.run, source.tokens, source.checkpoint, rows)
     if averaged:
         facts["weights"] = averaged
+    if chat:
+        facts["chat"] = chat.facts
     manifest.write_json(output / TRAINING_FILE, facts)

@@ -1,21 +1,34 @@
-"""Sampling from a Hugging Face model, token by token, with a key/value cache."""
+"""Texts from a Hugging Face folder, token by token."""
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import torch
 
 from onnuri.base.errors import UserError
-from onnuri.generate.config import GenerateConfig
-from onnuri.hf.load import check_model_folder, first_token, load_model
+from onnuri.generate.batched import BatchGenerator
+from onnuri.generate.config import GenerateConfig, SamplingConfig
+from onnuri.generate.sampling import GREEDY_BELOW, Request
+from onnuri.hf.folder import read_config_file, read_json
+from onnuri.hf.load import (
+    check_model_folder,
+    first_token,
+    load_auto_tokenizer,
+    load_model,
+    model_context,
+)
+from onnuri.hf.weights import load_decoder, stored_dtype
+from onnuri.kernels import KernelConfig
+from onnuri.kernels import choose as choose_kernels
 from onnuri.tokenizer.huggingface import num_ids
 from onnuri.tokenizer.stream import Utf8Stream
 
-GREEDY_BELOW = 1e-4
-"""Temperatures that would only overflow the logits."""
+SLOTS = 8
+"""Prompts of a file that are continued at a time."""
 
 
 class Prompt(NamedTuple):
@@ -29,16 +42,26 @@ class Prompt(NamedTuple):
 class Generator:
     """A Hugging Face folder that continues texts.
 
+    Folders of the types that we train (qwen3, llama) run in `BatchGenerator`; others in transformers, one
+    text after another.
+
     Raises UserError for a folder that is no model.
     """
 
     def __init__(self, folder: str) -> None:
         check_model_folder(Path(folder))
-        self.model, self.tokenizer = load_model(folder)
+        self.decoder = load_own(folder)
+        if self.decoder is None:
+            self.model, self.tokenizer = load_model(folder)
+            self.context, self.vocab_size = model_context(self.model.config), self.model.config.vocab_size
+        else:
+            self.tokenizer = load_auto_tokenizer(folder)
+            self.context = model_context(SimpleNamespace(**read_config_file(Path(folder))))
+            self.vocab_size = self.decoder.config.vocab_size
         self.backend = self.tokenizer.backend_tokenizer
         self.num_ids = num_ids(self.backend)
         self.first = first_token(self.tokenizer, folder)
-        self.stops = stop_tokens(self.model, self.tokenizer)
+        self.stops = stop_tokens(Path(folder), self.tokenizer)
 
     def encode(self, text: str) -> list[int]:
         """Ids of a prompt, after the token that begins a document.
@@ -47,20 +70,86 @@ class Generator:
         """
         check_text(text)
         tokens = [self.first, *self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]]
-        check_length(self.model, tokens)
-        if max(tokens) >= (rows := self.model.config.vocab_size):
+        check_length(self.context, tokens)
+        if max(tokens) >= self.vocab_size:
             raise UserError(
-                f"the prompt has the token {max(tokens)}, the model only {rows:,}: it and its tokenizer "
-                "do not belong together"
+                f"the prompt has the token {max(tokens)}, the model only {self.vocab_size:,}: it and its "
+                "tokenizer do not belong together"
             )
         return tokens
 
-    def stream(self, tokens: list[int], config: GenerateConfig) -> Iterator[str]:
+    def stream(self, tokens: list[int], config: SamplingConfig) -> Iterator[str]:
         """Pieces of the continuation of a prompt, never half a character."""
-        stream = Utf8Stream(self.backend)
-        for token in continuation(self.model, tokens, self.stops, config, self.num_ids):
-            yield stream.push(token)
-        yield stream.finish()
+        return (piece for _, piece in self.stream_all([tokens], config))
+
+    def stream_all(self, prompts: Sequence[list[int]], config: SamplingConfig) -> Iterator[tuple[int, str]]:
+        """Pieces of the continuations of all prompts, with the prompt's number, in their order."""
+        current, stream = 0, Utf8Stream(self.backend)
+        for number, token in self.tokens(prompts, config):
+            while number > current:
+                yield current, stream.finish()
+                current, stream = current + 1, Utf8Stream(self.backend)
+            yield number, stream.push(token)
+        for number in range(current, len(prompts)):
+            yield number, stream.finish()
+            stream = Utf8Stream(self.backend)
+
+    def tokens(
+        self, prompts: Sequence[list[int]], config: SamplingConfig, stops: frozenset[int] = frozenset()
+    ) -> Iterator[tuple[int, int]]:
+        """(number of the prompt, id) of all continuations, prompt by prompt; ids that end one are left out.
+
+        Several prompts are continued at a time; what comes of later ones is held back.
+
+        Args:
+            stops: ids that end a text, beside those that the folder names.
+        """
+        stops |= self.stops
+        if self.decoder is None:
+            for number, prompt in enumerate(prompts):
+                found = continuation(self.model, prompt, stops, config, self.num_ids)
+                yield from ((number, token) for token in found)
+            return
+        if not prompts:
+            return
+        longest = max(map(len, prompts)) + config.max_tokens
+        batch = BatchGenerator(
+            self.decoder, min(SLOTS, len(prompts)), min(self.context, longest), self.num_ids
+        )
+        held: dict[int, list[int]] = {number: [] for number in range(len(prompts))}
+        ended: set[int] = set()
+        for event in batch.stream(request_of(prompt, config, stops) for prompt in prompts):
+            if event.ended:
+                ended.add(event.request)
+            if event.ended != "stop":
+                held[event.request].append(event.token)
+            while held:
+                number = next(iter(held))
+                yield from ((number, token) for token in held[number])
+                held[number] = []
+                if number not in ended:
+                    break
+                del held[number]
+
+
+def request_of(prompt: list[int], config: SamplingConfig, stops: frozenset[int]) -> Request:
+    """A prompt with the options of a command."""
+    limits = (config.max_tokens, config.temperature, config.top_k, config.top_p)
+    return Request(prompt, *limits, seed=config.seed, stops=stops)
+
+
+def load_own(folder: str) -> Any:
+    """The folder as a model of ours, in the dtype that it is stored in, on a GPU where there is one.
+
+    None for what ours do not compute, and for damaged folders: transformers reads them, or says why not.
+    """
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        dtype = stored_dtype(Path(folder))
+        decoder = load_decoder(folder, choose_kernels(KernelConfig(), device, dtype))
+    except UserError:
+        return None
+    return decoder.to(device, dtype).eval()
 
 
 def fitting(
@@ -91,11 +180,12 @@ def read_prompts(config: GenerateConfig) -> list[tuple[int, str]]:
     return [(number, line) for number, line in enumerate(lines, 1) if line] or [(1, "")]
 
 
-def stop_tokens(model: Any, tokenizer: Any) -> set[int]:
+def stop_tokens(folder: Path, tokenizer: Any) -> frozenset[int]:
     """Ids that end a text: of the tokenizer and of generation_config.json; chat models have several."""
-    described = getattr(model.generation_config, "eos_token_id", None)
+    file = folder / "generation_config.json"
+    described = (read_json(file) if file.is_file() else read_config_file(folder)).get("eos_token_id")
     named = described if isinstance(described, list) else [described]
-    return {int(token) for token in (tokenizer.eos_token_id, *named) if token is not None}
+    return frozenset(int(token) for token in (tokenizer.eos_token_id, *named) if token is not None)
 
 
 def check_text(prompt: object) -> None:
@@ -108,9 +198,8 @@ def check_text(prompt: object) -> None:
         raise UserError("the prompt has half a surrogate pair, which UTF-8 cannot hold") from None
 
 
-def check_length(model: Any, tokens: list[int]) -> None:
+def check_length(context: int, tokens: list[int]) -> None:
     """Raise UserError if a prompt fills the context of the model."""
-    context = model.config.max_position_embeddings
     if len(tokens) >= context:
         raise UserError(f"the prompt has {len(tokens)} tokens, the model reads at most {context - 1}")
 
@@ -120,16 +209,16 @@ def continuation(
     model: Any,
     tokens: list[int],
     stops: Container[int],
-    config: GenerateConfig,
+    config: SamplingConfig,
     known_ids: int | None = None,
 ) -> Iterator[int]:
-    """Token ids after `tokens`, up to one of `stops` (not given out), max_tokens or the end of the context.
+    """What a model of transformers writes after `tokens`: up to one of `stops` (left out), `max_tokens` or
+    the end of its context.
 
     Ids from `known_ids` on, which the tokenizer does not know (rows of a padded embedding), never come.
     Raises UserError if the prompt alone fills the context.
     """
-    check_length(model, tokens)
-    context = model.config.max_position_embeddings
+    check_length(context := model_context(model.config), tokens)
     generator = torch.Generator(model.device).manual_seed(config.seed)
     cache = None
     inputs = torch.tensor([tokens], device=model.device)
@@ -143,7 +232,7 @@ def continuation(
         inputs = torch.tensor([[token]], device=model.device)
 
 
-def choose(logits: torch.Tensor, config: GenerateConfig, generator: torch.Generator) -> int:
+def choose(logits: torch.Tensor, config: SamplingConfig, generator: torch.Generator) -> int:
     """One token id from logits [V]: temperature, then top-k, then top-p (Holtzman et al., 1904.09751)."""
     if config.temperature < GREEDY_BELOW:
         return int(logits.argmax())

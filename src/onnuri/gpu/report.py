@@ -217,10 +217,10 @@ def _incidents(calls: list[Call]) -> Iterator[str]:
         ("skipped", "Skipped"),
         ("not run", "Not run"),
     ):
-        said = dict.fromkeys(_describe(each) for each in find(calls, event=event))
-        if said:
+        descriptions = dict.fromkeys(_describe(each) for each in find(calls, event=event))
+        if descriptions:
             yield f"\n{words}:\n"
-            yield from (f"- {line}" for line in said)
+            yield from (f"- {line}" for line in descriptions)
 
 
 def _describe(each: Result) -> str:

@@ -19,6 +19,9 @@ _LOADING = threading.Lock()
 """transformers changes functions of its own while it loads: where two threads load at once, tied weights
 get lost, and so they do in every later load of the process (transformers #41782, #44940)."""
 
+LOCAL = {"local_files_only": True, "trust_remote_code": False}
+"""Without trust_remote_code transformers would ask whether to run the folder's code."""
+
 
 def check_model_folder(folder: Path) -> None:
     """Raise UserError unless `folder` looks like a Hugging Face model."""
@@ -44,23 +47,36 @@ def load_model(folder: str | Path, dtype: str = "auto") -> tuple[Any, Any]:
     weight: transformers would make up its values.
     """
     check_model_folder(Path(folder))
-    with _LOADING, _progress_bar_on_a_terminal():
+    with _loading(folder):
         import torch
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
-        try:
-            # Left out, trust_remote_code would have transformers ask whether to run the folder's code.
-            local = {"local_files_only": True, "trust_remote_code": False}
-            tokenizer = AutoTokenizer.from_pretrained(folder, **local)
-            model, found = AutoModelForCausalLM.from_pretrained(
-                folder, use_safetensors=True, dtype=dtype, output_loading_info=True, **local
-            )
-        except Exception as error:  # of every kind, by the part of the folder that is damaged
-            reason = " ".join(str(error).split())
-            raise UserError(f"model={folder} cannot be loaded: {reason or type(error).__name__}") from error
+        tokenizer = AutoTokenizer.from_pretrained(folder, **LOCAL)
+        model, found = AutoModelForCausalLM.from_pretrained(
+            folder, use_safetensors=True, dtype=dtype, output_loading_info=True, **LOCAL
+        )
     if missing := sorted(found["missing_keys"]):
         raise UserError(f"model={folder} lacks {len(missing)} weight(s), the first is {missing[0]}")
     return model.to("cuda" if torch.cuda.is_available() else "cpu").eval(), tokenizer
+
+
+def load_auto_tokenizer(folder: str | Path) -> Any:
+    """The tokenizer of a folder as transformers has it. Raises UserError if it cannot be loaded."""
+    with _loading(folder):
+        from transformers import AutoTokenizer
+
+        return AutoTokenizer.from_pretrained(folder, **LOCAL)
+
+
+@contextmanager
+def _loading(folder: str | Path) -> Iterator[None]:
+    """One thread at a time; what transformers raises becomes a UserError."""
+    with _LOADING, _progress_bar_on_a_terminal():
+        try:
+            yield
+        except Exception as error:  # of every kind, by the part of the folder that is damaged
+            reason = " ".join(str(error).split())
+            raise UserError(f"model={folder} cannot be loaded: {reason or type(error).__name__}") from error
 
 
 @contextmanager

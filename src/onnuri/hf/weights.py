@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -12,11 +13,11 @@ from torch import nn
 from onnuri.base.errors import UserError
 from onnuri.hf.config import read_config
 from onnuri.hf.folder import weight_files
-from onnuri.kernels import REFERENCE
+from onnuri.kernels import REFERENCE, Kernels
 from onnuri.model.config import ModelConfig
 from onnuri.model.spec import Parameter, block_number, spec_of
 
-DTYPES = ("F32", "BF16", "F16")
+DTYPES = {"F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16}
 """What weights may be stored in; float32 holds all of them exactly."""
 IGNORED = ("rotary_emb.inv_freq",)
 """Ends of the names of tensors that follow from the config, which older folders have."""
@@ -33,10 +34,10 @@ def hf_weights(config: ModelConfig, name: str, value: torch.Tensor) -> Iterator[
     """
     parameter = spec_of(config).find(config, name)
     parts = value.split(parameter.rows) if len(parameter.rows) > 1 else [value]
-    yield from zip(_hf_names(parameter, name), parts, strict=True)
+    yield from zip(hf_names(parameter, name), parts, strict=True)
 
 
-def _hf_names(parameter: Parameter, name: str) -> list[str]:
+def hf_names(parameter: Parameter, name: str) -> list[str]:
     """The Hugging Face names of a parameter that the model calls `name`."""
     return [each.replace("*", block_number(name)) for each in parameter.hf_names]
 
@@ -67,7 +68,7 @@ class Weights:
         expected: dict[str, tuple[int, ...]] = {}
         for name, each in self.parameters.items():
             shapes = [(rows, each.columns) if each.columns else (rows,) for rows in each.rows]
-            expected |= dict(zip(_hf_names(each, name), shapes, strict=True))
+            expected |= dict(zip(hf_names(each, name), shapes, strict=True))
         for name, shape in expected.items():
             found = self.stored.get(name)
             if found is None:
@@ -94,7 +95,7 @@ class Weights:
 
     def read(self, name: str) -> torch.Tensor:
         """A weight of the model in float32, [rows, columns] or [rows]."""
-        return torch.cat([self._read(theirs).float() for theirs in _hf_names(self.parameters[name], name)])
+        return torch.cat([self._read(theirs).float() for theirs in hf_names(self.parameters[name], name)])
 
     def _read(self, name: str) -> torch.Tensor:
         from safetensors import SafetensorError, safe_open
@@ -126,7 +127,15 @@ def _list_tensors(folder: Path) -> dict[str, Stored]:
     return found
 
 
-def load_decoder(folder: str | Path) -> nn.Module:
+def stored_dtype(folder: Path) -> torch.dtype:
+    """What most weights of a folder are stored in. Raises UserError for a damaged one, or another dtype."""
+    found = Counter(each.dtype for each in _list_tensors(folder).values()).most_common(1)
+    if not found or found[0][0] not in DTYPES:
+        raise UserError(f"model={folder} has no weights in {', '.join(DTYPES)}")
+    return DTYPES[found[0][0]]
+
+
+def load_decoder(folder: str | Path, kernels: Kernels = REFERENCE) -> nn.Module:
     """A model of ours, in float32 on the CPU, with the config and the weights of a Hugging Face folder.
 
     Raises UserError for a folder that is damaged or of an architecture that is not supported.
@@ -135,7 +144,7 @@ def load_decoder(folder: str | Path) -> nn.Module:
     config = read_config(folder)
     weights = Weights(folder, config)
     with torch.device("meta"):
-        model = spec_of(config).build(config, REFERENCE)
+        model = spec_of(config).build(config, kernels)
     for name, parameter in model.named_parameters():
         module, _, own = name.rpartition(".")
         value = nn.Parameter(weights.read(name), parameter.requires_grad)

@@ -128,14 +128,14 @@ def _checkpoints(run_dir: Path, lines: list[dict[str, Any]]) -> Iterator[str]:
         if line["event"] in ("checkpoint", "resume")
     }
     heads = {line["hash"] for line in lines}
-    for place, folder in enumerate(list_checkpoints(run_dir)):
+    for index, folder in enumerate(list_checkpoints(run_dir)):
         number, entry = recorded.get(step_of(folder), (0, None))
         try:
             found = read_verified(folder)
         except UserError as error:
             yield f"{folder.name}: {error}"
             continue
-        if entry is None and place > 0:  # the newest is recorded with the next, or when the run resumes
+        if entry is None and index > 0:  # the newest is recorded with the next, or when the run resumes
             yield f"{folder.name} is not recorded in {LEDGER_FILE}"
         if entry is not None and found.identity != entry["identity"]:
             yield f"{folder.name} is not the checkpoint that {LEDGER_FILE} line {number} records"

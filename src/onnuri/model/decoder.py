@@ -60,6 +60,17 @@ class Attention(nn.Module):
 
         self.query_norm, self.key_norm = norm(), norm()
 
+    def project(
+        self, hidden: torch.Tensor, cosine: torch.Tensor, sine: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Queries [B, S, H, D], keys and values [B, S, K, D] of `hidden` [B, S, E], with positions."""
+        batch, length, _ = hidden.shape
+        heads = self.qkv(hidden).view(batch, length, sum(self.heads), self.head_dim)
+        query, key, value = heads.split(self.heads, dim=2)
+        query = self.kernels.apply_rope(self.query_norm(query), cosine, sine)
+        key = self.kernels.apply_rope(self.key_norm(key), cosine, sine)
+        return query, key, value
+
     def forward(
         self,
         hidden: torch.Tensor,
@@ -67,13 +78,8 @@ class Attention(nn.Module):
         sine: torch.Tensor,
         mask: AttentionMask,
     ) -> torch.Tensor:
-        batch, length, _ = hidden.shape
-        heads = self.qkv(hidden).view(batch, length, sum(self.heads), self.head_dim)
-        query, key, value = heads.split(self.heads, dim=2)
-        query = self.kernels.apply_rope(self.query_norm(query), cosine, sine)
-        key = self.kernels.apply_rope(self.key_norm(key), cosine, sine)
-        attended = self.kernels.attention(query, key, value, mask)
-        return self.output(attended.reshape(batch, length, -1))
+        attended = self.kernels.attention(*self.project(hidden, cosine, sine), mask)
+        return self.output(attended.reshape(*hidden.shape[:2], -1))
 
 
 class FeedForward(nn.Module):

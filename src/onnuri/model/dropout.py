@@ -31,7 +31,7 @@ class Dropout(NamedTuple):
 
 
 def row_keys(seed: int, step: int, rows: Iterable[int]) -> torch.Tensor:
-    """Keys of rows of a step, by their numbers in the global batch: int64 [rows], below 2**32."""
+    """Keys of rows of a step, by their indices in the global batch: int64 [rows], below 2**32."""
     digests = (hashlib.blake2b(f"{seed}/{step}/{row}".encode(), digest_size=4).digest() for row in rows)
     return torch.tensor([int.from_bytes(each, "big") for each in digests], dtype=torch.int64)
 
@@ -52,7 +52,7 @@ def drop(hidden: torch.Tensor, dropout: Dropout | None, site: int = 0) -> torch.
 
     Args:
         dropout: of `at_layer`. None: `hidden` itself.
-        site: number of the place within the layer.
+        site: index of this dropout within the layer.
     """
     if dropout is None:
         return hidden

@@ -58,8 +58,8 @@ class Matrix(NamedTuple):
     master: torch.Tensor
     """Of its parameter on this rank."""
     to_master: int
-    """Place in the master less place in the matrix."""
-    own: list[slice]
+    """Offset in the master minus offset in the matrix."""
+    owned: list[slice]
     """For each rank, what it sends of the flattened matrix: all of it once, in the order of ranks."""
     held: list[slice]
     """For each rank, what it steps on."""
@@ -99,20 +99,22 @@ class Muon(CautiousAdamW):
         parameter and first row in it."""
         chosen = [shard for shard in shards if shard.group.get("muon")]
         here = [[*shard.owned_range(), shard.start, shard.start + shard.numel] for shard in chosen]
-        places = torch.tensor(here, device=device).view(1, len(chosen), 4)
-        everywhere = places.repeat(dist.get_world_size(), 1, 1)
-        dist.all_gather_into_tensor(everywhere, places)
+        ranges = torch.tensor(here, device=device).view(1, len(chosen), 4)
+        everywhere = ranges.repeat(dist.get_world_size(), 1, 1)
+        dist.all_gather_into_tensor(everywhere, ranges)
         work = [0] * dist.get_world_size()
         for shard, runs in zip(chosen, everywhere.transpose(0, 1).tolist(), strict=True):
             first = row = 0
             for rows, columns in shapes[shard.name]:
                 owner = work.index(min(work))
                 work[owner] += rows * columns * min(rows, columns)
-                own = [_overlap(run[0] - first, run[1] - first, rows * columns) for run in runs]
+                owned = [_overlap(run[0] - first, run[1] - first, rows * columns) for run in runs]
                 held = [_overlap(run[2] - first, run[3] - first, rows * columns) for run in runs]
                 to_master = shard.master_start - shard.start + first
                 key = (shard.name, row)
-                self.matrices.append(Matrix(key, rows, columns, owner, shard.master, to_master, own, held))
+                self.matrices.append(
+                    Matrix(key, rows, columns, owner, shard.master, to_master, owned, held)
+                )
                 if owner == dist.get_rank() and shard.group["normuon"]:
                     self.row_moments[key] = torch.zeros(rows, device=device)
                 first, row = first + rows * columns, row + rows
@@ -140,8 +142,8 @@ class Muon(CautiousAdamW):
                 of_owner[matrix.owner].append(matrix)
         mine = of_owner[rank]
         arrived = self._exchange(
-            [[directions[m.master][m.in_master(m.own[rank])] for m in theirs] for theirs in of_owner],
-            [[_length(m.own[sender]) for m in mine] for sender in ranks],
+            [[directions[m.master][m.in_master(m.owned[rank])] for m in theirs] for theirs in of_owner],
+            [[_length(m.owned[sender]) for m in mine] for sender in ranks],
         )
         wholes = [
             torch.cat(pieces).view(matrix.rows, matrix.columns)
@@ -190,7 +192,7 @@ class Muon(CautiousAdamW):
 
 
 def _overlap(start: int, stop: int, size: int) -> slice:
-    """What a run of places has in common with the places from 0 to `size`."""
+    """The part of a range that lies within 0 and `size`."""
     start = min(max(start, 0), size)
     return slice(start, max(start, min(stop, size)))
 

@@ -61,8 +61,8 @@ def local_shards(engine: Any) -> list[ShardInfo]:
     """One for each parameter, in the same order on all ranks."""
     names = {id(parameter): name for name, parameter in engine.module.named_parameters()}
     stage = engine.zero_optimization_stage()
-    places = {0: _whole, 1: _by_group, 2: _by_group, 3: _by_parameter}[stage](engine)
-    return [ShardInfo(names[id(place[0])], _numel(place[0]), *place[1:], stage == 0) for place in places]
+    parts = {0: _whole, 1: _by_group, 2: _by_group, 3: _by_parameter}[stage](engine)
+    return [ShardInfo(names[id(part[0])], _numel(part[0]), *part[1:], stage == 0) for part in parts]
 
 
 def refresh_copies(engine: Any) -> None:
@@ -80,11 +80,11 @@ def refresh_copies(engine: Any) -> None:
         engine.optimizer.invalidate_secondary_tensor()  # hpZ's copies within a node
 
 
-Place = tuple[nn.Parameter, int, int, torch.Tensor, int, dict[str, Any]]
+Part = tuple[nn.Parameter, int, int, torch.Tensor, int, dict[str, Any]]
 """Parameter, then start, numel, master, master_start and group of its ShardInfo."""
 
 
-def _whole(engine: Any) -> Iterator[Place]:
+def _whole(engine: Any) -> Iterator[Part]:
     """Stage 0: all of it, in a tensor of its own (bf16) or the parameter itself (fp32)."""
     groups = inner_optimizer(engine).param_groups
     copies = getattr(engine.optimizer, "fp16_groups", None) or [group["params"] for group in groups]
@@ -93,7 +93,7 @@ def _whole(engine: Any) -> Iterator[Place]:
             yield parameter, 0, parameter.numel(), master, 0, group
 
 
-def _by_group(engine: Any) -> Iterator[Place]:
+def _by_group(engine: Any) -> Iterator[Part]:
     """Stages 1 and 2: a group's parameters end to end, cut into one part a rank."""
     optimizer, groups = engine.optimizer, inner_optimizer(engine).param_groups
     parameters = getattr(optimizer, "bit16_groups", None) or optimizer.bf16_groups
@@ -108,7 +108,7 @@ def _by_group(engine: Any) -> Iterator[Place]:
             yield parameter, here.start, here.numel, master, there.start, group
 
 
-def _by_parameter(engine: Any) -> Iterator[Place]:
+def _by_parameter(engine: Any) -> Iterator[Part]:
     """Stage 3: each parameter in ceil(numel / ranks) pieces, those of a sub-group end to end."""
     optimizer, groups = engine.optimizer, inner_optimizer(engine).param_groups
     rank = dist.get_rank()

@@ -95,18 +95,18 @@ class PlanModelConfig(ModelConfig):
 
     @property
     def _spare_experts(self) -> int:
-        """Numbers of a block in experts beyond one feed-forward layer, and in the router."""
+        """Parameters of a block in experts beyond one feed-forward layer, and in the router."""
         return (self.num_experts - 1) * 3 * self.hidden_size * self.intermediate_size + (
             self.num_experts * self.hidden_size
         )
 
     def num_parameters(self, include_embeddings: bool = True) -> int:
-        """Trainable numbers, those of all experts."""
+        """Trainable parameters, those of all experts."""
         spare = self.num_layers * self._spare_experts if self.num_experts else 0
         return super().num_parameters(include_embeddings) + spare
 
     def num_active_parameters(self) -> int:
-        """Numbers that one token meets."""
+        """Parameters that one token passes through."""
         idle = (self.num_experts - self.experts_per_token) * 3 * self.hidden_size * self.intermediate_size
         return self.num_parameters() - self.num_layers * idle
 

@@ -1,8 +1,8 @@
 """Which whole parameters ZeRO-3 holds, and how large its messages become (DeepSpeed 0.19).
 
-After a module has run its parameters are given up, unless the next 1e9 numbers of the order in which
+After a module has run its parameters are given up, unless the next 1e9 elements of the order in which
 modules run use them again (`stage3_max_reuse_distance`): a model below half of that stays whole from the
-forward to the backward pass. Parameters to come are asked for ahead until `engine.bucket_size` numbers are
+forward to the backward pass. Parameters to come are asked for ahead until `engine.bucket_size` elements are
 under way; until all of them are in use, the message that brought them is held beside them.
 """
 
@@ -18,7 +18,7 @@ REUSE_DISTANCE = 10**9
 
 
 class Gathered(NamedTuple):
-    """Numbers held at the turn from the forward to the backward pass, and after it."""
+    """Elements held at the turn from the forward to the backward pass, and after it."""
 
     last_block: int
     """Whole parameters when the last block has run forward."""
@@ -33,7 +33,7 @@ class Gathered(NamedTuple):
 
 
 def block_parameters(model: PlanModelConfig) -> list[int]:
-    """Numbers in each parameter of a block, in the order they are used."""
+    """Elements of each parameter of a block, in the order they are used."""
     sizes = [each.numel for each in spec_of(model).parameters(model) if each.in_block]
     if not model.num_experts:
         return sizes
@@ -69,7 +69,7 @@ def gathered(model: PlanModelConfig, bucket_size: int) -> Gathered:
 
 
 def _filled(sizes: Sequence[int], bucket_size: int) -> int:
-    """Numbers of the first parameters that fill a bucket."""
+    """Elements of the first parameters that fill a bucket."""
     total = 0
     for size in sizes:
         if total >= bucket_size:
@@ -79,7 +79,7 @@ def _filled(sizes: Sequence[int], bucket_size: int) -> int:
 
 
 def largest_message(model: PlanModelConfig, bucket_size: int) -> int:
-    """Numbers of the largest run of gradients that fits a bucket; larger ones go by themselves.
+    """Elements of the largest run of gradients that fits a bucket; larger ones go by themselves.
 
     Gradients come from the last block to the first, the embedding at the end.
     """

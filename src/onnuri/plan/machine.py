@@ -59,13 +59,13 @@ class Setting:
         return self.micro_batch_size * self.sequence_length
 
     @property
-    def numbers(self) -> int:
+    def num_parameters(self) -> int:
         """Parameters of the model."""
         return self.model.num_parameters()
 
     @property
     def matrices(self) -> int:
-        """Numbers in the matrices of the blocks, which Muon takes."""
+        """Elements of the matrices of the blocks, which Muon takes."""
         model = self.model
         table = spec_of(model).parameters(model)
         norms = sum(each.numel for each in table if each.in_block and each.kind == "norm")
@@ -73,7 +73,7 @@ class Setting:
 
     @property
     def largest_partition(self) -> int:
-        """ZeRO-2: numbers in the parameters of which a rank has at least a part, the rank that has most."""
+        """ZeRO-2: elements of the parameters that a rank holds at least a part of; the rank with most."""
         model = self.model
         embedding = model.vocab_size * model.hidden_size
         sizes = [

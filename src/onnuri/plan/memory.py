@@ -15,11 +15,11 @@ from onnuri.plan.machine import Setting
 
 GIB = 2**30
 FP32, ADAMW, MUON = 4, 8, 4
-"""Bytes a number: float32; AdamW's two moments; Muon's momentum."""
+"""Bytes an element: float32; AdamW's two moments; Muon's momentum."""
 REDUCED_AT_ONCE = 500_000_000
-"""Numbers that DeepSpeed sums in one message where gradients are not sharded."""
+"""Elements that DeepSpeed sums in one message where gradients are not sharded."""
 SUB_GROUP = 10**9
-"""Numbers of a rank that ZeRO-3 steps at once (`sub_group_size`)."""
+"""Elements of a rank that ZeRO-3 steps at once (`sub_group_size`)."""
 CONTEXT = int(1.47 * GIB)
 """CUDA context, workspaces of cuBLAS: the middle of four runs on one H100 (docs/gpu.md)."""
 FRAGMENTATION = 0.02
@@ -88,14 +88,19 @@ def moments(setting: Setting) -> Iterator[Moment]:
 
 def _resident(setting: Setting) -> dict[str, int]:
     """What stays from step to step."""
-    numbers, ranks, width, stage = setting.numbers, setting.ranks, setting.width, setting.stage
-    share = -(-numbers // ranks)
-    own = share if stage else numbers
+    num_parameters, ranks, width, stage = (
+        setting.num_parameters,
+        setting.ranks,
+        setting.width,
+        setting.stage,
+    )
+    share = -(-num_parameters // ranks)
+    own = share if stage else num_parameters
     on_device = setting.offload == "none"
     held = {
-        "parameters": width * (share if stage == 3 else numbers),
+        "parameters": width * (share if stage == 3 else num_parameters),
         "fp32 master weights": FP32 * own if on_device and (stage or width < FP32) else 0,
-        "optimizer states": optimizer_bytes(setting) * own // numbers if on_device else 0,
+        "optimizer states": optimizer_bytes(setting) * own // num_parameters if on_device else 0,
         "average of the weights": FP32 * own if on_device and setting.average else 0,
     }
     if setting.offload == "all":
@@ -103,10 +108,10 @@ def _resident(setting: Setting) -> dict[str, int]:
     if stage == 3:
         held["gradients"] = FP32 * share if on_device else 0
         held["communication buckets"] = width * setting.bucket_size
-        held["second copy in a node"] = width * numbers // setting.hpz if setting.hpz > 1 else 0
+        held["second copy in a node"] = width * num_parameters // setting.hpz if setting.hpz > 1 else 0
     elif stage == 1 and width < FP32 and on_device:
         # BF16_Optimizer: all sums in fp32; on CPUs in bf16 again (onnuri.parallel.zero_config).
-        held["gradients"] = (FP32 + (0 if setting.cluster.gpu else width)) * numbers
+        held["gradients"] = (FP32 + (0 if setting.cluster.gpu else width)) * num_parameters
     return held
 
 
@@ -174,9 +179,9 @@ def _between_micro_batches(setting: Setting) -> dict[str, int]:
     if setting.accumulation == 1:
         return {}
     if setting.stage == 0 or (setting.stage == 1 and setting.width == FP32):
-        return {"gradients": setting.width * setting.numbers}
+        return {"gradients": setting.width * setting.num_parameters}
     if setting.stage == 2 and setting.offload == "none":
-        return {"gradients": FP32 * (-(-setting.numbers // setting.ranks))}
+        return {"gradients": FP32 * (-(-setting.num_parameters // setting.ranks))}
     return {}
 
 
@@ -190,33 +195,41 @@ def _bucket(setting: Setting) -> int:
 
 def _after_backward(setting: Setting, before: dict[str, int], buckets: int, whole: int) -> Iterator[Moment]:
     """The embedding's gradient, the last message, and the optimizer."""
-    model, numbers, ranks, width = setting.model, setting.numbers, setting.ranks, setting.width
-    share = -(-numbers // ranks)
+    model, num_parameters, ranks, width = (
+        setting.model,
+        setting.num_parameters,
+        setting.ranks,
+        setting.width,
+    )
+    share = -(-num_parameters // ranks)
     embedding = model.vocab_size * model.hidden_size
     tail = width * embedding * (3 if model.tie_embeddings else 1)  # of the output, of the look-up, the sum
     message = width * largest_message(model, setting.bucket_size) if ranks > 1 else 0
     stage, unsharded = setting.stage, setting.stage == 0 or (setting.stage == 1 and width == FP32)
     own = FP32 * share
     if unsharded:
-        gradients = width * (numbers if before else numbers - embedding) + tail
+        gradients = width * (num_parameters if before else num_parameters - embedding) + tail
         yield Moment(
             "gradient of the embedding",
             {"gradients": gradients, "communication buckets": buckets},
         )
         if stage == 0 and ranks > 1:
-            flat = width * min(numbers, REDUCED_AT_ONCE)
-            yield Moment("gradients summed", {"gradients": width * numbers, "communication buckets": flat})
+            flat = width * min(num_parameters, REDUCED_AT_ONCE)
+            yield Moment(
+                "gradients summed", {"gradients": width * num_parameters, "communication buckets": flat}
+            )
         if stage == 1:
             yield Moment(
                 "gradients summed",
                 {
-                    "gradients": width * numbers + (own if numbers > setting.bucket_size else 0),
+                    "gradients": width * num_parameters
+                    + (own if num_parameters > setting.bucket_size else 0),
                     "communication buckets": buckets + message,
                 },
             )
     elif stage == 1:  # BF16_Optimizer sums what it keeps in fp32, in messages of bf16
         yield Moment("gradient of the embedding", before | {"gradients": tail})
-        at_once = min(numbers, REDUCED_AT_ONCE) if ranks > 1 else 0
+        at_once = min(num_parameters, REDUCED_AT_ONCE) if ranks > 1 else 0
         yield Moment("gradients summed", {"communication buckets": (FP32 + width) * at_once})
     elif stage == 2:
         # In bf16 the sums are in fp32, beside what arrives; in fp32 only with several micro-batches.
@@ -244,8 +257,8 @@ def _after_backward(setting: Setting, before: dict[str, int], buckets: int, whol
     if setting.offload != "none":
         return
     if stage == 0:
-        work = FP32 * numbers if width < FP32 else 0
-        yield Moment("optimizer", {"gradients": width * numbers, "work of the optimizer": work})
+        work = FP32 * num_parameters if width < FP32 else 0
+        yield Moment("optimizer", {"gradients": width * num_parameters, "work of the optimizer": work})
     elif stage == 3:
         work = FP32 * min(share, SUB_GROUP)
         yield Moment("optimizer", {"work of the optimizer": work + _muon_work(setting)})

@@ -33,8 +33,8 @@ def _run(config: PlanConfig, setting: Setting) -> Iterator[str]:
     if model.num_experts:
         experts = f" ({model.num_active_parameters() / 1e9:.2f}B active)"
     yield (
-        f"model    {setting.numbers / 1e9:.3f}B parameters{experts}, vocabulary {model.vocab_size:,}, "
-        f"{model.num_layers} x {model.hidden_size}"
+        f"model    {setting.num_parameters / 1e9:.3f}B parameters{experts}, "
+        f"vocabulary {model.vocab_size:,}, {model.num_layers} x {model.hidden_size}"
     )
     yield (
         f"machines {cluster.gpus} x {cluster.name} on {cluster.nodes} node(s), "

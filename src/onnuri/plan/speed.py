@@ -70,12 +70,12 @@ def speed(setting: Setting) -> Speed:
     reached = cluster.efficiency_here * width / (width + WIDTHS_OF_RIDGE * ridge)
     if not setting.compiled and cluster.gpu:
         reached *= EAGER
-    places = setting.accumulation * setting.tokens  # of a rank, empty rows too
+    positions = setting.accumulation * setting.tokens  # of a rank, empty rows too
     received, network = _network(setting)
     return Speed(
         flops_per_token=per_token,
         flops_per_step=per_token * tokens,
-        compute=places * run / (reached * peak),
+        compute=positions * run / (reached * peak),
         network=network,
         network_bytes=received,
         optimizer=_optimizer(setting),
@@ -89,7 +89,7 @@ def _network(setting: Setting) -> tuple[int, float]:
     A message to all comes into each node once, over the network cards of all its devices, and continues
     from device to device within it.
     """
-    model = setting.width * setting.numbers
+    model = setting.width * setting.num_parameters
     micro, cluster = setting.accumulation, setting.cluster
     gathers, reductions = {
         0: (0, 2),
@@ -109,8 +109,8 @@ def _network(setting: Setting) -> tuple[int, float]:
 
 def _optimizer(setting: Setting) -> float:
     """Gradients, weights and states through the memory once; Muon's five steps for its matrices."""
-    share = setting.numbers / (setting.ranks if setting.stage else 1)
-    states = optimizer_bytes(setting) * share / setting.numbers
+    share = setting.num_parameters / (setting.ranks if setting.stage else 1)
+    states = optimizer_bytes(setting) * share / setting.num_parameters
     moved = 2 * states + share * (4 + 2 * 4 + setting.width + (3 * 4 if setting.average else 0))
     cluster, model = setting.cluster, setting.model
     seconds = moved / (1e9 * cluster.memory_bandwidth)

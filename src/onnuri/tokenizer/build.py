@@ -22,6 +22,8 @@ def build(config: TokenizerConfig) -> Manifest:
     """Write the tokenizer folder, or do nothing when it answers this request. Returns its manifest."""
     corpus = manifest.read_whole(config.input, "corpus")
     settings = {name: value for name, value in to_dict(config).items() if name not in NOT_SETTINGS}
+    if config.pre_tokenizer == "onnuri":  # as before there was a choice
+        del settings["pre_tokenizer"]
     inputs = {"corpus": corpus.identity}
     if found := manifest.up_to_date(config.output, "tokenizer", settings, inputs):
         log.info("%s is up to date", config.output)
@@ -70,6 +72,7 @@ def _train(
             workers=workers,
         )
     from onnuri.tokenizer.huggingface import to_huggingface
+    from onnuri.tokenizer.presplit import LLAMA
     from onnuri.tokenizer.tiktoken import save_tiktoken
     from onnuri.tokenizer.training import learn
 
@@ -84,5 +87,7 @@ def _train(
         memory_bytes=memory,
         workers=workers,
     )
+    if config.pre_tokenizer == "llama3":
+        return to_huggingface(vocabulary, LLAMA), vocabulary.facts
     written = save_tiktoken(vocabulary, config.input, folder)
     return to_huggingface(vocabulary), vocabulary.facts | {"tiktoken": written}

@@ -9,6 +9,7 @@ from onnuri.config.paths import path_option
 from onnuri.tokenizer.mixture import check_mixture
 from onnuri.tokenizer.special import SPECIAL_TOKENS
 
+PRE_TOKENIZERS = ("onnuri", "llama3")
 ALGORITHMS = ("bpe", "superword", "morpheme", "morpheme_superword", "unigram")
 SMALLEST_VOCABULARY = 256 + len(SPECIAL_TOKENS)
 
@@ -33,6 +34,9 @@ class TokenizerConfig:
     """superword: share of the vocabulary that is learned within words before merges may cross spaces."""
     max_token_bytes: int = 32
     """Longest token; a Hangul syllable takes 3. Longer ones mostly repeat boilerplate of one source."""
+    pre_tokenizer: str = "onnuri"
+    """bpe and morpheme: how text is cut before merging. onnuri: Hangul, Hanja and other letters apart;
+    llama3: as Llama 3 does, so that llama.cpp can run the model (`onnuri export gguf`); packs slower."""
     source_power: float = 0.5
     """A source of n bytes counts as n ** source_power: 1 as it is, 0 all sources alike."""
     source_weights: dict[str, float] = field(default_factory=dict)
@@ -54,6 +58,12 @@ class TokenizerConfig:
             raise UserError(
                 f"vocab_size={self.vocab_size} must be at least {SMALLEST_VOCABULARY}: "
                 f"256 bytes and {len(SPECIAL_TOKENS)} special tokens"
+            )
+        check_choice("pre_tokenizer", self.pre_tokenizer, PRE_TOKENIZERS)
+        if self.pre_tokenizer != "onnuri" and self.algorithm not in ("bpe", "morpheme"):
+            raise UserError(
+                f"pre_tokenizer={self.pre_tokenizer} goes with algorithm=bpe or morpheme, here it is "
+                f"algorithm={self.algorithm}"
             )
         if not 0 < self.superword_start <= 1:
             raise UserError(f"superword_start={self.superword_start} must be above 0 and at most 1")

@@ -82,8 +82,8 @@ class _HuggingFaceEncoder:
     ) -> tuple[np.ndarray, np.ndarray]:
         """See DocumentEncoder."""
         whole = text.tobytes()
-        places = offsets.tolist()
-        documents = [whole[a:b].decode() for a, b in itertools.pairwise(places)]
+        bounds = offsets.tolist()
+        documents = [whole[a:b].decode() for a, b in itertools.pairwise(bounds)]
         closing = [] if separator < 0 else [separator]
         encoded = self.tokenizer.encode_batch_fast(documents, add_special_tokens=False)
         rows = [np.array([*encoding.ids, *closing], dtype=np.uint32) for encoding in encoded]

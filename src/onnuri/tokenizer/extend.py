@@ -213,10 +213,10 @@ def _pieces(encodings: Sequence[Any], weights: np.ndarray) -> Words:
     ids = np.concatenate([np.array(encoding.ids, dtype=np.int32) for encoding in encodings])
     words = np.concatenate([np.array(encoding.word_ids, dtype=np.int64) for encoding in encodings])
     documents = np.repeat(np.arange(len(encodings)), lengths)
-    places = np.arange(len(ids))
+    positions = np.arange(len(ids))
     is_start = np.diff(documents << 32 | words, prepend=-1) != 0
-    starts = np.maximum.accumulate(np.where(is_start, places, 0))
-    boundaries = np.flatnonzero((places - starts) % LONGEST_PIECE == 0)
+    starts = np.maximum.accumulate(np.where(is_start, positions, 0))
+    boundaries = np.flatnonzero((positions - starts) % LONGEST_PIECE == 0)
     offsets = np.append(boundaries, len(ids))
     return select((ids, offsets, weights[documents[boundaries]]), np.diff(offsets) > 1)
 
@@ -228,18 +228,18 @@ def cut_at_known(pieces: Words, tokens: Sequence[bytes], known: set[bytes], max_
     first = np.zeros(len(ids) + 1, dtype=bool)
     first[offsets] = True
     start = 0
-    for place, (token, is_first) in enumerate(zip(spelled, first.tolist(), strict=False)):
+    for position, (token, is_first) in enumerate(zip(spelled, first.tolist(), strict=False)):
         if is_first:
-            start = place
+            start = position
             continue
         run = token
-        for before in range(place - 1, start - 1, -1):
+        for before in range(position - 1, start - 1, -1):
             run = spelled[before] + run
             if len(run) > max_bytes:
                 break
             if run in known:
-                first[place] = True
-                start = place
+                first[position] = True
+                start = position
                 break
     boundaries = np.flatnonzero(first)
     owner = np.searchsorted(offsets, boundaries[:-1], side="right") - 1

@@ -36,8 +36,12 @@ TOKENIZER_FILES = (
 """What belongs to a tokenizer and does not repeat its vocabulary."""
 
 
-def to_huggingface(vocabulary: Vocabulary) -> Tokenizer:
-    """An HF tokenizer that encodes as the vocabulary was trained."""
+def to_huggingface(vocabulary: Vocabulary, pattern: str = "") -> Tokenizer:
+    """An HF tokenizer of a vocabulary.
+
+    Args:
+        pattern: regular expression of the words; empty: the one that the vocabulary was trained with.
+    """
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 
     characters = {byte: character for character, byte in byte_of_character().items()}
@@ -47,7 +51,7 @@ def to_huggingface(vocabulary: Vocabulary) -> Tokenizer:
     ]
     merges = [(names[left], names[right]) for left, right, _ in vocabulary.merges.tolist()]
     tokenizer = Tokenizer(models.BPE({name: number for number, name in enumerate(names)}, merges))
-    pattern = PHRASES if vocabulary.phrases else WORDS
+    pattern = pattern or (PHRASES if vocabulary.phrases else WORDS)
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
             pre_tokenizers.Split(Regex(pattern), behavior="isolated"),

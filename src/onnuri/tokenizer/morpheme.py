@@ -35,7 +35,7 @@ def cut_at_morphemes(words: Words, workers: int) -> Words:
 
     kiwi = Kiwi(num_workers=workers)
     text, offsets, counts = words
-    whole, places = text.tobytes(), offsets.tolist()
+    whole, bounds = text.tobytes(), offsets.tolist()
     sizes = np.diff(offsets)
     is_hangul = (sizes >= 2 * BYTES_PER_SYLLABLE) & (sizes <= LONGEST_WORD)
     numbers = np.flatnonzero(is_hangul)
@@ -45,7 +45,7 @@ def cut_at_morphemes(words: Words, workers: int) -> Words:
     for start in range(0, len(numbers), BATCH):
         batch = []
         for number in numbers[start : start + BATCH].tolist():
-            word = whole[places[number] : places[number + 1]].decode()
+            word = whole[bounds[number] : bounds[number + 1]].decode()
             stem = word.lstrip("".join(c for c in word[:2] if not "가" <= c <= "힣"))
             if len(stem) >= 2 and "가" <= stem[0] <= "힣":
                 batch.append((number, word, len(word) - len(stem)))
@@ -68,7 +68,7 @@ def cut_at_morphemes(words: Words, workers: int) -> Words:
 
 
 def stem_borders(morphemes: Iterable[Any]) -> list[int]:
-    """Places in a word, in characters, where stem and particle or ending meet.
+    """Offsets in a word, in characters, where stem and particle or ending meet.
 
     A boundary inside of a syllable (한다 is 하 + ㄴ다) is none.
     """

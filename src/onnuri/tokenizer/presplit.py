@@ -48,6 +48,19 @@ PHRASES = "|".join(
 )
 """The same for superwords."""
 
+LLAMA = "|".join(
+    (
+        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)",
+        r"[^\r\n\p{L}\p{N}]?\p{L}+",
+        r"\p{N}{1,3}",
+        r" ?[^\s\p{L}\p{N}]+[\r\n]*",
+        r"\s*[\r\n]+",
+        r"\s+(?!\S)",
+        r"\s+",
+    )
+)
+"""That of Llama 3, which llama.cpp knows. Compiled code does not."""
+
 CLASSES = {r"[\p{L}\p{M}]": 0, r"\p{Han}": 3, r"\p{N}": 4, r"\s": 7}
 HANGUL, JAMO, MARKS, SPACE, NEWLINE = 1, 2, 5, 6, 8
 ASSIGNED = (*range(0xD800), *range(0xE000, 0x40000), *range(0xE0000, 0xE1000))

@@ -133,8 +133,8 @@ def _sentencepiece(words: Words, size: int, max_bytes: int) -> list[tuple[str, f
 def _lines(words: Words) -> Iterator[tuple[str, int]]:
     """Words that sentencepiece's format can hold, and how often each occurred, in a fixed order."""
     text, offsets, counts = words
-    whole, places = text.tobytes(), offsets.tolist()
-    pairs = zip(places, places[1:], counts.tolist(), strict=False)
+    whole, bounds = text.tobytes(), offsets.tolist()
+    pairs = zip(bounds, bounds[1:], counts.tolist(), strict=False)
     spelled = sorted((whole[start:stop].decode(), count) for start, stop, count in pairs)
     for word, count in spelled:
         if SPACE not in word and not any(c in "\t\r\n\0" for c in word):

@@ -27,7 +27,7 @@ class Batch(NamedTuple):
 
     @property
     def positions(self) -> np.ndarray:
-        """Place of each token in its document, int64 [B, S]."""
+        """Position of each token in its document, int64 [B, S]."""
         begins = np.repeat(self.cu_seqlens[:-1], np.diff(self.cu_seqlens))
         return (np.arange(self.tokens.size) - begins).reshape(self.tokens.shape)
 

@@ -11,7 +11,7 @@ from onnuri.corpus.reading import labels
 from onnuri.corpus.source import LEGAL_BASES
 from onnuri.tokens.ramp import Ramp, length_ramp
 
-KINDS = ("text", "chat", "preference")
+KINDS = ("text", "chat", "preference", "tasks")
 ALLOWANCES = ("noncommercial", "no-derivatives", "model-made")
 CONVERSATIONS_ONLY = (
     *("source", "license", "legal_basis", "unverified", "consent_id", "made_by", "allow", "encoding"),
@@ -34,7 +34,8 @@ class PackConfig:
     """Folder of token shards to write."""
     kind: str = "text"
     """text: the documents of a corpus; chat: conversations, trained on the assistant's turns; preference:
-    pairs of a chosen and a rejected answer (docs/chat.md)."""
+    pairs of a chosen and a rejected answer (docs/chat.md); tasks: prompts with checkers, of `onnuri tasks
+    make`, to learn from rewards."""
     base: str = path_option("")
     """Folder of token shards made with the same tokenizer, to take along: its sources come before the new
     ones, so that data.mixture can mix both. Its files are linked, not copied, where possible."""

@@ -149,13 +149,13 @@ class Loader:
         sources, positions = self.mixture.assign(self.batches.before(first_step), shape[0] * size)
         windows, targets, tokens = (np.empty_like(positions) for _ in range(3))
         for index, group in enumerate(self.groups):
-            own = np.flatnonzero(sources == index)
-            epochs, inside = np.divmod(positions[own], group.num_windows)
+            members = np.flatnonzero(sources == index)
+            epochs, inside = np.divmod(positions[members], group.num_windows)
             for epoch in np.unique(epochs).tolist():
                 at = epochs == epoch
-                windows[own[at]] = self._numbers(index, epoch, inside[at])
-            targets[own] = self._num_targets(index, windows[own])
-            tokens[own] = group.lengths(windows[own]) - 1
+                windows[members[at]] = self._numbers(index, epoch, inside[at])
+            targets[members] = self._num_targets(index, windows[members])
+            tokens[members] = group.lengths(windows[members]) - 1
         sums = (each.reshape(shape).sum(axis=1) for each in (targets, tokens))
         return _Block(first_step, sources.reshape(shape), windows.reshape(shape), *sums)
 
@@ -173,8 +173,8 @@ class Loader:
         counts = spans[:, 1] - spans[:, 0]
         for shard in np.unique(shards).tolist():
             if trained := self._trained[self._members[group][shard]]:
-                own = shards == shard
-                counts[own] = trained.count(spans[own])
+                members = shards == shard
+                counts[members] = trained.count(spans[members])
         return counts
 
     def _numbers(self, group: int, epoch: int, positions: np.ndarray) -> np.ndarray:
@@ -191,6 +191,10 @@ class Loader:
         """Tokens that the global batch of `step` (0-based) predicts."""
         block = self._look_up(step)
         return int(block.num_targets[step - block.first_step])
+
+    def num_rows(self, step: int) -> int:
+        """See BatchSource."""
+        return self.batches.at(step)
 
     def num_tokens(self, step: int) -> int:
         """See BatchSource."""
@@ -251,12 +255,12 @@ class Loader:
     def _leave_out(self, targets: np.ndarray, groups: np.ndarray, windows: np.ndarray) -> None:
         """Take what is not trained out of the targets [B, S] of some rows."""
         for index in np.unique(groups).tolist():
-            own = np.flatnonzero(groups == index)
-            filled = np.zeros(len(own), dtype=np.int64)
-            for row, shard, (start, end) in zip(*self.groups[index].pieces(windows[own]), strict=True):
-                place, filled[row] = filled[row], filled[row] + end - start
+            members = np.flatnonzero(groups == index)
+            filled = np.zeros(len(members), dtype=np.int64)
+            for row, shard, (start, end) in zip(*self.groups[index].pieces(windows[members]), strict=True):
+                offset, filled[row] = filled[row], filled[row] + end - start
                 if trained := self._trained[self._members[index][shard]]:
-                    part = targets[own[row], place : filled[row]]
+                    part = targets[members[row], offset : filled[row]]
                     part[~trained.mask(start, end)] = IGNORE_INDEX
 
     def micro_batch(

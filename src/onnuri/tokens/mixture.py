@@ -122,15 +122,15 @@ class Mixture:
             stage = self._stage(first + done)
             later = [other.start for other in self._stages if other.start > stage.start]
             size = min(count, min(later, default=first + count) - first) - done
-            numbers = np.arange(first + done - stage.start, first + done - stage.start + size)
+            sequences = np.arange(first + done - stage.start, first + done - stage.start + size)
             with np.errstate(over="ignore"):
-                points = numbers.astype(np.uint64) * np.uint64(STEP) + np.uint64(self._offset)
+                points = sequences.astype(np.uint64) * np.uint64(STEP) + np.uint64(self._offset)
             chosen = np.searchsorted(stage.boundaries[:-1], points, side="right")
             piece = slice(done, done + size)
             sources[piece] = chosen
             for source, start in enumerate(self.counts(first + done)):
-                own = chosen == source
-                positions[piece][own] = start + np.arange(int(own.sum()))
+                members = chosen == source
+                positions[piece][members] = start + np.arange(int(members.sum()))
             done += size
         return sources, positions
 

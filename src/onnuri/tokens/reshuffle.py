@@ -23,16 +23,16 @@ from onnuri.tokens.shards import load_array
 from onnuri.tokens.windows import Pieces
 
 AT_ONCE = 1 << 20
-"""Documents whose places are computed at a time."""
+"""Documents whose positions are computed at a time."""
 
 
 class Epoch(NamedTuple):
     """The stream of one epoch."""
 
     order: np.ndarray
-    """uint32 or int64 [D]: which document stands at each place."""
+    """uint32 or int64 [D]: which document stands at each position."""
     starts: np.ndarray
-    """int64 [D + 1]: where each place begins in the stream, and the end."""
+    """int64 [D + 1]: where each position begins in the stream, and the end."""
 
 
 class Reshuffled:
@@ -90,9 +90,9 @@ class Reshuffled:
         nothing = np.empty(0, dtype=np.int64)
         found = [(nothing, nothing, np.empty((0, 2), dtype=np.int64))]
         for epoch in np.unique(epochs).tolist():
-            own = np.flatnonzero(epochs == epoch)
-            rows, shards, spans = self._pieces_of(self._epoch(epoch), inside[own])
-            found.append((own[rows], shards, spans))
+            members = np.flatnonzero(epochs == epoch)
+            rows, shards, spans = self._pieces_of(self._epoch(epoch), inside[members])
+            found.append((members[rows], shards, spans))
         rows, shards, spans = (np.concatenate(parts) for parts in zip(*found, strict=True))
         order = np.argsort(rows, kind="stable")
         return rows[order], shards[order], spans[order]
@@ -100,13 +100,13 @@ class Reshuffled:
     def _pieces_of(self, epoch: Epoch, inside: np.ndarray) -> Pieces:
         first = inside * self.sequence_length
         end = np.minimum(first + self.sequence_length, self.num_tokens)
-        first_place = np.searchsorted(epoch.starts, first, side="right") - 1
-        counts = np.searchsorted(epoch.starts, end, side="left") - first_place
+        first_position = np.searchsorted(epoch.starts, first, side="right") - 1
+        counts = np.searchsorted(epoch.starts, end, side="left") - first_position
         rows = np.repeat(np.arange(len(inside)), counts)
-        places = np.arange(len(rows)) + np.repeat(first_place - np.cumsum(counts) + counts, counts)
-        skipped = np.maximum(first[rows] - epoch.starts[places], 0)
-        sizes = np.minimum(epoch.starts[places + 1], end[rows]) - epoch.starts[places] - skipped
-        begins = self._offsets[epoch.order[places]] + skipped
+        positions = np.arange(len(rows)) + np.repeat(first_position - np.cumsum(counts) + counts, counts)
+        skipped = np.maximum(first[rows] - epoch.starts[positions], 0)
+        sizes = np.minimum(epoch.starts[positions + 1], end[rows]) - epoch.starts[positions] - skipped
+        begins = self._offsets[epoch.order[positions]] + skipped
         shards = np.searchsorted(self._shard_starts, begins, side="right") - 1
         begins -= self._shard_starts[shards]
         return rows, shards, np.stack([begins, begins + sizes], axis=1)

@@ -52,7 +52,7 @@ class TokenShards:
     sources: list[int]
     """Row of each shard's source in the table of sources."""
     starts: list[int]
-    """Place of each shard's first token in the stream, and the length of the stream at the end."""
+    """Offset of each shard's first token in the stream, and the length of the stream at the end."""
 
     @classmethod
     def open(cls, folder: str | Path, split: str) -> TokenShards:
@@ -162,10 +162,10 @@ class SplitWriter:
                 if trained is not None:
                     begins = documents["offset"].copy()
                     inside = np.searchsorted(begins, trained["offset"], side="right") - 1
-                    own = chosen[inside]
+                    moved = chosen[inside]
                     begins[chosen] -= rows["offset"]  # how far each document moves
-                    spans = trained[own].copy()
-                    spans["offset"] -= begins[inside[own]]
+                    spans = trained[moved].copy()
+                    spans["offset"] -= begins[inside[moved]]
             if source not in self._writers:
                 name = f"{self.split}-{source:05d}"
                 self._writers[source] = ShardWriter(

@@ -17,6 +17,9 @@ class BatchSource(Protocol):
     def num_tokens(self, step: int) -> int:
         """Tokens of the global batch that go through the model."""
 
+    def num_rows(self, step: int) -> int:
+        """Rows of the global batch."""
+
     def micro_batch(self, step: int, micro: int, rank: int, world_size: int, micro_batch_size: int) -> Any:
         """The rows of one data-parallel rank in one micro-step, for `Objective.to_inputs`; empty where the
         global batch has ended."""

@@ -33,10 +33,10 @@ class TrainedTokens:
         """Trained tokens in each of [n, 2] first token and end: int64 [n]."""
         return np.diff(self._up_to(np.asarray(spans, dtype=np.int64)), axis=1)[:, 0]
 
-    def _up_to(self, places: np.ndarray) -> np.ndarray:
-        runs = np.searchsorted(self._starts, places, side="right") - 1
+    def _up_to(self, positions: np.ndarray) -> np.ndarray:
+        runs = np.searchsorted(self._starts, positions, side="right") - 1
         own = np.clip(runs, 0, None)
-        inside = np.clip(places - self._starts[own], 0, self._lengths[own]) if len(self._starts) else 0
+        inside = np.clip(positions - self._starts[own], 0, self._lengths[own]) if len(self._starts) else 0
         return np.where(runs < 0, 0, self._before[own] + inside)
 
     def mask(self, start: int, end: int) -> np.ndarray:

@@ -106,10 +106,10 @@ class BestFit:
         nothing = np.empty(0, dtype=np.int64)
         found = [(nothing, nothing, np.empty((0, 2), dtype=np.int64))]
         for shard in np.unique(shards).tolist():
-            own = np.flatnonzero(shards == shard)
+            members = np.flatnonzero(shards == shard)
             pieces, starts = self._layouts[shard]
-            first, stop = (starts[inside[own] + more].astype(np.int64) for more in (0, 1))
-            rows = np.repeat(own, stop - first)
+            first, stop = (starts[inside[members] + more].astype(np.int64) for more in (0, 1))
+            rows = np.repeat(members, stop - first)
             indices = np.arange(len(rows)) + np.repeat(
                 first - np.cumsum(stop - first) + (stop - first), stop - first
             )

@@ -12,7 +12,7 @@ from onnuri.optim.config import AverageConfig, OptimConfig, ScheduleConfig
 from onnuri.parallel.config import EngineConfig
 from onnuri.tokens.config import DataConfig
 from onnuri.tokens.ramp import Ramp, batch_ramp
-from onnuri.train.tuning_config import DpoConfig
+from onnuri.train.tuning_config import DpoConfig, GrpoConfig
 
 
 @dataclass
@@ -166,7 +166,7 @@ class PretrainConfig:
     """Tokenizer folder to check against the shards; empty takes the one packed with them."""
     objective: str = "next_token"
     """What is learnt: next_token; of conversations (onnuri pack kind=chat) sft, the assistant's turns; of
-    pairs (kind=preference) dpo, to prefer the chosen answer."""
+    pairs (kind=preference) dpo, to prefer the chosen answer; of tasks (kind=tasks) grpo, rewards."""
     profile: bool = False
     """Trace three of the first steps: a trace, a table of operators and a picture of memory in
     RUN_DIR/profile."""
@@ -177,6 +177,7 @@ class PretrainConfig:
     average: AverageConfig = field(default_factory=AverageConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     dpo: DpoConfig = field(default_factory=DpoConfig)
+    grpo: GrpoConfig = field(default_factory=GrpoConfig)
     guard: GuardConfig = field(default_factory=GuardConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     engine: EngineConfig = field(default_factory=EngineConfig)

@@ -92,7 +92,7 @@ def update(run: Run, batches: Iterator[Any]) -> tuple[int, bool, dict[str, float
     plan, engine, guard = run.plan, run.engine, run.guard
     num_targets = max(1, run.source.num_targets(run.progress.step))
     num_tokens, names = run.source.num_tokens(run.progress.step), run.objective.measures
-    num_micro_batches = plan.accumulation_at(run.progress.step)
+    num_micro_batches = plan.micro_batches(run.source.num_rows(run.progress.step))
     sums = torch.zeros(1 + len(names), dtype=torch.float64, device=run.device)
     guard.start_step(run.progress)
     totals = None

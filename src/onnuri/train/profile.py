@@ -71,13 +71,13 @@ def draw_memory(trace: Path, picture: Path) -> None:
         events = json.load(stream)["traceEvents"]
     figure, axes = pyplot.subplots(figsize=(9, 4))
     for step in (event for event in events if str(event.get("name", "")).startswith("ProfilerStep#")):
-        places: dict[str, list[tuple[float, float]]] = {}
+        curves: dict[str, list[tuple[float, float]]] = {}
         for event in events:
             if event.get("name") == "[memory]" and 0 <= event["ts"] - step["ts"] <= step["dur"]:
                 device = "host" if event["args"]["Device Type"] == 0 else "GPU"
                 point = ((event["ts"] - step["ts"]) / 1e6, event["args"]["Total Allocated"] / 2**20)
-                places.setdefault(device, []).append(point)
-        for device, points in places.items():
+                curves.setdefault(device, []).append(point)
+        for device, points in curves.items():
             seconds, sizes = zip(*sorted(points), strict=True)
             label = f"step {int(step['name'].split('#')[1]) + 1} of this start, {device}"
             axes.plot(seconds, [size - sizes[0] for size in sizes], label=label, drawstyle="steps-post")

@@ -19,16 +19,18 @@ def read_ahead(source: BatchSource, plan: RunPlan, first_step: int, device: torc
     ranks, config = plan.ranks, plan.config
     objective = OBJECTIVES[config.objective]
 
-    def read(place: tuple[int, int]) -> Any:
+    def read(which: tuple[int, int]) -> Any:
         if device.type == "cuda":
             torch.cuda.set_device(device)  # it is set thread by thread
-        step, micro = place
+        step, micro = which
         batch = source.micro_batch(step, micro, ranks.dp_rank, ranks.dp_size, plan.micro_batch_size)
         first_row = (micro * ranks.dp_size + ranks.dp_rank) * plan.micro_batch_size
         return with_dropout(objective.to_inputs(batch, config.data, device), config.train, step, first_row)
 
     steps = range(first_step, config.train.steps)
-    places = ((step, micro) for step in steps for micro in range(plan.accumulation_at(step)))
+    micro_batches = (
+        (step, micro) for step in steps for micro in range(plan.micro_batches(source.num_rows(step)))
+    )
     if objective.before_step:
-        return (read(place) for place in places)
-    return ordered_map(read, places, workers=1)
+        return (read(which) for which in micro_batches)
+    return ordered_map(read, micro_batches, workers=1)

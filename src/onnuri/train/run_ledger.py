@@ -40,6 +40,8 @@ def open_ledger(
         "environment": environment(),
         "config": to_dict(plan.config),
     }
+    if chat := plan.data.counts.get("chat"):
+        facts["chat_template"] = chat.get("template_sha256")
     if resumed:
         if ledger.head == BEGINNING:
             log.warning(f"warning: {ledger.path} begins again: steps 1 to {progress.step} are not in it")

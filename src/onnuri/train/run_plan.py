@@ -75,7 +75,11 @@ class RunPlan:
 
     def accumulation_at(self, step: int) -> int:
         """Micro-batches a rank runs in the step, counted from 0; the last may be partly empty."""
-        return -(-self.batches.at(step) // (self.micro_batch_size * self.ranks.dp_size))
+        return self.micro_batches(self.batches.at(step))
+
+    def micro_batches(self, rows: int) -> int:
+        """Micro-batches a rank runs for so many rows; at least one, as every step needs a backward pass."""
+        return max(1, -(-rows // (self.micro_batch_size * self.ranks.dp_size)))
 
 
 def make_plan(config: PretrainConfig) -> RunPlan:

@@ -18,7 +18,6 @@ import torch.distributed as dist
 
 from onnuri.base import manifest
 from onnuri.base.copying import copy_contents
-from onnuri.base.errors import UserError
 from onnuri.base.manifest import Manifest
 from onnuri.checkpoint.store import Saver
 from onnuri.optim.average import WeightAverage
@@ -41,6 +40,7 @@ from onnuri.train.evaluation import Evaluation
 from onnuri.train.guard import Progress, StepGuard
 from onnuri.train.monitors import Monitors
 from onnuri.train.objectives import OBJECTIVES, Objective
+from onnuri.train.rank_zero import on_rank_zero
 from onnuri.train.record import Record
 from onnuri.train.run_ledger import open_ledger
 from onnuri.train.run_plan import RunPlan, record_words, run_record
@@ -210,22 +210,3 @@ def keep_description(plan: RunPlan, run_dir: Path) -> None:
     source, kept = Path(plan.config.data.path), run_dir / DATA_FOLDER
     copy_contents(source / "tokenizer", kept / "tokenizer")
     shutil.copyfile(source / manifest.FILE_NAME, kept / manifest.FILE_NAME)
-
-
-@contextlib.contextmanager
-def on_rank_zero(plan: RunPlan) -> Iterator[bool]:
-    """Around what rank 0 does alone, where this is True: what goes wrong there ends all ranks alike.
-
-    A collective call. Raises UserError.
-    """
-    problem = ""
-    try:
-        yield plan.ranks.is_lead
-    except OSError as error:
-        problem = f"cannot write to run_dir={plan.config.run_dir}: {error.strerror or error}"
-        problem += f" ({error.filename})" if error.filename else ""
-    except UserError as error:
-        problem = str(error)
-    problem = broadcast_from_rank_zero(problem)
-    if problem:
-        raise UserError(problem)

@@ -70,7 +70,7 @@ class Run:
             "world_size": dist.get_world_size(),
             **self.average.state(),
         }
-        pieces = zero_state.own_pieces(self.engine, self.average.tensors())
+        pieces = zero_state.owned_slices(self.engine, self.average.tensors())
         self.saver.save(self.progress.step, pieces, state, ephemeral)
         self.saved = time.monotonic()
 

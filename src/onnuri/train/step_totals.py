@@ -19,9 +19,9 @@ class StepTotals:
         self._size = len(sums)
         self._sums = sums.new_zeros(self._size + len(flags))
         self._sums[: self._size] = sums
-        for place, flag in enumerate(flags, self._size):
+        for index, flag in enumerate(flags, self._size):
             if flag:
-                self._sums[place] = 1
+                self._sums[index] = 1
         dist.all_reduce(self._sums)
 
     def __float__(self) -> float:

@@ -14,7 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from onnuri.base.location import PACKAGE
-from onnuri.corpus.stages.stage import with_columns
+from onnuri.corpus.stages.stage import Stage, with_columns
+from tests.conftest import REPOSITORY
 
 VOWELS = '''
 from dataclasses import dataclass
@@ -83,7 +84,7 @@ def test_one_file_and_one_line(tmp_path: Path) -> None:
     output = tmp_path / "out"
     wrong = corpus(f"recipe={recipe}", f"output={output}")
     assert wrong.returncode and "stage vowels: most=-1 must be at least 0" in wrong.stderr
-    recipe.write_text(recipe.read_text().replace("-1", "3"))
+    recipe.write_text(recipe.read_text().replace("most: -1", "most: 3"))
     made = corpus(f"recipe={recipe}", f"output={output}")
     assert made.returncode == 0, made.stderr
 
@@ -101,6 +102,20 @@ def test_one_file_and_one_line(tmp_path: Path) -> None:
     assert all(text in page for text in ("vowels &lt;all&gt;", "full of vowels", "Vowels of a document"))
     identity = next(row["id"] for row in pq.read_table(kept).to_pylist() if row["text"] == "banana")
     assert "vowels 3" in corpus("explain", f"id={identity}", f"input={output}").stdout
+
+
+def test_the_stage_of_the_documentation() -> None:
+    page = (REPOSITORY / "docs" / "corpus.md").read_text(encoding="utf-8")
+    code = page.partition("### Add a stage")[2].partition("```python\n")[2].partition("```")[0]
+    namespace = {"__name__": "repeated_lines"}
+    exec(compile(code, "docs/corpus.md", "exec", dont_inherit=True), namespace)
+    stage: Stage = namespace["STAGE"]
+    texts = ["a\nb\na", "a\na\na", ""]
+    rows = pa.table({"text": texts, "reason": pa.nulls(3, pa.string())})
+    rows = rows.append_column(stage.columns.field(0), pa.nulls(3, pa.float32()))
+    done = stage.run(rows, stage.options())
+    assert done["reason"].to_pylist() == ["", "repeated lines: 0.667", ""]
+    assert done["text"].to_pylist() == texts and done["repeated_lines"].to_pylist()[2] == 0
 
 
 def test_new_values_take_the_type_of_their_column() -> None:

@@ -55,7 +55,7 @@ def in_tiles_for(capability: int, dtype: torch.dtype) -> Callable[..., torch.Ten
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
-@settings(max_examples=tries(4, 40))
+@settings(max_examples=tries(2, 40))
 @given(random=st.randoms(use_true_random=False), capability=st.sampled_from(CAPABILITIES))
 def test_attention(dtype: torch.dtype, random: Random, capability: int) -> None:
     check(draw_attention(random, tries(160, 300)), in_tiles_for(capability, dtype), dtype)
@@ -105,7 +105,7 @@ def test_row_operations(operation: str, dtype: torch.dtype) -> None:
     module, name = OPERATIONS[operation]
     function = load(module, "triton", "cpu")[name]
 
-    @settings(max_examples=tries(3, 40))
+    @settings(max_examples=tries(2, 40))
     @given(random=st.randoms(use_true_random=False))
     def holds(random: Random) -> None:
         check(DRAW[operation](random), function, dtype)

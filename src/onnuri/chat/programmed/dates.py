@@ -25,12 +25,12 @@ def weekday(day: date) -> str:
 
 def stated(text: str) -> date | None:
     """The one day of 2026년 11월 26일, 2026-11-26 or 2026. 11. 26.; its weekday may follow in brackets."""
-    bare, _, said = text.strip().partition(" (") if text.strip().endswith(")") else (text.strip(), "", "")
+    bare, _, suffix = text.strip().partition(" (") if text.strip().endswith(")") else (text.strip(), "", "")
     for form in _FORMS:
         if match := form.fullmatch(bare):
             try:
                 day = date(*map(int, match.groups()))
             except ValueError:
                 return None
-            return day if said.rstrip(")") in ("", weekday(day), weekday(day)[0]) else None
+            return day if suffix.rstrip(")") in ("", weekday(day), weekday(day)[0]) else None
     return None

@@ -130,15 +130,15 @@ def main() -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     try:
         cut_off(libc, folder)
-        heard, said = os.pipe()
+        reader, writer = os.pipe()
         child = os.fork()  # the first process of the new process namespace: its end ends all others there
     except (OSError, AttributeError) as error:
         refuse(str(error))
     if child == 0:
-        os.close(heard)
+        os.close(reader)
         os.setsid()  # kill(0, ...) reaches a process group, across namespaces
-        run_alone(libc, seconds, megabytes, said, asked)
-    os.close(said)
+        run_alone(libc, seconds, megabytes, writer, asked)
+    os.close(writer)
     end = time.monotonic() + 2 * seconds
     while os.waitpid(child, os.WNOHANG) == (0, 0):
         if time.monotonic() > end:
@@ -146,11 +146,11 @@ def main() -> None:
             os.waitpid(child, 0)
             break
         time.sleep(0.005)
-    os._exit(0 if os.read(heard, 1) == b"1" else REFUSED)
+    os._exit(0 if os.read(reader, 1) == b"1" else REFUSED)
 
 
 def run_alone(
-    libc: ctypes.CDLL, seconds: int, megabytes: int, said: int, asked: dict[str, Any]
+    libc: ctypes.CDLL, seconds: int, megabytes: int, writer: int, asked: dict[str, Any]
 ) -> NoReturn:
     """In the first process of the namespace: lock up, report that the cuts hold, run the text."""
     try:
@@ -159,8 +159,8 @@ def run_alone(
         check_cuts(libc)
     except (OSError, ValueError, AttributeError) as error:
         refuse(str(error))
-    os.write(said, b"1")
-    os.close(said)
+    os.write(writer, b"1")
+    os.close(writer)
     output = os.dup(1)
     os.dup2(2, 1)  # what the text prints goes nowhere
     try:

@@ -36,7 +36,7 @@ def build(config: CorpusConfig) -> Manifest:
     """
     plan = recipe.load(config.recipe, asdict(config))
     work, inputs, file_counts = units.plan(plan)
-    check_places(config.output, plan, work)
+    check_output(config.output, plan, work)
     settings = {"recipe": plan.content()}
     inputs["recipe"] = manifest.hash_json(settings["recipe"])
     for stage in plan.stages:
@@ -76,15 +76,15 @@ def _say_what_is_missing(counts: Mapping[str, Any], output: str) -> None:
         )
 
 
-def check_places(output: str, plan: Recipe, work: list[Unit]) -> None:
+def check_output(output: str, plan: Recipe, work: list[Unit]) -> None:
     """Raise UserError if the corpus would be written over, or into, what it is made from."""
-    place = Path(output).resolve()
+    folder = Path(output).resolve()
     # Text is compared, not Path: a source may be made of a hundred thousand files.
-    folders = (f"{str(place).rstrip('/')}/", f"{place}.partial/")
+    folders = (f"{str(folder).rstrip('/')}/", f"{folder}.partial/")
     read = [piece.path for unit in work for piece in unit.pieces if piece.path and "://" not in piece.path]
     for source in plan.sources:
         root = Path(source.input).expanduser()
-        if source.input and root.is_dir() and place.is_relative_to(root.resolve()):
+        if source.input and root.is_dir() and folder.is_relative_to(root.resolve()):
             raise UserError(f"output={output} lies in input={source.input}; choose a folder outside of it")
         read += [source.opt_out] if source.opt_out else []
     for stage in plan.stages:

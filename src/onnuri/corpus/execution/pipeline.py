@@ -157,9 +157,9 @@ def _assign_ids(raw: pa.RecordBatch, source: Source, rank: int) -> pa.Table:
     """
     count = raw.num_rows
     problem = raw["problem"].cast(pa.string())
-    places = pc.if_else(pc.equal(problem, ""), "", raw["origin"])
+    origins = pc.if_else(pc.equal(problem, ""), "", raw["origin"])
     ids = pa.array(
-        text_hashes((raw["source"], raw["key"], places), raw["text"], hex_digits=True), pa.string()
+        text_hashes((raw["source"], raw["key"], origins), raw["text"], hex_digits=True), pa.string()
     )
     reason = pc.if_else(pc.equal(problem, ""), empty_reason(raw["text"]), problem)
     if source.opt_out:

@@ -170,7 +170,7 @@ def _find_local(pattern: str) -> Found:
 
 
 @dataclass(frozen=True, order=True)
-class _Place:
+class _Node:
     """A folder, and the first part of the pattern that its entries have to match."""
 
     path: str
@@ -189,8 +189,8 @@ class _Expansion:
     def __init__(self, what: str, root: Path, parts: tuple[str, ...]) -> None:
         self.root, self.parts = str(root), parts
         self.matches = [re.compile(fnmatch.translate(_composed(part))).match for part in parts]
-        self.todo = [_Place(self.root, os.path.realpath(root), 0)]
-        self.links: list[tuple[int, _Place]] = []
+        self.todo = [_Node(self.root, os.path.realpath(root), 0)]
+        self.links: list[tuple[int, _Node]] = []
         """A heapq, those nearest to the root first."""
         self.seen: set[tuple[str, int, bool]] = set()
         self.files: dict[str, tuple[str, int]] = {}
@@ -200,13 +200,13 @@ class _Expansion:
     def found(self) -> Found:
         """Every file once, under the shortest of its names, one with a known suffix if it has any."""
         while self.todo or self.links:
-            place = self.todo.pop() if self.todo else self._linked(heapq.heappop(self.links)[1])
-            if place and (place.real, place.part, place.hidden) not in self.seen:
-                self.seen.add((place.real, place.part, place.hidden))
+            node = self.todo.pop() if self.todo else self._linked(heapq.heappop(self.links)[1])
+            if node and (node.real, node.part, node.hidden) not in self.seen:
+                self.seen.add((node.real, node.part, node.hidden))
                 try:
-                    self._enter(place)
+                    self._enter(node)
                 except OSError:
-                    if not place.hidden:  # nobody asked for those
+                    if not node.hidden:  # nobody asked for those
                         raise
         first: dict[str, str] = {}
         for path in sorted(self.files, key=self._preference):
@@ -223,63 +223,61 @@ class _Expansion:
     def _preference(self, path: str) -> tuple[bool, int, str]:
         return not files.format_of(path), path.count("/"), path
 
-    def _linked(self, place: _Place) -> _Place | None:
+    def _linked(self, node: _Node) -> _Node | None:
         """The folder behind a link, unless it is read already or the link leads up."""
-        up = os.path.realpath(os.path.dirname(place.path))  # noqa: PTH120
-        loop = f"{up}/".startswith(f"{place.real.rstrip('/')}/")
-        if loop or (place.real, place.part, place.hidden) in self.seen:
-            self._pass_over(LINKED_FOLDER, place.path)
+        up = os.path.realpath(os.path.dirname(node.path))  # noqa: PTH120
+        loop = f"{up}/".startswith(f"{node.real.rstrip('/')}/")
+        if loop or (node.real, node.part, node.hidden) in self.seen:
+            self._pass_over(LINKED_FOLDER, node.path)
             return None
-        return place
+        return node
 
-    def _enter(self, place: _Place) -> None:
-        part = self.parts[place.part]
-        last = place.part + 1 == len(self.parts)
-        literal = os.path.join(place.path, part)  # noqa: PTH118
+    def _enter(self, node: _Node) -> None:
+        part = self.parts[node.part]
+        last = node.part + 1 == len(self.parts)
+        literal = os.path.join(node.path, part)  # noqa: PTH118
         if part == "**":
-            self.todo.append(_Place(place.path, place.real, place.part + 1, place.hidden))
-            for entry in _entries(place.path):
+            self.todo.append(_Node(node.path, node.real, node.part + 1, node.hidden))
+            for entry in _entries(node.path):
                 if os.path.isdir(entry.path):  # noqa: PTH112  # unlike entry.is_dir at peace with broken links
-                    self._push(
-                        entry.path, entry.is_symlink(), place, place.part, entry.name.startswith(".")
-                    )
+                    self._push(entry.path, entry.is_symlink(), node, node.part, entry.name.startswith("."))
         elif not glob.has_magic(part) or os.path.lexists(literal):
             # A name that is there is meant as it stands, brackets and all.
             if os.path.lexists(literal):
-                self._met(literal, os.path.islink(literal), place, last, hidden=False)  # noqa: PTH114
+                self._met(literal, os.path.islink(literal), node, last, hidden=False)  # noqa: PTH114
         else:
-            for entry in _entries(place.path):
-                if self.matches[place.part](_composed(entry.name)):
+            for entry in _entries(node.path):
+                if self.matches[node.part](_composed(entry.name)):
                     hidden = entry.name.startswith(".") and not part.startswith(".")
-                    self._met(entry.path, entry.is_symlink(), place, last, hidden)
+                    self._met(entry.path, entry.is_symlink(), node, last, hidden)
 
-    def _met(self, path: str, link: bool, place: _Place, last: bool, hidden: bool) -> None:
+    def _met(self, path: str, link: bool, node: _Node, last: bool, hidden: bool) -> None:
         """An entry that matches its part of the pattern."""
         is_folder = os.path.isdir(path)  # noqa: PTH112
         if not last:
             if is_folder:
-                self._push(path, link, place, place.part + 1, hidden)
+                self._push(path, link, node, node.part + 1, hidden)
         elif is_folder:
-            if "**" not in self.parts[max(place.part - 1, 0) :]:
-                self._pass_over(HIDDEN if place.hidden or hidden else FOLDER, path)
-        elif place.hidden or hidden:
+            if "**" not in self.parts[max(node.part - 1, 0) :]:
+                self._pass_over(HIDDEN if node.hidden or hidden else FOLDER, path)
+        elif node.hidden or hidden:
             self._pass_over(HIDDEN, path)
         elif os.path.isfile(path):  # noqa: PTH113
-            real = os.path.realpath(path) if link else os.path.join(place.real, os.path.basename(path))  # noqa: PTH118, PTH119
+            real = os.path.realpath(path) if link else os.path.join(node.real, os.path.basename(path))  # noqa: PTH118, PTH119
             self.files[path] = (real, os.stat(path).st_size)  # noqa: PTH116
         else:
             self._pass_over(SPECIAL if os.path.exists(path) else BROKEN_LINK, path)  # noqa: PTH110
 
-    def _push(self, path: str, link: bool, place: _Place, part: int, hidden: bool) -> None:
+    def _push(self, path: str, link: bool, node: _Node, part: int, hidden: bool) -> None:
         """Enter a folder later."""
-        hidden = hidden or place.hidden
+        hidden = hidden or node.hidden
         if not link:
-            real = os.path.join(place.real, os.path.basename(path))  # noqa: PTH118, PTH119
-            self.todo.append(_Place(path, real, part, hidden))
+            real = os.path.join(node.real, os.path.basename(path))  # noqa: PTH118, PTH119
+            self.todo.append(_Node(path, real, part, hidden))
         elif hidden:
             self._pass_over(HIDDEN, path)
         else:
-            heapq.heappush(self.links, (path.count("/"), _Place(path, os.path.realpath(path), part)))
+            heapq.heappush(self.links, (path.count("/"), _Node(path, os.path.realpath(path), part)))
 
     def _pass_over(self, reason: str, path: str) -> None:
         self.result.pass_over(reason, self._name(path))

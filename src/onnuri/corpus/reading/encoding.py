@@ -318,11 +318,11 @@ def repair(texts: pa.Array) -> tuple[pa.Array, pa.Array]:
     """
     suspicious = pc.fill_null(pc.match_substring_regex(texts, _SUSPICIOUS), False)
     notes: list[str] = [""] * len(texts)
-    places = np.flatnonzero(suspicious.to_numpy(zero_copy_only=False))
-    if not places.size:
+    indices = np.flatnonzero(suspicious.to_numpy(zero_copy_only=False))
+    if not indices.size:
         return texts, pa.array(notes, pa.large_string())
     repaired = []
-    for place, text in zip(places.tolist(), texts.take(pa.array(places)).to_pylist(), strict=True):
+    for index, text in zip(indices.tolist(), texts.take(pa.array(indices)).to_pylist(), strict=True):
         found: set[str] = set()
         better = _repair_lines(text, found, frozenset())
         if found and 2 * len(_HIGH_CHARACTER.findall(better)) <= len(_HIGH_CHARACTER.findall(text)):
@@ -331,7 +331,7 @@ def repair(texts: pa.Array) -> tuple[pa.Array, pa.Array]:
         elif not found and _is_lost(text):
             found.add(LOST)
         repaired.append(better)
-        notes[place] = ", ".join(sorted(found))
+        notes[index] = ", ".join(sorted(found))
     better_texts = pc.replace_with_mask(texts, suspicious, pa.array(repaired, texts.type))
     return better_texts, pa.array(notes, pa.large_string())
 

@@ -70,12 +70,12 @@ def lines(
 
 
 def _after_line_feed(stream: BinaryIO, offset: int, stop: int | None) -> int:
-    """Where the line after the first line feed begins; any place from `stop` on if none comes before it."""
+    """Where the line after the first line feed begins; an offset from `stop` on if none comes before it."""
     while stop is None or offset < stop:
         chunk = stream.read(CHUNK_BYTES)
-        place = chunk.find(b"\n")
-        if place >= 0 or not chunk:
-            return offset + place + 1
+        newline = chunk.find(b"\n")
+        if newline >= 0 or not chunk:
+            return offset + newline + 1
         offset += len(chunk)
     return offset
 

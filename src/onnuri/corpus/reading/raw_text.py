@@ -17,7 +17,7 @@ from onnuri.corpus.source import Source
 OWN = ("source", "lang", "license", "legal_basis", "url")
 """What the source says of all its documents, and a record may say otherwise."""
 COLUMNS = ("origin", "key", "text", *OWN, "problem", "note")
-"""origin: file and place in it. key: the record's own id, "" for none. problem: "" for a good row. note:
+"""origin: file and position in it. key: the record's own id, "" for none. problem: "" for a good row. note:
 the damage of a good row, as in "bad characters: 3"."""
 FIELDS = ("origin", "key", "text", "problem", "note")
 SCHEMA = pa.schema([(name, pa.large_string()) for name in COLUMNS])

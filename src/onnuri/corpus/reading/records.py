@@ -56,22 +56,24 @@ def _read_lines(
     elif not task.start and task.stop is None and ends_in_returns(stream):
         stream = with_line_feeds(stream)
     limit = ROOM_FOR_MARKUP * task.limit + (1 << 20)
-    place = task.start
+    offset = task.start
     try:
         for line in lines(stream, limit, task.start, task.stop, packed):
-            place = line.offset
+            offset = line.offset
             if line.damage:
                 _add_damaged(task, line)
             elif line.size > limit:
-                task.rows.add_too_long(f"{task.name}@{place}", line.size, line.content)
+                task.rows.add_too_long(f"{task.name}@{offset}", line.size, line.content)
             elif line.content.strip():
                 add_line(task, line, declared)
-            place += line.size
+            offset += line.size
             yield from task.rows.full()
-        task.rows.is_empty = place == task.start
+        task.rows.is_empty = offset == task.start
     except Exception as error:
         stop_if_transient(error)
-        task.rows.add_unreadable(f"{task.name}@{place}", f"{task.name} after byte {place}: {cause(error)}")
+        task.rows.add_unreadable(
+            f"{task.name}@{offset}", f"{task.name} after byte {offset}: {cause(error)}"
+        )
 
 
 def _add_damaged(task: Reading, line: Line) -> None:
@@ -155,23 +157,23 @@ def read_json(task: Reading, stream: BinaryIO) -> Iterator[pa.RecordBatch]:
 
 
 class _FirstValueBroken(ValueError):
-    """No value of a JSON file is whole, but some of its records may be."""
+    """No value of a JSON file is complete, but some of its records may be."""
 
 
 def json_values(text: str) -> Iterator[Any]:
     """The values of a text, with white space or a comma after each."""
     decoder = json.JSONDecoder()
-    place = len(text) - len(text.lstrip(" \t\r\n"))
+    offset = len(text) - len(text.lstrip(" \t\r\n"))
     number = 0
-    while place < len(text) or not number:
+    while offset < len(text) or not number:
         try:
-            value, place = decoder.raw_decode(text, place)
+            value, offset = decoder.raw_decode(text, offset)
         except ValueError as error:
             raise error if number else _FirstValueBroken(str(error)) from None
         yield value
         number += 1
-        between = _BETWEEN_VALUES.match(text, place)
-        place = between.end() if between else place
+        between = _BETWEEN_VALUES.match(text, offset)
+        offset = between.end() if between else offset
 
 
 def _streamed(task: Reading, stream: _Both) -> Iterator[pa.RecordBatch]:
@@ -236,12 +238,12 @@ def _tree_text(task: Reading, raw: bytes) -> tuple[str, str]:
 
 
 def _add_records(task: Reading, values: Iterator[Any], note: str) -> Iterator[None]:
-    """Add the records of each value: by its place in the file, and from the second value on its number."""
+    """Add the records of each value: by its path in the file, and from the second value on its number."""
     found = False
     for number, value in enumerate(values):
-        for place, record in trees.records(value, task.source.records):
+        for path, record in trees.records(value, task.source.records):
             found = True
-            at = f"{number}.{place}".strip(".") if number else place
+            at = f"{number}.{path}".strip(".") if number else path
             add_record(task, f"{task.name}#{at}" if at else task.name, record, note)
             yield
     if not found and task.source.records:

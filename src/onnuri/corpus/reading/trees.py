@@ -8,40 +8,39 @@ from typing import Any
 MOST_LEVELS = 64
 
 
-def walk(value: Any, keys: list[str], place: str = "") -> Iterator[tuple[str, Any]]:
-    """What `keys` lead to below `value`, with the place it was found at, such as sections.3.pages.0.
+def walk(value: Any, keys: list[str], path: str = "") -> Iterator[tuple[str, Any]]:
+    """What `keys` lead to below `value`, with the path it was found at, such as sections.3.pages.0.
 
     Lists are gone through, also at the end: their elements are what was looked for.
     """
     if isinstance(value, list):
         for index, item in enumerate(value):
-            yield from walk(item, keys, f"{place}.{index}".lstrip("."))
+            yield from walk(item, keys, f"{path}.{index}".lstrip("."))
     elif not keys:
-        yield place, value
+        yield path, value
     elif isinstance(value, dict) and keys[0] in value:
-        yield from walk(value[keys[0]], keys[1:], f"{place}.{keys[0]}".lstrip("."))
+        yield from walk(value[keys[0]], keys[1:], f"{path}.{keys[0]}".lstrip("."))
 
 
-def records(value: Any, path: str) -> Iterator[tuple[str, Any]]:
+def records(value: Any, keys: str) -> Iterator[tuple[str, Any]]:
     """The records that a source's `records` lead to; of a list at the top its elements, with path ""."""
-    keys = path.split(".") if path else []
-    for place, found in _lists(value, keys, ""):
+    for path, found in _lists(value, keys.split(".") if keys else [], ""):
         if isinstance(found, list):
             for index, item in enumerate(found):
-                yield f"{place}.{index}".lstrip("."), item
+                yield f"{path}.{index}".lstrip("."), item
         else:
-            yield place, found
+            yield path, found
 
 
-def _lists(value: Any, keys: list[str], place: str) -> Iterator[tuple[str, Any]]:
+def _lists(value: Any, keys: list[str], path: str) -> Iterator[tuple[str, Any]]:
     """As `walk`, but a list at the end is given whole: a dialogue's turns are one record."""
     if not keys:
-        yield place, value
+        yield path, value
     elif isinstance(value, list):
         for index, item in enumerate(value):
-            yield from _lists(item, keys, f"{place}.{index}".lstrip("."))
+            yield from _lists(item, keys, f"{path}.{index}".lstrip("."))
     elif isinstance(value, dict) and keys[0] in value:
-        yield from _lists(value[keys[0]], keys[1:], f"{place}.{keys[0]}".lstrip("."))
+        yield from _lists(value[keys[0]], keys[1:], f"{path}.{keys[0]}".lstrip("."))
 
 
 def text_at(record: Any, path: str) -> str:

@@ -56,11 +56,11 @@ def _lines(row: dict[str, Any], stages: list[str], folder: Path) -> list[str]:
         f"language   {row['lang'] or 'unknown'}",
     ]
     sizes = [*row["sizes"], len(row["text"].encode())]
-    for place, stage in enumerate(stages):
-        size = row["sizes"][place]
+    for index, stage in enumerate(stages):
+        size = row["sizes"][index]
         if size < 0:
             break
-        left = next((after for after in sizes[place + 1 :] if after >= 0), size)
+        left = next((after for after in sizes[index + 1 :] if after >= 0), size)
         change = "" if left == size else f" -> {left:,}"
         notes = [f"{size:,}{change} bytes", *_measured(row, stage)]
         if row.get("stage") == stage:

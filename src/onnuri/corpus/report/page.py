@@ -83,7 +83,7 @@ def funnel(stages: Sequence[Mapping[str, Any]]) -> str:
         return ""
     first = stages[0]
     order = sorted(first["sources"], key=lambda source: -first["sources"][source]["bytes"])
-    colours = {source: min(place, NUM_COLOURS - 1) for place, source in enumerate(order)}
+    colours = {source: min(index, NUM_COLOURS - 1) for index, source in enumerate(order)}
     rows = []
     for stage in stages:
         tracks = "".join(

@@ -86,9 +86,9 @@ class Tally:
         sizes = rows["sizes"].combine_chunks()
         matrix = sizes.flatten().to_numpy().reshape(rows.num_rows, -1)
         sources = rows["source"].combine_chunks().dictionary_encode()
-        numbers = sources.indices.to_numpy()
+        codes = sources.indices.to_numpy()
         for index, source in enumerate(sources.dictionary.to_pylist()):
-            mine = matrix[numbers == index]
+            mine = matrix[codes == index]
             for stage in range(matrix.shape[1]):
                 here = mine[:, stage]
                 inside = here >= 0
@@ -129,13 +129,13 @@ class Tally:
         sources = sorted({key[0] for key in self.entered})
         kept = self.by("source")
         rows = []
-        for place, name in enumerate(stages):
+        for index, name in enumerate(stages):
             by_source = {}
             for source in sources:
                 entry: dict[str, int] = {}
                 for unit in ("documents", "bytes"):
-                    entered = self.entered[source, str(place), unit]
-                    after = place + 1
+                    entered = self.entered[source, str(index), unit]
+                    after = index + 1
                     left = (
                         self.entered[source, str(after), unit]
                         if after < len(stages)

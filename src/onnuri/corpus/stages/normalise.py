@@ -172,10 +172,10 @@ def _rewrite_lines(text: str, codes: Codes, flags: Flags) -> tuple[str, bool]:
     ends = np.flatnonzero((flags & _END) != 0)
     starts = np.concatenate(([0], ends[:-1] + 1))
     suspects = _lines_of_marks(flags, starts)
-    places = np.flatnonzero(_candidates(codes, flags) != 0)
-    if not len(places):
+    positions = np.flatnonzero(_candidates(codes, flags) != 0)
+    if not len(positions):
         return text, _three_in_a_row(suspects)
-    lines = np.searchsorted(ends, places)
+    lines = np.searchsorted(ends, positions)
     lines = lines[np.diff(lines, prepend=-1) != 0]
     if len(lines) > len(ends) // 4:
         # To cut out and put back so many lines would cost more than to run over them all.

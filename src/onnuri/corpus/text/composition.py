@@ -62,11 +62,11 @@ def compose(joined: str, codes: Codes) -> str:
 
     Only the texts that NFC may change are gone through.
     """
-    places = np.flatnonzero(unsure().take(codes, mode="clip"))
-    if not len(places):
+    positions = np.flatnonzero(unsure().take(codes, mode="clip"))
+    if not len(positions):
         return joined
     texts = joined.split(SEPARATOR)
-    for index in np.unique(np.searchsorted(np.flatnonzero(codes == ord(SEPARATOR)), places)).tolist():
+    for index in np.unique(np.searchsorted(np.flatnonzero(codes == ord(SEPARATOR)), positions)).tolist():
         texts[index] = nfc(texts[index])
     return SEPARATOR.join(texts)
 

@@ -97,8 +97,8 @@ def parse(values: Sequence[str]) -> Block:
 
 def _occurrences(codes: Codes, code: int, boundaries: Indices) -> Indices:
     """(D,) how often a code point occurs before each boundary and after the one before."""
-    places = np.flatnonzero(codes == code)
-    return np.diff(np.searchsorted(places, boundaries), prepend=0)
+    positions = np.flatnonzero(codes == code)
+    return np.diff(np.searchsorted(positions, boundaries), prepend=0)
 
 
 def _word_classes(flags: Flags, starts: Indices, ends: Indices) -> Flags:

@@ -119,8 +119,8 @@ def heat_map(result: Result, name: str, groups: Mapping[str, Any]) -> str:
         return ""
     if len(points) > NUM_HEAT_COLUMNS:
         last = len(points) - 1
-        shown = {round(last * place / (NUM_HEAT_COLUMNS - 1)) for place in range(NUM_HEAT_COLUMNS)}
-        points = [point for place, point in enumerate(points) if place in shown]
+        shown = {round(last * index / (NUM_HEAT_COLUMNS - 1)) for index in range(NUM_HEAT_COLUMNS)}
+        points = [point for index, point in enumerate(points) if index in shown]
     heads = "".join(f"<th>{tokens(point['tokens'])}</th>" for point in points)
     rows = [f"<tr><th>{both('tokens trained', '학습한 토큰')}</th>{heads}</tr>"]
     for tier in sorted({group.get("tier") or "" for group in groups.values()}):

@@ -33,10 +33,10 @@ def cyclonedx(facts: Facts) -> dict[str, Any]:
 
 
 def _model(facts: Facts) -> dict[str, Any]:
-    said = facts.stated
+    statements = facts.stated
     considerations = {
-        "technicalLimitations": [text for text in (LIMITS, said.limits) if text],
-        "useCases": [wording.stated(said.intended_use, "what the model is meant for")],
+        "technicalLimitations": [text for text in (LIMITS, statements.limits) if text],
+        "useCases": [wording.stated(statements.intended_use, "what the model is meant for")],
     }
     card: dict[str, Any] = {
         "modelParameters": {
@@ -60,7 +60,7 @@ def _model(facts: Facts) -> dict[str, Any]:
         "version": facts.identity[:12],
         "description": f"{facts.parameters} parameters, manifest {facts.identity}",
     }
-    return component | _licences(said.licence) | {"modelCard": card}
+    return component | _licences(statements.licence) | {"modelCard": card}
 
 
 def _properties(facts: Facts) -> list[dict[str, str]]:
@@ -99,14 +99,14 @@ def _files(facts: Facts) -> list[dict[str, Any]]:
 
 
 def _data(source: Source) -> dict[str, Any]:
-    said = {
+    values = {
         "kind": source.kind,
         "collected": source.period,
         "legal_basis": source.legal_basis,
         "languages": source.languages,
         "url": source.url,
     }
-    properties = {name: value or wording.NOT_STATED for name, value in said.items()} | {
+    properties = {name: value or wording.NOT_STATED for name, value in values.items()} | {
         "documents": str(source.documents),
         "tokens": str(source.tokens),
         "bytes": str(source.bytes),

@@ -30,7 +30,7 @@ SHARE_OF_DOMAINS = 0.1
 
 def eu_summary(facts: Facts) -> str:
     """The draft, in Markdown."""
-    said = facts.stated
+    statements = facts.stated
     periods = sorted({source.period for source in facts.sources if source.period})
     sections = "\n".join(_section(facts, title, kind) for title, kind in SECTIONS)
     return f"""# Public summary of training content: {facts.name}
@@ -42,17 +42,17 @@ Draft written by Onnuri from the records of the training run, after the European
 
 ### 1.1 Provider
 
-- Name: {stated(said.provider, "name")}
-- Contact: {stated(said.contact, "e-mail or URL")}
+- Name: {stated(statements.provider, "name")}
+- Contact: {stated(statements.contact, "e-mail or URL")}
 - Authorised representative: {
-        stated(said.authorised_representative, "if the provider is outside of the EU")
+        stated(statements.authorised_representative, "if the provider is outside of the EU")
     }
 
 ### 1.2 Model
 
 - Name and version: {facts.name}, manifest {facts.identity}
 - Model dependencies: none; trained from random weights
-- Date of placement on the Union market: {stated(said.release_date, "date")}
+- Date of placement on the Union market: {stated(statements.release_date, "date")}
 
 ### 1.3 Modalities and size
 
@@ -64,7 +64,7 @@ Draft written by Onnuri from the records of the training run, after the European
 - Tokens that the model was shown: {facts.tokens_seen:,}
 - Languages: {", ".join(facts.languages)}
 - Period of collection: {", ".join(periods) or stated("", "when the data was collected")}
-- How the data was chosen: {stated(said.collection, "how and why")}
+- How the data was chosen: {stated(statements.collection, "how and why")}
 
 ## 2. List of data sources
 
@@ -74,16 +74,16 @@ Draft written by Onnuri from the records of the training run, after the European
 ### 3.1 Respect of reservations of rights
 
 - {wording.opt_outs(facts)}
-- Measures at collection: {stated(said.rights_reservations, "robots.txt, TDM reservations")}
+- Measures at collection: {stated(statements.rights_reservations, "robots.txt, TDM reservations")}
 
 ### 3.2 Removal of illegal content
 
-- {stated(said.illegal_content, "measures that were taken")}
+- {stated(statements.illegal_content, "measures that were taken")}
 
 ### 3.3 Other information
 
 - {wording.personal_data(facts)}
-- Personal data, further: {stated(said.personal_data, "legal basis and measures")}
+- Personal data, further: {stated(statements.personal_data, "legal basis and measures")}
 - {wording.decontamination(facts)}
 - Stages of the corpus: {", ".join(wording.stages(facts)) or "not on record"}
 """

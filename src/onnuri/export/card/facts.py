@@ -76,6 +76,8 @@ class Facts:
     step: int
     averaged: str
     """What the weights are an average of; "": they are those after the last step."""
+    chat_template: str
+    """Hash of a chat model's template; "": a base model."""
     started_from: str
     """The folder whose weights training began with; "": they were drawn."""
     tokens_seen: int
@@ -105,7 +107,7 @@ class Facts:
 
     @property
     def steps_without_record(self) -> int:
-        """Steps before a ledger that began again; 0 for one that is whole."""
+        """Steps before a ledger that began again; 0 for a complete one."""
         return int(self.segments[0]["step"]) if self.segments else 0
 
     @property
@@ -162,6 +164,7 @@ def gather(folder: Path, name: str, stated: Statements, watts: float = 0.0) -> F
         context=training["config"]["data"]["sequence_length"],
         step=training["step"],
         averaged=describe(training.get("weights", {})),
+        chat_template=training.get("chat", {}).get("template_sha256", ""),
         started_from=_started_from(training["config"], ledger or {}),
         tokens_seen=training["tokens_seen"],
         epochs=training["tokens_seen"] / max(1, tokens["train"]["tokens"]),

@@ -115,15 +115,15 @@ def metadata(facts: Facts) -> dict[str, Any]:
 
 
 def _provider(facts: Facts) -> dict[str, str]:
-    said = facts.stated
+    statements = facts.stated
     return {
-        "provider": stated(said.provider, "name"),
-        "contact": stated(said.contact, "e-mail or URL"),
-        "licence of the weights": stated(said.licence, "SPDX expression"),
-        "intended use": stated(said.intended_use, "what the model is meant for"),
-        "not intended": stated(said.out_of_scope, "what it is not meant for"),
-        "further limits": stated(said.limits, "limits and risks that were found"),
-        "high-impact use": said.high_impact or NOT_ASSESSED,
+        "provider": stated(statements.provider, "name"),
+        "contact": stated(statements.contact, "e-mail or URL"),
+        "licence of the weights": stated(statements.licence, "SPDX expression"),
+        "intended use": stated(statements.intended_use, "what the model is meant for"),
+        "not intended": stated(statements.out_of_scope, "what it is not meant for"),
+        "further limits": stated(statements.limits, "limits and risks that were found"),
+        "high-impact use": statements.high_impact or NOT_ASSESSED,
     }
 
 
@@ -136,6 +136,7 @@ def _training(facts: Facts) -> dict[str, str]:
         "vocabulary": f"{facts.vocab_size:,} tokens, {facts.rows_trained:,} rows in training",
         "optimizer steps": f"{facts.step:,} of {config['train']['steps']:,}",
         **({"weights": facts.averaged} if facts.averaged else {}),
+        **({"chat template": f"sha256 {facts.chat_template}"} if facts.chat_template else {}),
         **_start(facts),
         "tokens seen": f"{facts.tokens_seen:,} ({facts.epochs:.2f} passes over the shards)",
         "training compute": f"{wording.compute(facts)} (6 per weight and token, attention not halved for "
@@ -153,8 +154,8 @@ def _training(facts: Facts) -> dict[str, str]:
 def _start(facts: Facts) -> dict[str, str]:
     if not facts.started_from:
         return {}
-    said = "the data, licences and compute behind them are in its own card, not in this one"
-    return {"started from the weights of": f"{facts.started_from}; {said}"}
+    note = "the data, licences and compute behind them are in its own card, not in this one"
+    return {"started from the weights of": f"{facts.started_from}; {note}"}
 
 
 def _unverified(facts: Facts) -> str:

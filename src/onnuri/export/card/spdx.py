@@ -73,7 +73,7 @@ def _tool(base: str) -> Element:
 
 
 def _model(facts: Facts, base: str) -> Element:
-    said = facts.stated
+    statements = facts.stated
     element: Element = {
         "type": "ai_AIPackage",
         "spdxId": f"{base}model",
@@ -86,8 +86,10 @@ def _model(facts: Facts, base: str) -> Element:
         "ai_domain": ["text generation"],
         "ai_autonomyType": "noAssertion",
         "ai_useSensitivePersonalInformation": "noAssertion",
-        "ai_limitation": " ".join(text for text in (LIMITS, said.limits) if text),
-        "ai_informationAboutApplication": wording.stated(said.intended_use, "what the model is meant for"),
+        "ai_limitation": " ".join(text for text in (LIMITS, statements.limits) if text),
+        "ai_informationAboutApplication": wording.stated(
+            statements.intended_use, "what the model is meant for"
+        ),
         "ai_informationAboutTraining": f"{facts.tokens_seen} tokens in {facts.step} steps; "
         f"{facts.averaged}{'; ' * bool(facts.averaged)}"
         f"{wording.compute(facts)}; {wording.hardware(facts)}; energy {wording.energy(facts)}",
@@ -101,8 +103,8 @@ def _model(facts: Facts, base: str) -> Element:
     }
     if facts.ended:
         element["builtTime"] = facts.ended
-    if said.download:
-        element["software_downloadLocation"] = said.download
+    if statements.download:
+        element["software_downloadLocation"] = statements.download
     else:
         element["comment"] = f"{wording.TO_COMPLETE}: download location."
     if facts.results:

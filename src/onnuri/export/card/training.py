@@ -57,10 +57,10 @@ def ledger_facts(run_dir: Path, checkpoint: Manifest) -> dict[str, Any] | None:
     except UserError as error:
         log.info(f"the model card says nothing of hardware and time: {error}")
         return None
-    place = next((number for number, line in enumerate(lines) if line["hash"] == head), None)
-    if place is None:
+    position = next((number for number, line in enumerate(lines) if line["hash"] == head), None)
+    if position is None:
         return None
-    return sums(lines[: place + 1])
+    return sums(lines[: position + 1])
 
 
 def sums(lines: Sequence[dict[str, Any]]) -> dict[str, Any]:

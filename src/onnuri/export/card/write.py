@@ -125,7 +125,7 @@ def _write(folder: Path, files: dict[str, str], facts: Facts, stated: Statements
 
 
 def _replace(path: Path, content: bytes) -> None:
-    """Write a file so that after a crash it is either the old one or the new one, whole."""
+    """Write a file so that after a crash it is either the old one or the new one, complete."""
     path.parent.mkdir(exist_ok=True)
     temporary = path.with_name(path.name + ".tmp")
     with temporary.open("wb") as stream:

@@ -23,7 +23,7 @@ constexpr bool kPaired = sizeof(T) == 2;  // the right factor of a product in bf
 template <class T>
 constexpr int64_t kPair = kPaired<T> ? 2 : 1;
 
-// C [m, n] = A [m, k] B [k, n], or C += where `add`; leading dimensions in numbers.
+// C [m, n] = A [m, k] B [k, n], or C += where `add`; leading dimensions in elements.
 template <class T>
 using Product = void (*)(int64_t m, int64_t n, int64_t k, int64_t lda, int64_t ldb, int64_t ldc, bool add, const T* a,
                          const T* b, float* c, bool paired);
@@ -117,7 +117,7 @@ EVERY_WIDTH void slopes(const Tile& tile, float* scores, const Slopes<float>& of
   }
 }
 
-// A tensor [tokens, heads, size] with strides in numbers; a head's numbers lie together.
+// A tensor [tokens, heads, size] with strides in elements; a head's elements lie together.
 template <class T>
 struct Heads {
   T* data;
@@ -350,7 +350,7 @@ bool works(void* product) {
 
 extern "C" {
 
-// Whether a product of numbers of so many bytes runs on this processor and is right.
+// Whether a product of elements of so many bytes runs on this processor and is right.
 int64_t product_works(void* product, void (*release)(bool), int64_t bytes) {
   try {
     const bool found = bytes == 2 ? works<Bf16>(product) : works<float>(product);

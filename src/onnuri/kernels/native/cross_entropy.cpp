@@ -13,7 +13,7 @@ using namespace onnuri;
 namespace {
 
 constexpr int64_t kIgnored = -100;
-constexpr int64_t kPart = 1024;  // numbers summed in float; such sums are added in double
+constexpr int64_t kPart = 1024;  // elements summed in float; such sums are added in double
 
 template <class T>
 INLINE float row_of(T* row, int64_t size, int64_t target, float z_loss, float* weights) {

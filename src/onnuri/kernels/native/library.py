@@ -33,7 +33,7 @@ def of_pytorch(name: str) -> ctypes.c_void_p:
 
 @cache
 def missing(dtype: torch.dtype) -> str:
-    """Why nothing of this folder can run here with such numbers, or nothing."""
+    """Why nothing of this folder can run here with this dtype, or nothing."""
     if dtype not in PRODUCTS:
         return f"it takes bf16 and fp32, not {str(dtype).removeprefix('torch.')}"
     try:

@@ -21,8 +21,8 @@ def turn_kernel(
     columns = tl.arange(0, N)
     inside = (rows < num_rows)[:, None] & (columns < HALF)[None, :]
     tokens = rows // HEADS
-    place = tl.load(positions + tokens, mask=rows < num_rows, other=0).to(tl.int64)
-    table = place[:, None] * HALF + columns[None, :]
+    position = tl.load(positions + tokens, mask=rows < num_rows, other=0).to(tl.int64)
+    table = position[:, None] * HALF + columns[None, :]
     across = tl.load(cosine + table, mask=inside, other=0.0).to(tl.float32)
     up = tl.load(sine + table, mask=inside, other=0.0).to(tl.float32) * sign
     strided = (tokens * token_stride + rows % HEADS * head_stride)[:, None] + columns[None, :]

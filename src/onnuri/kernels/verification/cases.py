@@ -63,7 +63,7 @@ def grad_output(number: int, *shape: int) -> torch.Tensor:
 def attention_case(
     batch: int, length: int, heads: tuple[int, int], size: int, cuts: Sequence[int], window: int, seed: int
 ) -> Case:
-    """`cuts`: where documents begin in the batch x length places, beside the rows' own beginnings."""
+    """`cuts`: where documents begin in the batch x length tokens, beside the rows' own beginnings."""
     generator = torch.Generator().manual_seed(seed)
     num_heads, kv_heads = heads
     boundaries = sorted({*range(0, batch * length + 1, length), *cuts})
@@ -87,7 +87,7 @@ def several_blocks(size: int, window: int) -> Case:
 
 
 def _largest_cancelling_term(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> float:
-    """Each place sees itself: D ** -0.5 (grad_out . value) key is a term of its query's gradient."""
+    """Each token sees itself: D ** -0.5 (grad_out . value) key is a term of its query's gradient."""
     group = query.shape[2] // key.shape[2]
     grad_weight = (grad_output(0, *query.shape) * value.repeat_interleave(group, 2)).sum(-1, keepdim=True)
     term = grad_weight * key.repeat_interleave(group, 2) * query.shape[-1] ** -0.5
@@ -131,13 +131,13 @@ def draw_add_rms_norm(random: Random, longest: int = 300) -> Case:
 
 
 def draw_rope(random: Random, longest: int = 300) -> Case:
-    """Tables by place, by place and row, or by position."""
+    """Tables by token, by token and row, or by position."""
     generator = torch.Generator().manual_seed(random.randrange(2**31))
     batch, length, heads = random.randint(1, 3), random.randint(1, longest // 4), random.randint(1, 8)
     size = random.choice([2, 16, 64, 96, 128])
     cosine, sine = rope_tables(length, size, 10000.0)
     positions = torch.randint(length, (batch, length), generator=generator)
-    kind = random.choice(["places", "rows", "positions"])
+    kind = random.choice(["tokens", "rows", "positions"])
     others: dict[str, Any] = {"cosine": cosine, "sine": sine}
     if kind == "rows":
         others = {"cosine": cosine[positions], "sine": sine[positions]}

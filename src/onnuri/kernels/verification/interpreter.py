@@ -195,11 +195,11 @@ class _Watch:
         x, y, z = interpreter.interpreter_builder.grid_idx
         width, height, _ = interpreter.interpreter_builder.grid_dim
         size = max(1, pointers.get_element_ty().primitive_bitwidth // 8)
-        place = int(np.searchsorted(self.bases, addresses.min(), "right")) - 1
-        if place < 0:
+        index = int(np.searchsorted(self.bases, addresses.min(), "right")) - 1
+        if index < 0:
             raise KernelFault(f"out-of-bounds {action} by program {(x, y, z)}: below every argument")
         # One access has one base, so lanes that lie beyond this storage are out of bounds.
-        storage = self.storages[place]
+        storage = self.storages[index]
         indices = storage.elements(addresses, size, action, (x, y, z))
         fault = getattr(storage, action)(indices, x + width * (y + height * z))
         if fault:

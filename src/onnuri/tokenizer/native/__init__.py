@@ -78,7 +78,7 @@ class _Handle:
         weakref.finalize(self, getattr(self.library, f"{kind}_free"), self.pointer)
 
 
-def _place(array: np.ndarray) -> int:
+def _address(array: np.ndarray) -> int:
     return array.ctypes.data
 
 
@@ -122,21 +122,23 @@ class Counter(_Handle):
         classes, ids = character_classes(), np.zeros(len(PLACEHOLDERS), dtype=np.uint32)
         return self.library.counter_add_text(
             self.pointer,
-            _place(classes),
+            _address(classes),
             mark_prefix,
             phrases,
             "".join(f"{name}\n" for name in PLACEHOLDERS).encode(),
-            _place(ids),
-            _place(text),
-            _place(offsets),
-            _place(weights),
+            _address(ids),
+            _address(text),
+            _address(offsets),
+            _address(weights),
             len(weights),
         )
 
     def add(self, words: Words) -> None:
         """Add pieces that are counted already."""
         text, offsets, counts = words
-        self.library.counter_add(self.pointer, _place(text), _place(offsets), _place(counts), len(counts))
+        self.library.counter_add(
+            self.pointer, _address(text), _address(offsets), _address(counts), len(counts)
+        )
 
     def merge(self, other: Counter) -> None:
         """Add everything that another counter holds."""
@@ -147,7 +149,7 @@ class Counter(_Handle):
         text = np.empty(self.num_bytes, dtype=np.uint8)
         offsets, counts = np.empty(len(self) + 1, dtype=np.int64), np.empty(len(self), dtype=np.int64)
         size = self.library.counter_export(
-            self.pointer, _place(text), _place(offsets), _place(counts), part, parts
+            self.pointer, _address(text), _address(offsets), _address(counts), part, parts
         )
         return text[: offsets[size]], offsets[: size + 1], counts[:size]
 
@@ -156,7 +158,9 @@ def split(text: bytes, mark_prefix: bool, phrases: bool) -> list[bytes]:
     """The words (or phrases) of a text."""
     ends = np.empty(len(text) + 1, dtype=np.int64)
     source, classes = np.frombuffer(text, dtype=np.uint8), character_classes()
-    count = library().split(_place(classes), mark_prefix, phrases, _place(source), len(text), _place(ends))
+    count = library().split(
+        _address(classes), mark_prefix, phrases, _address(source), len(text), _address(ends)
+    )
     starts = [0, *ends[: count - 1].tolist()] if count else []
     return [text[start:stop] for start, stop in zip(starts, ends[:count].tolist(), strict=True)]
 
@@ -185,12 +189,12 @@ class Trainer(_Handle):
         ids = np.ascontiguousarray(ids, dtype=np.int32)
         super().__init__(
             "trainer",
-            _place(text),
-            _place(starts),
+            _address(text),
+            _address(starts),
             len(tokens),
-            _place(ids),
-            _place(offsets),
-            _place(counts),
+            _address(ids),
+            _address(offsets),
+            _address(counts),
             len(counts),
             min_count,
             max_bytes,
@@ -209,7 +213,7 @@ class Trainer(_Handle):
         """Rows of (left, right, joined) ids, int32 [merges, 3], and how often each pair was seen, int64."""
         size = self.library.trainer_num_merges(self.pointer)
         rows, counts = np.empty((size, 3), dtype=np.int32), np.empty(size, dtype=np.int64)
-        self.library.trainer_merges(self.pointer, _place(rows), _place(counts))
+        self.library.trainer_merges(self.pointer, _address(rows), _address(counts))
         return rows, counts
 
 
@@ -226,9 +230,9 @@ class Merges(_Handle):
         ranks = np.arange(len(rows), dtype=np.uint32) if ranks is None else ranks.astype(np.uint32)
         rows = np.ascontiguousarray(rows, dtype=np.int32)
         text, offsets, classes = *lay_out(joined), character_classes()
-        first = library().first_phrase(_place(classes), _place(text), _place(offsets), len(joined))
+        first = library().first_phrase(_address(classes), _address(text), _address(offsets), len(joined))
         within_words = int(ranks[first]) if first < len(rows) else 0xFFFFFFFF
-        super().__init__("merges", _place(rows), _place(ranks), len(rows), within_words)
+        super().__init__("merges", _address(rows), _address(ranks), len(rows), within_words)
 
 
 class Unigram(_Handle):
@@ -248,10 +252,10 @@ class Unigram(_Handle):
         ids, scores = ids.astype(np.uint32), scores.astype(np.float64)
         super().__init__(
             "unigram",
-            _place(text),
-            _place(offsets),
-            _place(ids),
-            _place(scores),
+            _address(text),
+            _address(offsets),
+            _address(ids),
+            _address(scores),
             len(pieces),
             unknown_score,
         )
@@ -276,12 +280,12 @@ class Encoder(_Handle):
             "encoder",
             model.pointer if isinstance(model, Merges) else None,
             model.pointer if isinstance(model, Unigram) else None,
-            _place(classes),
+            _address(classes),
             mark_prefix,
             phrases,
-            _place(byte_ids),
+            _address(byte_ids),
             b"".join(name + b"\n" for name in placeholders),
-            _place(ids),
+            _address(ids),
         )
 
     def encode(
@@ -295,6 +299,12 @@ class Encoder(_Handle):
         ids = np.empty(int(offsets[-1] - offsets[0]) + documents + 16, dtype=np.uint32)
         ends = np.empty(documents, dtype=np.int64)
         count = self.library.encoder_encode(
-            self.pointer, _place(text), _place(offsets), documents, separator, _place(ids), _place(ends)
+            self.pointer,
+            _address(text),
+            _address(offsets),
+            documents,
+            separator,
+            _address(ids),
+            _address(ends),
         )
         return ids[:count], ends

@@ -50,15 +50,15 @@ class Counter {
   }
   // The pieces of one part in `parts` by hash; returns how many there are.
   int64_t export_to(uint8_t* bytes, int64_t* offsets, int64_t* counts, uint64_t part, uint64_t parts) const {
-    int64_t place = 0, out = 0;
+    int64_t offset = 0, out = 0;
     for (const Piece& piece : pieces_) {
       if ((piece.hash >> 32) % parts != part) continue;  // the low bits choose slots
-      std::memcpy(bytes + place, arena_.data() + piece.start, piece.size);
-      offsets[out] = place;
+      std::memcpy(bytes + offset, arena_.data() + piece.start, piece.size);
+      offsets[out] = offset;
       counts[out++] = piece.count;
-      place += piece.size;
+      offset += piece.size;
     }
-    offsets[out] = place;
+    offsets[out] = offset;
     return out;
   }
 
@@ -98,15 +98,15 @@ class Counter {
   }
   void halve() {
     bound_ /= 2;
-    size_t kept = 0, place = 0;
+    size_t kept = 0, offset = 0;
     for (const Piece& piece : pieces_) {
       if (piece.hash > bound_) continue;
-      std::memmove(arena_.data() + place, arena_.data() + piece.start, piece.size);
-      pieces_[kept++] = {piece.hash, piece.count, place, piece.size};
-      place += piece.size;
+      std::memmove(arena_.data() + offset, arena_.data() + piece.start, piece.size);
+      pieces_[kept++] = {piece.hash, piece.count, offset, piece.size};
+      offset += piece.size;
     }
     pieces_.resize(kept);
-    arena_.resize(place);
+    arena_.resize(offset);
     place_all(slots_.size());
   }
 

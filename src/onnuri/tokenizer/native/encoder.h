@@ -31,10 +31,10 @@ class Merges {
     slots_.assign(size, {~0ull, {kNone, kNone}});
     for (int64_t i = 0; i < count; ++i) {
       const uint64_t key = key_of(rows[3 * i], rows[3 * i + 1]);
-      slots_[place(key)] = {key, {ranks[i], static_cast<uint32_t>(rows[3 * i + 2])}};
+      slots_[position(key)] = {key, {ranks[i], static_cast<uint32_t>(rows[3 * i + 2])}};
     }
   }
-  Merged find(uint32_t left, uint32_t right) const { return slots_[place(key_of(left, right))].merged; }
+  Merged find(uint32_t left, uint32_t right) const { return slots_[position(key_of(left, right))].merged; }
   uint32_t within_words() const { return within_words_; }
 
  private:
@@ -43,7 +43,7 @@ class Merges {
     Merged merged;
   };
   static uint64_t key_of(uint32_t left, uint32_t right) { return static_cast<uint64_t>(left) << 32 | right; }
-  size_t place(uint64_t key) const {
+  size_t position(uint64_t key) const {
     size_t slot = mix(key) & (slots_.size() - 1);
     while (slots_[slot].key != key && slots_[slot].key != ~0ull) slot = (slot + 1) & (slots_.size() - 1);
     return slot;
@@ -152,9 +152,9 @@ class Encoder {
     int32_t before, after;  // -1: none
   };
   struct Open {
-    uint32_t rank, place, left, right;
+    uint32_t rank, position, left, right;
     bool operator<(const Open& other) const {
-      return rank != other.rank ? rank > other.rank : place > other.place;
+      return rank != other.rank ? rank > other.rank : position > other.position;
     }
   };
 
@@ -173,14 +173,14 @@ class Encoder {
     while (!open.empty()) {
       const Open pair = open.top();
       open.pop();
-      const int32_t place = static_cast<int32_t>(pair.place), next = links_[place].after;
-      if (ids[place] != pair.left || next < 0 || ids[next] != pair.right) continue;
-      ids[place] = merges_->find(pair.left, pair.right).token;
+      const int32_t position = static_cast<int32_t>(pair.position), next = links_[position].after;
+      if (ids[position] != pair.left || next < 0 || ids[next] != pair.right) continue;
+      ids[position] = merges_->find(pair.left, pair.right).token;
       ids[next] = kNone;
-      links_[place].after = links_[next].after;
-      if (links_[place].after >= 0) links_[links_[place].after].before = place;
-      if (links_[place].before >= 0) offer(links_[place].before);
-      offer(place);
+      links_[position].after = links_[next].after;
+      if (links_[position].after >= 0) links_[links_[position].after].before = position;
+      if (links_[position].before >= 0) offer(links_[position].before);
+      offer(position);
     }
     uint32_t* out = ids;
     for (int32_t i = 0; i >= 0; i = links_[i].after) *out++ = ids[i];

@@ -39,7 +39,7 @@ struct Merge {
 
 class Trainer {
  public:
-  // `tokens`: the bytes of every id so far. Pieces: ids, where each starts (n + 1 places), counts.
+  // `tokens`: the bytes of every id so far. Pieces: ids, where each starts (n + 1 offsets), counts.
   Trainer(std::vector<std::string> tokens, const int32_t* ids, const int64_t* offsets, const int64_t* counts,
           size_t num_pieces, int64_t min_count, size_t max_bytes)
       : tokens_(std::move(tokens)), counts_(counts, counts + num_pieces), min_count_(min_count), max_bytes_(max_bytes) {

@@ -14,7 +14,7 @@ namespace onnuri {
 
 class Unigram {
  public:
-  // Pieces one after the other, where each starts (count + 1 places), their ids and log-probabilities.
+  // Pieces one after the other, where each starts (count + 1 offsets), their ids and log-probabilities.
   Unigram(const uint8_t* text, const int64_t* offsets, const uint32_t* ids, const double* scores, int64_t count,
           double unknown_score)
       : unknown_score_(unknown_score), slots_(1 << 16), nodes_(1) {
@@ -77,25 +77,25 @@ class Unigram {
     uint32_t node = 0;
   };
 
-  size_t place(uint64_t key) const {
+  size_t slot_of(uint64_t key) const {
     size_t slot = mix(key) & (slots_.size() - 1);
     while (slots_[slot].key && slots_[slot].key != key) slot = (slot + 1) & (slots_.size() - 1);
     return slot;
   }
   static uint64_t key_of(uint32_t node, uint8_t byte) { return (static_cast<uint64_t>(node) << 8 | byte) + 1; }
   // 0 is the root, which is nobody's child.
-  uint32_t child(uint32_t node, uint8_t byte) const { return slots_[place(key_of(node, byte))].node; }
+  uint32_t child(uint32_t node, uint8_t byte) const { return slots_[slot_of(key_of(node, byte))].node; }
   uint32_t child_or_new(uint32_t node, uint8_t byte) {
     const uint64_t key = key_of(node, byte);
-    Slot* slot = &slots_[place(key)];
+    Slot* slot = &slots_[slot_of(key)];
     if (!slot->key) {
       if (nodes_.size() * 2 > slots_.size()) {
         std::vector<Slot> old(slots_.size() * 4);
         old.swap(slots_);
         for (const Slot& entry : old) {
-          if (entry.key) slots_[place(entry.key)] = entry;
+          if (entry.key) slots_[slot_of(entry.key)] = entry;
         }
-        slot = &slots_[place(key)];
+        slot = &slots_[slot_of(key)];
       }
       *slot = {key, static_cast<uint32_t>(nodes_.size())};
       nodes_.emplace_back();

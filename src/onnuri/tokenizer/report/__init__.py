@@ -81,13 +81,13 @@ def report(config: ReportConfig) -> dict[str, Any]:
     return result
 
 
-def _read(place: str) -> tuple[str, list[Any]]:
+def _read(path: str) -> tuple[str, list[Any]]:
     """Hash of the input, and its documents by language and source."""
     from onnuri.corpus.texts import data_identity, read_texts
     from onnuri.tokenizer.report.measure import by_source
 
     try:
-        return data_identity(place), by_source(read_texts(place, "text", 0))
+        return data_identity(path), by_source(read_texts(path, "text", 0))
     except UserError as error:
         raise UserError(str(error).replace("data=", "input=", 1).replace("to score", "with text")) from None
 

@@ -114,11 +114,11 @@ def picture(result: Mapping[str, Any]) -> str:
     for row, (one, lengths) in enumerate(zip(tokenizers, values, strict=True)):
         top = row * ROW
         parts.append(f'<text x="{LEFT - 10}" y="{top + 21}" text-anchor="end">{escape(one["name"])}</text>')
-        for place, length in enumerate(lengths):
-            y, end = top + 3 + place * (BAR + 1), LEFT + length * scale
+        for index, length in enumerate(lengths):
+            y, end = top + 3 + index * (BAR + 1), LEFT + length * scale
             parts.append(
                 f'<rect x="{LEFT}" y="{y}" width="{length * scale:.1f}" height="{BAR}" rx="2" '
-                f'fill="var(--c{place})"/><text x="{end + 6:.1f}" y="{y + 12}">{length:.3f}</text>'
+                f'fill="var(--c{index})"/><text x="{end + 6:.1f}" y="{y + 12}">{length:.3f}</text>'
             )
     legend = "".join(f"<span><i class=c{i}></i>{escape(lang)}</span>" for i, lang in enumerate(languages))
     return (
@@ -160,8 +160,8 @@ def _vocabularies(result: Mapping[str, Any]) -> str:
 def _sources(result: Mapping[str, Any]) -> str:
     tokenizers = pictured(result)[1]
     rows = []
-    for place, source in enumerate(result["tokenizers"][0]["sources"]):
-        lengths = [one["sources"][place]["tokens_per_character"] for one in tokenizers]
+    for index, source in enumerate(result["tokenizers"][0]["sources"]):
+        lengths = [one["sources"][index]["tokens_per_character"] for one in tokenizers]
         cells = [f"<b>{x:.4f}</b>" if x == min(lengths) else f"{x:.4f}" for x in lengths]
         label = f"{escape(source['source'])} <small>{escape(source['lang'])}</small>"
         rows.append([label, f"{source['characters']:,}", *cells])
@@ -193,10 +193,10 @@ def draw(result: Mapping[str, Any], path: Path) -> None:
     languages, tokenizers = pictured(result)
     height = 0.8 / len(languages)
     figure, axes = pyplot.subplots(figsize=(9, 1.2 + 0.5 * len(tokenizers)), constrained_layout=True)
-    for place, lang in enumerate(languages):
+    for index, lang in enumerate(languages):
         values = [one["languages"][lang]["tokens_per_character"] for one in tokenizers]
-        rows = [row + (place - (len(languages) - 1) / 2) * height for row in range(len(tokenizers))]
-        bars = axes.barh(rows, values, height, label=lang, color=f"C{place}")
+        rows = [row + (index - (len(languages) - 1) / 2) * height for row in range(len(tokenizers))]
+        bars = axes.barh(rows, values, height, label=lang, color=f"C{index}")
         axes.bar_label(bars, fmt="%.3f", padding=3, fontsize=8)
     names = [f"{one['name']} ({one['vocab_size'] / 1000:.0f}k)" for one in tokenizers]
     axes.set_yticks(range(len(tokenizers)), names, parse_math=False)

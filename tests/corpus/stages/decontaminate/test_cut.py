@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from onnuri.base.errors import UserError
 from onnuri.corpus.stages.decontaminate.benchmark_index import (
-    MOST_PLACES,
+    MOST_POSITIONS,
     SHORTEST_NGRAM,
     STRIDE,
     Index,
@@ -169,9 +169,9 @@ def test_boilerplate_is_no_evidence(tmp_path):
     ending = "다음 보기에서 하나만 골라 답안지에 표시하고 감독관의 지시를 기다린 뒤 제출하시오"
     many = [
         {"instruction": stem, "question": f"{word}에 대해 설명하고 그 {word}의 예를 드시오. {ending}"}
-        for word in (chr(ord("가") + 28 * number) * 2 for number in range(MOST_PLACES + 1))
+        for word in (chr(ord("가") + 28 * number) * 2 for number in range(MOST_POSITIONS + 1))
     ]
-    few = build_index([benchmark(tmp_path, "few", many[:MOST_PLACES])])
+    few = build_index([benchmark(tmp_path, "few", many[:MOST_POSITIONS])])
     common = build_index([benchmark(tmp_path, "common", many)])
     for text in (stem, ending):
         assert one(f"{AFTER * 3}\n{text}", few)[2]
@@ -189,7 +189,9 @@ def test_texts_of_few_different_characters_are_not_testable(text, tmp_path):
 
 def test_common_words_do_not_make_an_item_untestable(tmp_path):
     rng = random.Random(3)
-    names = ["".join(chr(rng.randrange(0xAC00, 0xB500)) for _ in range(17)) for _ in range(2 * MOST_PLACES)]
+    names = [
+        "".join(chr(rng.randrange(0xAC00, 0xB500)) for _ in range(17)) for _ in range(2 * MOST_POSITIONS)
+    ]
     records = [{"question": f"{name[:8]}에 대한 설명으로 옳은 {name[8:]}"} for name in names]
     assert build_index([benchmark(tmp_path, "common", records)]).testable.all()
 

@@ -71,10 +71,10 @@ def check(task: Task, answer: str) -> Result:
 def mistake(generator: Random, task: Task) -> str:
     """Another vowel or final in one place."""
     text = task.parameters["text"]
-    place = generator.randrange(len(text))
-    initial, vowel, final = letters(text[place])
+    position = generator.randrange(len(text))
+    initial, vowel, final = letters(text[position])
     other = generator.choice([each for each in VOWELS if each != vowel])
-    changed = text[:place] + compose(initial, other, final) + text[place + 1 :]
+    changed = text[:position] + compose(initial, other, final) + text[position + 1 :]
     return final_line(changed if task.parameters["joined"] else apart(changed))
 
 

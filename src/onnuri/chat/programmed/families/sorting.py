@@ -50,8 +50,8 @@ def check(task: Task, answer: str) -> Result:
 def mistake(generator: Random, task: Task) -> str:
     """Two neighbours exchanged."""
     words = sorted(task.parameters["words"])
-    place = generator.randrange(len(words) - 1)
-    words[place : place + 2] = reversed(words[place : place + 2])
+    position = generator.randrange(len(words) - 1)
+    words[position : position + 2] = reversed(words[position : position + 2])
     return final_line(", ".join(words))
 
 

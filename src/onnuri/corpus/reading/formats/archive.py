@@ -111,7 +111,7 @@ def _name_of(raw: bytes, otherwise: str) -> str:
 
 
 def _from_cp437(stored: str) -> str:
-    """A name said to be UTF-8 that is CP949 read as CP437, as it was: then it has Hangul."""
+    """A name declared as UTF-8 that is CP949 read as CP437, as it was: then it has Hangul."""
     if stored.isascii():
         return stored
     try:
@@ -125,7 +125,7 @@ def _zip_members(stream: BinaryIO, limit: int) -> Iterator[Member]:
     with zipfile.ZipFile(stream) as archive:
         for entry in archive.infolist():
             stored = entry.orig_filename
-            if entry.flag_bits & 0x800:  # said to be UTF-8
+            if entry.flag_bits & 0x800:  # declared as UTF-8
                 stored = _from_cp437(stored)
             else:
                 stored = _name_of(stored.encode("cp437", "replace"), stored)

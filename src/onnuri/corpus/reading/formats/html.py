@@ -100,23 +100,25 @@ def _refuse_costly(html: str) -> None:
     for tag in _LONG_TAG.finditer(html):
         if tag.end() - tag.start() > 2 * MOST_ATTRIBUTES:
             attributes = len(_SEPARATOR.findall(_VALUE.sub("''", tag[0])))
-            if attributes > MOST_ATTRIBUTES and any(place == tag.start() for place, _, _ in _tags(html)):
+            if attributes > MOST_ATTRIBUTES and any(
+                position == tag.start() for position, _, _ in _tags(html)
+            ):
                 raise ValueError(f"a page too costly to parse: a tag with some {attributes:,} attributes")
 
 
 def _tags(html: str) -> Iterator[tuple[int, bool, str]]:
-    """Place, whether it closes, and name of each tag that is not inside a script, a style or a comment."""
-    place = foreign = 0
-    while found := _TAG.search(html, place):
+    """Position, whether it closes, and name of each tag not inside a script, a style or a comment."""
+    position = foreign = 0
+    while found := _TAG.search(html, position):
         closing, name = bool(found[1]), found[2].lower()
-        place = found.end()
+        position = found.end()
         foreign += (name in ("svg", "math")) * (-1 if closing and foreign else 1)
         yield found.start(), closing, name
         if name in _RAW and not closing and not foreign:
-            end = _RAW[name].search(html, place)
+            end = _RAW[name].search(html, position)
             if not end:
                 return
-            place = end.end()
+            position = end.end()
 
 
 def _shape(html: str) -> tuple[int, int, int]:

@@ -173,22 +173,22 @@ def _lines(body: bytes) -> list[str]:
 def _records(body: bytes) -> Iterator[tuple[int, int, bytes]]:
     """Tag, level and payload of the records that text depends on."""
     wanted = (PARA_HEADER, PARA_TEXT, CTRL_HEADER, LIST_HEADER, TABLE, EQUATION)
-    place = count = 0
-    while place + 4 <= len(body):
-        (head,) = struct.unpack_from("<I", body, place)
-        place += 4
+    offset = count = 0
+    while offset + 4 <= len(body):
+        (head,) = struct.unpack_from("<I", body, offset)
+        offset += 4
         size = head >> 20
         if size == 0xFFF:
-            size = int.from_bytes(body[place : place + 4], "little")
-            place += 4
-        if place + size > len(body):
+            size = int.from_bytes(body[offset : offset + 4], "little")
+            offset += 4
+        if offset + size > len(body):
             raise ValueError("damaged HWP file: a record goes beyond its section")
         count += 1
         if count > MOST_RECORDS:
             raise ValueError(f"a HWP file with more than {MOST_RECORDS:,} records")
         if head & 0x3FF in wanted:
-            yield head & 0x3FF, head >> 10 & 0x3FF, body[place : place + size]
-        place += size
+            yield head & 0x3FF, head >> 10 & 0x3FF, body[offset : offset + size]
+        offset += size
 
 
 def _last_list(above: _Paragraph | _Control) -> list[str]:
@@ -227,10 +227,10 @@ def _inline(payload: bytes) -> str:
     return ""
 
 
-def _string(payload: bytes, place: int) -> str:
+def _string(payload: bytes, offset: int) -> str:
     """A string that its number of units comes before."""
-    size = 2 * int.from_bytes(payload[place : place + 2], "little")
-    return payload[place + 2 : place + 2 + size].decode("utf-16-le", "replace").replace(_PLACE, "")
+    size = 2 * int.from_bytes(payload[offset : offset + 2], "little")
+    return payload[offset + 2 : offset + 2 + size].decode("utf-16-le", "replace").replace(_PLACE, "")
 
 
 def _decoded(payload: bytes) -> str:

@@ -221,9 +221,9 @@ class _Source:
         self.buffer[:] = b"\n"  # a record begins at the beginning of a line
         self.packed = self.packed[1:]
         while True:
-            place = self.packed.find(_GZIP)
-            if place >= 0:
-                self.packed = self.packed[place:]
+            offset = self.packed.find(_GZIP)
+            if offset >= 0:
+                self.packed = self.packed[offset:]
                 return True
             chunk = self._read()
             if not chunk:
@@ -276,16 +276,16 @@ def _content_type(value: str) -> tuple[str, str]:
 def _joined_chunks(payload: bytes) -> bytes:
     """Without the chunk sizes; as it is if it has none, for crawlers join chunks and leave the header."""
     parts: list[bytes] = []
-    place = 0
+    offset = 0
     while True:
-        size = re.compile(rb"([0-9a-fA-F]{1,8})[^\r\n]{0,200}\r\n").match(payload, place)
+        size = re.compile(rb"([0-9a-fA-F]{1,8})[^\r\n]{0,200}\r\n").match(payload, offset)
         if not size:
             return b"".join(parts) if parts else payload
         count = int(size[1], 16)
         if not count:
             return b"".join(parts)
         parts.append(payload[size.end() : size.end() + count])
-        place = size.end() + count + 2
+        offset = size.end() + count + 2
 
 
 def _undone(payload: bytes, coding: str, limit: int) -> bytes:

@@ -44,8 +44,8 @@ def inputs(options: DecontaminateOptions) -> dict[str, str]:
     """The benchmark files."""
     return {
         f"benchmark {number} {name}": value
-        for number, place in enumerate(options.benchmarks, 1)
-        for name, value in benchmarks.hashes(place).items()
+        for number, path in enumerate(options.benchmarks, 1)
+        for name, value in benchmarks.hashes(path).items()
     }
 
 

@@ -5,12 +5,12 @@ it. A character from U+1100 on weighs 2, alphabets and digits weigh 1, and `ngra
 the default asks for 24 syllables or 48 letters. What a copied stretch must hold to be evidence is worked
 out here, once, as `Index.evidence_end`:
 
-- of a long text, `ngram` of it, all of whose windows of SEED characters stand in at most MOST_PLACES places
+- of a long text, `ngram` of it, all of whose windows of SEED characters stand at most MOST_POSITIONS times
   of the benchmarks (those of "...에 대한 설명으로 옳지 않은 것은 무엇인가" do not) and have
   MIN_SEED_DISTINCT different characters (those of "ㅋㅋㅋㅋ" have not);
 - of a short text, under `ngram`, all of it, if it weighs MIN_WEIGHT, has MIN_DISTINCT different characters
   and is SHORT_SHARE of its item: the name of a law or an agency among the choices is less;
-- of a text that more than MOST_PLACES items have, such as an instruction, nothing.
+- of a text that more than MOST_POSITIONS items have, such as an instruction, nothing.
 
 Items without such a text are not testable, and are counted.
 
@@ -52,7 +52,7 @@ MIN_WEIGHT = 2 * (2 * STRIDE - 1)
 """A lighter text may be shorter than what holds a block at a multiple of STRIDE."""
 MIN_DISTINCT = 8
 MIN_SEED_DISTINCT = 6
-MOST_PLACES = 16
+MOST_POSITIONS = 16
 SHORT_SHARE = 0.25
 
 SEPARATOR = "\0"
@@ -95,7 +95,7 @@ class Index:
     items: Int32s
     seeds: Uint32s
     """[S] upper halves of hashes, in order."""
-    places: Int32s
+    positions: Int32s
     """[S] where in `points` each seed starts."""
     bloom: Bytes
     """Two bits for each seed, of a power of two of bits."""
@@ -147,7 +147,8 @@ def load(path: Path) -> Index:
 
 
 def seeded(points: Codes, index: Index) -> tuple[Int64s, Int64s]:
-    """Where in `points`, at multiples of STRIDE, seeds of the index may start, and their places: all pairs.
+    """Where in `points`, at multiples of STRIDE, seeds of the index may start, and their positions: all
+    pairs.
 
     `points` are code points of canonical texts in a row. Unlike characters with equal hashes may be among
     the pairs.
@@ -155,11 +156,13 @@ def seeded(points: Codes, index: Index) -> tuple[Int64s, Int64s]:
     whole = points[: len(points) // STRIDE * STRIDE].astype("<u2", copy=False).view("<u8")
     block = _block(whole[::2], whole[1::2])
     pairs = [_known(hashes, index) for hashes in (_of_two(block[:-1], block[1:]), _of_one(block))]
-    return np.concatenate([at for at, _ in pairs]) * STRIDE, np.concatenate([place for _, place in pairs])
+    return np.concatenate([at for at, _ in pairs]) * STRIDE, np.concatenate(
+        [position for _, position in pairs]
+    )
 
 
 def _known(hashes: Uint64s, index: Index) -> tuple[Int64s, Int64s]:
-    """The numbers of hashes that are seeds, and the places of those, for every pair."""
+    """The indices of hashes that are seeds, and the positions of those, for every pair."""
     first, second = _bits(hashes, 8 * len(index.bloom))
     at = np.flatnonzero(_is_set(index.bloom, first))
     at = at[_is_set(index.bloom, second[at])]
@@ -167,7 +170,7 @@ def _known(hashes: Uint64s, index: Index) -> tuple[Int64s, Int64s]:
     begin = np.searchsorted(index.seeds, value, "left")
     count = np.searchsorted(index.seeds, value, "right") - begin
     number = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
-    return np.repeat(at, count), index.places[np.repeat(begin, count) + number].astype(np.int64)
+    return np.repeat(at, count), index.positions[np.repeat(begin, count) + number].astype(np.int64)
 
 
 def _index(
@@ -191,13 +194,13 @@ def _index(
     counts = ~is_short[text] | (length >= SHORT_SHARE * whole[item_of_text])
     text_of_pair, items = np.unique(np.stack([text[counts], item_of_text[counts]]), axis=1)
     num_items = np.bincount(text_of_pair, minlength=len(values))
-    usable = (num_items > 0) & (num_items <= MOST_PLACES)
+    usable = (num_items > 0) & (num_items <= MOST_POSITIONS)
 
     long_end = _evidence_of_long(points, text_start, weight, 2 * ngram, usable & ~is_short)
     shorts = _testable_shorts(points, text_start, weight, usable & is_short)
     end = long_end.copy()
     end[text_start[shorts]] = text_start[shorts + 1] - 1
-    seeds, places, bloom = _seeds(points, long_end, text_start[shorts], end[text_start[shorts]])
+    seeds, positions, bloom = _seeds(points, long_end, text_start[shorts], end[text_start[shorts]])
     found_by = np.minimum.accumulate(end[::-1])[::-1]
     has_evidence = found_by[text_start[:-1]] < text_start[1:]
     testable = np.zeros(first_item[-1], np.bool_)
@@ -214,7 +217,7 @@ def _index(
         item_start=item_start,
         items=items.astype(np.int32),
         seeds=seeds,
-        places=places,
+        positions=positions,
         bloom=bloom,
     )
 
@@ -238,7 +241,7 @@ def _evidence_of_long(
 
 
 def _testable_shorts(points: Codes, text_start: Int64s, weight: Int64s, usable: Bools) -> Int64s:
-    """The numbers of short texts that are heavy and various enough."""
+    """The indices of short texts that are heavy and various enough."""
     begins, stops = text_start[:-1], text_start[1:] - 1
     shorts = np.flatnonzero(usable & (weight[stops] - weight[begins] >= MIN_WEIGHT))
     distinct = [len(set(points[begins[short] : stops[short]].tolist())) for short in shorts]
@@ -246,14 +249,14 @@ def _testable_shorts(points: Codes, text_start: Int64s, weight: Int64s, usable: 
 
 
 def _is_common(points: Codes, text_start: Int64s) -> Bools:
-    """[P] whether the window of SEED characters from each one on stands in more than MOST_PLACES places."""
+    """[P] whether the window of SEED characters from each one on stands more than MOST_POSITIONS times."""
     common = np.zeros(len(points), np.bool_)
     stops = np.repeat(text_start[1:] - 1, np.diff(text_start))
     inside = text_start[0] + np.flatnonzero(np.arange(len(stops)) + text_start[0] + SEED <= stops)
     block = _block_from_each(points)
     hashes = _of_two(block[inside], block[inside + STRIDE])
     _, kind, count = np.unique(hashes, return_inverse=True, return_counts=True)
-    common[inside] = count[kind] > MOST_PLACES
+    common[inside] = count[kind] > MOST_POSITIONS
     return common
 
 
@@ -271,7 +274,7 @@ def _is_monotonous(points: Codes) -> Bools:
 def _seeds(
     points: Codes, long_end: Int64s, short_start: Int64s, short_end: Int64s
 ) -> tuple[Uint32s, Int32s, Bytes]:
-    """The seeds that evidence may need: upper halves of hashes in order, their places, the Bloom filter."""
+    """Seeds that evidence may need: upper halves of hashes in order, their positions, the Bloom filter."""
     size = len(points) + 1
     long = np.flatnonzero(long_end < NEVER)
     opened = np.bincount(long, minlength=size) - np.bincount(long_end[long] - SEED + 1, minlength=size)
@@ -283,11 +286,11 @@ def _seeds(
     hashes = np.concatenate([_of_two(block[pairs], block[pairs + STRIDE]), _of_one(block[singles])])
     num_bits = max(64, 1 << (BITS_A_SEED * len(hashes)).bit_length())
     bits = np.zeros(num_bits, np.bool_)
-    for numbers in _bits(hashes, num_bits):
-        bits[numbers] = True
+    for indices in _bits(hashes, num_bits):
+        bits[indices] = True
     order = np.argsort(hashes)
-    places = np.concatenate([pairs, singles])[order].astype(np.int32)
-    return _upper(hashes[order]), places, np.packbits(bits, bitorder="little")
+    positions = np.concatenate([pairs, singles])[order].astype(np.int32)
+    return _upper(hashes[order]), positions, np.packbits(bits, bitorder="little")
 
 
 def _block_from_each(points: Codes) -> Uint64s:
@@ -315,7 +318,7 @@ def _of_two(block: Uint64s, following: Uint64s) -> Uint64s:
 
 
 def _mixed(hashes: Uint64s) -> Uint64s:
-    """In place: all bits depend on all bits."""
+    """In position: all bits depend on all bits."""
     hashes ^= hashes >> np.uint64(32)
     hashes *= MIX
     hashes ^= hashes >> np.uint64(29)
@@ -327,7 +330,7 @@ def _upper(hashes: Uint64s) -> Uint32s:
 
 
 def _bits(hashes: Uint64s, num_bits: int) -> tuple[Uint64s, Uint64s]:
-    """The numbers of two bits for each hash, out of a power of two: its first ones and its last ones."""
+    """The indices of two bits for each hash, out of a power of two: its first ones and its last ones."""
     return hashes >> np.uint64(65 - num_bits.bit_length()), hashes & np.uint64(num_bits - 1)
 
 

@@ -61,7 +61,7 @@ class Copies(NamedTuple):
     start: Int64s
     """In the row's canonical text."""
     stop: Int64s
-    place: Int64s
+    position: Int64s
     """Where the copied stretch starts in `Index.points`."""
 
 
@@ -122,15 +122,15 @@ def find(texts: pa.Array, index: Index) -> Copies:
     """All copies in some texts (a string array) that count as evidence."""
     found = [NO_COPIES]
     for first, points, boundaries in sketch._canonical_points(texts):
-        at, place = seeded(points, index)
+        at, position = seeded(points, index)
         if not len(at):
             continue
-        copies = _extended(points, boundaries, index, *_promising(points, index, at, place))
+        copies = _extended(points, boundaries, index, *_promising(points, index, at, position))
         if len(copies.row):
             copies = _enough(copies, index)
             begin = np.concatenate([[0], boundaries + 1])[copies.row]
             start, stop = copies.start - begin, copies.stop - begin
-            found.append(Copies(copies.row + first, copies.text, start, stop, copies.place))
+            found.append(Copies(copies.row + first, copies.text, start, stop, copies.position))
     return Copies(*(np.concatenate(columns) for columns in zip(*found, strict=True)))
 
 
@@ -140,35 +140,35 @@ def _by_row(copies: Copies) -> Iterator[tuple[int, Copies]]:
         yield row, Copies(*(column[first:last] for column in copies))
 
 
-def _promising(points: Codes, index: Index, at: Int64s, place: Int64s) -> tuple[Int64s, Int64s]:
+def _promising(points: Codes, index: Index, at: Int64s, position: Int64s) -> tuple[Int64s, Int64s]:
     """The pairs whose neighbourhood agrees so far that they may belong to evidence."""
-    before = _agreement(points, index, at, place, range(-1, -STRIDE - 1, -1))
-    after = _agreement(points, index, at, place, range(SEED + STRIDE))
+    before = _agreement(points, index, at, position, range(-1, -STRIDE - 1, -1))
+    after = _agreement(points, index, at, position, range(SEED + STRIDE))
     may_go_on = (before == STRIDE) | (after == SEED + STRIDE)
-    good = may_go_on | (index.evidence_end[place - before] <= place + after)
-    return at[good], place[good]
+    good = may_go_on | (index.evidence_end[position - before] <= position + after)
+    return at[good], position[good]
 
 
-def _agreement(points: Codes, index: Index, at: Int64s, place: Int64s, offsets: range) -> Int64s:
+def _agreement(points: Codes, index: Index, at: Int64s, position: Int64s, offsets: range) -> Int64s:
     """For each pair at how many offsets in a row the characters agree."""
     agree = np.ones(len(at), np.bool_)
     count = np.zeros(len(at), np.int64)
     for offset in offsets:
         # Beyond the ends of `points` something else is compared, which only lets more pairs through.
-        agree &= points.take(at + offset, mode="clip") == index.points[place + offset]
+        agree &= points.take(at + offset, mode="clip") == index.points[position + offset]
         count += agree
     return count
 
 
-def _extended(points: Codes, boundaries: Int64s, index: Index, at: Int64s, place: Int64s) -> Copies:
+def _extended(points: Codes, boundaries: Int64s, index: Index, at: Int64s, position: Int64s) -> Copies:
     """All maximal agreements that are evidence by themselves, for the texts and shifts of the pairs.
 
-    They come in the order of row, text and place; `start` and `stop` are in `points`.
+    They come in the order of row, text and position; `start` and `stop` are in `points`.
     """
     if not len(at):
         return NO_COPIES
-    text = np.searchsorted(index.text_start, place, "right") - 1
-    shift, text = np.unique(np.stack([at - place, text]), axis=1)
+    text = np.searchsorted(index.text_start, position, "right") - 1
+    shift, text = np.unique(np.stack([at - position, text]), axis=1)
     start = np.maximum(0, index.text_start[text] + shift)
     length = np.minimum(len(points), index.text_start[text + 1] + shift) - start
     # The texts of the index in a row, each ends with its separator or with the boundary of `points`.
@@ -181,20 +181,20 @@ def _extended(points: Codes, boundaries: Int64s, index: Index, at: Int64s, place
     good = index.evidence_end[run - shift[pair]] <= run_stop - shift[pair]
     run, run_stop, pair = run[good], run_stop[good], pair[good]
     found = Copies(np.searchsorted(boundaries, run), text[pair], run, run_stop, run - shift[pair])
-    order = np.lexsort((found.place, found.text, found.row))
+    order = np.lexsort((found.position, found.text, found.row))
     return Copies(*(column[order] for column in found))
 
 
 def _enough(copies: Copies, index: Index) -> Copies:
-    """The copies of texts of which a row holds SHARE. They come in the order of row, text and place."""
+    """The copies of texts of which a row holds SHARE. They come in the order of row, text and position."""
     groups = np.flatnonzero(np.diff(copies.row, prepend=-1) | np.diff(copies.text, prepend=-1))
     group = np.repeat(np.arange(len(groups)), np.diff(groups, append=len(copies.row)))
-    stop = copies.place + copies.stop - copies.start
-    # The places of a group lie in one text and texts lie in a row: a running maximum within each group.
+    stop = copies.position + copies.stop - copies.start
+    # The positions of a group lie in one text and texts lie in a row: a running maximum within each group.
     apart = group * len(index.points)
     reached = np.maximum.accumulate(stop + apart) - apart
-    before = np.where(np.arange(len(stop)) == groups[group], copies.place, np.roll(reached, 1))
-    covered = np.bincount(group, np.maximum(0, reached - np.maximum(before, copies.place)))
+    before = np.where(np.arange(len(stop)) == groups[group], copies.position, np.roll(reached, 1))
+    covered = np.bincount(group, np.maximum(0, reached - np.maximum(before, copies.position)))
     text = copies.text[groups]
     good = covered >= SHARE * (index.text_start[text + 1] - 1 - index.text_start[text])
     return Copies(*(column[good[group]] for column in copies))
@@ -257,27 +257,27 @@ def _cut(text: str, copies: Copies) -> tuple[str, int, int]:
         (_bound_before(text, bounds, start), _bound_after(text, bounds, stop))
         for start, stop in _united(zip(starts.tolist(), stops.tolist(), strict=True), MOST_BETWEEN)
     ]
-    pieces, gone, place = [], 0, 0
+    pieces, gone, position = [], 0, 0
     for start, stop in _united(widened):
-        pieces.append(text[place:start])
+        pieces.append(text[position:start])
         gone += int(np.searchsorted(kept, stop) - np.searchsorted(kept, start))
-        place = stop
-    rest = "".join([*pieces, text[place:]])
-    return rest.rstrip() if place == len(text) else rest, len(kept) - gone, len(kept)
+        position = stop
+    rest = "".join([*pieces, text[position:]])
+    return rest.rstrip() if position == len(text) else rest, len(kept) - gone, len(kept)
 
 
-def _bound_before(text: str, bounds: Int64s, place: int) -> int:
-    """Where the sentence that holds the character at `place` starts, or the word if that is far."""
-    bound = int(bounds[np.searchsorted(bounds, place, "right") - 1])
-    if place - bound <= MOST_EXTENSION:
+def _bound_before(text: str, bounds: Int64s, position: int) -> int:
+    """Where the sentence that holds the character at `position` starts, or the word if that is far."""
+    bound = int(bounds[np.searchsorted(bounds, position, "right") - 1])
+    if position - bound <= MOST_EXTENSION:
         return bound
-    return max((match.end() for match in SPACE.finditer(text, bound, place)), default=place)
+    return max((match.end() for match in SPACE.finditer(text, bound, position)), default=position)
 
 
-def _bound_after(text: str, bounds: Int64s, place: int) -> int:
-    """Where the sentence that holds the character before `place` ends, with the space behind it."""
-    bound = int(bounds[np.searchsorted(bounds, place, "left")])
-    if bound - place <= MOST_EXTENSION:
+def _bound_after(text: str, bounds: Int64s, position: int) -> int:
+    """Where the sentence that holds the character before `position` ends, with the space behind it."""
+    bound = int(bounds[np.searchsorted(bounds, position, "left")])
+    if bound - position <= MOST_EXTENSION:
         return bound
-    space = SPACE.search(text, place, bound)
-    return space.end() if space else place
+    space = SPACE.search(text, position, bound)
+    return space.end() if space else position

@@ -148,17 +148,17 @@ class _Index:
     """Documents that share a bucket, numbered in the order of preference, and by bucket those that stay."""
 
     def __init__(self, order: Int64s, columns: Bucketed) -> None:
-        place = np.argsort(order)
+        position = np.argsort(order)
         small = np.min_scalar_type(max(len(order), sum(len(members) for members, _ in columns)))
         owners, buckets, num_buckets = [], [], 0
         for members, bucket in columns:
             _, number = np.unique(bucket, return_inverse=True)
             buckets.append((number + num_buckets).astype(small))
-            owners.append(place[members].astype(small))
+            owners.append(position[members].astype(small))
             num_buckets += int(number.max(initial=-1)) + 1
         owner, bucket = np.concatenate(owners), np.concatenate(buckets)
-        places, counts = np.unique(owner, return_counts=True)
-        self.rows = order[places]
+        positions, counts = np.unique(owner, return_counts=True)
+        self.rows = order[positions]
         self._ends = np.cumsum(counts)
         self._buckets = bucket[np.argsort(owner, kind="stable")]
         sizes = np.bincount(bucket, minlength=num_buckets)
@@ -179,10 +179,10 @@ class _Index:
         """Each entry's document, while that is below 0 in `gone_for`, with the `counts` that stay in its
         bucket, a few pairs at a time; for a crowded bucket as a column and a row."""
         numbers, which = np.unique(bucket, return_inverse=True)
-        for place in np.flatnonzero(np.bincount(which, counts) >= CROWDED):
-            here = np.flatnonzero((which == place) & (counts > 0))
+        for position in np.flatnonzero(np.bincount(which, counts) >= CROWDED):
+            here = np.flatnonzero((which == position) & (counts > 0))
             counts[here] = 0
-            start, size = self._starts[numbers[place]], self.num_kept[numbers[place]]
+            start, size = self._starts[numbers[position]], self.num_kept[numbers[position]]
             step = max(1, PAIRS_AT_ONCE // len(here))
             for at in range(start, start + size, step):
                 left = own[here][gone_for[own[here]] < 0]
@@ -194,9 +194,9 @@ class _Index:
             begins = ends[some] - counts[some]
             sizes = np.minimum(ends[some], last) - np.maximum(begins, first)
             left = np.repeat(own[some], sizes)
-            places = np.arange(first, last) + np.repeat(self._starts[bucket[some]] - begins, sizes)
+            positions = np.arange(first, last) + np.repeat(self._starts[bucket[some]] - begins, sizes)
             undecided = gone_for[left] < 0
-            yield left[undecided], self._kept[places[undecided]].astype(np.int64)
+            yield left[undecided], self._kept[positions[undecided]].astype(np.int64)
 
     def add(self, documents: Int64s, bucket: Int64s) -> None:
         """List documents that stay in their buckets."""

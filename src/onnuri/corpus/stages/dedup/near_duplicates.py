@@ -96,10 +96,10 @@ def clusters(order: Int64s, bands: Bands, shared: Bucketed, threshold: float = T
     """
     if bands.shape != (len(order), NUM_BANDS):
         raise ValueError(f"bands are {bands.shape}, but {len(order)} ids need {(len(order), NUM_BANDS)}")
-    place, label = np.argsort(order), np.arange(len(order))
+    position, label = np.argsort(order), np.arange(len(order))
     for rows, numbers in shared:
-        sort = np.lexsort((place[rows], numbers))
-        members, bucket = place[rows[sort]], numbers[sort]
+        sort = np.lexsort((position[rows], numbers))
+        members, bucket = position[rows[sort]], numbers[sort]
         for _ in range(HEADS_A_BUCKET):
             if not len(members):
                 break
@@ -114,8 +114,8 @@ def clusters(order: Int64s, bands: Bands, shared: Bucketed, threshold: float = T
 
 def joined(order: Int64s, found: Clusters, keeper: Int64s) -> Clusters:
     """The clusters once each document is in that of its keeper."""
-    place = np.argsort(order)
-    label = _connect(place[found.representative][order], np.arange(len(order)), place[keeper][order])
+    position = np.argsort(order)
+    label = _connect(position[found.representative][order], np.arange(len(order)), position[keeper][order])
     return _named(order, label)
 
 
@@ -130,7 +130,7 @@ def id_order(ids: Sequence[str] | pa.Array | pa.ChunkedArray) -> Int64s:
 
 
 def _named(order: Int64s, label: Int64s) -> Clusters:
-    """Clusters of rows from the labels of places."""
+    """Clusters of rows from the labels of positions."""
     representative = np.empty_like(label)
     representative[order] = order[label]
     return Clusters(representative, np.bincount(representative, minlength=len(label))[representative])
@@ -179,7 +179,7 @@ def bytes_needed(threshold: float) -> float:
 
 
 def _connect(label: Int64s, left: Int64s, right: Int64s) -> Int64s:
-    """Labels after some pairs are joined: of a component, all have its smallest place."""
+    """Labels after some pairs are joined: of a component, all have its smallest position."""
     while len(left):
         one, other = label[left], label[right]
         apart = one != other

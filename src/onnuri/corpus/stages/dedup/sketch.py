@@ -195,7 +195,7 @@ def _window_hashes(points: Codes) -> Hashes:
 
 
 def _windows(points: Codes, boundaries: Int64s) -> Hashes:
-    """[P] hashes of the windows of texts with a boundary after each: of P places those of one text.
+    """[P] hashes of the windows of texts with a boundary after each: of P positions those of one text.
 
     Where a window would reach past the end of its text, and at the boundary, stands the text's first window
     once more, which changes nothing in a set. A text shorter than its first window counts as one window,
@@ -206,13 +206,13 @@ def _windows(points: Codes, boundaries: Int64s) -> Hashes:
     offsets = np.arange(2 * WINDOW)
     size = np.where(points[starts] < FIRST_NARROW_CHARACTER, 2 * WINDOW, WINDOW)
     short = np.flatnonzero(boundaries - starts < size)
-    places = starts[short, None] + offsets
-    heads = points.take(places, mode="clip") * (places < boundaries[short, None])
+    positions = starts[short, None] + offsets
+    heads = points.take(positions, mode="clip") * (positions < boundaries[short, None])
     hashes[starts[short]] = _window_hashes(heads)[:, 0]
-    places = boundaries[:, None] - offsets
-    wrong = (offsets < WINDOW) | (points.take(places, mode="clip") < FIRST_NARROW_CHARACTER)
-    wrong &= places > starts[:, None]
-    hashes[places[wrong]] = np.repeat(hashes[starts], np.count_nonzero(wrong, axis=1))
+    positions = boundaries[:, None] - offsets
+    wrong = (offsets < WINDOW) | (points.take(positions, mode="clip") < FIRST_NARROW_CHARACTER)
+    wrong &= positions > starts[:, None]
+    hashes[positions[wrong]] = np.repeat(hashes[starts], np.count_nonzero(wrong, axis=1))
     return hashes
 
 
@@ -227,11 +227,11 @@ def _sketch(windows: Hashes, counts: Int64s) -> npt.NDArray[np.uint8]:
         values = windows * factor
         values ^= values >> np.uint32(15)
         values *= np.uint32(0x9E3779B1)
-        places = (values >> np.uint32(24)).astype(np.intp)
-        places += np.repeat(rows * NUM_BINS, counts)
+        positions = (values >> np.uint32(24)).astype(np.intp)
+        positions += np.repeat(rows * NUM_BINS, counts)
         values &= np.uint32(0xFFFFFF)
         values |= np.uint32(number << 24)
-        np.minimum.at(minima.reshape(-1), places, values)
+        np.minimum.at(minima.reshape(-1), positions, values)
         open_ = np.ones(len(rows), np.bool_)
         large = np.flatnonzero(counts > NUM_BINS)
         open_[large] = minima[rows[large]].max(axis=1) == EMPTY
@@ -257,10 +257,10 @@ def _with_open_bins_filled(minima: Hashes, rows: Int64s, windows: Hashes, counts
         group = order[start : min(num_small, start + DOCUMENTS_AT_ONCE)]
         filled = _minima_of_all_bins(halves, begins[group], counts[group])
         sketch[rows[group]] &= filled | closed[rows[group]]
-    for place in order[num_small:]:
-        row = rows[place]
+    for position in order[num_small:]:
+        row = rows[position]
         bins = np.flatnonzero(closed[row] == 0)
-        own = halves[begins[place] : begins[place] + counts[place]]
+        own = halves[begins[position] : begins[position] + counts[position]]
         values = own[:, bins // NUM_FACTORS].T * BIN_FACTORS[bins % NUM_FACTORS]
         values += BIN_TERMS[bins % NUM_FACTORS]
         sketch[row, bins] = _byte(values.min(axis=1))

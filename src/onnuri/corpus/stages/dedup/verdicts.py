@@ -47,7 +47,7 @@ class Sketches:
     def __getitem__(self, key: Any) -> npt.NDArray[np.uint64]:
         if isinstance(key, tuple):
             return self._column(key[1])[self.rows]
-        wanted, place = np.unique(self.rows[key], return_inverse=True)
+        wanted, position = np.unique(self.rows[key], return_inverse=True)
         found = np.empty((len(wanted), near_duplicates.NUM_BANDS), "<u8")
         with self.path.open("rb") as stream:
             for start in range(0, len(wanted), ROWS_AT_ONCE):
@@ -58,7 +58,7 @@ class Sketches:
                     block = self._read(stream, int(run[-1] - run[0]) + 1)
                     at = start + int(np.searchsorted(part, run[0]))
                     found[at : at + len(run)] = block[run - run[0]]
-        return found[place]
+        return found[position]
 
     def _column(self, band: int) -> npt.NDArray[np.uint64]:
         pieces = [np.zeros(0, "<u8")]
@@ -99,8 +99,8 @@ def decide(staged: Sequence[Path], against: Sequence[Path], folder: Path) -> Non
     for path in staged:
         good = _good(path)
         stop = start + int(good.sum())
-        places = np.cumsum(good) - 1 + start
-        indices = pa.array(np.where(good, places, 0), mask=~good)
+        positions = np.cumsum(good) - 1 + start
+        indices = pa.array(np.where(good, positions, 0), mask=~good)
         columns = [
             pc.fill_null(
                 pa.array(verdicts.reasons[start:stop], pa.string()).take(pc.subtract(indices, start)), ""
@@ -145,9 +145,9 @@ def judge(measured: Measured) -> Verdicts:
     groups = near_duplicates.joined(by_id, groups, kept.keeper)
     totals = np.bincount(groups.representative, weights=copies, minlength=len(single)).astype(np.int64)
 
-    place = np.empty(count, np.int64)
-    place[single] = np.arange(len(single))
-    mine = place[head]
+    position = np.empty(count, np.int64)
+    position[single] = np.arange(len(single))
+    mine = position[head]
     names = single_ids.take(pa.array(groups.representative[mine]))
     reasons = np.full(count, "", object)
     reasons[~kept.stays[mine]] = "near duplicate"
@@ -203,7 +203,7 @@ def _measured(staged: Sequence[Path], against: Sequence[Path], scratch: Path) ->
 
 
 def _tables(staged: Sequence[Path], against: Sequence[Path]) -> Iterator[tuple[pa.Table, bool]]:
-    """What was measured of good documents, file by file; first our own, so that rows keep their places."""
+    """What was measured of good documents, file by file; ours first, so that row indices stay valid."""
     for path in staged:
         table = read_columns(path, ["stage", "rank", *KEPT_COLUMNS])
         yield table.filter(pc.equal(table["stage"], "")), False

@@ -183,9 +183,9 @@ def _count(classes: Flags, boundaries: Indices) -> Indices:
     counts = np.zeros((len(starts), _NUM_CLASSES), np.int64)
     for index in (_SPACE, _LINE_FEED, _HANGUL, _ENGLISH):
         counts[:, index] = np.add.reduceat((classes == index).view(np.uint8), starts, dtype=np.int32)
-    places = np.flatnonzero((classes > _HANGUL) & (classes != _ENGLISH))
-    rows = np.searchsorted(starts, places, side="right") - 1
-    np.add.at(counts, (rows, classes[places]), 1)
+    positions = np.flatnonzero((classes > _HANGUL) & (classes != _ENGLISH))
+    rows = np.searchsorted(starts, positions, side="right") - 1
+    np.add.at(counts, (rows, classes[positions]), 1)
     return counts
 
 
@@ -244,16 +244,16 @@ def _endings(codes: Codes, flags: Flags, boundaries: Indices) -> tuple[Indices, 
     return endings, final_lines, np.bincount(owners[full], minlength=count)
 
 
-def _last_outside(skipped: Mask, places: Indices) -> Indices:
-    """(E,) for each of some places the last one up to there that is not skipped."""
-    inside = np.flatnonzero(skipped[places])
+def _last_outside(skipped: Mask, positions: Indices) -> Indices:
+    """(E,) for each of some positions the last one up to there that is not skipped."""
+    inside = np.flatnonzero(skipped[positions])
     for _ in range(_STEPS_BACK):
-        places[inside] -= 1
-        inside = inside[skipped[places[inside]]]
+        positions[inside] -= 1
+        inside = inside[skipped[positions[inside]]]
     if len(inside):
         outside = np.flatnonzero(~skipped)
-        places[inside] = outside[np.searchsorted(outside, places[inside]) - 1]
-    return places
+        positions[inside] = outside[np.searchsorted(outside, positions[inside]) - 1]
+    return positions
 
 
 def _kinds(codes: Codes, last: Indices, sign: Codes) -> Indices:

@@ -216,7 +216,7 @@ def _judge(values: Sequence[str], rules: Rules) -> _Verdicts:
     if 2 * len(left) < len(values):
         # So many short texts are gone that a new block without them is the lesser work.
         if len(left):
-            verdicts.reasons[left] = _judge([values[place] for place in left.tolist()], rules).reasons
+            verdicts.reasons[left] = _judge([values[index] for index in left.tolist()], rules).reasons
         return verdicts
     lengths = block.ends - block.starts
     if rules.min_hangul > 0:

@@ -160,25 +160,25 @@ def clean(texts: pa.Array) -> tuple[pa.Array, pa.Array]:
     is left. Cleaning twice changes nothing more. Nulls count as empty.
     """
     texts = pc.fill_null(pc.cast(texts, pa.large_string()), "")
-    places = pc.indices_nonzero(_contains(texts, f"(?im){SUSPECT_FOOTER}|{SUSPECT_SPAM}"))
-    if not len(places):
+    rows = pc.indices_nonzero(_contains(texts, f"(?im){SUSPECT_FOOTER}|{SUSPECT_SPAM}"))
+    if not len(rows):
         return texts, pa.repeat("", len(texts))
-    suspects = texts.take(places)
+    suspects = texts.take(rows)
     footer = _contains(suspects, f"(?im){SUSPECT_FOOTER}").to_pylist()
     line = _contains(suspects, f"(?im){SUSPECT_LINE}").to_pylist()
     spam = _contains(suspects, SUSPECT_SPAM).to_pylist()
     answers = [""] * len(texts)
     cleaned: dict[int, str] = {}
-    for index, place in enumerate(places.to_pylist()):
+    for index, row in enumerate(rows.to_pylist()):
         text = shorter = suspects[index].as_py()
         if footer[index]:
             shorter = _without_boilerplate(text, line[index])
         if shorter is not text:
-            cleaned[place] = shorter
+            cleaned[row] = shorter
             if text.strip() and not shorter.strip():
-                answers[place] = "boilerplate: nothing else in the text"
-        if spam[index] and not answers[place]:
-            answers[place] = _spam(shorter)
+                answers[row] = "boilerplate: nothing else in the text"
+        if spam[index] and not answers[row]:
+            answers[row] = _spam(shorter)
     if cleaned:
         mask = np.zeros(len(texts), np.bool_)
         mask[list(cleaned)] = True

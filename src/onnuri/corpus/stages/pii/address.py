@@ -130,11 +130,11 @@ def addresses(text: str) -> Iterator[Span]:
     following = np.searchsorted(digits, ends)
     ends, following = ends[following < len(digits)], following[following < len(digits)]
     done = 0
-    for place in ends[digits[following] - ends <= _REACH].tolist():
-        if place < done:
+    for position in ends[digits[following] - ends <= _REACH].tolist():
+        if position < done:
             continue
-        street = _STREET.match(text, place + 1)
-        region = street and _REGION_ENDS.search(text, max(done, place - _LONGEST_REGION), place + 1)
+        street = _STREET.match(text, position + 1)
+        region = street and _REGION_ENDS.search(text, max(done, position - _LONGEST_REGION), position + 1)
         if street and region:
             done = street.end()
             yield Span(region.start(), done, "address")

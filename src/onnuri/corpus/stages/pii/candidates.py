@@ -1,4 +1,4 @@
-"""Where in a text personal data can stand at all: the few places that are worth a regular expression.
+"""Where in a text personal data can stand at all: the few positions that are worth a regular expression.
 
 Method: the text as one byte a character (Latin-1, all else one value), a few comparisons over all of it
 that pick out digits, at-signs and opening brackets, and index arithmetic on those few per cent. About 2 ns
@@ -88,7 +88,7 @@ LONGEST_ROW = 40
 
 
 def candidates(text: str, plain_units: Units) -> Candidates:
-    """The places of a plain text with its UTF-16 units (see personal_shapes.plain)."""
+    """The positions of a plain text with its UTF-16 units (see personal_shapes.plain)."""
     units, points = _padded(text, plain_units)
     digits = np.flatnonzero((points - np.uint8(ord("0"))) < 10)
     gaps = np.diff(digits) - 1
@@ -107,7 +107,7 @@ def candidates(text: str, plain_units: Units) -> Candidates:
     ]
     split, rows = _split(units, points, digits)
     second = np.flatnonzero(units == ord("권"))
-    passports = [_places_of(lower, b"passport"), second[units[second - 1] == ord("여")] - 1]
+    passports = [_positions_of(lower, b"passport"), second[units[second - 1] == ord("여")] - 1]
     odd = np.concatenate(
         (*_odd_alone(units, len(plain_units) > len(text)), *_odd_beside_digits(units, points, digits, gaps))
     )
@@ -117,7 +117,7 @@ def candidates(text: str, plain_units: Units) -> Candidates:
         at_signs=_offsets(ats[inside_a_word]),
         hidden=_offsets(*hidden),
         passports=_offsets(*passports),
-        urls=_offsets(_places_of(points, b"://"), _places_of(points, b"www.")),
+        urls=_offsets(_positions_of(points, b"://"), _positions_of(points, b"www.")),
         split=_offsets(split),
         rows=_offsets(rows),
         odd=_offsets(odd),
@@ -126,10 +126,10 @@ def candidates(text: str, plain_units: Units) -> Candidates:
 
 def _offsets(*positions: Positions) -> list[int]:
     """Positions in padded arrays as offsets in the text, in order."""
-    return sorted({place - _PAD for places in positions for place in places.tolist()})
+    return sorted({position - _PAD for found in positions for position in found.tolist()})
 
 
-def _places_of(points: Bytes, word: bytes) -> Positions:
+def _positions_of(points: Bytes, word: bytes) -> Positions:
     """Where the word stands: its middle first, since that is rare, and the rest only there."""
     middle = len(word) // 2
     found = np.flatnonzero((points[:-1] == word[middle - 1]) & (points[1:] == word[middle])) - middle + 1
@@ -194,7 +194,7 @@ def _numbers(points: Bytes, digits: Positions, gaps: Positions) -> list[tuple[in
 def _split(units: Units, points: Bytes, digits: Positions) -> tuple[Positions, Positions]:
     """First digits of what layout could have split: of mobile numbers and resident numbers with a right
     check digit; and of other resident numbers and whole rows."""
-    # Prose has few places where eight digits stand close together.
+    # Prose has few positions where eight digits stand close together.
     close = digits[7:] - digits[:-7] <= LONGEST_NUMBER
     if not close.any():
         return digits[:0], digits[:0]
@@ -294,9 +294,9 @@ def _odd_alone(units: Units, astral: bool) -> list[Positions]:
     spaced &= hangul[4:]
     three = hangul[:-2] & hangul[1:-1]
     three &= hangul[2:]
-    places = np.flatnonzero(spaced)
-    places = places[(units[places + 1] == ord(" ")) & _HANGUL[units[places + 6]]] + 2
-    return [found, np.flatnonzero(three) + 1, places]
+    positions = np.flatnonzero(spaced)
+    positions = positions[(units[positions + 1] == ord(" ")) & _HANGUL[units[positions + 6]]] + 2
+    return [found, np.flatnonzero(three) + 1, positions]
 
 
 def _letters_and_digits(points: Bytes, digits: Positions) -> Positions:
@@ -324,7 +324,7 @@ def _bracketed(points: Bytes, opens: Positions) -> Positions:
 def _spelt(lower: Bytes) -> Positions:
     """The ' at ' before a ' dot '."""
     found = []
-    for dot in _places_of(lower, b" dot ").tolist():
+    for dot in _positions_of(lower, b" dot ").tolist():
         before = lower[max(0, dot - 70) : dot].tobytes()
         at = before.rfind(b" at ")
         if at >= 0:

@@ -107,10 +107,10 @@ class _Group(NamedTuple):
 def starts(text: str, odd: list[int]) -> Iterator[int]:
     """Where a number of at least eight digits can begin that has one of the odd digits."""
     done = 0
-    for place in odd:
-        if place < done:
+    for position in odd:
+        if position < done:
             continue
-        first, done = max(done, place - _WINDOW), place + _WINDOW
+        first, done = max(done, position - _WINDOW), position + _WINDOW
         for run in _RUN.finditer(text, first, done):
             for match in _GROUP.finditer(text, *run.span()):
                 start = match.start()

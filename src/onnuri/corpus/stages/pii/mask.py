@@ -1,6 +1,6 @@
 """Personal data in Korean and English web text: find it, and put a placeholder or a fake in its place.
 
-A batch is joined into one string. Index arithmetic (personal_candidates) finds the places where a value
+A batch is joined into one string. Index arithmetic (personal_candidates) finds the positions where a value
 can stand, only these are searched (personal_search) by shape, check digit and context (personal_rules),
 and only the texts that hold a value are written again. The alternative, one substitution per kind on every
 text, scans ten times and cannot see context.

@@ -1,6 +1,6 @@
 """Find personal data in a text: numbers, e-mail addresses, passports.
 
-personal_candidates names the places to look at, about one in a thousand characters of prose; there the
+personal_candidates names the positions to look at, about one in a thousand characters of prose; there the
 shapes of personal_shapes are tried, and personal_rules decide. The alternative, one substitution per kind,
 scans the text ten times and cannot see context. Cost: a few microseconds for each candidate.
 """
@@ -29,13 +29,13 @@ from onnuri.corpus.text.joined import SEPARATOR
 class Urls:
     """The URLs of a text: which one a position is in, by bisection."""
 
-    def __init__(self, text: str, places: list[int]) -> None:
+    def __init__(self, text: str, starts: list[int]) -> None:
         self.starts: list[int] = []
         self.ends: list[int] = []
         self.queries: list[int] = []
         """Position of the first question mark of each, or its end."""
         end = 0
-        for start in places:
+        for start in starts:
             if start >= end:
                 match = shapes.URL_BODY.match(text, start)
                 assert match is not None, "URL_BODY matches the empty text"
@@ -91,14 +91,12 @@ def _classify(text: str, start: int, last: Span | None, urls: Urls) -> Span | No
     return None
 
 
-def _split_numbers(text: str, places: Candidates, spans: list[Span], urls: Urls) -> Iterator[Span]:
+def _split_numbers(text: str, hits: Candidates, spans: list[Span], urls: Urls) -> Iterator[Span]:
     """What layout splits or disguises (see personal_layout), where `spans` have left room."""
     ends = [span.end for span in spans]
     done = previous = failures = 0
     found: Span | None = None
-    for start in sorted(
-        {*places.split, *layout.labelled(text, places.rows), *layout.starts(text, places.odd)}
-    ):
+    for start in sorted({*hits.split, *layout.labelled(text, hits.rows), *layout.starts(text, hits.odd)}):
         if start - previous > layout.DENSE or SEPARATOR in text[previous:start]:
             failures = 0
         number, previous = bisect_right(ends, start), start
@@ -121,9 +119,9 @@ def _split_numbers(text: str, places: Candidates, spans: list[Span], urls: Urls)
             yield span
 
 
-def _emails(text: str, places: Candidates, urls: Urls) -> Iterator[Span]:
-    matches = [shapes.EMAIL_DOMAIN.match(text, at) for at in places.at_signs]
-    for at in places.hidden:
+def _emails(text: str, hits: Candidates, urls: Urls) -> Iterator[Span]:
+    matches = [shapes.EMAIL_DOMAIN.match(text, at) for at in hits.at_signs]
+    for at in hits.hidden:
         before = text[max(0, at - 6) : at]
         start = at - len(before) + len(before.rstrip(" \t\n>" if text[at] in "@([{<" else " \t\n([{<"))
         matches.append(shapes.HIDDEN_EMAIL_DOMAIN.match(text, start))
@@ -189,8 +187,8 @@ def _hidden_end(match: re.Match[str]) -> int | None:
 
 def _passports(text: str, digits: list[int], urls: Urls) -> Iterator[Span]:
     last: Span | None = None
-    for place in digits:
-        match = shapes.PASSPORT.search(text, max(last.end if last else 0, place - 4), place + 12)
+    for position in digits:
+        match = shapes.PASSPORT.search(text, max(last.end if last else 0, position - 4), position + 12)
         if match is None:
             continue
         start, end = match.span()
@@ -206,8 +204,8 @@ def _passports(text: str, digits: list[int], urls: Urls) -> Iterator[Span]:
 
 def _split_passports(text: str, labels: list[int], spans: list[Span]) -> Iterator[Span]:
     done = 0
-    for place in labels:
-        span = layout.passport(text, max(place, done))
+    for position in labels:
+        span = layout.passport(text, max(position, done))
         if span is not None and not any(
             other.start < span.end and span.start < other.end for other in spans
         ):
@@ -233,17 +231,15 @@ def find(text: str, with_addresses: bool = False) -> list[Span]:
     crosses a boundary.
     """
     text, units = shapes.plain_units(text)
-    places = candidates(text, units)
-    urls = Urls(text, places.urls)
-    others = sorted((*_emails(text, places, urls), *_passports(text, places.letters, urls)))
+    hits = candidates(text, units)
+    urls = Urls(text, hits.urls)
+    others = sorted((*_emails(text, hits, urls), *_passports(text, hits.letters, urls)))
     spans: list[Span] = []
     # An address such as 01012345678@naver.com starts where a number starts: sorting is stable, e-mail wins.
-    for span in sorted(
-        (*others, *_numbers(text, places.numbers, others, urls)), key=lambda span: span.start
-    ):
+    for span in sorted((*others, *_numbers(text, hits.numbers, others, urls)), key=lambda span: span.start):
         if not spans or span.start >= spans[-1].end:
             spans.append(span)
-    if places.split or places.rows or places.odd:
-        spans = sorted((*spans, *_split_numbers(text, places, spans, urls)))
-    spans = sorted((*spans, *_split_passports(text, places.passports, spans)))
+    if hits.split or hits.rows or hits.odd:
+        spans = sorted((*spans, *_split_numbers(text, hits, spans, urls)))
+    spans = sorted((*spans, *_split_passports(text, hits.passports, spans)))
     return _with_addresses(text, spans) if with_addresses else spans

@@ -50,13 +50,13 @@ def plain_units(text: str) -> tuple[str, npt.NDArray[np.uint16]]:
     """The same, with its UTF-16 units. Halves of a surrogate pair stand for themselves."""
     units = np.frombuffer(text.encode("utf-16-le", "surrogatepass"), np.uint16)
     # None of them is a Chinese character or a syllable.
-    places = np.flatnonzero((units >= 0xA0) & ((units < 0x3200) | (units >= 0xFE00)))
-    old = units[places]
+    positions = np.flatnonzero((units >= 0xA0) & ((units < 0x3200) | (units >= 0xFE00)))
+    old = units[positions]
     new = _PLAIN[old]
     if np.array_equal(old, new):
         return text, units
     units = units.copy()
-    units[places] = new
+    units[positions] = new
     return units.tobytes().decode("utf-16-le", "surrogatepass"), units
 
 

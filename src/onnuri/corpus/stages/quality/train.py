@@ -74,7 +74,7 @@ class Examples:
     """(N,) how much a text counts."""
 
     def part(self, chosen: Indices) -> Examples:
-        """The examples at these places."""
+        """The examples at these indices."""
         texts = [self.texts[i] for i in chosen]
         return Examples(texts, self.good[chosen], self.script[chosen], self.weight[chosen])
 
@@ -230,7 +230,7 @@ def platt(x: Doubles, y: Doubles, steps: int = 50) -> tuple[float, float]:
 
 def auc(x: Doubles, y: Doubles) -> float:
     """Area under the ROC curve: how often a text with y = 1 has the larger x, ties counting half."""
-    _, place, size = np.unique(x, return_inverse=True, return_counts=True)
-    rank = (np.cumsum(size) - (size - 1) / 2)[place]
+    _, inverse, size = np.unique(x, return_inverse=True, return_counts=True)
+    rank = (np.cumsum(size) - (size - 1) / 2)[inverse]
     positives, negatives = y.sum(), (1 - y).sum()
     return float((rank[y == 1].sum() - positives * (positives + 1) / 2) / (positives * negatives))

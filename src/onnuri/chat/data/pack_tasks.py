@@ -1,0 +1,149 @@
+"""`onnuri pack kind=tasks`: what `onnuri tasks make` wrote as prompts that a model learns to answer.
+
+A task is a document: its prompt as a user's turn and the beginning of the assistant's, then the separator;
+nothing of it is trained on. The tasks themselves, with what their checkers need, are in tasks.jsonl, by the
+id of the document.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from onnuri.base import manifest
+from onnuri.base.errors import UserError
+from onnuri.base.manifest import Manifest
+from onnuri.chat.data.pack import TEMPLATE_SHA256
+from onnuri.chat.format import render
+from onnuri.chat.programmed.family import Task
+from onnuri.chat.programmed.table import FAMILIES
+from onnuri.tokens.config import PackConfig
+from onnuri.tokens.shards import DOCUMENT, TRAINED, SplitWriter
+from onnuri.tokens.vocabulary import Vocabulary, open_vocabulary
+
+log = logging.getLogger(__name__)
+
+TASKS_FILE = "tasks.jsonl"
+LICENSE = "Apache-2.0"
+AT_ONCE = 4096
+
+
+def pack_tasks(config: PackConfig) -> Manifest:
+    """Write the shards, or do nothing when they answer this request. Returns their manifest.
+
+    Raises UserError for a folder that holds no tasks, and a family that is not known.
+    """
+    made = manifest.read_whole(config.input, "tasks")
+    if made.settings["kind"] != "tasks":
+        raise UserError(
+            f"input={config.input} holds {made.settings['kind']}, not tasks: make it with "
+            "onnuri tasks make kind=tasks"
+        )
+    tokenizer = manifest.read(config.tokenizer, "tokenizer")
+    manifest.verify(config.tokenizer, tokenizer)
+    vocabulary = open_vocabulary(config.tokenizer, tokenizer)
+    settings = {
+        "kind": config.kind,
+        "shard_tokens": config.shard_tokens,
+        "heldout_share": config.heldout_share,
+        "template_sha256": TEMPLATE_SHA256,
+    }
+    inputs = {"tasks": made.identity, "tokenizer": tokenizer.identity}
+    if found := manifest.up_to_date(config.output, "tokens", settings, inputs):
+        log.info("%s is up to date", config.output)
+        return found
+    with manifest.building(config.output, "tokens") as partial:
+        counts = _write(config, vocabulary, partial)
+        vocabulary.keep(partial)
+        sealed = manifest.seal(partial, "tokens", settings, inputs, counts)
+    train, heldout = sealed.counts["train"], sealed.counts["heldout"]
+    log.info(
+        f"{config.output}: {train['documents']:,} tasks to learn from, {heldout['documents']:,} held out"
+    )
+    return sealed
+
+
+def read_tasks(folder: Path) -> dict[str, Task]:
+    """The tasks of a folder by id. Raises UserError for a family that this version does not know."""
+    found = {}
+    with (folder / TASKS_FILE).open(encoding="utf-8") as stream:
+        for line in stream:
+            task = Task.from_json(json.loads(line))
+            if task.family not in FAMILIES:
+                raise UserError(
+                    f"{folder / TASKS_FILE} has tasks of the family {task.family}, not known here"
+                )
+            found[task.id] = task
+    return found
+
+
+def _write(config: PackConfig, vocabulary: Vocabulary, folder: Path) -> dict[str, Any]:
+    tasks = read_tasks(Path(config.input))
+    families = sorted({task.family for task in tasks.values()})
+    threshold = int(config.heldout_share * 2**64)
+    splits: dict[str, list[Task]] = {"train": [], "heldout": []}
+    for identity, task in tasks.items():
+        splits["heldout" if int(identity, 16) < threshold else "train"].append(task)
+    if not splits["train"]:
+        raise UserError(f"input={config.input} has no task to learn from")
+    writers = {}
+    for split, chosen in splits.items():
+        writer = writers[split] = SplitWriter(folder, split, vocabulary.dtype, config.shard_tokens)
+        for batch in _batches(chosen):
+            writer.add(*_encode(batch, vocabulary, families))
+        writer.close()
+    manifest.write_text(
+        folder / TASKS_FILE,
+        (json.dumps(task.to_json(), ensure_ascii=False, sort_keys=True) + "\n" for task in tasks.values()),
+    )
+    facts = {"license": LICENSE, "legal_basis": "open-licence", "unverified": False, "kind": "synthetic"}
+    return {
+        **{split: writer.totals() for split, writer in writers.items()},
+        **{f"{split}_shards": writer.num_shards for split, writer in writers.items()},
+        **vocabulary.facts(),
+        "languages": ["ko"],
+        "sources": [
+            {
+                "name": f"onnuri-tasks/{family}",
+                **facts,
+                "lang": "ko",
+                **{f"train_{unit}": value for unit, value in writers["train"].totals(number).items()},
+                "trained_tokens": 0,
+            }
+            for number, family in enumerate(families)
+        ],
+        "chat": {"template_sha256": TEMPLATE_SHA256, "kind": "tasks", "conversations": len(tasks)},
+        "tokenizer_sha256": vocabulary.sha256,
+    }
+
+
+def _batches(tasks: Iterable[Task]) -> Iterator[list[Task]]:
+    remaining = iter(tasks)
+    while batch := list(islice(remaining, AT_ONCE)):
+        yield batch
+
+
+def _encode(
+    tasks: Sequence[Task], vocabulary: Vocabulary, families: Sequence[str]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Tokens, DOCUMENT rows and no TRAINED rows."""
+    tokenizer, rows = vocabulary.file.tokenizer, np.zeros(len(tasks), dtype=DOCUMENT)
+    prompts = [
+        [
+            *render(tokenizer, [{"role": "user", "content": task.prompt}], add_generation_prompt=True).ids,
+            vocabulary.separator,
+        ]
+        for task in tasks
+    ]
+    rows["length"] = [len(ids) for ids in prompts]
+    rows["offset"] = np.cumsum(rows["length"]) - rows["length"]
+    rows["bytes"] = [len(task.prompt.encode()) for task in tasks]
+    rows["source"] = [families.index(task.family) for task in tasks]
+    rows["id"] = [task.id.encode() for task in tasks]
+    return np.concatenate(prompts).astype(vocabulary.dtype), rows, np.zeros(0, dtype=TRAINED)

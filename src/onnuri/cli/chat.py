@@ -1,0 +1,132 @@
+"""Talk to a chat model in the terminal.
+
+    onnuri chat model=MODEL_DIR system="한국어로 짧게 답한다." temperature=0.7
+    onnuri chat model=MODEL_DIR < questions.txt      # a turn a line; answers on standard output
+
+/reset (/새로) begins anew, /exit (/끝) and Ctrl-D end; Ctrl-C stops an answer.
+"""
+
+import inspect
+import io
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+from onnuri.base.errors import UserError
+from onnuri.config import print_any_text, run_cli
+from onnuri.generate.config import ChatConfig
+
+if TYPE_CHECKING:
+    from onnuri.generate.conversation import Conversation
+
+RESET, EXIT = ("/reset", "/새로"), ("/exit", "/끝")
+HELP = "/reset or /새로 begins anew, /exit or Ctrl-D ends, Ctrl-C stops an answer"
+IUTF8 = 0o40000
+"""Of c_iflag on Linux; Python's termios has no name for it."""
+
+
+def run(config: ChatConfig) -> int:
+    """Answer until the input ends. The status is 1 if a line of a pipe could not be answered."""
+    from onnuri.generate.conversation import Conversation
+
+    conversation = Conversation(config)
+    typed, problems = sys.stdin.isatty(), 0
+    if typed:
+        note(f"{config.model}, {conversation.generator.context:,} tokens of context; {HELP}")
+    with editing(typed):
+        for line in lines(typed):
+            text = line.strip()
+            if text in EXIT:
+                break
+            if text in RESET:
+                conversation.reset()
+                note("a new conversation")
+            elif typed and text.startswith("/") and " " not in text:
+                note(f"{text} is no command; {HELP}")
+            elif text:
+                problems += not answered(conversation, text, typed)
+    return 0 if typed or not problems else 1
+
+
+def answered(conversation: "Conversation", text: str, typed: bool) -> bool:
+    """Print the answer to a turn. Whether there was one."""
+    try:
+        if left_out := conversation.say(text):
+            note(f"the context is full: the {left_out} oldest turns are left out")
+    except UserError as error:
+        note(f"error: {error}")
+        return False
+    pieces = conversation.answer()
+    try:
+        for piece in pieces:
+            print(piece, end="", flush=True)
+    except KeyboardInterrupt:
+        if not typed:
+            raise
+    print(flush=True)
+    return True
+
+
+def lines(typed: bool) -> Iterator[str]:
+    """The user's turns. Ctrl-C at the prompt gives up the line."""
+    while True:
+        try:
+            line = input("> ") if typed else sys.stdin.readline()
+        except EOFError:
+            print()
+            return
+        except KeyboardInterrupt:
+            if not typed:
+                raise
+            print()
+            continue
+        if not typed and not line:
+            return
+        yield line.removeprefix("\ufeff")
+
+
+@contextmanager
+def editing(typed: bool) -> Iterator[None]:
+    """A terminal in which a line can be edited, and Backspace takes a whole Hangul syllable.
+
+    GNU readline knows how wide characters are. Where Python lacks it the kernel edits the line, by
+    characters only if IUTF8 is set, which ssh and consoles sometimes leave out.
+    """
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="replace")
+    if not typed:
+        yield
+        return
+    with suppress(ImportError):
+        import readline  # noqa: F401 - input() uses it from here on
+    try:
+        import termios
+
+        before = termios.tcgetattr(0)
+    except (ImportError, OSError):  # no terminal of Unix
+        yield
+        return
+    changed = [*before]
+    if sys.platform == "linux":
+        changed[0] |= IUTF8
+    termios.tcsetattr(0, termios.TCSANOW, changed)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(0, termios.TCSANOW, before)
+
+
+def note(text: str) -> None:
+    """Say something that is no part of an answer."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def main() -> None:
+    """The command."""
+    print_any_text()
+    run_cli(ChatConfig, run, inspect.cleandoc(__doc__ or ""), command="chat")
+
+
+if __name__ == "__main__":
+    main()

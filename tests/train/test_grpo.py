@@ -1,0 +1,209 @@
+"""objective=grpo: answers written, graded, kept and learnt from; the same whatever interrupts the run."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from onnuri.base.errors import UserError
+from onnuri.config import CONFIG_ROOT, compose
+from onnuri.run.chain import read
+from onnuri.tokens.batch import IGNORE_INDEX
+from onnuri.train.config import PretrainConfig
+from onnuri.train.objectives.grpo import AnswerInputs, group_advantages, loss_sum, open_source
+from onnuri.train.rollouts import Rollouts, step_file
+from onnuri.train.run_plan import make_plan
+from tests.checkpoint.stored import stored
+from tests.conftest import (
+    SCRIPTS,
+    TINY_MODEL,
+    made_once,
+    our_traceback_lines,
+    run_command,
+    torchrun,
+    torchrun_command,
+)
+from tests.processes import Process
+from tests.soak import SOAK
+
+Sample = Callable[[str], str]
+BROKEN = Path(__file__).with_name("broken_checker.py")
+SHAPELESS = [word for word in TINY_MODEL if not word.startswith(("model.", "data.seq", "optim.lr"))]
+COMMON = [*SHAPELESS, "data.sequence_length=128", "engine.precision=fp32"]
+STEPS = 6
+WORDS = [
+    *("objective=grpo", f"train.steps={STEPS}", "train.checkpoint_every=2", "grpo.group_size=4"),
+    *("train.global_batch_size=16", "grpo.max_tokens=12", "grpo.rewards={right:1.0,stopped:1.0}"),
+    *("optim.lr=2e-3", "grpo.slots=5", "train.validate_every=3", "grpo.held_out_tasks=6"),
+]
+
+
+@pytest.fixture(scope="module")
+def made(sample: Sample, undisturbed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Tasks, a model that has learnt to end its answers, and its run on them that nothing disturbs."""
+
+    def make(folder: Path) -> None:
+        for kind in ("sft", "tasks"):
+            words = ["make", f"kind={kind}", "families=[josa]", "count=60", "difficulty=1"]
+            run_command("tasks", *words, f"output={folder / kind}")
+        packed = [f"tokenizer={sample('tokenizer')}", "heldout_share=0.1"]
+        run_command(
+            "pack", "kind=chat", f"input={folder / 'sft'}", *packed, f"output={folder / 'conversations'}"
+        )
+        run_command(
+            "pack", "kind=tasks", f"input={folder / 'tasks'}", *packed, f"output={folder / 'prompts'}"
+        )
+        words = [f"train.init_from={undisturbed}", f"data={folder / 'conversations'}", *COMMON]
+        words += [f"run_dir={folder / 'tuned'}", "train.steps=30", "optim.lr=1e-2", "engine.stage=0"]
+        torchrun(1, SCRIPTS / "tune.py", *words)
+        torchrun(2, SCRIPTS / "tune.py", *tuning(folder, folder / "run"))
+
+    return made_once(tmp_path_factory, "grpo", make)
+
+
+def tuning(made: Path, run_dir: Path, *words: str) -> list[str]:
+    start = [f"train.init_from={made / 'tuned'}", f"data={made / 'prompts'}", f"run_dir={run_dir}"]
+    return [*start, *COMMON, *WORDS, *words]
+
+
+def lines(run_dir: Path) -> list[dict]:
+    path = run_dir / "metrics.jsonl"
+    whole = path.read_text().split("\n")[:-1] if path.is_file() else []
+    return list(map(json.loads, whole))
+
+
+def steps(run_dir: Path) -> dict[int, tuple[float, ...]]:
+    names = ("loss", "grad_norm", "reward", "answer_tokens", "off_policy")
+    return {line["step"]: tuple(line[name] for name in names) for line in lines(run_dir) if "loss" in line}
+
+
+def test_what_a_run_shows(made: Path) -> None:
+    shown = [line for line in lines(made / "run") if "loss" in line]
+    assert len(shown) == STEPS
+    for line in shown:
+        assert 0 <= line["right"] <= line["hidden_form"] <= line["stopped"] <= 1
+        assert line["reward"] == pytest.approx(line["right"] + line["stopped"])
+        assert 1 <= line["answer_tokens"] <= 12
+        assert line["off_policy"] < 1e-5, "written and trained on by the same weights"
+        assert line["clipped"] == 0
+    assert any(line["groups_left_out"] < 4 for line in shown), "nothing was learnt from"
+    assert any(line["grad_norm"] > 0 for line in shown)
+    held_out = [line["held_out"] for line in lines(made / "run") if "held_out" in line]
+    assert len(held_out) == 2
+    assert set(held_out[0]) == {"right", "stopped", "form", "answer_tokens"}
+
+
+def test_killed_while_it_writes_it_ends_the_same_and_the_ledger_holds(made: Path, tmp_path: Path) -> None:
+    run_dir = tmp_path / "run"
+    process = Process(torchrun_command(2, SCRIPTS / "tune.py", *tuning(made, run_dir)), new_session=True)
+    try:
+        deadline = time.monotonic() + 240
+        while not (run_dir / "checkpoints").is_dir() or max(steps(run_dir), default=0) < 3:
+            assert time.monotonic() < deadline and process.poll() is None
+            time.sleep(0.01)
+    finally:
+        process.kill()
+        process.wait()
+    torchrun(2, SCRIPTS / "tune.py", *tuning(made, run_dir))
+    assert steps(run_dir) == steps(made / "run")
+    expected = stored(made / "run", STEPS, "weight")
+    for name, values in stored(run_dir, STEPS, "weight").items():
+        assert np.array_equal(values, expected[name]), name
+    for step in range(STEPS):
+        assert step_file(run_dir, step).read_bytes() == step_file(made / "run", step).read_bytes()
+    done = run_command("ledger", "verify", f"run={run_dir}", "replay=1")
+    assert "all as recorded" in done.stderr + done.stdout
+
+    path = step_file(run_dir, 1)
+    found = Rollouts.load(path)
+    found.parts[0, 0] = 1 - found.parts[0, 0]
+    found.save(path)
+    (number,) = [
+        number
+        for number, line in enumerate(read(run_dir), 1)
+        if line["event"] == "file" and line["path"].endswith("2.safetensors")
+    ][-1:]
+    done = run_command("ledger", "verify", f"run={run_dir}", check=False)
+    assert done.returncode != 0
+    assert f"rollouts/{path.name} is not the file that ledger.jsonl line {number} records" in (
+        done.stdout + done.stderr
+    )
+
+
+@pytest.mark.skipif(not SOAK, reason="another run")
+def test_one_rank_and_stage_0_learn_alike(made: Path, tmp_path: Path) -> None:
+    torchrun(1, SCRIPTS / "tune.py", *tuning(made, tmp_path / "run", "engine.stage=0", "train.steps=3"))
+    found, expected = steps(tmp_path / "run"), steps(made / "run")
+    assert len(found) == 3
+    for step in found:
+        assert found[step][2:4] == expected[step][2:4], "other answers were written"
+        assert found[step][:2] == pytest.approx(expected[step][:2], rel=1e-3, abs=1e-5)
+
+
+def test_a_checker_that_fails_ends_all_ranks_with_one_line(made: Path, tmp_path: Path) -> None:
+    done = torchrun(2, BROKEN, *tuning(made, tmp_path / "broken"), check=False)
+    assert "error: the checker of josa fails on task" in done.stderr
+    assert "ZeroDivisionError: " in done.stderr
+    assert our_traceback_lines(done.stderr) == []
+
+
+@pytest.mark.parametrize(
+    ("word", "reason"),
+    [
+        ("grpo.group_size=3", "train.global_batch_size=16 answers are no multiple of grpo.group_size=3"),
+        ("data=CONVERSATIONS", "objective=grpo learns from tasks, and data="),
+        ("data.sequence_length=8", "no task of data=.* fits data.sequence_length=8"),
+        ("train.batch_ramp={0:8,3:16}", "train.batch_ramp does not go with objective=grpo"),
+        ("grpo.rewards={form:1.0}", "grpo.rewards=form is not known; allowed: right, stopped"),
+        ("grpo.rewards={right:0.0,stopped:0.0}", "grpo.rewards has no weight but 0"),
+        ("grpo.group_size=1", "grpo.group_size=1 must be at least 2"),
+    ],
+)
+def test_mistakes(made: Path, tmp_path: Path, word: str, reason: str) -> None:
+    words = tuning(made, tmp_path / "run", word.replace("CONVERSATIONS", str(made / "conversations")))
+    with pytest.raises(UserError, match=reason):
+        open_source(make_plan(compose(PretrainConfig, words, CONFIG_ROOT, "tune")), tmp_path)
+
+
+def test_advantages() -> None:
+    rewards = np.array([[1.0, 0.0, 0.0, 1.0], [1.0, 1.0, 1.0, 1.0]])
+    assert group_advantages(rewards, False).tolist() == [[0.5, -0.5, -0.5, 0.5], [0, 0, 0, 0]]
+    scaled = group_advantages(rewards, True)
+    assert scaled[0].tolist() == pytest.approx([0.5 / (3**-0.5 + 1e-4) * sign for sign in (1, -1, -1, 1)])
+    assert scaled[1].tolist() == [0, 0, 0, 0]
+
+
+def test_the_loss_is_clipped_on_the_side_that_pays() -> None:
+    """Against the formula, token by token."""
+    logprobs = torch.tensor([[-1.0, -2.0, -0.5, -3.0]], dtype=torch.float64)
+    recorded = torch.tensor([[-1.5, -1.2, -0.5, -9.0]], dtype=torch.float64)
+    advantages = torch.tensor([[1.0, -1.0, 2.0, 5.0]], dtype=torch.float64)
+    targets = torch.tensor([[5, 6, 7, IGNORE_INDEX]])
+    inputs = AnswerInputs(targets, targets, None, None, advantages, recorded)  # type: ignore[arg-type]
+    config = PretrainConfig()
+    found = loss_sum(lambda **_: -logprobs, inputs, config)
+    expected = 0.0
+    for new, old, advantage in [(-1.0, -1.5, 1.0), (-2.0, -1.2, -1.0), (-0.5, -0.5, 2.0)]:
+        ratio = np.exp(new - old)
+        expected -= min(ratio * advantage, np.clip(ratio, 0.8, 1.28) * advantage)
+    assert float(found[0]) == pytest.approx(expected)
+    assert found[1:].tolist() == pytest.approx([2, 0.5 + 0.8])
+
+
+def test_rollouts_are_damaged_or_gone(made: Path, tmp_path: Path) -> None:
+    run_dir = tmp_path / "run"
+    shutil.copytree(made / "run", run_dir)
+    path = step_file(run_dir, STEPS - 1)
+    path.write_bytes(path.read_bytes()[:-10])
+    done = run_command("ledger", "verify", f"run={run_dir}", check=False)
+    assert f"{path.name} is not the file" in done.stdout + done.stderr
+    path.unlink()
+    done = run_command("ledger", "verify", f"run={run_dir}", check=False)
+    assert f"{path.name} is missing" in done.stdout + done.stderr
