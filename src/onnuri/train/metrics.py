@@ -59,7 +59,7 @@ class Metrics:
         averaged = {"ema_bits_per_byte": ema_bits_per_byte} if ema_bits_per_byte else {}
         self._write({"step": step, "bits_per_byte": bits_per_byte, **averaged})
         if not bits_per_byte:
-            self.say(f"step {step}: no held-out documents to validate on")
+            self.say(f"step {step}: no held-out text to measure bits per byte on")
             return
         average = f"; of the average: {by_language(ema_bits_per_byte)}" if ema_bits_per_byte else ""
         self.say(f"step {step}: held-out bits per byte: {by_language(bits_per_byte)}{average}")
