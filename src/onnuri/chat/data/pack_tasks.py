@@ -45,16 +45,16 @@ def pack_tasks(config: PackConfig) -> Manifest:
             f"input={config.input} holds {made.settings['kind']}, not tasks: make it with "
             "onnuri tasks make kind=tasks"
         )
-    tokenizer = manifest.read(config.tokenizer, "tokenizer")
-    manifest.verify(config.tokenizer, tokenizer)
-    vocabulary = open_vocabulary(config.tokenizer, tokenizer)
+    if config.base:
+        raise UserError("base= does not go with kind=tasks: what is learnt are rewards alone")
+    vocabulary = open_vocabulary(config.tokenizer)
     settings = {
         "kind": config.kind,
         "shard_tokens": config.shard_tokens,
         "heldout_share": config.heldout_share,
         "template_sha256": TEMPLATE_SHA256,
     }
-    inputs = {"tasks": made.identity, "tokenizer": tokenizer.identity}
+    inputs = {"tasks": made.identity, "tokenizer": vocabulary.identity}
     if found := manifest.up_to_date(config.output, "tokens", settings, inputs):
         log.info("%s is up to date", config.output)
         return found
