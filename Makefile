@@ -82,8 +82,8 @@ $(HARNESS)/.installed: $(INSTALLED) constraints-harness.txt
 	touch $@
 
 POSTTRAIN := build/posttrain
-test-posttrain: $(POSTTRAIN)/.installed ## Exported chat models in TRL and, as GGUF, in llama.cpp
-	PYTHONPATH=$(POSTTRAIN) $(BIN)/python -m pytest tests/export/posttrain
+test-posttrain: $(POSTTRAIN)/.installed ## Losses and exported chat models in TRL; GGUF files in llama.cpp
+	PYTHONPATH=$(POSTTRAIN) $(BIN)/python -m pytest tests/export/posttrain tests/train/posttrain
 
 $(POSTTRAIN)/.installed: $(INSTALLED) constraints-posttrain.txt
 	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --upgrade --target $(POSTTRAIN) -r constraints-posttrain.txt

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -13,7 +12,6 @@ import pytest
 import torch
 
 from onnuri.base.errors import UserError
-from onnuri.base.manifest import Manifest
 from onnuri.model.config import ModelConfig
 from onnuri.model.decoder import Decoder
 from onnuri.tokens.batch import IGNORE_INDEX
@@ -24,45 +22,15 @@ from onnuri.train.config import PretrainConfig
 from onnuri.train.inputs import to_inputs
 from onnuri.train.objectives import dpo, next_token
 from onnuri.train.tuning_config import DpoConfig
-from tests.chat.talks import Record, ask, documents, packed, text, turn
+from tests.chat.talks import documents, packed
+from tests.train.tuning_shards import CPU, LENGTH, Packed, pack_both, pairs
 
 Sample = Callable[[str], str]
-CPU = torch.device("cpu")
-LENGTH = 1024
-
-
-class Packed(NamedTuple):
-    folder: Path
-    made: Manifest
-
-    @property
-    def config(self) -> DataConfig:
-        return DataConfig(
-            path=str(self.folder), sequence_length=LENGTH, packing="best_fit", reset_positions=True
-        )
-
-
-def pairs(count: int) -> Iterator[Record]:
-    for number in range(count):
-        draw = random.Random(number)
-        prompt = [*ask(text(draw), text(draw)), turn("user", text(draw))]
-        yield {"prompt": prompt, "chosen": text(draw), "rejected": text(draw)}
 
 
 @pytest.fixture(scope="module")
 def shards(sample: Sample, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Packed]:
-    """Both kinds, in several shards."""
-    found = {}
-    for kind in ("chat", "preference"):
-        folder = tmp_path_factory.mktemp(kind)
-        records = [
-            {"messages": [*each["prompt"], turn("assistant", each["chosen"])]} if kind == "chat" else each
-            for each in pairs(24)
-        ]
-        made = packed(folder, records, sample("tokenizer"), kind=kind, shard_tokens=2048)
-        assert made.counts["train_shards"] > 1
-        found[kind] = Packed(folder / "out", made)
-    return found
+    return pack_both(tmp_path_factory.mktemp("shards"), sample("tokenizer"))
 
 
 @pytest.fixture(scope="module")
