@@ -167,6 +167,8 @@ def write(
         if answers := [*answers_for_a_judge(samples)]:
             lines = (json.dumps(each, ensure_ascii=False) + "\n" for each in answers)
             manifest.write_text(answers_path(output), lines)
+        elif samples:
+            answers_path(output).unlink(missing_ok=True)
         write_report(page_path(output), [result, *others], samples)
         manifest.write_json(output, result)
     except OSError as error:

@@ -39,13 +39,15 @@ def behaviour(
         "answer_tokens": interval(lengths, clusters, bounds=(0.0, longest)),
         "answer_language": interval(kept, clusters),
     }
-    if sum(total for _, total in counts):
-        repeated, total = zip(*counts, strict=True)
-        measures["repeated_4grams"] = ratio_interval(repeated, total, clusters, bounds=(0.0, 1.0))
-    any_register = [float(each != "none") for each in registers]
-    if any(any_register):
-        one = [float(each not in ("none", "mixed")) for each in registers]
-        measures["one_register"] = ratio_interval(one, any_register, clusters, bounds=(0.0, 1.0))
+    # Answers that say nothing are left out first: a draw of such answers alone would be 0 by 0.
+    if runs := [(*count, cluster) for count, cluster in zip(counts, clusters, strict=True) if count[1]]:
+        repeated, total, named = zip(*runs, strict=True)
+        measures["repeated_4grams"] = ratio_interval(repeated, total, named, bounds=(0.0, 1.0))
+    if told := [
+        (each != "mixed", c) for each, c in zip(registers, clusters, strict=True) if each != "none"
+    ]:
+        one, named = zip(*told, strict=True)
+        measures["one_register"] = interval([float(each) for each in one], named)
     return {name: asdict(value) for name, value in measures.items()}
 
 
