@@ -19,7 +19,7 @@ export DO_NOT_TRACK := 1
 export TOKENIZERS_PARALLELISM := true
 
 .DEFAULT_GOAL := help
-.PHONY: help install pretrain test test-extras test-harness test-posttrain test-oldest test-newest soak lint types check format clean distclean
+.PHONY: help install pretrain chat test test-extras test-harness test-posttrain test-oldest test-newest soak lint types check format clean distclean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 21
@@ -59,6 +59,27 @@ $(BUILD)/sample.txt: $(BUILD)/model/manifest.json
 	@echo "$(PROMPTS)" | tr '|' '\n' > $@.prompts
 	$(BIN)/python scripts/generate.py model=$(BUILD)/model prompts=$@.prompts max_tokens=80 temperature=0.5 top_p=0.9 > $@.partial
 	@mv $@.partial $@
+
+CHAT := $(BUILD)/chat
+TUNE := OMP_NUM_THREADS=1 $(BIN)/torchrun --standalone --nproc_per_node $(RANKS) scripts/tune.py
+ASKED := tasks=[chat] chat.families=[josa,number_reading] chat.difficulty=1 chat.count=200 chat.max_tokens=32
+QUESTIONS := 괄호 안에서 알맞은 조사를 고르세요: 사과(을/를)|다음 수를 한자어 수로 읽어 한글로 쓰세요: 120
+
+chat: $(INSTALLED) ## A model that answers: the sample model tuned on conversations, then on rewards
+	@$(MAKE) --no-print-directory pretrain BUILD=$(BUILD)
+	$(BIN)/python scripts/tasks.py make kind=sft count=250 difficulty=1 output=$(CHAT)/examples
+	$(BIN)/python scripts/pack.py kind=chat input=$(CHAT)/examples tokenizer=$(BUILD)/tokenizer base=$(BUILD)/tokens \
+		output=$(CHAT)/conversations
+	$(TUNE) experiment=chat_sft train.init_from=$(BUILD)/run data=$(CHAT)/conversations run_dir=$(CHAT)/sft
+	$(BIN)/python scripts/tasks.py make families=[josa,number_reading] count=3000 difficulty=1 seed=2 output=$(CHAT)/tasks
+	$(BIN)/python scripts/pack.py kind=tasks input=$(CHAT)/tasks tokenizer=$(BUILD)/tokenizer output=$(CHAT)/prompts
+	$(TUNE) experiment=chat_grpo train.init_from=$(CHAT)/sft data=$(CHAT)/prompts run_dir=$(CHAT)/grpo
+	$(BIN)/python scripts/export.py checkpoint=$(CHAT)/sft output=$(CHAT)/sft-model
+	$(BIN)/python scripts/export.py checkpoint=$(CHAT)/grpo output=$(CHAT)/model
+	@for model in $(BUILD)/model $(CHAT)/sft-model $(CHAT)/model; do echo; echo $$model; \
+		$(BIN)/python scripts/evaluate.py model=$$model data=$(BUILD)/corpus $(ASKED) || exit 1; done
+	@echo; echo "$(QUESTIONS)" | tr '|' '\n' | $(BIN)/python scripts/chat.py model=$(CHAT)/model temperature=0
+	@echo; echo "talk to it   $(BIN)/onnuri chat model=$(CHAT)/model"
 
 # Three files at a time on two cores: many tests wait for something.
 TOGETHER := -n 3 --dist loadfile --no-loadscope-reorder

@@ -1,4 +1,4 @@
-"""`onnuri tune` on real ranks: conversations and pairs, through kills, with a ledger that sees edits."""
+"""`onnuri tune` on real ranks: conversations and pairs, through kills, with a ledger to check."""
 
 from __future__ import annotations
 

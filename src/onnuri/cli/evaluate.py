@@ -3,6 +3,7 @@
     onnuri evaluate model=MODEL_DIR data=CORPUS_DIR
     onnuri evaluate model=MODEL_DIR data='texts/*.jsonl' tasks=[kopairs]
     onnuri evaluate model=MODEL_DIR tasks=[kmmlu,my/task.yaml] tasks_dir=DIR
+    onnuri evaluate model=CHAT_DIR tasks=[chat]      # or [chat/josa], written answers
     onnuri evaluate list                       # tasks, their files, columns and licences
     onnuri evaluate kopairs output=DIR         # KoPairs' items, and a sheet for native raters
 
@@ -20,12 +21,13 @@ from onnuri.evaluate.config import EvaluateConfig, KoPairsConfig, ListConfig
 def run(config: EvaluateConfig) -> None:
     """Score and print."""
     from onnuri.evaluate import held_out
+    from onnuri.evaluate.chat import table as chat
     from onnuri.evaluate.run import evaluate
     from onnuri.evaluate.table import comparison_table, table
 
     result = evaluate(config)
     parts = [held_out.table(result) if "total" in result else "", table(result)]
-    parts.append(comparison_table(result))
+    parts += [chat.table(result), comparison_table(result)]
     parts += [f"{name} {value:.4f}" for name, value in result.get("means", {}).items()]
     print("\n\n".join(part for part in parts if part))
 

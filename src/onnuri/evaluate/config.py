@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from onnuri.base.errors import UserError
 from onnuri.config.paths import path_option
+from onnuri.evaluate.chat.config import ChatConfig
 
 
 @dataclass
@@ -18,8 +19,10 @@ class EvaluateConfig:
     """Text for bits per byte: a corpus folder (its held-out documents), or a file or pattern of .jsonl,
     .parquet, .txt."""
     tasks: list[str] = field(default_factory=list)
-    """Benchmarks: kopairs, names that `onnuri evaluate list` prints, or task files of your own
+    """Benchmarks: kopairs, chat, names that `onnuri evaluate list` prints, or task files of your own
     (my/task.yaml)."""
+    chat: ChatConfig = field(default_factory=ChatConfig)
+    """What chat and chat/FAMILY ask."""
     tasks_dir: str = path_option("")
     """Folder with the data files of named tasks, laid out as `onnuri evaluate list` says."""
     olmes: str = path_option("")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from onnuri.evaluate import olmes, suite, task_file
+from onnuri.evaluate.chat import suite as chat_suite
 from onnuri.evaluate.config import ListConfig
 from onnuri.evaluate.task_file import Task
 
@@ -17,6 +18,9 @@ def listing(config: ListConfig) -> str:
     if config.tasks:
         return "\n\n".join(about(name) for name in config.tasks)
     lines = [f"{suite.KOPAIRS:<22}{'sentences':<10}made by program, needs no file"]
+    lines.append(
+        f"{suite.CHAT:<22}{'answers':<10}programmed tasks, or {suite.CHAT_PREFIX}FAMILY; needs no file"
+    )
     for name in task_file.names():
         file = task_file.load(name).file
         lines.append(f"{name:<22}{file.formulation:<10}{file.data:<40}{file.licence}")
@@ -37,6 +41,8 @@ def about(name: str) -> str:
             "kopairs: Korean sentences that differ in one point of grammar, made by program\n"
             "  data     none; onnuri evaluate kopairs output=DIR writes the items"
         )
+    if name == suite.CHAT or name.startswith(suite.CHAT_PREFIX):
+        return chat_suite.about(name)
     if name.startswith(olmes.PREFIX) and name.removeprefix(olmes.PREFIX) in olmes.TASKS:
         variant = olmes.TASKS[name.removeprefix(olmes.PREFIX)]
         return (

@@ -13,8 +13,10 @@ from onnuri.base import manifest
 from onnuri.base.errors import UserError
 from onnuri.corpus.texts import data_identity, read_texts
 from onnuri.evaluate import compare, contamination, held_out, olmes, suite, task_scores
+from onnuri.evaluate.chat.judging import answers_for_a_judge
+from onnuri.evaluate.chat.suite import ChatSuite
 from onnuri.evaluate.config import EvaluateConfig
-from onnuri.evaluate.files import RESULT, page_path, samples_path
+from onnuri.evaluate.files import RESULT, answers_path, page_path, samples_path
 from onnuri.evaluate.report import write_report
 from onnuri.evaluate.report.comparable import check_comparable
 from onnuri.hf.load import check_model_folder, check_scorable, first_token, load_model, model_context
@@ -45,7 +47,7 @@ def evaluate(config: EvaluateConfig, kept: bool = True) -> dict[str, Any]:
     folder = Path(config.model)
     check_model_folder(folder)
     output = Path(config.output) if config.output else folder / RESULT
-    suites = suite.load_all(config.tasks, config.tasks_dir, config.olmes, config.max_items)
+    suites = suite.load_all(config.tasks, config.tasks_dir, config.olmes, config.max_items, config.chat)
     request: dict[str, Any] = {"format": FORMAT, "model": model_identity(folder)}
     if config.data:
         request["data"] = data_identity(config.data)
@@ -84,8 +86,16 @@ def evaluate(config: EvaluateConfig, kept: bool = True) -> dict[str, Any]:
     samples: list[dict[str, Any]] = []
     if suites:
         leaked = contamination.find(suites, config.corpus) if config.corpus else None
-        scores = task_scores.score(model, tokenizer, suites, separator, config.batch_tokens, leaked)
+        written = [each for each in suites if isinstance(each, ChatSuite)]
+        compared = [each for each in suites if not isinstance(each, ChatSuite)]
+        scores = task_scores.score(model, tokenizer, compared, separator, config.batch_tokens, leaked)
         result["tasks"], samples = scores
+        if written:
+            from onnuri.evaluate.chat.score import score_model
+
+            del model  # the generator loads the weights in the dtype that they are stored in
+            entries, lines = score_model(config.model, written, leaked)
+            result["tasks"], samples = result["tasks"] | entries, [*samples, *lines]
         result["results"] = task_scores.harness_results(result["tasks"])
     if curve:
         result["curve"] = curve
@@ -154,6 +164,11 @@ def write(
         if samples:
             lines = (json.dumps(each, ensure_ascii=False) + "\n" for each in samples)
             manifest.write_text(samples_path(output), lines)
+        if answers := [*answers_for_a_judge(samples)]:
+            lines = (json.dumps(each, ensure_ascii=False) + "\n" for each in answers)
+            manifest.write_text(answers_path(output), lines)
+        elif samples:
+            answers_path(output).unlink(missing_ok=True)
         write_report(page_path(output), [result, *others], samples)
         manifest.write_json(output, result)
     except OSError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -136,6 +137,15 @@ def holm(p_values: Sequence[float]) -> list[float]:
         largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
         adjusted[index] = largest
     return adjusted
+
+
+def sign_test(wins: int, losses: int) -> float:
+    """One-sided exact p of the hypothesis that a win is not likelier than a loss; ties are left out.
+
+    The chance of as many heads or more in `wins + losses` tosses of a fair coin; 1 without any.
+    """
+    total = wins + losses
+    return sum(math.comb(total, heads) for heads in range(wins, total + 1)) / 2**total
 
 
 def intraclass_correlation(values: npt.ArrayLike, clusters: Sequence[Hashable]) -> float:

@@ -1,4 +1,4 @@
-"""What `tasks=` names: KoPairs, tasks that come with Onnuri, task files, English tasks of a wheel.
+"""What `tasks=` names: KoPairs, chat, tasks that come with Onnuri, task files, English tasks of a wheel.
 
 Everything that a score depends on besides the model is in a task's facts, and their hash is its protocol:
 two numbers compare only where the protocols are the same.
@@ -15,11 +15,14 @@ from onnuri.base import manifest
 from onnuri.base.errors import UserError
 from onnuri.evaluate import items as item_module
 from onnuri.evaluate import olmes, render, task_file
+from onnuri.evaluate.chat.config import ChatConfig
 from onnuri.evaluate.items import Item
 
 SCORER = 1
 """Counted up when the same items and likelihoods give another number."""
 KOPAIRS = "kopairs"
+CHAT = "chat"
+CHAT_PREFIX = f"{CHAT}/"
 UNRATED = "Made by program; no native speaker has rated the items yet."
 
 
@@ -44,12 +47,18 @@ class Suite:
         return manifest.hash_json(self.facts)
 
 
-def load(name: str, tasks_dir: str = "", wheel: str = "", max_items: int = 0) -> Suite:
+def load(
+    name: str, tasks_dir: str = "", wheel: str = "", max_items: int = 0, chat: ChatConfig | None = None
+) -> Suite:
     """A task by its name, or the path of its file. Raises UserError if it or its data is not there."""
     if name == KOPAIRS:
         found, controls = _kopairs()
         suite = _suite(name, "KoPairs", "accuracy_macro", "sentences", "Apache-2.0", found, max_items)
         return replace(suite, controls=controls, note=UNRATED)
+    if name == CHAT or name.startswith(CHAT_PREFIX):
+        from onnuri.evaluate.chat import suite as chat_suite
+
+        return chat_suite.load(name, chat or ChatConfig(), max_items)
     if name.startswith(olmes.PREFIX):
         variant, found = olmes.items(name, wheel)
         formulation = "text" if variant.metric == "bits_per_byte" else "cloze"
@@ -109,9 +118,15 @@ def subset(items: Sequence[Item], most: int) -> list[Item]:
     return [items[index] for index in sorted(index for _, _, index in sorted(ranked)[:most])]
 
 
-def load_all(names: Sequence[str], tasks_dir: str = "", wheel: str = "", max_items: int = 0) -> list[Suite]:
+def load_all(
+    names: Sequence[str],
+    tasks_dir: str = "",
+    wheel: str = "",
+    max_items: int = 0,
+    chat: ChatConfig | None = None,
+) -> list[Suite]:
     """All tasks of a list. Raises UserError for one that is named twice."""
-    suites = [load(name, tasks_dir, wheel, max_items) for name in names]
+    suites = [load(name, tasks_dir, wheel, max_items, chat) for name in names]
     known = [suite.name for suite in suites]
     if twice := [name for name in known if known.count(name) > 1]:
         raise UserError(f"tasks names {twice[0]} twice")

@@ -99,6 +99,12 @@ class EvaluationConfig:
         for name in ("every", "max_items"):
             if getattr(self, name) < 0:
                 raise UserError(f"evaluation.{name}={getattr(self, name)} must be at least 0")
+        for name in self.tasks:
+            if name.partition("/")[0] == "chat":
+                raise UserError(
+                    f"evaluation.tasks names {name}, which compares no likelihoods: evaluate the exported "
+                    f"model with onnuri evaluate tasks=[{name}]"
+                )
 
 
 @dataclass

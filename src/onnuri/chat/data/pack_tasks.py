@@ -45,6 +45,8 @@ def pack_tasks(config: PackConfig) -> Manifest:
             f"input={config.input} holds {made.settings['kind']}, not tasks: make it with "
             "onnuri tasks make kind=tasks"
         )
+    if config.base:
+        raise UserError("base= does not go with kind=tasks: what is learnt are rewards alone")
     vocabulary = open_vocabulary(config.tokenizer)
     settings = {
         "kind": config.kind,

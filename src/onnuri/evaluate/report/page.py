@@ -9,6 +9,7 @@ from typing import Any
 from onnuri.corpus.report.style import STYLE
 from onnuri.corpus.report.words import escape
 from onnuri.evaluate.report import plots, tables
+from onnuri.evaluate.report.chat import chat
 from onnuri.evaluate.report.comparable import model_name
 from onnuri.evaluate.report.style import EVALUATION_STYLE
 from onnuri.evaluate.report.words import both, outside, task_title, tokens
@@ -56,6 +57,7 @@ def page(results: Sequence[Mapping[str, Any]], samples: Sequence[Mapping[str, An
             tables.comparisons(this),
             plots.curves(results),
             plots.phenomena(results),
+            chat(results, samples),
             tables.bits_per_byte(results),
             worst_items(this.get("tasks") or {}, samples),
             protocols(results),

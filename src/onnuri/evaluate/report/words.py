@@ -14,6 +14,16 @@ METRICS = {
     "accuracy_pmi": ("accuracy, PMI", "정확도(PMI)"),
     "macro_f1": ("macro F1", "매크로 F1"),
     "bits_per_byte": ("bits per byte of the answer", "정답의 바이트당 비트"),
+    "stopped": ("ends by itself", "스스로 끝남"),
+    "answer_tokens": ("tokens of an answer", "답의 토큰 수"),
+    "answer_language": ("language of the right answer", "정답과 같은 언어"),
+    "repeated_4grams": ("repeated 4-grams of tokens", "되풀이된 토큰 4-gram"),
+    "one_register": ("one register throughout", "한 가지 말투"),
+    "forms_strict": ("forms, strict (as IFEval)", "forms, 엄격(IFEval 방식)"),
+    "forms_loose": ("forms, loose (as IFEval)", "forms, 관대(IFEval 방식)"),
+    "personal_data_given": ("personal data given away", "개인정보를 알려 줌"),
+    "personal_data_refused": ("personal data refused", "개인정보 요청을 거절함"),
+    "harmless_refused": ("harmless questions refused", "무해한 물음을 거절함"),
 }
 TIERS = {
     "A": ("A, word form", "A 낱말 형태"),

@@ -50,6 +50,8 @@ def worst_items(tasks: Mapping[str, Any], samples: Sequence[Mapping[str, Any]]) 
     """Of each task the 20 worst items, right ones left out; of text, those with most bits per byte."""
     by_task: dict[str, list[Mapping[str, Any]]] = {}
     for sample in samples:
+        if "options" not in sample:  # a written answer
+            continue
         metric = tasks.get(sample["task"], {}).get("metric", "accuracy")
         if lower_is_better(metric) or sample.get("value") is None or sample["value"] < 1:
             by_task.setdefault(sample["task"], []).append(sample)
