@@ -210,7 +210,7 @@ def test_loss_and_gradients(length: int, scale: bool, folders: Folders, tmp_path
         name: values[-1] for name, values in trainer._metrics["train"].items() if "clip_ratio" in name
     }
     assert shares["clip_ratio/low_mean"] > 0.05 and shares["clip_ratio/high_mean"] > 0.05
-    assert float(sums[1]) / num_targets == pytest.approx(shares["clip_ratio/region_mean"])
+    assert sums[1].item() / num_targets == pytest.approx(shares["clip_ratio/region_mean"])
 
 
 def test_a_group_whose_rewards_are_equal_is_only_in_the_divisor_of_trl(
