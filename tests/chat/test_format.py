@@ -154,6 +154,7 @@ def test_nobody_forges_a_turn(tokenizer: Any, others: Any, texts: list[str]) -> 
         ({"role": "user", "content": "네", "tool_calls": [{}]}, "which only the assistant makes"),
         ({"role": "assistant", "tool_calls": [{"function": {"name": 3}}]}, "a tool call without a name"),
         ({"role": "assistant", "tool_calls": ["날씨"]}, "a tool call without a name"),
+        ({"role": "assistant", "tool_calls": [{"function": "날씨"}]}, "a tool call without a name"),
         ({"role": "assistant", "tool_calls": [{"name": "a", "arguments": 3}]}, "of another kind"),
     ],
 )

@@ -25,6 +25,15 @@ from tests.conftest import run_command
 
 Sample = Callable[[str], str]
 CALL = [{"function": {"name": "날씨", "arguments": {"곳": "부산"}}}]
+
+
+def calling(arguments: Any, **call: Any) -> dict[str, Any]:
+    """A turn with one call."""
+    return turn(
+        "assistant", None, tool_calls=[{"function": {"name": "날씨", "arguments": arguments}} | call]
+    )
+
+
 ASKED = [turn("user"), turn("assistant", None, tool_calls=CALL), turn("tool", "맑음")]
 
 MISTAKES: list[tuple[dict[str, Any] | bytes, str, str]] = [
@@ -83,6 +92,28 @@ MISTAKES: list[tuple[dict[str, Any] | bytes, str, str]] = [
         "only the assistant",
     ),
     ({"messages": ask(), "tools": ["날씨"]}, refusal.BAD_CALL, "a list of objects"),
+    (
+        {"messages": [turn("user"), calling(None, function="날씨")]},
+        refusal.BAD_CALL,
+        "turn 2 has a call wi",
+    ),
+    (
+        {"messages": [turn("user"), calling("{곳: 부산}")]},
+        refusal.BAD_CALL,
+        "arguments of 날씨 are no JSON",
+    ),
+    ({"messages": [turn("user"), calling('["부산"]')]}, refusal.BAD_CALL, "are a list, not an object"),
+    (
+        {"messages": [turn("user"), calling(["부산"])]},
+        refusal.BAD_CALL,
+        "turn 2: the arguments of 날씨 are a",
+    ),
+    ({"messages": [turn("user"), calling('{"도": NaN}')]}, refusal.BAD_CALL, "are no JSON (Out of range"),
+    (
+        {"prompt": "뭐예요?", "completion": "값"},
+        refusal.MISSING,
+        "(rename prompt to instruction and complet",
+    ),
     ({"messages": ask("긴 질문 " * 200)}, refusal.OVER, "tokens"),
     ({"messages": ask(), "license": "CC-BY-NC-4.0"}, refusal.NONCOMMERCIAL, "CC-BY-NC-4.0"),
     ({"messages": ask(), "license": ["mit", "cc-by-nc-sa-4.0"]}, refusal.NONCOMMERCIAL, "mit AND cc-by-nc"),
@@ -97,6 +128,7 @@ PAIR_MISTAKES: list[tuple[dict[str, Any], str, str]] = [
     ({"chosen": ask(), "rejected": ask()}, refusal.EQUAL, ""),
     ({"prompt": "뭐예요?", "chosen": "값"}, refusal.MISSING, "no rejected; found prompt, chosen"),
     ({"chosen": "값", "rejected": "갑"}, refusal.MISSING, "no prompt"),
+    ({"messages": ask()}, refusal.MISSING, "found messages (kind=chat reads conversations)"),
     ({"prompt": "뭐예요?", "chosen": [], "rejected": "갑"}, refusal.MISSING, "an empty list"),
     ({"chosen": ask("가"), "rejected": ask("나")}, refusal.NO_PROMPT, "the same turns"),
     (
@@ -128,6 +160,18 @@ def test_every_mistake_is_counted_and_listed(sample: Sample, tmp_path: Path) -> 
     pairs_only = {refusal.EQUAL, refusal.NO_PROMPT}
     elsewhere = {refusal.NO_LICENCE, refusal.TOO_LONG, refusal.DUPLICATE}  # in other tests
     assert {reason for _, reason, _ in MISTAKES} == every - pairs_only - elsewhere
+
+
+def test_calls_without_arguments_are_calls(sample: Sample, tmp_path: Path) -> None:
+    records = [
+        {"messages": [turn("user", str(number)), calling(none)]}
+        for number, none in enumerate([None, "", " ", "null", "{}", {}])
+    ]
+    packed(tmp_path, records, sample("tokenizer"))
+    tokenizer = load_tokenizer(Path(sample("tokenizer")))
+    texts = [tokenizer.decode(tokens) for _, tokens, _ in documents(tmp_path / "out")]
+    assert len(texts) == 6
+    assert all('{"name": "날씨", "arguments": {}}' in text for text in texts)
 
 
 def test_mistakes_in_pairs(sample: Sample, tmp_path: Path) -> None:

@@ -105,8 +105,19 @@ def test_steps_without_a_trained_token_are_named_and_a_damaged_table_is_refused(
     write(tmp_path, [40, 40], 1000)
     table(tmp_path, np.arange(80) == 3)
     loader = open_loader(tmp_path, 1, 1, sequence_length=16)
-    assert "steps have no token to learn" in loader.warnings(0)[0]
+    assert "steps have no token to learn; a larger train.global_batch_size" in loader.warnings(0)[0]
     rows = np.array([(4, 5), (6, 2)], dtype=TRAINED)
     np.save(tmp_path / "train-00000-00000.trained.npy", rows)
     with pytest.raises(UserError, match="its runs overlap"):
         open_loader(tmp_path, 1, 1, sequence_length=16)
+
+
+def test_conversations_longer_than_a_window_are_counted(tmp_path: Path) -> None:
+    write(tmp_path, [40, 16, 17, 9], 1000)
+    table(tmp_path, np.arange(82) % 3 == 1)
+    warning = "data.sequence_length=16 cuts 2 of 4 conversations, which are longer"
+    packed = open_loader(tmp_path, 1, 1, sequence_length=16, packing="best_fit")
+    assert next(each for each in packed.warnings(0) if "cuts" in each).startswith(warning)
+    for options in ({"sequence_length": 40, "packing": "best_fit"}, {"sequence_length": 16}):
+        whole = open_loader(tmp_path, 1, 1, **options)
+        assert not [each for each in whole.warnings(0) if "conversations" in each]

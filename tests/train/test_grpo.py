@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import resource
 import shutil
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -159,7 +162,7 @@ def test_a_checker_that_fails_ends_all_ranks_with_one_line(made: Path, tmp_path:
     [
         ("grpo.group_size=3", "train.global_batch_size=16 answers are no multiple of grpo.group_size=3"),
         ("data=CONVERSATIONS", "objective=grpo learns from tasks, and data="),
-        ("data.sequence_length=8", "no task of data=.* fits data.sequence_length=8"),
+        ("data.sequence_length=8", "no task of data=.* fits data.sequence_length=8; the shortest prompt"),
         ("train.batch_ramp={0:8,3:16}", "train.batch_ramp does not go with objective=grpo"),
         ("grpo.rewards={form:1.0}", "grpo.rewards=form is not known; allowed: right, stopped"),
         ("grpo.rewards={right:0.0,stopped:0.0}", "grpo.rewards has no weight but 0"),
@@ -170,6 +173,39 @@ def test_mistakes(made: Path, tmp_path: Path, word: str, reason: str) -> None:
     words = tuning(made, tmp_path / "run", word.replace("CONVERSATIONS", str(made / "conversations")))
     with pytest.raises(UserError, match=reason):
         open_source(make_plan(compose(PretrainConfig, words, CONFIG_ROOT, "tune")), tmp_path)
+
+
+def test_answers_that_the_window_cuts_are_announced(made: Path, tmp_path: Path) -> None:
+    def warnings(*words: str) -> list[str]:
+        words = (*tuning(made, tmp_path / "run"), *words)
+        return open_source(
+            make_plan(compose(PretrainConfig, words, CONFIG_ROOT, "tune")), tmp_path
+        ).warnings(0)
+
+    (warning,) = warnings("grpo.max_tokens=100")
+    assert "cuts answers to " in warning and "before grpo.max_tokens=100" in warning
+    needed = int(warning.rpartition(" ")[2])
+    assert warnings("grpo.max_tokens=100", f"data.sequence_length={needed}") == []
+    assert len(warnings("grpo.max_tokens=100", f"data.sequence_length={needed - 1}")) == 1
+
+
+def test_a_full_disk_is_an_error_of_the_system(tmp_path: Path) -> None:
+    ids = np.zeros(100_000, dtype=np.int64)
+    rollouts = Rollouts(
+        ids[:1], np.array([len(ids)]), ids, ids.astype(np.float32), np.zeros((1, 3), np.float32)
+    )
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+        with pytest.raises(OSError, match="File too large") as caught:
+            rollouts.save(tmp_path / "rollouts" / "step-1.safetensors")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert caught.value.errno == errno.EFBIG
+    assert caught.value.filename == str(tmp_path / "rollouts" / "step-1.safetensors")
+    assert not list((tmp_path / "rollouts").glob("*.safetensors"))
 
 
 def test_advantages() -> None:

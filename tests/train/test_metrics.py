@@ -15,7 +15,7 @@ import pytest
 from onnuri.base.errors import UserError
 from onnuri.run.metrics_file import read_metrics
 from onnuri.train.config import TrackerConfig
-from onnuri.train.metrics import Metrics
+from onnuri.train.metrics import Metrics, loss_text
 from onnuri.train.trackers import TensorBoardTracker, check_tracker
 from tests.conftest import pretrain
 
@@ -176,3 +176,19 @@ def test_profile_shows_where_time_and_memory_go(sample: Callable[[str], str], tm
     assert (folder / "memory-rank-00000.png").stat().st_size > 10000
     lines = read_metrics(tmp_path / "run")
     assert all(0 < line["mfu"] < 1 for line in lines if "loss" in line)
+
+
+def test_a_step_without_targets_shows_no_loss() -> None:
+    assert loss_text({"loss": 0.5}) == "loss 0.500"
+    assert loss_text({"loss": 0.5, "targets": 3}) == "loss 0.500"
+    assert loss_text({"loss": None, "targets": 3}) == "loss none"
+    assert loss_text({"loss": 0.0, "targets": 0}) == "nothing to learn"
+    assert loss_text({"loss": 0.0, "targets": 0, "reward": 0.25}) == "reward 0.250, nothing to learn"
+
+
+def test_nothing_held_out_is_no_line(tmp_path: Path) -> None:
+    metrics = Metrics(tmp_path, 0, 3, TrackerConfig(), {})
+    metrics.log_held_out(1, {})
+    metrics.log_held_out(2, {"margin": 0.5})
+    metrics.close()
+    assert read_metrics(tmp_path) == [{"step": 2, "held_out": {"margin": 0.5}}]

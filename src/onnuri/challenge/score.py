@@ -15,6 +15,7 @@ from onnuri.base.errors import UserError
 from onnuri.challenge.folder import Challenge
 from onnuri.challenge.sealed_text import LANGUAGES
 from onnuri.corpus.texts import Text
+from onnuri.hf.full_disk import os_errors
 from onnuri.model.config import ModelConfig
 from onnuri.model.spec import spec_of
 
@@ -86,7 +87,8 @@ def write_model(
     source = challenge.tokens / "tokenizer"
     vocab_size, separator = int(tokens.counts["vocab_size"]), int(tokens.counts["separator"])
     tensors = read_weights(checkpoint, model, vocab_size)
-    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    with os_errors(folder / "model.safetensors"):
+        save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     for path in source.iterdir():
         shutil.copyfile(path, folder / path.name)
     end = load_tokenizer(source).id_to_token(separator)

@@ -104,7 +104,9 @@ def _text(message: Message, number: int) -> str:
 
 
 def _call(call: Any, number: int) -> str:
-    function = call.get("function") or call if isinstance(call, Mapping) else {}
+    function = (call.get("function") or call) if isinstance(call, Mapping) else {}
+    if not isinstance(function, Mapping):
+        function = {}
     name, arguments = function.get("name"), function.get("arguments", {})
     if not isinstance(name, str) or not isinstance(arguments, Mapping | str):
         raise UserError(

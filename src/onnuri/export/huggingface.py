@@ -19,6 +19,7 @@ from onnuri.export.card.write import README_FILE, write_first_card
 from onnuri.export.chat import TEMPLATE_FILE, Chat, chat_of
 from onnuri.export.config import ExportConfig
 from onnuri.export.weights import Weights, choose_weights, describe
+from onnuri.hf.full_disk import os_errors
 from onnuri.model.config import ModelConfig
 from onnuri.model.spec import TOKEN_KINDS, spec_of
 from onnuri.run.checkpoints import newest_verified, read_verified
@@ -217,7 +218,8 @@ def write_weights(
             for name in names
             for hf_name, part in hf_weights(model, name, flat[name].view(table[name].shape)[: kept[name]])
         }
-        save_file(tensors, output / file_name, metadata={"format": "pt"})
+        with os_errors(output / file_name):
+            save_file(tensors, output / file_name, metadata={"format": "pt"})
         weight_map |= dict.fromkeys(tensors, file_name)
     if len(files) > 1:
         index = {"metadata": {"total_size": sum(sizes.values())}, "weight_map": weight_map}

@@ -16,6 +16,7 @@ from onnuri.base import manifest
 from onnuri.base.copying import copy_contents
 from onnuri.base.errors import UserError
 from onnuri.hf.folder import CONFIG, INDEX, read_config_file, read_json, weight_files
+from onnuri.hf.full_disk import os_errors
 
 if TYPE_CHECKING:
     import torch
@@ -89,7 +90,8 @@ def grow_model(folder: Path, output: Path, pieces: Sequence[Sequence[int]], num_
             tensors[key] = grow_rows(before, pieces, num_tokens)
             added["total_parameters"] += tensors[key].numel() - before.numel()
             added["total_size"] += (tensors[key].numel() - before.numel()) * before.itemsize
-        save_file(tensors, output / name, metadata=metadata)
+        with os_errors(output / name):
+            save_file(tensors, output / name, metadata=metadata)
     if (folder / INDEX).is_file():
         index = read_json(folder / INDEX)
         for name in added.keys() & index.get("metadata", {}).keys():

@@ -212,7 +212,17 @@ class Loader:
         found, length = [], self.config.sequence_length
         ahead = self._look_up(first_step).num_targets
         if empty := int(np.count_nonzero(ahead == 0)):
-            found.append(f"{empty} of {len(ahead)} steps have no token to learn")
+            found.append(
+                f"{empty} of {len(ahead)} steps have no token to learn; a larger train.global_batch_size "
+                "or data.sequence_length gives them some"
+            )
+        cut, conversations = self._cut_conversations()
+        if cut:
+            found.append(
+                f"data.sequence_length={length} cuts {cut:,} of {conversations:,} conversations, which are "
+                "longer: behind a cut the model does not see what came before it; pack with max_tokens="
+                f"{length} leaves them out"
+            )
         groups, _ = self.window_numbers(first_step)
         for index, (name, group) in enumerate(zip(self.group_names, self.groups, strict=True)):
             tokens = self.unique_tokens[name]
@@ -226,6 +236,15 @@ class Loader:
                     f"{rows} rows of a step repeat another one, {filler:.0%} of their positions are filler"
                 )
         return found
+
+    def _cut_conversations(self) -> tuple[int, int]:
+        """Conversations longer than a window, and all of them; zeros where every text may be cut."""
+        if self.config.packing != "best_fit":
+            return 0, 0
+        members = {shard for group in self._members for shard in group if self._trained[shard]}
+        lengths = [self.shards.document_table(shard)["length"] for shard in members]
+        cut = sum(int(np.count_nonzero(each > self.config.sequence_length)) for each in lengths)
+        return cut, sum(map(len, lengths))
 
     def rows(self, step: int, start: int, stop: int) -> Batch:
         """Rows [start, stop) of the global batch of `step`; rows from B on are empty."""

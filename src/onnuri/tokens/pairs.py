@@ -116,6 +116,10 @@ class PairLoader(Loader):
         known = np.zeros((len(pairs), 2), np.float32) if self.reference is None else self.reference[pairs]
         return PairBatch(batch, answers, pairs, known)
 
+    def _cut_conversations(self) -> tuple[int, int]:
+        """None: pairs are left out instead."""
+        return 0, 0
+
     def warnings(self, first_step: int) -> list[str]:
         """See BatchSource."""
         found = super().warnings(first_step)

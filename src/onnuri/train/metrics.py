@@ -42,15 +42,15 @@ class Metrics:
         """Record one optimizer step."""
         self._write(line)
         speed = f"{line['tokens_per_second']:,.0f} tok/s"
-        loss = "none" if line["loss"] is None else f"{line['loss']:.3f}"
+        loss = loss_text(line)
         if line["mfu"] is not None:
             speed += f", MFU {line['mfu']:.0%}"
         if "memory_reserved_gib" in line:
             speed += f", {line['memory_reserved_gib']:.1f} GiB"
-        self.bar.set_postfix_str(f"loss {loss}, {speed}", refresh=False)
+        self.bar.set_postfix_str(f"{loss}, {speed}", refresh=False)
         self.bar.update(1)
         if self.bar.disable and (line["step"] % max(1, self.steps // 20) == 0 or line["step"] == 1):
-            log.info(f"step {line['step']}/{self.steps}  loss {loss}  {speed}")
+            log.info(f"step {line['step']}/{self.steps}  {loss}  {speed}")
 
     def log_validation(
         self, step: int, bits_per_byte: dict[str, float], ema_bits_per_byte: dict[str, float] | None = None
@@ -66,6 +66,8 @@ class Metrics:
 
     def log_held_out(self, step: int, measures: dict[str, float]) -> None:
         """Record what an objective measures on held-out data, under `held_out`."""
+        if not measures:
+            return
         self._write({"step": step, "held_out": measures})
         self.say(
             f"step {step}: held out: {', '.join(f'{name} {value:.4f}' for name, value in measures.items())}"
@@ -124,6 +126,15 @@ class Metrics:
             self.say(
                 f"warning: the tracker has failed and gets nothing until the next start: {one_line(error)}"
             )
+
+
+def loss_text(line: dict[str, Any]) -> str:
+    """ "loss 1.234", with the reward of answers if there is one; no number if nothing was predicted."""
+    if line["loss"] is None:
+        loss = "loss none"
+    else:
+        loss = f"loss {line['loss']:.3f}" if line.get("targets", 1) else "nothing to learn"
+    return f"reward {line['reward']:.3f}, {loss}" if "reward" in line else loss
 
 
 def by_language(values: dict[str, float]) -> str:

@@ -76,6 +76,7 @@ class Record:
                 "grad_norm": finite(guard.grad_norm),
                 "lr": lr,
                 "tokens": progress.tokens,
+                "targets": source.num_targets(progress.step - 1),
                 "skipped": progress.skipped,
                 **epochs_seen(source, progress.step),
             }

@@ -24,6 +24,7 @@ from onnuri.chat.programmed.family import Task
 from onnuri.chat.programmed.grade import grade
 from onnuri.generate.batched import BatchGenerator, Completion
 from onnuri.generate.sampling import Request
+from onnuri.hf.full_disk import os_errors
 
 if TYPE_CHECKING:
     from onnuri.train.run_state import Run
@@ -54,12 +55,18 @@ class Rollouts(NamedTuple):
         return list(zip(np.split(self.ids, ends), np.split(self.logprobs, ends), strict=True))
 
     def save(self, path: Path) -> None:
-        """Write a safetensors file, whole or not at all; equal answers give equal bytes."""
+        """Write a safetensors file, whole or not at all; equal answers give equal bytes.
+
+        Raises OSError if the disk is full.
+        """
         from safetensors.numpy import save_file
 
         path.parent.mkdir(exist_ok=True)
         partial = path.with_name(f"{path.name}.partial")
-        save_file({name: np.ascontiguousarray(value) for name, value in self._asdict().items()}, partial)
+        with os_errors(path):
+            save_file(
+                {name: np.ascontiguousarray(value) for name, value in self._asdict().items()}, partial
+            )
         partial.replace(path)
 
     @classmethod

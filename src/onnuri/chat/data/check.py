@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from onnuri.base.errors import UserError
@@ -36,13 +37,15 @@ def checked(conversation: Conversation, num_prompt: int = 0) -> list[Turn]:
     messages = list(conversation.messages)
     for number, message in enumerate(messages, 1):
         _check_content(message, number)
+        if message.get("tool_calls"):
+            messages[number - 1] = _with_calls(message, number)
     if messages and messages[0]["role"] == "system" and not _has_text(messages[0]):
         messages.pop(0)
         num_prompt = max(0, num_prompt - 1)
     _check_order(messages)
     try:
         texts = turns(messages, conversation.tools)
-    except (UserError, TypeError) as error:  # TypeError: of JSON, for what a table may hold
+    except (UserError, TypeError) as error:  # TypeError: of JSON, for tools as a table may hold them
         raise Refused(BAD_CALL, str(error)) from None
     shift = len(texts) - len(messages)  # the system turn that tools make
     for number, (role, text) in enumerate(texts, 1 - shift):
@@ -62,6 +65,39 @@ def _check_content(message: Message, number: int) -> None:
         isinstance(part, dict) and isinstance(part.get("text"), str) for part in content
     ):
         raise Refused(NOT_TEXT, f"turn {number} ({message['role']}) holds {_kind(content)}")
+
+
+def _with_calls(message: Message, number: int) -> Message:
+    """A message whose calls have a name and, as arguments, a JSON object; none are an empty one."""
+    if message["role"] != "assistant":
+        raise Refused(
+            BAD_CALL, f"turn {number} ({message['role']}) has tool calls, which only the assistant makes"
+        )
+    calls = []
+    for call in message["tool_calls"]:
+        function = (call.get("function") or call) if isinstance(call, Mapping) else None
+        if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
+            raise Refused(BAD_CALL, f"turn {number} has a call without a name")
+        calls.append({"name": function["name"], "arguments": _arguments(function, number)})
+    return {**message, "tool_calls": calls}
+
+
+def _arguments(function: Mapping[str, Any], number: int) -> str | Mapping[str, Any]:
+    """Text that is JSON stays as it is written: models learn to write what stands there."""
+    given = function.get("arguments")
+    if given is None or (isinstance(given, str) and given.strip() in ("", "null")):
+        return {}
+    try:
+        value = json.loads(given) if isinstance(given, str) else given
+        if isinstance(value, Mapping):
+            json.dumps(value, allow_nan=False)
+            return given
+        found = f"a {type(value).__name__}"
+    except (ValueError, TypeError) as error:
+        found = f"no JSON ({error})"
+    raise Refused(
+        BAD_CALL, f"turn {number}: the arguments of {function['name'][:40]} are {found}, not an object"
+    )
 
 
 def _kind(content: Any) -> str:

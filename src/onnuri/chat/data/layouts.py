@@ -47,6 +47,9 @@ MEANT = {
     **dict.fromkeys(("function", "도구"), "tool"),
 }
 """Names of roles that are met elsewhere, for the hint."""
+QUESTIONS = frozenset({"prompt", "question", "query", "user", "질문"})
+ANSWERS = frozenset({"completion", "response", "answer", "assistant", "답변"})
+"""Columns of two texts that are met elsewhere, for the hint."""
 ALMOST = 0.8
 """How like a column's name must be to one of COLUMNS to be taken for a slip."""
 COLUMNS = frozenset({"messages", "conversations", "instruction", "output", "prompt", "chosen", "rejected"})
@@ -149,10 +152,17 @@ def _layout(record: Mapping[str, Any]) -> str:
 
 def _missing(record: Mapping[str, Any], name: str) -> Refused:
     there = [key for key, value in record.items() if value is not None]
-    close = (difflib.get_close_matches(str(key), sorted(COLUMNS), 1, ALMOST) for key in there)
+    lacking = sorted(COLUMNS - set(there))
+    close = (difflib.get_close_matches(str(key), lacking, 1, ALMOST) for key in there)
     near = next((f" (did you mean '{each[0]}'?)" for each in close if each), "")
+    answer = next((key for key in there if key in ANSWERS), "")
     if name == "messages" and {"chosen", "rejected"} <= set(there):
         near = " (kind=preference reads pairs)"
+    elif name == "messages" and answer:
+        question = next((key for key in there if key in QUESTIONS), "the question")
+        near = f" (rename {question} to instruction and {answer} to output)"
+    elif name == "chosen" and not {"chosen", "rejected"} & set(there) and _layout(record):
+        near = " (kind=chat reads conversations)"
     if {"family", "answer"} <= set(there):
         near = f" (onnuri tasks make kind={'sft' if name == 'messages' else 'pairs'} writes these)"
     found = ", ".join(map(str, there[:8])) or "nothing"

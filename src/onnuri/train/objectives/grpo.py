@@ -88,8 +88,10 @@ class TaskSource:
         self.prompts = [each for each in found if len(each.ids) < config.data.sequence_length]
         self.too_long = len(found) - len(self.prompts)
         if not self.prompts:
+            shortest = min(len(each.ids) for each in found)
             raise UserError(
-                f"no task of data={folder} fits data.sequence_length={self.config.sequence_length}"
+                f"no task of data={folder} fits data.sequence_length={self.config.sequence_length}; the "
+                f"shortest prompt has {shortest} tokens"
             )
         self.unique_tokens = {"": sum(len(each.ids) for each in self.prompts)}
         self._run_dir = Path(config.run_dir)
@@ -224,12 +226,23 @@ class TaskSource:
 
     def warnings(self, first_step: int) -> list[str]:
         """See BatchSource."""
-        if not self.too_long:
-            return []
-        return [
-            f"{self.too_long} of {self.too_long + len(self.prompts)} tasks do not fit data.sequence_length="
-            f"{self.config.sequence_length} and are left out"
-        ]
+        found, window = [], f"data.sequence_length={self.config.sequence_length}"
+        if self.too_long:
+            found.append(
+                f"{self.too_long} of {self.too_long + len(self.prompts)} tasks do not fit {window} and are "
+                "left out"
+            )
+        room = self.config.sequence_length + 1 - self.options.max_tokens
+        if tight := sum(len(each.ids) > room for each in self.prompts):
+            found.append(
+                f"{window} cuts answers to {tight} of {len(self.prompts)} tasks before grpo.max_tokens="
+                f"{self.options.max_tokens}: with the longest prompt they need {self._needed()}"
+            )
+        return found
+
+    def _needed(self) -> int:
+        """The window in which an answer of grpo.max_tokens fits behind any prompt."""
+        return max(len(each.ids) for each in self.prompts) + self.options.max_tokens - 1
 
 
 def group_advantages(rewards: np.ndarray, scale: bool) -> np.ndarray:
