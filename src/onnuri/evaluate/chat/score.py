@@ -46,13 +46,18 @@ def score_model(
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """The part `tasks` of a result for a Hugging Face folder, and its samples, one dict an answer.
 
+    Args:
+        suites: one or more, all with the same options.
+        leaked: by task, items that stand in the training text; None: nobody has looked.
+
     Raises UserError for a folder that cannot answer, and for the family code where code cannot be run.
     """
     for suite in suites:
         check_sandbox(suite)
     entries, samples = {}, []
+    writer = Writer(folder, suites[0].max_tokens)
     for suite in suites:
-        entry, found = score(suite, Writer(folder, suite.max_tokens), (leaked or {}).get(suite.name))
+        entry, found = score(suite, writer, (leaked or {}).get(suite.name))
         entries[suite.name] = entry
         samples += found
     return entries, samples
@@ -95,7 +100,7 @@ def check_sandbox(suite: ChatSuite) -> None:
         run("def solve():\n    return 1", [[]])
     except UserError as error:
         others = ",".join(family for family, _ in suite.fixed if family != CODE)
-        raise UserError(f"{error}: chat.families=[{others}]") from None
+        raise UserError(f"{error}: chat.families=[{others}]" if others else str(error)) from None
 
 
 def judge(task: Task, answer: Answer, fixed: str) -> Graded:
