@@ -61,7 +61,7 @@ def test_right_answers_that_end(asked: ChatSuite) -> None:
     entry, samples = scored(asked, lambda _, right: right)
     assert entry["items"] == len(samples) == COUNT * len(NO_CODE) and list(entry["groups"]) == NO_CODE
     assert {group["value"] for group in entry["groups"].values()} == {1.0}
-    assert entry["metrics"]["accuracy_macro"]["value"] == pytest.approx(1)
+    assert entry["metrics"]["accuracy"]["value"] == 1
     assert entry["metrics"]["forms_loose"]["value"] == 1
     assert (
         entry["metrics"]["harmless_refused"]["value"]
@@ -127,8 +127,9 @@ def test_floors_and_intervals() -> None:
     assert entry["controls"]["fixed"] == pytest.approx(
         sum(entry["groups"][family]["controls"]["fixed"] for family in families) / 3
     )
-    macro = interval(values, range(60), [task.family for task in suite.tasks])
-    assert entry["metrics"]["accuracy_macro"]["low"] == macro.low
+    pooled = interval(values, range(60))
+    headline = entry["metrics"][entry["metric"]]
+    assert [headline[end] for end in ("value", "low", "high")] == [0.5, pooled.low, pooled.high]
 
 
 def test_tasks_that_were_trained_on() -> None:
@@ -141,7 +142,7 @@ def test_tasks_that_were_trained_on() -> None:
         return [Answer(known.get(question, "모름"), True) for question in questions]
 
     entry, _ = score(suite, write, leaked)
-    assert entry["metrics"]["accuracy_macro"]["value"] == pytest.approx(1 / 3)
+    assert entry["metrics"]["accuracy"]["value"] == pytest.approx(1 / 3)
     assert entry["contamination"] == {"items": 4, "items_without": 8, "value_without": 0.0}
     assert (
         score(suite, write, {task.id for task in suite.tasks})[0]["contamination"]["value_without"] is None
