@@ -67,7 +67,8 @@ QUESTIONS := 괄호 안에서 알맞은 조사를 고르세요: 사과(을/를)|
 
 chat: $(INSTALLED) ## A model that answers: the sample model tuned on conversations, then on rewards
 	@$(MAKE) --no-print-directory pretrain BUILD=$(BUILD)
-	$(BIN)/python scripts/tasks.py make kind=sft count=250 difficulty=1 output=$(CHAT)/examples
+	$(BIN)/python scripts/tasks.py make kind=sft families=[number_reading] count=3000 difficulty=1 output=$(CHAT)/examples/numbers
+	$(BIN)/python scripts/tasks.py make kind=sft families=[josa] count=1000 difficulty=1 output=$(CHAT)/examples/josa
 	$(BIN)/python scripts/pack.py kind=chat input=$(CHAT)/examples tokenizer=$(BUILD)/tokenizer base=$(BUILD)/tokens \
 		output=$(CHAT)/conversations
 	$(TUNE) experiment=chat_sft train.init_from=$(BUILD)/run data=$(CHAT)/conversations run_dir=$(CHAT)/sft

@@ -284,6 +284,16 @@ def test_defaults_are_stated_once() -> None:
     assert plan == PlanConfig()
 
 
+def test_what_make_chat_asks_for() -> None:
+    first, second = (
+        compose(PretrainConfig, [f"experiment={name}", "data=x"], CONFIG_ROOT, "tune")
+        for name in ("chat_sft", "chat_grpo")
+    )
+    assert (first.objective, first.data.packing, second.objective) == ("sft", "best_fit", "grpo")
+    assert sum(first.data.mixture.values()) == pytest.approx(1)
+    assert second.train.global_batch_size % second.grpo.group_size == 0
+
+
 def test_every_pretrain_option_has_a_meaning() -> None:
     text = help_text(PretrainConfig, "description", CONFIG_ROOT, "pretrain")
     for option in options(PretrainConfig):

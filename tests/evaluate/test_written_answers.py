@@ -31,6 +31,7 @@ from onnuri.hf.load import load_auto_tokenizer
 from onnuri.tokenizer.huggingface import load_tokenizer
 from onnuri.train.config import EvaluationConfig
 from tests.conftest import run_command, save_model, untrained_model
+from tests.evaluate.test_evaluation_report import Page
 
 Sample = Callable[[str], str]
 Policy = Callable[[str, str], str]
@@ -60,7 +61,7 @@ def test_right_answers_that_end(asked: ChatSuite) -> None:
     entry, samples = scored(asked, lambda _, right: right)
     assert entry["items"] == len(samples) == COUNT * len(NO_CODE) and list(entry["groups"]) == NO_CODE
     assert {group["value"] for group in entry["groups"].values()} == {1.0}
-    assert entry["metrics"]["accuracy_macro"]["value"] == pytest.approx(1)
+    assert entry["metrics"]["accuracy"]["value"] == 1
     assert entry["metrics"]["forms_loose"]["value"] == 1
     assert (
         entry["metrics"]["harmless_refused"]["value"]
@@ -126,8 +127,27 @@ def test_floors_and_intervals() -> None:
     assert entry["controls"]["fixed"] == pytest.approx(
         sum(entry["groups"][family]["controls"]["fixed"] for family in families) / 3
     )
-    macro = interval(values, range(60), [task.family for task in suite.tasks])
-    assert entry["metrics"]["accuracy_macro"]["low"] == macro.low
+    pooled = interval(values, range(60))
+    headline = entry["metrics"][entry["metric"]]
+    assert [headline[end] for end in ("value", "low", "high")] == [0.5, pooled.low, pooled.high]
+
+
+def test_tasks_that_were_trained_on() -> None:
+    """The right ones have leaked: nothing is right without them."""
+    suite = load("chat", ChatConfig(families=["josa", "jamo"], count=6))
+    leaked = {task.id for task in suite.tasks if task.difficulty == 1}
+    known = {task.prompt: task.answer for task in suite.tasks if task.id in leaked}
+
+    def write(questions: Sequence[str]) -> list[Answer]:
+        return [Answer(known.get(question, "모름"), True) for question in questions]
+
+    entry, _ = score(suite, write, leaked)
+    assert entry["metrics"]["accuracy"]["value"] == pytest.approx(1 / 3)
+    assert entry["contamination"] == {"items": 4, "items_without": 8, "value_without": 0.0}
+    assert (
+        score(suite, write, {task.id for task in suite.tasks})[0]["contamination"]["value_without"] is None
+    )
+    assert score(suite, write)[0]["contamination"] is None
 
 
 def test_the_sign_test() -> None:
@@ -271,6 +291,7 @@ def test_the_command(model: str, sample: Sample, tmp_path: Path) -> None:
         "forms",
     }
     page = (tmp_path / "evaluation.html").read_text(encoding="utf-8")
+    Page(page)  # every tag is closed
     assert "written answers" in page and "evaluation.answers.jsonl" in page and "Wrong answers" in page
 
     other = tmp_path / "other"

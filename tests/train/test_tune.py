@@ -185,17 +185,22 @@ def test_the_ledger_tells_of_another_turn(
     assert line.startswith(f"{shards} holds other shards than ledger.jsonl line ")
 
 
+@pytest.mark.parametrize("harm", ["is missing", "is not the file that the ledger records"])
 def test_without_its_reference_a_run_does_not_resume(
-    tune: Tune, undisturbed: Path, data: dict[str, Path], tmp_path: Path
+    harm: str, tune: Tune, undisturbed: Path, data: dict[str, Path], tmp_path: Path
 ) -> None:
     run_dir = Path(shutil.copytree(tune("dpo", 2), tmp_path / "run"))
-    (run_dir / "data" / "reference.npy").unlink()
+    path = run_dir / "data" / "reference.npy"
+    if harm == "is missing":
+        path.unlink()
+    else:
+        np.save(path, np.load(path) + 1)
     words = ["objective=dpo", f"data={data['dpo']}", f"train.init_from={undisturbed}", *WORDS]
     words += [f"run_dir={run_dir}", f"train.steps={STEPS + 1}"]
     result = torchrun(1, SCRIPTS / "tune.py", *words, check=False)
     ours = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
     assert ours == [
-        f"error: {run_dir}/data/reference.npy is missing; bring it back from a copy, or start over with "
+        f"error: {run_dir}/data/reference.npy {harm}; bring it back from a copy, or start over with "
         "another run_dir"
     ]
     assert our_traceback_lines(result.stderr) == []

@@ -95,7 +95,11 @@ class Generator:
             stream = Utf8Stream(self.backend)
 
     def tokens(
-        self, prompts: Sequence[list[int]], config: SamplingConfig, stops: frozenset[int] = frozenset()
+        self,
+        prompts: Sequence[list[int]],
+        config: SamplingConfig,
+        stops: frozenset[int] = frozenset(),
+        slots: int = SLOTS,
     ) -> Iterator[tuple[int, int]]:
         """(number of the prompt, id) of all continuations, prompt by prompt; ids that end one are left out.
 
@@ -103,6 +107,7 @@ class Generator:
 
         Args:
             stops: ids that end a text, beside those that the folder names.
+            slots: prompts continued at a time.
         """
         stops |= self.stops
         if self.decoder is None:
@@ -114,7 +119,7 @@ class Generator:
             return
         longest = max(map(len, prompts)) + config.max_tokens
         batch = BatchGenerator(
-            self.decoder, min(SLOTS, len(prompts)), min(self.context, longest), self.num_ids
+            self.decoder, min(slots, len(prompts)), min(self.context, longest), self.num_ids
         )
         held: dict[int, list[int]] = {number: [] for number in range(len(prompts))}
         ended: set[int] = set()

@@ -15,7 +15,7 @@ from onnuri.export.card.write import problems as card_problems
 from onnuri.ledger.config import VerifyConfig
 from onnuri.ledger.replay import replay
 from onnuri.ledger.signature import check_signature
-from onnuri.run.chain import LEDGER_FILE, last_of_each_step, read
+from onnuri.run.chain import LEDGER_FILE, last_of_each_step, read, recorded_files
 from onnuri.run.checkpoints import list_checkpoints, read_verified, step_of
 from onnuri.run.locate import run_directory
 from onnuri.run.metrics_file import METRICS_FILE, read_metrics
@@ -145,16 +145,11 @@ def _checkpoints(run_dir: Path, lines: list[dict[str, Any]]) -> Iterator[str]:
 
 def _files(run_dir: Path, lines: list[dict[str, Any]]) -> Iterator[str]:
     """Files that steps were made from."""
-    recorded = {
-        line["path"]: (number, line)
-        for number, line in enumerate(lines, start=1)
-        if line["event"] == "file"
-    }
-    for name, (number, line) in recorded.items():
+    for name, (number, digest) in recorded_files(lines).items():
         path = run_dir / name
         if not path.is_file():
             yield f"{name} is missing, {LEDGER_FILE} line {number} records it"
-        elif manifest.hash_file(path) != line["sha256"]:
+        elif manifest.hash_file(path) != digest:
             yield f"{name} is not the file that {LEDGER_FILE} line {number} records"
 
 

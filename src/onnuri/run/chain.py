@@ -106,6 +106,15 @@ def _knows(lines: Sequence[dict[str, Any]], checkpoint: Manifest) -> bool:
     )
 
 
+def recorded_files(lines: Sequence[Mapping[str, Any]]) -> dict[str, tuple[int, str]]:
+    """Files that steps were made from, by path: line (from 1) and sha256 of the last record."""
+    return {
+        line["path"]: (number, line["sha256"])
+        for number, line in enumerate(lines, start=1)
+        if line["event"] == "file"
+    }
+
+
 def last_of_each_step(lines: Sequence[dict[str, Any]]) -> dict[int, tuple[int, dict[str, Any]]]:
     """The line that counts for each step, with its number: of a step that was done again, the last."""
     return {

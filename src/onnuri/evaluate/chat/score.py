@@ -46,13 +46,18 @@ def score_model(
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """The part `tasks` of a result for a Hugging Face folder, and its samples, one dict an answer.
 
+    Args:
+        suites: one or more, all with the same options.
+        leaked: by task, items that stand in the training text; None: nobody has looked.
+
     Raises UserError for a folder that cannot answer, and for the family code where code cannot be run.
     """
     for suite in suites:
         check_sandbox(suite)
     entries, samples = {}, []
+    writer = Writer(folder, suites[0].max_tokens)
     for suite in suites:
-        entry, found = score(suite, Writer(folder, suite.max_tokens), (leaked or {}).get(suite.name))
+        entry, found = score(suite, writer, (leaked or {}).get(suite.name))
         entries[suite.name] = entry
         samples += found
     return entries, samples
@@ -81,7 +86,7 @@ def score(
         log.info(f"task {suite.name}: {long:,} questions do not fit the model's context and count as wrong")
     found["questions_too_long"] = long
     if leaked is not None:
-        found["contamination"] = without(suite, graded, leaked)
+        found["contamination"] = without(graded, leaked)
     return found, [sample(suite.name, each) for each in graded]
 
 
@@ -95,7 +100,7 @@ def check_sandbox(suite: ChatSuite) -> None:
         run("def solve():\n    return 1", [[]])
     except UserError as error:
         others = ",".join(family for family, _ in suite.fixed if family != CODE)
-        raise UserError(f"{error}: chat.families=[{others}]") from None
+        raise UserError(f"{error}: chat.families=[{others}]" if others else str(error)) from None
 
 
 def judge(task: Task, answer: Answer, fixed: str) -> Graded:
@@ -119,9 +124,6 @@ def summary(suite: ChatSuite, graded: Sequence[Graded]) -> dict[str, Any]:
     clusters = [each.task.id for each in graded]
     values = [each.value for each in graded]
     metrics = {"accuracy": asdict(interval(values, clusters))}
-    if len(groups) > 1:
-        by_family = [each.task.family for each in graded]
-        metrics["accuracy_macro"] = asdict(interval(values, clusters, by_family))
     if forms := parts.get(loose.FAMILY):
         ids = [each.task.id for each in forms]
         metrics["forms_strict"] = asdict(interval([each.value for each in forms], ids))
@@ -171,12 +173,11 @@ def _means(controls: Sequence[Mapping[str, float]]) -> dict[str, float]:
     return {name: fmean(each[name] for each in controls) for name in controls[0]}
 
 
-def without(suite: ChatSuite, graded: Sequence[Graded], leaked: set[str]) -> dict[str, Any]:
+def without(graded: Sequence[Graded], leaked: set[str]) -> dict[str, Any]:
     """How many tasks have leaked, and the headline without them; null where all have."""
     kept = [each for each in graded if each.task.id not in leaked]
     values, ids = [each.value for each in kept], [each.task.id for each in kept]
-    groups = [each.task.family for each in kept] if suite.metric.endswith("_macro") else None
-    value = interval(values, ids, groups).value if kept else None
+    value = interval(values, ids).value if kept else None
     return {"items": len(graded) - len(kept), "items_without": len(kept), "value_without": value}
 
 

@@ -16,6 +16,9 @@ from onnuri.generate.sample import Generator
 from onnuri.tokenizer.huggingface import load_tokenizer
 from onnuri.tokenizer.special import CONTROL_TOKENS, SEPARATOR, TURN_END
 
+SLOTS = 16
+"""Answers written at a time."""
+
 
 class Answer(NamedTuple):
     """What a model wrote after a question."""
@@ -63,7 +66,7 @@ class Writer:
         found: list[list[int]] = [[] for _ in prompts]
         with tqdm(total=len(prompts), desc="answers", disable=None, leave=False) as bar:
             for place, token in self.generator.tokens(
-                [prompts[number] for number in fitting], self.config, self.stops
+                [prompts[number] for number in fitting], self.config, self.stops, SLOTS
             ):
                 found[fitting[place]].append(token)
                 bar.update(place - bar.n)

@@ -20,8 +20,10 @@ import torch.distributed as dist
 import torch.nn.functional as F
 
 from onnuri.base.errors import UserError
+from onnuri.base.manifest import hash_file
 from onnuri.kernels.attention_mask import AttentionMask
 from onnuri.model.dropout import Dropout
+from onnuri.run.chain import read, recorded_files
 from onnuri.run.run_file import DATA_FOLDER, as_typed
 from onnuri.tokens.config import DataConfig
 from onnuri.tokens.pairs import HeldOutPairs, PairBatch, PairLoader
@@ -149,6 +151,10 @@ def prepare(run: Run) -> None:
             dist.barrier()
         if not path.is_file():
             raise UserError(f"{path} is missing; {WAY_OUT}")
+        recorded = {} if fresh or run.plan.replay_until else recorded_files(read(run.run_dir))
+        _, digest = recorded.get(f"{DATA_FOLDER}/{name}", (0, ""))
+        if digest and digest != hash_file(path):
+            raise UserError(f"{path} is not the file that the ledger records; {WAY_OUT}")
         each.reference = load_array(path, way_out=WAY_OUT)
         if each.reference.shape != (each.num_pairs, 2):
             raise UserError(f"{path} is of other pairs; {WAY_OUT}")
