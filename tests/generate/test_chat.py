@@ -160,6 +160,7 @@ def test_on_a_terminal(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
         def hear(self: Conversation, text: str) -> int:
             heard.append(text)
+            signal.raise_signal(signal.SIGINT)  # between a line and its answer it has nothing to stop
             return say(self, text)
 
         monkeypatch.setattr(Conversation, "say", hear)

@@ -8,8 +8,9 @@
 
 import inspect
 import io
+import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -34,8 +35,8 @@ def run(config: ChatConfig) -> int:
     typed, problems = sys.stdin.isatty(), 0
     if typed:
         note(f"{config.model}, {conversation.generator.context:,} tokens of context; {HELP}")
-    with editing(typed):
-        for line in lines(typed):
+    with editing(typed), Interrupts(typed) as interrupts:
+        for line in lines(typed, interrupts):
             text = line.strip()
             if text in EXIT:
                 break
@@ -45,11 +46,46 @@ def run(config: ChatConfig) -> int:
             elif typed and text.startswith("/") and " " not in text:
                 note(f"{text} is no command; {HELP}")
             elif text:
-                problems += not answered(conversation, text, typed)
+                problems += not answered(conversation, text, interrupts)
     return 0 if typed or not problems else 1
 
 
-def answered(conversation: "Conversation", text: str, typed: bool) -> bool:
+class Interrupts:
+    """Ctrl-C at a terminal ends what `stopped` runs, and nothing else: between a line and its answer it
+    must not end the conversation. In a pipe it ends the command as usual."""
+
+    def __init__(self, typed: bool) -> None:
+        self.typed, self.armed = typed, False
+
+    def __enter__(self) -> "Interrupts":
+        self.before = signal.signal(signal.SIGINT, self._handle) if self.typed else None
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.typed:
+            signal.signal(signal.SIGINT, self.before)
+
+    def _handle(self, *_: object) -> None:
+        if self.armed:
+            self.armed = False
+            raise KeyboardInterrupt
+
+    def stopped(self, action: Callable[[], None]) -> bool:
+        """Run an action. Whether Ctrl-C ended it."""
+        try:
+            try:
+                self.armed = True
+                action()
+            finally:
+                self.armed = False
+        except KeyboardInterrupt:
+            if not self.typed:
+                raise
+            return True
+        return False
+
+
+def answered(conversation: "Conversation", text: str, interrupts: Interrupts) -> bool:
     """Print the answer to a turn. Whether there was one."""
     try:
         if left_out := conversation.say(text):
@@ -57,28 +93,31 @@ def answered(conversation: "Conversation", text: str, typed: bool) -> bool:
     except UserError as error:
         note(f"error: {error}")
         return False
-    pieces = conversation.answer()
-    try:
-        for piece in pieces:
+
+    def show() -> None:
+        for piece in conversation.answer():
             print(piece, end="", flush=True)
-    except KeyboardInterrupt:
-        if not typed:
-            raise
+
+    interrupts.stopped(show)
     print(flush=True)
     return True
 
 
-def lines(typed: bool) -> Iterator[str]:
+def lines(typed: bool, interrupts: Interrupts) -> Iterator[str]:
     """The user's turns. Ctrl-C at the prompt gives up the line."""
+    line = ""
+
+    def read() -> None:
+        nonlocal line
+        line = input("> ") if typed else sys.stdin.readline()
+
     while True:
         try:
-            line = input("> ") if typed else sys.stdin.readline()
+            given_up = interrupts.stopped(read)
         except EOFError:
             print()
             return
-        except KeyboardInterrupt:
-            if not typed:
-                raise
+        if given_up:
             print()
             continue
         if not typed and not line:
