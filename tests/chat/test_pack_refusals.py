@@ -313,7 +313,10 @@ def test_too_much_refused_ends_in_one_line(sample: Sample, tmp_path: Path) -> No
     usual["tokenizer"] = sample("tokenizer")
     cases: list[tuple[dict[str, Any], str]] = [
         ({}, "2 of 9 records are refused (broken JSON 2), such as in.jsonl:8: broken JSON: "),
-        ({"most_refused": 0.0}, "most_refused=0 allows fewer"),
+        (
+            {"most_refused": 0.0},
+            "most_refused=0 allows fewer, with most_refused=1 refused.jsonl lists them",
+        ),
         ({"on_error": "stop", "most_refused": 0.5}, "in.jsonl:8: broken JSON: "),
         ({"license": "CC-BY-NC-4.0"}, "refused (non-commercial licence 7, broken JSON 2)"),
         ({"legal_basis": "consentt"}, "did you mean 'consent'?"),

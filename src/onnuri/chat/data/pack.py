@@ -141,6 +141,7 @@ class Account:
         reasons = ", ".join(f"{reason} {number:,}" for reason, number in self.refused.most_common())
         worst = next(reason for reason, _ in self.refused.most_common() if reason != DUPLICATE)
         more = f"; most_refused={self.config.most_refused:g} allows fewer" if self._seen else ""
+        more += f", with most_refused=1 {REFUSED_FILE} lists them" if self._seen and wrong > 1 else ""
         raise UserError(
             f"{self.config.input}: {wrong:,} of {self.read:,} records are refused ({reasons}), such as "
             f"{self.first[worst]}{_way_out(worst)}{more}"
