@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import os
 import pty
+import select
 import shutil
 import signal
 import sys
@@ -72,6 +74,8 @@ def child(main: Callable[[], int], terminal: bool) -> tuple[int, int, int]:
         return process, *ends
     status = 70
     try:
+        os.environ["TOKENIZERS_PARALLELISM"] = "false"  # the threads of an earlier test are not in a fork
+        faulthandler.dump_traceback_later(100, exit=True)
         if not terminal:
             os.dup2(theirs_in, 0)
             os.dup2(theirs_out, 1)
@@ -91,7 +95,8 @@ def read_until(source: int, mark: str, seen: str = "") -> str:
     """Everything up to and with a text."""
     found, deadline = seen.encode(), time.monotonic() + 60
     while mark.encode() not in found:
-        assert time.monotonic() < deadline, found.decode(errors="replace")
+        ready, _, _ = select.select([source], [], [], max(0.0, deadline - time.monotonic()))
+        assert ready, found.decode(errors="replace")
         try:
             piece = os.read(source, 4096)
         except OSError:  # Linux: the terminal's other side is closed
