@@ -67,7 +67,6 @@ class Interrupts:
 
     def _handle(self, *_: object) -> None:
         if self.armed:
-            self.armed = False
             raise KeyboardInterrupt
 
     def stopped(self, action: Callable[[], None]) -> bool:
