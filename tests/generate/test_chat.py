@@ -91,12 +91,21 @@ def child(main: Callable[[], int], terminal: bool) -> tuple[int, int, int]:
         os._exit(status)
 
 
-def read_until(source: int, mark: str, seen: str = "") -> str:
-    """Everything up to and with a text."""
+def read_until(source: int, mark: str, seen: str = "", again: bytes = b"") -> str:
+    """Everything up to and with a text.
+
+    Args:
+        again: keys to press once more whenever nothing comes for two seconds. A Ctrl-C that comes while
+            readline is at work on a key is seen with the next key only (CPython looks for signals when its
+            `select` is interrupted).
+    """
     found, deadline = seen.encode(), time.monotonic() + 60
     while mark.encode() not in found:
-        ready, _, _ = select.select([source], [], [], max(0.0, deadline - time.monotonic()))
-        assert ready, found.decode(errors="replace")
+        ready, _, _ = select.select([source], [], [], 2.0)
+        assert time.monotonic() < deadline, found.decode(errors="replace")
+        if not ready:
+            os.write(source, again)
+            continue
         try:
             piece = os.read(source, 4096)
         except OSError:  # Linux: the terminal's other side is closed
@@ -184,7 +193,7 @@ def test_on_a_terminal(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     os.write(terminal, b"\x03")
     read_until(terminal, "> ")
     os.write(terminal, "버릴 줄\x03".encode())
-    read_until(terminal, "\r\n> ")
+    read_until(terminal, "\r\n> ", again=b"\x03")
     os.write(terminal, "/모름\r".encode())
     read_until(terminal, "/모름 is no command")
     os.write(terminal, "/새로\r".encode())
