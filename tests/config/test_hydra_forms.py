@@ -103,7 +103,10 @@ def test_flags_that_show_something(tmp_path: Path) -> None:
         (["--local_rank=0"], "comes from a launcher that passes ranks as words; start with torchrun"),
         (["--config-dir", "none"], "none' not found"),
         (["train.steps=1,2"], "train.steps=1,2 is a sweep, which needs -m"),
-        (["experiment=sample,other"], "experiment=other is not known; allowed: sample"),
+        (
+            ["experiment=sample,other"],
+            "experiment=other is not known; allowed: chat_grpo, chat_sft, sample",
+        ),
         (["experiment=null"], "experiment=null is not known"),
         (["tracker@there=wandb"], "Could not override 'tracker@there'"),
         (["+model=small"], "model appears more than once"),

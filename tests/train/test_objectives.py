@@ -33,4 +33,7 @@ def test_another_objective_trains_alike_on_any_number_of_ranks(sample: Sample, t
 
 def test_an_objective_that_does_not_exist(sample: Sample, tmp_path: Path) -> None:
     result = pretrain(1, sample, tmp_path / "run", *WORDS, "objective=next_tokens", check=False)
-    assert "error: objective=next_tokens is not known; allowed: next_token (did you mean" in result.stderr
+    assert (
+        "error: objective=next_tokens is not known; allowed: next_token, sft, dpo, grpo (did you mean"
+        in result.stderr
+    )
