@@ -17,6 +17,7 @@ from onnuri.model.spec import spec_of
 from onnuri.run.chain import read
 from onnuri.run.checkpoints import list_checkpoints
 from tests.conftest import SCRIPTS, TINY_MODEL, made_once, our_traceback_lines, run_command, torchrun
+from tests.soak import SOAK
 from tests.train.test_elastic import losses
 
 Sample = Callable[[str], str]
@@ -87,7 +88,7 @@ def test_weights_are_those_of_the_folder(
 
 
 def test_a_run_goes_on_without_the_folder(folders: dict[str, str], sample: Sample, tmp_path: Path) -> None:
-    """Stopped after two of four steps, bit for bit; its ledger verifies and replays."""
+    """Stopped after two of four steps, bit for bit; its ledger verifies, and in `make soak` replays."""
     folder = shutil.copytree(folders["hf"], tmp_path / "base")
     words = [
         f"train.init_from={folder}",
@@ -108,7 +109,7 @@ def test_a_run_goes_on_without_the_folder(folders: dict[str, str], sample: Sampl
     said = start(2, sample, tmp_path / "run", *words, "train.steps=4", "schedule=constant")
     assert "resumes after step 2" in said
     assert losses(tmp_path / "run") == losses(tmp_path / "whole")
-    verify = ("verify", f"run={tmp_path / 'run'}", f"data={sample('tokens')}", "replay=2")
+    verify = ("verify", f"run={tmp_path / 'run'}", f"data={sample('tokens')}", *["replay=2"] * SOAK)
     assert "error" not in run_command("ledger", *verify).stderr
     first = next(iter(losses(tmp_path / "whole").values()))
     assert first < 6.5, "a model that has learned nothing begins at ln(vocabulary)"

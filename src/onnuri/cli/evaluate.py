@@ -20,11 +20,13 @@ from onnuri.evaluate.config import EvaluateConfig, KoPairsConfig, ListConfig
 
 def run(config: EvaluateConfig) -> None:
     """Score and print."""
+    from onnuri.base.allocator import keep_freed_memory
     from onnuri.evaluate import held_out
     from onnuri.evaluate.chat import table as chat
     from onnuri.evaluate.run import evaluate
     from onnuri.evaluate.table import comparison_table, table
 
+    keep_freed_memory()
     result = evaluate(config)
     parts = [held_out.table(result) if "total" in result else "", table(result)]
     parts += [chat.table(result), comparison_table(result)]
