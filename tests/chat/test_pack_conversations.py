@@ -68,16 +68,16 @@ def test_trained_text_is_exactly_the_assistants(sample: Sample, tokenizer: Any, 
 
 def test_three_layouts_one_conversation(sample: Sample, tmp_path: Path) -> None:
     calls = [{"name": "날씨", "arguments": {"곳": "부산"}}]
-    told, history = "짧게 답한다.", [["가?", "나."], ["다?", "라."]]
+    system, history = "짧게 답한다.", [["가?", "나."], ["다?", "라."]]
     asked = [turn("user", "가?"), turn("assistant", "나."), turn("user", "다?"), turn("assistant", "라.")]
-    messages = [turn("system", told), *asked, turn("user", "옮겨라.\n\nhello"), turn("assistant", "안녕")]
+    messages = [turn("system", system), *asked, turn("user", "옮겨라.\n\nhello"), turn("assistant", "안녕")]
     names = {"system": "system", "user": "human", "assistant": "gpt"}
     shared = [{"from": names[each["role"]], "value": each["content"]} for each in messages]
     alpaca = {
         "instruction": "옮겨라.",
         "input": "hello",
         "output": "안녕",
-        "system": told,
+        "system": system,
         "history": history,
     }
     called = [
@@ -97,7 +97,7 @@ def test_three_layouts_one_conversation(sample: Sample, tmp_path: Path) -> None:
     groups = [
         [
             *({"messages": messages}, {"conversations": shared}, alpaca, {"conversations": messages}),
-            *({"conversations": shared[1:], "system": told}, {"messages": parts}),
+            *({"conversations": shared[1:], "system": system}, {"messages": parts}),
             {"messages": json.dumps(messages)},
         ],
         [{"messages": called, "tools": tools}, {"conversations": shared_call, "tools": json.dumps(tools)}],

@@ -352,12 +352,12 @@ def test_sharded_weights_are_gathered_layer_by_layer(model: Decoder) -> None:
     assert found == BatchGenerator(model, 2, 64).generate(asked)
     assert order == 5 * one_step
     order.clear()
-    told = iter([True] * 5 + [False])
+    actives = iter([True] * 5 + [False])
     answers = []
 
     def any_active(own: bool) -> bool:
         answers.append(own)
-        return next(told)
+        return next(actives)
 
     less = BatchGenerator(model, 2, 64, gather=gather, any_active=any_active)
     assert less.generate(asked[1:2])[0].ids == found[1].ids

@@ -220,7 +220,7 @@ REFUSED = [
     ("dpo dpo", "data.length_ramp={0:512,5:1024}", "objective=dpo needs data.length_ramp={{}}: pairs are"),
     ("dpo dpo", "train.z_loss=1e-4", "objective=dpo needs train.z_loss=0.0: it would count as a part of"),
 ]
-"""Objective and data, words, and what is said."""
+"""Objective and data, words, and the message."""
 
 
 @pytest.mark.parametrize(("what", "words", "message"), REFUSED)

@@ -32,7 +32,7 @@ class Rights(NamedTuple):
     license: str
     legal_basis: str
     made_by: str
-    """The model that wrote it; "" for a person, or where nothing is said."""
+    """The model that wrote it; "" for a person, or where nothing states one."""
 
 
 def rights(record: Mapping[str, Any], config: PackConfig) -> Rights:

@@ -43,10 +43,10 @@ def behaviour(
     if runs := [(*count, cluster) for count, cluster in zip(counts, clusters, strict=True) if count[1]]:
         repeated, total, named = zip(*runs, strict=True)
         measures["repeated_4grams"] = ratio_interval(repeated, total, named, bounds=(0.0, 1.0))
-    if told := [
+    if judged := [
         (each != "mixed", c) for each, c in zip(registers, clusters, strict=True) if each != "none"
     ]:
-        one, named = zip(*told, strict=True)
+        one, named = zip(*judged, strict=True)
         measures["one_register"] = interval([float(each) for each in one], named)
     return {name: asdict(value) for name, value in measures.items()}
 

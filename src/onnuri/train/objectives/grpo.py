@@ -113,8 +113,8 @@ class TaskSource:
         """Lay the answers of a step into rows. Returns what is logged of them."""
         rewards = self.rewards(rollouts.parts).reshape(-1, self.options.group_size)
         advantages = group_advantages(rewards, self.options.scale_rewards).ravel()
-        told_apart = np.ptp(rewards, axis=1) > 0
-        kept = np.flatnonzero(np.repeat(told_apart, self.options.group_size))
+        varied = np.ptp(rewards, axis=1) > 0
+        kept = np.flatnonzero(np.repeat(varied, self.options.group_size))
         answers = rollouts.answers()
         pieces = []
         for index in kept.tolist():
@@ -139,7 +139,7 @@ class TaskSource:
             "reward": float(rewards.mean()),
             **{"hidden_form" if name == "form" else name: value for name, value in means.items()},
             "answer_tokens": float(rollouts.lengths.mean()),
-            "groups_left_out": float((~told_apart).sum()),
+            "groups_left_out": float((~varied).sum()),
         }
 
     def rewards(self, parts: np.ndarray) -> np.ndarray:
