@@ -298,7 +298,7 @@ def test_programmed_tasks_go_straight_in(sample: Sample, tmp_path: Path) -> None
         for source in counts["sources"]:
             assert source["name"].startswith("onnuri-tasks/") and source["license"] == "Apache-2.0"
             assert source["legal_basis"] == "open-licence" and source["lang"] == "ko"
-            assert not source["unverified"]
+            assert not source["unverified"] and source["kind"] == "programmed"
 
 
 def test_the_script_of_the_documentation(

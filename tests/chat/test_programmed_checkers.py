@@ -195,6 +195,12 @@ def test_forms() -> None:
     items = "\n".join(f"- {each.strip()}." for each in SENTENCES.split(".") if each)
     assert score("forms", form(list=True), items) == 1
     assert score("forms", form(list=True), f"목록입니다.\n{items}") == 0
+    assert score("forms", form(), SENTENCES.replace(". ", ".\n\n")) == 1
+    for heading in ("가을", "# 가을 이야기", "**가을 이야기**", "가을 이야기:", "가을 이야기입니다."):
+        assert score("forms", form(), f"{heading}\n{SENTENCES}") == 0
+        assert score("forms", form(), f"{heading}\n\n{SENTENCES}") == 0
+    assert score("forms", form(), f"{SENTENCES}\n이상") == 0
+    assert score("forms", form(), SENTENCES.replace("바람이 ", "바람이\n")) == 0
 
 
 def test_forms_are_not_padded() -> None:

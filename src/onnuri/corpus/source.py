@@ -15,9 +15,10 @@ from onnuri.corpus.reading import labels
 
 LEGAL_BASES = ("open-licence", "consent", "legitimate-interest", "public-data", "contract")
 """Korean PIPA, articles 15 and 28; open-licence for text whose authors published it for any use."""
-KINDS = ("public", "licensed", "crawled", "user", "synthetic")
+KINDS = ("public", "licensed", "crawled", "user", "synthetic", "programmed")
 """Kinds of source in the public summary that the EU asks for (AI Act, article 53): public data sets, data
-under a contract with a third party, text crawled for this corpus, data of users, text written by models."""
+under a contract with a third party, text crawled for this corpus, data of users, text written by models.
+The summary counts programmed, text written by programs that are no models, among its other sources."""
 FORMATS = (
     *(
         "auto",

@@ -102,7 +102,7 @@ def _write(config: PackConfig, vocabulary: Vocabulary, folder: Path) -> dict[str
         folder / TASKS_FILE,
         (json.dumps(task.to_json(), ensure_ascii=False, sort_keys=True) + "\n" for task in tasks.values()),
     )
-    facts = {"license": LICENSE, "legal_basis": "open-licence", "unverified": False, "kind": "synthetic"}
+    facts = {"license": LICENSE, "legal_basis": "open-licence", "unverified": False, "kind": "programmed"}
     return {
         **{split: writer.totals() for split, writer in writers.items()},
         **{f"{split}_shards": writer.num_shards for split, writer in writers.items()},

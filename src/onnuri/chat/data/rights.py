@@ -17,7 +17,7 @@ from onnuri.chat.data.refusal import (
 )
 from onnuri.corpus import licences
 from onnuri.corpus.reading.raw_text import storable
-from onnuri.corpus.source import LEGAL_BASES
+from onnuri.corpus.source import KINDS, LEGAL_BASES
 from onnuri.tokens.config import PackConfig
 
 MADE_BY = ("made_by_model", "made_by", "generated_by", "model")
@@ -33,6 +33,8 @@ class Rights(NamedTuple):
     legal_basis: str
     made_by: str
     """The model that wrote it; "" for a person, or where nothing states one."""
+    kind: str = ""
+    """One of KINDS; "" where the record states none of them."""
 
 
 def rights(record: Mapping[str, Any], config: PackConfig) -> Rights:
@@ -58,7 +60,9 @@ def rights(record: Mapping[str, Any], config: PackConfig) -> Rights:
     made_by = next((found for name in MADE_BY if (found := _model(record.get(name)))), config.made_by)
     if made_by and "model-made" not in config.allow:
         raise Refused(BY_MODEL, made_by[:60])
-    return Rights(source, licence, basis, made_by)
+    kind = _said(record, "kind")
+    kind = kind if kind in KINDS else "synthetic" if made_by else ""
+    return Rights(source, licence, basis, made_by, kind)
 
 
 def _licence(record: Mapping[str, Any]) -> str:

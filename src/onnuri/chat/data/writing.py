@@ -144,5 +144,5 @@ def _facts(found: Sequence[Rights]) -> dict[str, Any]:
         "legal_basis": joined("legal_basis"),
         "unverified": not all(each.license and each.legal_basis for each in found),
     }
-    made_by = joined("made_by")
-    return facts | ({"kind": "synthetic", "made_by": made_by} if made_by else {})
+    stated = {name: joined(name) for name in ("kind", "made_by")}
+    return facts | {name: value for name, value in stated.items() if value}

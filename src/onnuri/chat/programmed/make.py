@@ -59,6 +59,7 @@ def row(task: Task, kind: str, seed: int) -> dict[str, Any]:
     if kind == "tasks":
         return task.to_json()
     facts = {"id": task.id, "lang": "ko", "source": f"onnuri-tasks/{task.family}", "license": "Apache-2.0"}
+    facts |= {"kind": "programmed"}
     user = {"role": "user", "content": task.prompt}
     right = {"role": "assistant", "content": task.answer}
     if kind == "sft":

@@ -16,7 +16,7 @@ from onnuri.evaluate.items import Item, Request
 from onnuri.evaluate.suite import CHAT, CHAT_PREFIX, Suite, subset
 from onnuri.tokenizer.special import CHAT_TEMPLATE
 
-SCORER = 1
+SCORER = 2
 """Counted up when the same answers give another number: a checker, a measure, a rule."""
 SEED = 1
 """Of `onnuri tasks make`, whose test split holds the same tasks."""

@@ -95,7 +95,9 @@ def make(generator: Random, difficulty: int, split: str) -> Task:
     )
 
 
-_SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\s*\n\s*")
+"""A line ends a sentence too, so a heading is one: IFEval's strict reading forgives no line that was not
+asked for."""
 
 
 def check(task: Task, answer: str) -> Result:
