@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -27,7 +26,7 @@ from onnuri.tokens.config import DataConfig, PackConfig
 from onnuri.tokens.loader import Loader
 from onnuri.tokens.shards import TokenShards, load_array
 from tests.chat.talks import ask, documents, packed, talks, text, turn, write
-from tests.conftest import REPOSITORY, run_command
+from tests.conftest import run_command
 
 Sample = Callable[[str], str]
 SAID = ("chosen", "rejected")
@@ -299,16 +298,3 @@ def test_programmed_tasks_go_straight_in(sample: Sample, tmp_path: Path) -> None
             assert source["name"].startswith("onnuri-tasks/") and source["license"] == "Apache-2.0"
             assert source["legal_basis"] == "open-licence" and source["lang"] == "ko"
             assert not source["unverified"] and source["kind"] == "programmed"
-
-
-def test_the_script_of_the_documentation(
-    sample: Sample, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    page = (REPOSITORY / "docs" / "chat.md").read_text(encoding="utf-8")
-    (script,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
-    monkeypatch.chdir(tmp_path)
-    exec(script, {})
-    words = {"input": "talks.jsonl", "tokenizer": sample("tokenizer"), "output": "out"}
-    counts = pack(PackConfig(kind="chat", **words)).counts
-    assert set(counts["chat"]["refused"]) <= {"duplicate"} and counts["chat"]["conversations"] > 300
-    assert counts["sources"][0]["license"] == "BSD-3-Clause" and "ko" in counts["sources"][0]["lang"]

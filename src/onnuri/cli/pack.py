@@ -3,6 +3,7 @@
 onnuri pack input=CORPUS_DIR tokenizer=TOKENIZER_DIR output=DIR
 onnuri pack kind=chat input='talks/*.jsonl' license=CC-BY-4.0 tokenizer=TOKENIZER_DIR output=DIR
 onnuri pack kind=preference input=pairs.parquet license=MIT tokenizer=TOKENIZER_DIR output=DIR
+onnuri pack kind=chat recipe=songys input=ChatbotData.csv tokenizer=TOKENIZER_DIR output=DIR
 onnuri pack kind=chat input=talks.jsonl source=chat license=MIT base=TOKENS_DIR \\
     tokenizer=TOKENIZER_DIR output=DIR      # with the sources of TOKENS_DIR, for data.mixture
 onnuri pack kind=tasks input=TASKS_DIR tokenizer=TOKENIZER_DIR output=DIR      # of onnuri tasks make

@@ -100,16 +100,11 @@ def load(name: str, options: Mapping[str, Any]) -> Recipe:
     Raises UserError for an unknown recipe, key, place or value, and for an option that the recipe
     needs but was not given, or was given but is not used.
     """
-    path = _find(name)
+    path = find(name)
     content = _read(path)
     written = str(content)
     for option in ("input", "dataset"):
-        used = re.search(rf"\$\{{[^}}]*\b{option}\b", written)
-        if used and not options.get(option):
-            meaning = field_meanings(Source)[option].rstrip(".")
-            raise UserError(f"recipe={name} needs {option}=... ({meaning})")
-        if options.get(option) and not used:
-            raise UserError(f"recipe={name} does not use {option}; leave it out or choose another recipe")
+        check_use(name, written, option, options.get(option))
     texts = {
         option: value.rstrip("/") if f"${{{option}}}/" in written else value
         for option, value in options.items()
@@ -137,13 +132,28 @@ def load(name: str, options: Mapping[str, Any]) -> Recipe:
     return Recipe(share, tuple(sources), stages, settings.max_document_bytes)
 
 
-def _read(path: Path) -> dict[str, Any]:
+def check_use(name: str, written: str, option: str, given: Any) -> None:
+    """Raise UserError for an option that a recipe needs and was not given, or was given and is not used."""
+    used = re.search(rf"\$\{{[^}}]*\b{option}\b", written)
+    if used and not given:
+        meaning = field_meanings(Source)[option].rstrip(".")
+        raise UserError(f"recipe={name} needs {option}=... ({meaning})")
+    if given and not used:
+        raise UserError(f"recipe={name} does not use {option}; leave it out or choose another recipe")
+
+
+def read_yaml(path: Path) -> Any:
+    """What a recipe's file holds. Raises UserError."""
     import yaml
 
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
         raise UserError(f"recipe {path} cannot be read: {' '.join(str(error).split())}") from None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    content = read_yaml(path)
     sources = content.get("sources") if isinstance(content, dict) else None
     if not sources or not isinstance(sources, list):
         raise UserError(f"recipe {path} needs a list named 'sources' with at least one source")
@@ -194,7 +204,8 @@ def _command_options() -> Iterator[tuple[str, str, str]]:
                 yield each.metadata[COMMAND], stage.name, each.name
 
 
-def _find(name: str) -> Path:
+def find(name: str, folder: Path = RECIPE_FOLDER) -> Path:
+    """The file of a recipe: one of `folder` by its name, or any by its path. Raises UserError."""
     if name.endswith((".yaml", ".yml")):
         try:
             found = Path(name).expanduser().is_file()
@@ -203,6 +214,6 @@ def _find(name: str) -> Path:
         if not found:
             raise UserError(f"recipe file {name} does not exist")
         return Path(name).expanduser()
-    known = sorted(path.stem for path in RECIPE_FOLDER.glob("*.yaml"))
+    known = sorted(path.stem for path in folder.glob("*.yaml"))
     check_choice("recipe", name, known)
-    return RECIPE_FOLDER / f"{name}.yaml"
+    return folder / f"{name}.yaml"

@@ -15,7 +15,7 @@ KINDS = ("text", "chat", "preference", "tasks")
 ALLOWANCES = ("noncommercial", "no-derivatives", "model-made")
 CONVERSATIONS_ONLY = (
     *("source", "license", "legal_basis", "unverified", "consent_id", "made_by", "allow", "encoding"),
-    *("max_tokens", "heldout_share", "on_error", "most_refused"),
+    *("max_tokens", "heldout_share", "on_error", "most_refused", "recipe"),
 )
 """Options that go with kind=chat and kind=preference; of text the corpus decides all of it."""
 
@@ -24,9 +24,10 @@ CONVERSATIONS_ONLY = (
 class PackConfig:
     """What to encode, and with what."""
 
-    input: str = path_option()
+    input: str = path_option("")
     """kind=text: corpus folder. kind=chat and kind=preference: a file, a folder or a quoted glob of .jsonl,
-    .json or .parquet (.gz, .zst), or what `onnuri tasks make` wrote."""
+    .json or .parquet (.gz, .zst), what `onnuri tasks make` wrote, or the files of a recipe. Recipes of a
+    package need none."""
     tokenizer: str = path_option()
     """Tokenizer folder, or the folder of a model: what `onnuri export` or `import` wrote, or a Hugging Face
     folder with tokenizer.json."""
@@ -36,6 +37,9 @@ class PackConfig:
     """text: the documents of a corpus; chat: conversations, trained on the assistant's turns; preference:
     pairs of a chosen and a rejected answer (docs/chat.md); tasks: prompts with checkers, of `onnuri tasks
     make`, to learn from rewards."""
+    recipe: str = ""
+    """Conversations: a set that is read as it is published, with its source and licence: chatterbot-korean,
+    songys, kosbi, ... (files in data_recipes/chat/), or the path of a recipe of your own (docs/chat.md)."""
     base: str = path_option("")
     """Folder of token shards made with the same tokenizer, to take along: its sources come before the new
     ones, so that data.mixture can mix both. Its files are linked, not copied, where possible."""
@@ -80,6 +84,8 @@ class PackConfig:
         if self.workers < 0:
             raise UserError(f"workers={self.workers} must be at least 0")
         check_choice("kind", self.kind, KINDS)
+        if not self.input and not self.recipe:
+            raise UserError("missing option: input=... (what to encode)")
         self._check_conversations()
 
     def _check_conversations(self) -> None:
@@ -90,6 +96,10 @@ class PackConfig:
                     raise UserError(
                         f"{each.name}= goes with kind=chat and kind=preference; of text the corpus says it"
                     )
+        if self.recipe and self.kind == "tasks":
+            raise UserError(
+                "recipe= goes with kind=chat and kind=preference; kind=tasks reads onnuri tasks make"
+            )
         for name in self.allow:
             check_choice("allow", name, ALLOWANCES)
         check_choice("on_error", self.on_error, ("skip", "stop"))

@@ -14,6 +14,7 @@ import logging
 import threading
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -23,6 +24,7 @@ from onnuri.base.manifest import Manifest
 from onnuri.base.ordered_map import ordered_map
 from onnuri.chat.data import records
 from onnuri.chat.data.prepare import Kept, Prepared, batches, prepare
+from onnuri.chat.data.recipe import Recipe
 from onnuri.chat.data.records import Raw
 from onnuri.chat.data.refusal import DUPLICATE, WAYS_OUT, Refused
 from onnuri.chat.data.rendering import Frame
@@ -52,15 +54,18 @@ def pack(config: PackConfig) -> Manifest:
     vocabulary = open_vocabulary(config.tokenizer)
     frame = Frame(vocabulary)
     base = open_base(config.base, vocabulary)
-    chosen, passed = records.find(config.input)
-    names = ("kind", "shard_tokens", *CONVERSATIONS_ONLY)
+    recipe = Recipe(config) if config.recipe else None
+    chosen, passed = recipe.find() if recipe else records.find(config.input)
+    names = ("kind", "shard_tokens", *(name for name in CONVERSATIONS_ONLY if name != "recipe"))
     settings = {name: getattr(config, name) for name in names} | {"template_sha256": TEMPLATE_SHA256}
+    settings |= {"recipe": recipe.content()} if recipe else {}
+    config = replace(config, unverified=config.unverified or bool(recipe and recipe.source.unverified))
     inputs = {**_hashes(chosen), "tokenizer": vocabulary.identity, **base.inputs}
     if found := manifest.up_to_date(config.output, "tokens", settings, inputs):
         log.info("%s is up to date", config.output)
         return found
     if passed:
-        log.info(f"{config.input}: passed over {passed}")
+        log.info(f"{config.input or config.recipe}: passed over {passed}")
     own = threading.local()
 
     def work(batch: list[Raw]) -> list[Prepared]:
@@ -69,10 +74,11 @@ def pack(config: PackConfig) -> Manifest:
         return prepare(batch, config, frame, own.encoder)
 
     with manifest.building(config.output, "tokens") as partial:
-        writer = Writer(config, vocabulary, base, partial)
+        writer = Writer(config, vocabulary, base, partial, recipe.stated() if recipe else {})
         with (partial / REFUSED_FILE).open("w", encoding="utf-8") as stream:
             account = Account(config, stream)
-            raws = batches(records.read(chosen, config.encoding))
+            found_records = recipe.read(chosen) if recipe else records.read(chosen, config.encoding)
+            raws = batches(found_records)
             for prepared in ordered_map(work, raws, config.workers or usable_cores()):
                 writer.add(account.kept(prepared))
         account.check()
@@ -134,8 +140,9 @@ class Account:
     def check(self) -> None:
         """Raise UserError if nothing is left, or too much was refused."""
         wrong = self.refused.total() - self.refused[DUPLICATE]
+        what = self.config.input or f"recipe {self.config.recipe}"
         if not self.read:
-            raise UserError(f"{self.config.input} holds no record")
+            raise UserError(f"{what} holds no record")
         if len(self._seen) and wrong <= self.config.most_refused * self.read:
             return
         reasons = ", ".join(f"{reason} {number:,}" for reason, number in self.refused.most_common())
@@ -143,7 +150,7 @@ class Account:
         more = f"; most_refused={self.config.most_refused:g} allows fewer" if self._seen else ""
         more += f", with most_refused=1 {REFUSED_FILE} lists them" if self._seen and wrong > 1 else ""
         raise UserError(
-            f"{self.config.input}: {wrong:,} of {self.read:,} records are refused ({reasons}), such as "
+            f"{what}: {wrong:,} of {self.read:,} records are refused ({reasons}), such as "
             f"{self.first[worst]}{_way_out(worst)}{more}"
         )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,16 @@ MOST_SOURCES = 200
 class Writer:
     """Takes what is kept, in order."""
 
-    def __init__(self, config: PackConfig, vocabulary: Vocabulary, base: Base, folder: Path) -> None:
+    def __init__(
+        self,
+        config: PackConfig,
+        vocabulary: Vocabulary,
+        base: Base,
+        folder: Path,
+        stated: Mapping[str, str],
+    ) -> None:
+        self.stated = stated
+        """What is known of all sources."""
         self.config, self.vocabulary, self.base = config, vocabulary, base
         together = 2 if config.kind == "preference" else 1
         self._splits = {
@@ -83,6 +92,7 @@ class Writer:
                 {
                     "name": name,
                     **_facts(found),
+                    **self.stated,
                     "lang": ", ".join(sorted(languages[index] for index in train.languages(number))),
                     **{f"train_{unit}": value for unit, value in train.totals(number).items()},
                     "trained_tokens": train.trained_tokens(number),

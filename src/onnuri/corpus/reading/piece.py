@@ -74,6 +74,9 @@ def stop_if_transient(error: Exception) -> None:
 def add_record(task: Reading, origin: str, record: Any, note: str = "") -> None:
     """The raw row of a record with a text and, it may be, an id, url, lang, ..."""
     source = task.source
+    if task.rows.takes_records:
+        task.rows.add_record(origin, record, note)
+        return
     try:
         text = trees.text_at(record, source.paths["text"])
         own = trees.own_values(record, {n: p for n, p in source.paths.items() if n != "text"})

@@ -7,6 +7,7 @@ documents with a reason and is counted, instead of stopping the run or vanishing
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -31,6 +32,9 @@ BYTES_SHOWN = 64 << 10
 
 class Rows:
     """Collects raw rows of one source and gives them out as batches of bounded rows and characters."""
+
+    takes_records = False
+    """Whether whole records are taken, by `add_record`, and not their texts."""
 
     def __init__(self, source: Source, max_document_bytes: int) -> None:
         self.described = source.described()
@@ -65,6 +69,10 @@ class Rows:
         if own:
             self.own += [(row, name, value) for name, value in own.items()]
         self.characters += len(text)
+
+    def add_record(self, origin: str, record: Any, note: str = "") -> None:
+        """Add a record, where these are taken."""
+        raise NotImplementedError
 
     def add_unreadable(self, origin: str, cause: object, text: str = "") -> None:
         """Add a row that says what could not be read."""

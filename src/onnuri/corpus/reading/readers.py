@@ -76,11 +76,11 @@ def _read(piece: Piece, source: Source, rows: Rows) -> Iterator[pa.RecordBatch]:
             is_range = piece.start or piece.stop is not None
             looked_into = is_range or "://" not in piece.path
             form = piece.form if looked_into else detection.form_of(stream, piece.name, source)
-            yield from _read_as(form, task, stream)
+            yield from read_as(form, task, stream)
 
 
-def _read_as(form: str, task: Reading, stream: BinaryIO) -> Iterator[pa.RecordBatch]:
-    """The rows of a seekable stream, compressed or not."""
+def read_as(form: str, task: Reading, stream: BinaryIO) -> Iterator[pa.RecordBatch]:
+    """The rows of a seekable stream in one of `source.FORMATS`, compressed or not."""
     if form not in SEEKABLE and not task.start:
         refuse_benchmark(stream, task.name)
     if form not in SEEKABLE:
@@ -223,7 +223,7 @@ def _archive(task: Reading, stream: BinaryIO, level: int = 1) -> Iterator[pa.Rec
         try:
             form = detection.form_of(io.BytesIO(member), name, source)
             if form != "archive":
-                yield from _read_as(form, inner, io.BytesIO(member))
+                yield from read_as(form, inner, io.BytesIO(member))
             elif level < MOST_LEVELS:
                 yield from _archive(inner, io.BytesIO(member), level + 1)
             else:

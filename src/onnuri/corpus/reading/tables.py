@@ -27,12 +27,11 @@ def read_parquet(task: Reading, stream: BinaryIO) -> Iterator[pa.RecordBatch]:
         known = file.schema_arrow.names
         wanted = list(dict.fromkeys(path for path in paths.values() if path in known))
         wanted += [path.split(".")[0] for path in paths.values() if path.split(".")[0] in known]
+        columns = None if task.rows.takes_records else list(dict.fromkeys(wanted))
         first = done
         task.rows.is_empty = not file.metadata.num_rows
         try:
-            for batch in file.iter_batches(
-                ROWS_A_BATCH, row_groups=groups, columns=list(dict.fromkeys(wanted))
-            ):
+            for batch in file.iter_batches(ROWS_A_BATCH, row_groups=groups, columns=columns):
                 origins = [f"{task.name}#{number}" for number in range(done + 1, done + 1 + batch.num_rows)]
                 yield from _table_rows(task, batch, origins)
                 done += batch.num_rows
@@ -49,7 +48,7 @@ def _table_rows(task: Reading, batch: pa.RecordBatch, origins: list[str]) -> Ite
     try:
         columns = {name: _plain(batch, path) for name, path in paths.items()}
         text = columns.pop("text")
-        if text is None:
+        if text is None or task.rows.takes_records:
             raise TypeError
     except (TypeError, pa.ArrowException):
         for index, origin in enumerate(origins):
