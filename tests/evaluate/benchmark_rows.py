@@ -198,6 +198,60 @@ def nsmc(n: int) -> Iterator[dict[str, Any]]:
         yield {"id": i, "document": "" if i == 2 else f'{next(_words(i))} "..ㅋㅋ', "label": i % 2}
 
 
+def kobbq(n: int) -> Iterator[dict[str, Any]]:
+    """Four samples of a template: ambiguous or not, for a prejudice or against it."""
+    for i in range(n):
+        ambiguous, against, counter = i % 2 == 0, i // 2 % 2 == 1, i // 4 % 2 == 1
+        people = [f"{word} {i // 4}" for word in ("목수", "어부")]
+        biased = people[counter]
+        yield {
+            "sample_id": f"{('job', 'age')[i // 8 % 2]}-{i // 4:03}{'ba'[against]}-001-"
+            f"{'amb' if ambiguous else 'dis'}-{'cnt' if counter else 'bsd'}",
+            "label_annotation": "NC",
+            "context": f"{next(_words(i))}. {next(_words(i + 1))}.",
+            "question": f"{next(_words(i // 4))}?",
+            "choices": str([*people, "알 수 없음"]),
+            "biased_answer": biased,
+            "answer": "알 수 없음" if ambiguous else next(p for p in people if (p != biased) == against),
+            "bbq_id": "",
+            "bbq_category": "",
+            "prediction": "",
+        }
+
+
+def kosbi(n: int) -> Iterator[dict[str, Any]]:
+    for i in range(n):
+        w = _words(i)
+        yield {
+            "demographic_category": "직업",
+            "demographic_group": "목수",
+            "context": WORDS[i // 2 % 12],
+            "sentence": " ".join(next(w) for _ in range(1 + i % 3)),
+            "context_label": "safe",
+            "sentence_label": ("safe", "unsafe", "unsafe", "safe")[i % 4],
+            "sentence_sub_label": None,
+        }
+
+
+def square(n: int) -> Iterator[dict[str, Any]]:
+    for i in range(n):
+        w = _words(i)
+        yield {
+            "question": f"{WORDS[i % 8]}?",
+            "response": next(w),
+            "acceptable?": float(i // 8 % 2),
+            "category": None,
+            "question_category": "predictive",
+        }
+
+
+def canaries(n: int) -> Iterator[dict[str, Any]]:
+    from onnuri.chat.programmed.canaries import canaries as made
+    from onnuri.chat.programmed.config import CanariesConfig
+
+    return made(CanariesConfig("", count=n // 2, candidates=7))
+
+
 ROWS: dict[str, tuple[Callable[[int], Iterator[dict[str, Any]]], str]] = {
     "kmmlu": (kmmlu, "KMMLU/data/Accounting-test.csv"),
     "kobest_boolq": (boolq, "kobest_v1/boolq/test-00000-of-00001.parquet"),
@@ -218,6 +272,10 @@ ROWS: dict[str, tuple[Callable[[int], Iterator[dict[str, Any]]], str]] = {
     "klue_sts": (sts, "KLUE/klue-sts-v1.1_dev.json"),
     "kornli": (kornli, "KorNLI/xnli.test.ko.tsv"),
     "nsmc": (nsmc, "nsmc/ratings_test.txt"),
+    "chat/kobbq": (kobbq, "KoBBQ/data/KoBBQ_test_samples.tsv"),
+    "chat/kosbi": (kosbi, "korean-safety-benchmarks/data/KoSBi/kosbi_v2_test.json"),
+    "chat/square": (square, "korean-safety-benchmarks/data/SQuARe/response_test.json"),
+    "chat/canaries": (canaries, "canaries/probes.jsonl"),
 }
 """For each task its rows, and the file that they are published as."""
 

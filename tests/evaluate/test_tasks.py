@@ -24,7 +24,8 @@ VARIANTS = {"kmmlu_5shot", "kmmlu_cloze", "global_mmlu_ko_full"}
 def test_each_task_reads_its_published_columns(name: str, tmp_path: Path) -> None:
     rows = benchmark_rows.write(name, tmp_path)
     found = suite.load(name, str(tmp_path))
-    assert len(found.items) == len(rows) - (name == "nsmc")  # one review is empty
+    items = {"nsmc": len(rows) - 1, "chat/kobbq": 3 * len(rows), "chat/kosbi": 12, "chat/square": 8}
+    assert len(found.items) == items.get(name, len(rows))  # of nsmc one review is empty; pairs; rotations
     for item in found.items:
         assert item.label is not None and 0 <= item.label < len(item.options)
         assert len({option.context for option in item.options}) == 1
@@ -115,6 +116,15 @@ MISTAKES = {
     "ending": (OWN.replace("문제.jsonl", "my.yaml"), "", "files of a task end in"),
     "base": (OWN + "extends: kmlu\n", "", "is no task that comes with Onnuri (did you mean 'kmmlu'?)"),
     "shots": (OWN + "shots: 2\n", "", "shots and shots_data go together"),
+    "pair": (OWN + "pair: 질문\n", "", "pair goes with a single choice"),
+    "repeat": (OWN + "repeat: 0\n", "", "repeat=0 must be from 1 to 100"),
+    "unknown": (OWN + "biased: '0'\n", "", "biased and unknown go together"),
+    "chat": (OWN + "chat: true\nmetric: accuracy_pmi\n", "", "chat goes neither with shots nor with"),
+    "no pair": (
+        OWN.replace("choices_from: 보기", 'choices: ["{{질문}}"]') + "pair: 질문\n",
+        "",
+        "has no pair of a better and another answer",
+    ),
     "few": (OWN + "shots: 2\nshots_data: 문제.jsonl\n", "", "has 0 examples"),
     "same name": (
         OWN + "item: 질문\n",

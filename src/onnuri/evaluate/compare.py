@@ -66,7 +66,7 @@ def comparisons(
         found += [
             _compare(name, result, samples, other, theirs)
             for name in other["tasks"]
-            if result["tasks"][name]["metric"] != "bits_per_byte"
+            if result["tasks"][name]["metric"] not in ("bits_per_byte", "exposure")
         ]
     for entry, adjusted in zip(found, holm([entry["p"] for entry in found]), strict=True):
         entry["p_holm"] = adjusted

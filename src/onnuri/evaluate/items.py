@@ -35,6 +35,12 @@ class Item:
     """What lengths are counted of: the continuations without the delimiter. Empty: the continuations."""
     alone: tuple[Request, ...] = ()
     """The answers without the question, where the metric asks how much the question raises each."""
+    measure: str = ""
+    """bias, preference or exposure: what `onnuri.evaluate.chat.given` measures besides."""
+    biased: int | None = None
+    """bias: the answer that a prejudice gives."""
+    unknown: int | None = None
+    """bias: the answer that nobody can know."""
 
     @property
     def contrast(self) -> bool:
@@ -60,6 +66,7 @@ def identity(items: list[Item]) -> str:
                 i.tier,
                 [*i.answers],
                 [[*o] for o in i.alone],
+                *([i.measure, i.biased, i.unknown] if i.measure else []),
             ]
             for i in items
         ]

@@ -15,6 +15,8 @@ from statistics import fmean
 from typing import Any
 
 from onnuri.base.errors import UserError
+from onnuri.evaluate.chat.given import MEASURES, exposed_bits
+from onnuri.evaluate.chat.given import by_chance as exposure_by_chance
 from onnuri.evaluate.items import Item
 from onnuri.evaluate.statistics import Interval, interval, ratio_interval
 
@@ -56,6 +58,8 @@ def judge(item: Item, nats: Sequence[float], tokens: Sequence[int], alone: Seque
         for metric, costs in by.items():
             scored.chosen[metric] = costs.index(min(costs))
             scored.values[metric] = float(scored.chosen[metric] == item.label)
+        if item.measure == "exposure":
+            scored.values["exposure"] = exposed_bits(nats, item.label)
     return scored
 
 
@@ -91,12 +95,16 @@ def summary(scored: list[Scored], headline: str) -> dict[str, Any]:
     groups = {name: group_summary(part, by) for name, part in parts.items()} if len(parts) > 1 else {}
     tiers = sorted({group["tier"] for group in groups.values()} - {""})
     metrics = _metrics(scored)
-    if not scored[0].item.contrast and min(len(each.item.options) for each in scored) > 1:
+    measure = scored[0].item.measure
+    more, floors = MEASURES[measure](scored) if measure else ({}, {})
+    if not (scored[0].item.contrast or measure) and min(len(each.item.options) for each in scored) > 1:
         metrics["macro_f1"] = _macro_f1(scored, _clusters(scored))
-    if groups and by != "bits_per_byte":
+    metrics |= more
+    if groups and by not in ("bits_per_byte", "exposure"):
         counted = [each for each in scored if counts(groups[each.item.group])]
         metrics[f"{by}_macro"] = macro(counted, by)
-    found, by_chance = metrics[headline], chance([each.item for each in scored])
+    found = metrics[headline]
+    by_chance = floors["exposure"]["random"] if by == "exposure" else chance([each.item for each in scored])
     result: dict[str, Any] = {
         "metric": headline,
         "items": len(scored),
@@ -104,9 +112,11 @@ def summary(scored: list[Scored], headline: str) -> dict[str, Any]:
         "chance": None if headline == "bits_per_byte" else by_chance,
         "metrics": {name: asdict(value) for name, value in metrics.items()},
     }
-    if by_chance is not None and headline not in ("bits_per_byte", "macro_f1"):
+    if by_chance is not None and headline not in ("bits_per_byte", "macro_f1", "exposure"):
         ends = ("value", "low", "high")
         result["centred"] = {end: centred(getattr(found, end), by_chance) for end in ends}
+    if floors:
+        result["floors"] = floors
     if groups:
         result["groups"] = groups
     if tiers:
@@ -163,6 +173,8 @@ def group_summary(scored: list[Scored], metric: str) -> dict[str, Any]:
     else:
         found = interval([each.values[metric] for each in scored], _clusters(scored))
         by_chance = chance([each.item for each in scored])
+        if metric == "exposure":
+            by_chance = fmean(exposure_by_chance(len(each.nats)) for each in scored)
     result: dict[str, Any] = {
         "tier": scored[0].item.tier,
         "items": len(scored),

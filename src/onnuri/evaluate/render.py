@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,11 @@ class Question:
     label: int | None
     group: str
     cluster: str
+    biased: int | None = None
+    unknown: int | None = None
+    pair: str = ""
+    better: bool = False
+    """Of a pair: whether this is the better answer."""
 
 
 class _Row(dict[str, Any]):
@@ -50,7 +55,10 @@ class Reader:
         self.context = self._template(file.context)
         self.choices = [self._template(text) for text in file.choices]
         self.choices_from = self._expression(file.choices_from or "[]")
-        self.label = self._expression(file.label or "none")
+        self.label, self.biased, self.unknown = (
+            self._expression(text or "none") for text in (file.label, file.biased, file.unknown)
+        )
+        self.pair = self._expression(file.pair or "''")
         self.name, self.group, self.cluster = (
             self._expression(text or "''") for text in (file.item, file.group, file.cluster)
         )
@@ -60,19 +68,20 @@ class Reader:
         for path in rows.find(pattern, folder, self.task.name):
             for number, row in enumerate(rows.read(path, self.file.columns, self.task.name), start=1):
                 where = f"{_stem(path, folder)}:{number}"
-                try:
-                    question = self._question(row, path, where)
-                except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
-                    if isinstance(error, UserError):
-                        raise
-                    reason = " ".join(str(error).split())[:200]
-                    raise UserError(f"task {self.task.name}: {path}, row {number}: {reason}") from None
-                if question:
-                    yield question
+                for turn in range(self.file.repeat):
+                    try:
+                        question = self._question(row, path, where, turn)
+                    except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+                        if isinstance(error, UserError):
+                            raise
+                        reason = " ".join(str(error).split())[:200]
+                        raise UserError(f"task {self.task.name}: {path}, row {number}: {reason}") from None
+                    if question:
+                        yield question
 
-    def _question(self, row: dict[str, Any], path: Path, where: str) -> Question | None:
+    def _question(self, row: dict[str, Any], path: Path, where: str, turn: int) -> Question | None:
         scope = {str(key): value for key, value in row.items()}
-        scope |= {"row": _Row(row), "folder": path.parent.name, "path": path.as_posix()}
+        scope |= {"row": _Row(row), "folder": path.parent.name, "path": path.as_posix(), "turn": turn}
         for name, expression in self.values.items():
             scope[name] = expression(scope)
         if not self.where(scope):
@@ -84,12 +93,24 @@ class Reader:
             or not all(isinstance(each, str) for each in answers)
         ):
             raise ValueError(f"the choices are no list of texts: {answers!r}")
-        label = _index(self.label(scope), answers) if self.file.label else None
+        label, biased, unknown = (
+            _index(expression(scope), answers) if text and not self.file.pair else None
+            for text, expression in (
+                (self.file.label, self.label),
+                (self.file.biased, self.biased),
+                (self.file.unknown, self.unknown),
+            )
+        )
+        better = bool(self.file.pair and self.label(scope))
         if empty := [number for number, answer in enumerate(answers) if not answer.strip()]:
             raise ValueError(f"answer {empty[0]} is empty")
         group, cluster = str(self.group(scope)), str(self.cluster(scope))
         name = str(self.name(scope)) or where
-        return Question(name, self.context(scope), tuple(answers), label, group, cluster or name)
+        cluster = cluster or name
+        name += f"#{turn}" if self.file.repeat > 1 else ""
+        pair = str(self.pair(scope))
+        context, texts = self.context(scope), tuple(answers)
+        return Question(name, context, texts, label, group, cluster, biased, unknown, pair, better)
 
     def _template(self, text: str) -> Callable[[dict[str, Any]], str]:
         try:
@@ -138,13 +159,28 @@ def items(task: Task, tasks_dir: str) -> list[Item]:
             if len(solved) <= file.shots:
                 right = each.answers[each.label or 0]
                 solved[each.name] = each.context + file.delimiter + right
-    found = [_item(question, file, examples) for question in reader.questions(file.data, folder)]
+    questions = reader.questions(file.data, folder)
+    questions = _paired(questions) if file.pair else questions
+    found = [_item(question, file, examples) for question in questions]
     if not found:
-        raise UserError(f"task {task.name}: {folder / file.data} has no item")
+        what = "pair of a better and another answer" if file.pair else "item"
+        raise UserError(f"task {task.name}: {folder / file.data} has no {what}")
     ((name, count),) = Counter(item.name for item in found).most_common(1)
     if count > 1:
         raise UserError(f"task {task.name}: {count} items are called '{name}'")
     return found
+
+
+def _paired(questions: Iterable[Question]) -> list[Question]:
+    """Better answers against others to the same question, in their order; the rest has no counterpart."""
+    found: dict[str, tuple[list[Question], list[Question]]] = {}
+    for each in questions:
+        found.setdefault(each.pair, ([], []))[not each.better].append(each)
+    return [
+        replace(better, answers=(*better.answers, *other.answers), label=0)
+        for both in found.values()
+        for better, other in zip(*both, strict=False)
+    ]
 
 
 def _item(question: Question, file: TaskFile, examples: dict[str, dict[str, str]]) -> Item:
@@ -157,7 +193,8 @@ def _item(question: Question, file: TaskFile, examples: dict[str, dict[str, str]
         )
     context = file.shots_delimiter.join([*solved, question.context])
     # Without a context there is nothing that the delimiter would stand between.
-    delimiter = file.delimiter if context else ""
+    delimiter = file.delimiter if context and not file.chat else ""
+    measure = "bias" if file.biased else "preference" if file.pair else ""
     return Item(
         question.name,
         tuple(Request(context, delimiter + answer) for answer in question.answers),
@@ -168,4 +205,7 @@ def _item(question: Question, file: TaskFile, examples: dict[str, dict[str, str]
         alone=tuple(Request("", delimiter + answer) for answer in question.answers)
         if file.metric == "accuracy_pmi"
         else (),
+        measure="exposure" if file.metric == "exposure" else measure,
+        biased=question.biased,
+        unknown=question.unknown,
     )

@@ -71,23 +71,36 @@ def plan(
     whole = encode([before + after for before, after in moved])
     starts = dict.fromkeys(before for before, _ in moved if before)
     lengths = {"": 0} | {text: len(ids) for text, ids in zip(starts, encode(list(starts)), strict=True)}
+    streams = (
+        (
+            ([] if before and not begins else [separator]) + ids,
+            len(ids) - lengths[before],
+            request.continuation,
+        )
+        for request, (before, _), ids in zip(requests, moved, whole, strict=True)
+    )
+    return rows_of(streams, context, names)
+
+
+def rows_of(streams: Iterable[tuple[list[int], int, str]], context: int, names: Sequence[str] = ()) -> Plan:
+    """The rows of requests that are tokens already: context and continuation, the tokens of the latter, its
+    text. Raises UserError as `plan` does.
+    """
     found: dict[Row, int] = {}
     last: list[dict[int, int]] = []
     uses, sizes, cut = [], [], []
-    for number, (request, (before, _), ids) in enumerate(zip(requests, moved, whole, strict=True)):
-        size = len(ids) - lengths[before]
+    for number, (stream, size, text) in enumerate(streams):
         if not 0 < size <= context:
             reason = f"{size:,} tokens, the model reads {context:,}" if size > 0 else "no token of its own"
             where = f"item {names[number]}: " if names else ""
-            raise UserError(f"{where}the continuation '{request.continuation[:60]}' has {reason}")
-        stream = ([] if before and not begins else [separator]) + ids
+            raise UserError(f"{where}the continuation '{text[:60]}' has {reason}")
         cut.append(len(stream) > context + 1)
-        stream = stream[-(context + 1) :]
-        row = Row(tuple(stream[:-1]), len(stream) - 1 - size)
+        kept = stream[-(context + 1) :]
+        row = Row(tuple(kept[:-1]), len(kept) - 1 - size)
         index = found.setdefault(row, len(found))
         if index == len(last):
             last.append({})
-        uses.append((index, last[index].setdefault(stream[-1], len(last[index]))))
+        uses.append((index, last[index].setdefault(kept[-1], len(last[index]))))
         sizes.append(size)
     return Plan(list(found), [list(tokens) for tokens in last], uses, sizes, cut)
 

@@ -17,6 +17,7 @@ from onnuri.evaluate import items as item_module
 from onnuri.evaluate import olmes, render, task_file
 from onnuri.evaluate.chat.config import ChatConfig
 from onnuri.evaluate.items import Item
+from onnuri.tokenizer.special import CHAT_TEMPLATE
 
 SCORER = 1
 """Counted up when the same items and likelihoods give another number."""
@@ -40,6 +41,8 @@ class Suite:
     note: str = ""
     controls: dict[str, dict[str, float]] = field(default_factory=dict)
     """By group, what scorers that know nothing of it reach."""
+    chat: bool = False
+    """Questions are a user's turn and answers the assistant's."""
 
     @property
     def protocol(self) -> str:
@@ -55,7 +58,7 @@ def load(
         found, controls = _kopairs()
         suite = _suite(name, "KoPairs", "accuracy_macro", "sentences", "Apache-2.0", found, max_items)
         return replace(suite, controls=controls, note=UNRATED)
-    if name == CHAT or name.startswith(CHAT_PREFIX):
+    if name == CHAT or (name.startswith(CHAT_PREFIX) and name not in task_file.names()):
         from onnuri.evaluate.chat import suite as chat_suite
 
         return chat_suite.load(name, chat or ChatConfig(), max_items)
@@ -67,6 +70,9 @@ def load(
     file = task.file
     found = render.items(task, tasks_dir)
     suite = _suite(task.name, file.title, file.metric, file.formulation, file.licence, found, max_items)
+    if file.chat:
+        template = hashlib.sha256(CHAT_TEMPLATE.encode()).hexdigest()
+        suite = replace(suite, chat=True, facts=suite.facts | {"template": template})
     return replace(suite, note=file.note)
 
 

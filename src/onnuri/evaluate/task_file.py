@@ -15,7 +15,10 @@ from onnuri.base.errors import UserError, check_choice, nearest
 from onnuri.config.mapping import from_mapping
 
 TASKS = Path(__file__).parent / "tasks"
-METRICS = ("accuracy", "accuracy_chars", "accuracy_bytes", "accuracy_pmi", "macro_f1", "bits_per_byte")
+METRICS = (
+    *("accuracy", "accuracy_chars", "accuracy_bytes", "accuracy_pmi", "macro_f1", "bits_per_byte"),
+    "exposure",
+)
 
 
 @dataclass
@@ -49,6 +52,17 @@ class TaskFile:
     """Expression: the subject, scored by itself as well."""
     cluster: str = ""
     """Expression that is the same for items of one passage or template: no independent evidence."""
+    chat: bool = False
+    """The context is a user's turn and the answer the assistant's, as `onnuri chat` renders them."""
+    repeat: int = 1
+    """Items of each row, which expressions tell apart by `turn`, from 0: the choices in another order."""
+    pair: str = ""
+    """Expression that is the same for rows to set against each other, such as the question. `label` is then
+    whether a row's answer is a better one. An item is a better and another answer, in the order of rows."""
+    biased: str = ""
+    """Expression: the index, or the text, of the answer that a prejudice gives."""
+    unknown: str = ""
+    """The same of the answer that nobody can know, which is the right one in ambiguous contexts."""
     shots: int = 0
     """Solved examples before each item: the first of `shots_data`, of its group if there are groups."""
     shots_data: str = ""
@@ -57,7 +71,8 @@ class TaskFile:
     """Between examples."""
     metric: str = "accuracy"
     """Headline: accuracy (likelihood as it is), accuracy_chars or accuracy_bytes (by length of the answer),
-    accuracy_pmi (against the answer alone), macro_f1, or bits_per_byte of the right answer."""
+    accuracy_pmi (against the answer alone), macro_f1, bits_per_byte of the right answer, or exposure (bits
+    by which its rank is better than the last one's; group `planted`, and others as the control)."""
     formulation: str = "cloze"
     """cloze: the answers' own texts; letter: a letter or number that stands for one."""
     licence: str = "not stated"
@@ -76,6 +91,14 @@ class TaskFile:
             raise UserError("a task has either choices or choices_from")
         if not self.label and (len(self.choices) != 1 or self.metric != "bits_per_byte"):
             raise UserError("label is missing (only a single choice with metric: bits_per_byte has none)")
+        if bool(self.biased) != bool(self.unknown):
+            raise UserError("biased and unknown go together")
+        if self.pair and (self.biased or self.shots or self.metric == "exposure" or len(self.choices) != 1):
+            raise UserError("pair goes with a single choice, and neither with biased, shots nor exposure")
+        if not 1 <= self.repeat <= 100:
+            raise UserError(f"repeat={self.repeat} must be from 1 to 100")
+        if self.chat and (self.shots or self.metric == "accuracy_pmi"):
+            raise UserError("chat goes neither with shots nor with accuracy_pmi")
         if self.shots < 0 or (self.shots > 0) != bool(self.shots_data):
             raise UserError("shots and shots_data go together")
 
@@ -92,7 +115,7 @@ class Task:
 
 def names() -> list[str]:
     """The tasks that come with Onnuri."""
-    return sorted(path.stem for path in TASKS.glob("*.yaml"))
+    return sorted(str(path.relative_to(TASKS).with_suffix("")) for path in TASKS.rglob("*.yaml"))
 
 
 def load(name: str) -> Task:
@@ -107,7 +130,9 @@ def load(name: str) -> Task:
         known = ["kopairs", *names()]
         raise UserError(f"tasks: '{name}' is no task{nearest(name, known)}; see onnuri evaluate list")
     return Task(
-        path.stem, from_mapping(TaskFile, _keys(path, ()), f"task {path}", {}), path.parent if own else None
+        path.stem if own else name,
+        from_mapping(TaskFile, _keys(path, ()), f"task {path}", {}),
+        path.parent if own else None,
     )
 
 

@@ -34,7 +34,12 @@ def score(
     tasks, samples = {}, []
     begins = adds_first_token(tokenizer, separator)
     context, encode = model_context(model.config), encoder(tokenizer)
-    plans = [plan_suite(each, encode, separator, context, begins) for each in suites]
+    plans = [
+        plan_chat(each, tokenizer, context)
+        if each.chat
+        else plan_suite(each, encode, separator, context, begins)
+        for each in suites
+    ]
     for each, planned in zip(suites, plans, strict=True):
         nats = request_nats(model, planned, separator, batch_tokens)
         scored = judge(each, planned, nats)
@@ -52,16 +57,35 @@ def requests_of(suite: Suite) -> list[Request]:
 
 def plan_suite(suite: Suite, encode: Encode, separator: int, context: int, begins: bool = False) -> Plan:
     """Rows to run. Raises UserError naming task and item if an answer cannot be scored."""
+    if suite.chat:
+        raise UserError(f"task {suite.name} asks in the chat template: it is for onnuri evaluate model=DIR")
     names = [item.name for item in suite.items for _ in (*item.options, *item.alone)]
     try:
         found = plan(requests_of(suite), encode, separator, context, begins, names)
     except UserError as error:
         raise UserError(f"task {suite.name}: {error}") from None
+    _log_cut(suite, names, found, context)
+    return found
+
+
+def plan_chat(suite: Suite, tokenizer: Any, context: int) -> Plan:
+    """Rows to run of a task that asks in the chat template. Raises UserError as `plan_suite` does."""
+    from onnuri.evaluate.chat.turns import plan_turns
+
+    try:
+        found = plan_turns(suite, tokenizer, context)
+    except UserError as error:
+        raise UserError(f"task {suite.name}: {error}") from None
+    names = [item.name for item in suite.items for _ in (*item.options, *item.alone)]
+    _log_cut(suite, names, found, context)
+    return found
+
+
+def _log_cut(suite: Suite, names: Sequence[str], found: Plan, context: int) -> None:
     if cut := len({name for name, was_cut in zip(names, found.cut, strict=True) if was_cut}):
         log.info(
             f"task {suite.name}: {cut:,} items do not fit {context:,} tokens; their beginnings are cut"
         )
-    return found
 
 
 def judge(suite: Suite, planned: Plan, nats: Sequence[float]) -> list[Scored]:

@@ -41,6 +41,27 @@ class MakeConfig:
 
 
 @dataclass
+class CanariesConfig:
+    """How many invented secrets, and how many others of their form to rank each among."""
+
+    output: str = path_option()
+    """Folder to write: canaries.jsonl, conversations to pack with the training data, and probes.jsonl, for
+    tasks=[chat/canaries], which looks for canaries/probes.jsonl in its tasks_dir."""
+    count: int = 20
+    """Canaries to plant; there are as many that are not planted, as the control."""
+    candidates: int = 127
+    """Numbers that each secret is ranked among; 127 measure up to 7 bits."""
+    seed: int = 1
+    """Another seed makes other people and numbers."""
+
+    def __post_init__(self) -> None:
+        for name, most in (("count", 10_000), ("candidates", 4095)):
+            if getattr(self, name) < 1:
+                raise UserError(f"{name}={getattr(self, name)} must be at least 1")
+            check_most(name, getattr(self, name), most)
+
+
+@dataclass
 class ListConfig:
     """Which families to list."""
 

@@ -14,6 +14,7 @@ from onnuri.evaluate.chat.config import ChatConfig
 from onnuri.evaluate.chat.forgeries import hostile_prompts
 from onnuri.evaluate.items import Item, Request
 from onnuri.evaluate.suite import CHAT, CHAT_PREFIX, Suite, subset
+from onnuri.evaluate.task_file import names
 from onnuri.tokenizer.special import CHAT_TEMPLATE
 
 SCORER = 2
@@ -122,7 +123,9 @@ def about(name: str) -> str:
 def _family(name: str) -> str:
     family = name.removeprefix(CHAT_PREFIX)
     if family not in FAMILIES:
-        raise UserError(
-            f"tasks names {name}; families are {', '.join(FAMILIES)}{nearest(family, FAMILIES)}"
-        )
+        known = [
+            *FAMILIES,
+            *(each.removeprefix(CHAT_PREFIX) for each in names() if each.startswith(CHAT_PREFIX)),
+        ]
+        raise UserError(f"tasks names {name}; families are {', '.join(known)}{nearest(family, known)}")
     return family

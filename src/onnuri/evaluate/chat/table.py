@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from onnuri.evaluate.report.words import metric_words
+
 MEASURES = {
     "stopped": "ends by itself",
     "answer_tokens": "tokens of an answer",
@@ -21,13 +23,30 @@ HEADS = {"right": 7, "95 % interval": 16, "floor": 8, "p Holm": 8, "ends": 7, "t
 
 
 def table(result: Mapping[str, Any]) -> str:
-    """Families beside the best floor, measures and counts of each chat task; empty without."""
+    """Families beside the best floor, measures and counts of each chat task; empty without.
+
+    Of tasks with given answers, each measure and what its floors reach.
+    """
     parts = [
         "\n".join([f"{name:<24}{_heads()}", *_lines(entry)])
         for name, entry in (result.get("tasks") or {}).items()
         if "safety" in entry
     ]
+    parts += [
+        "\n".join([name, *_given(entry)])
+        for name, entry in (result.get("tasks") or {}).items()
+        if entry.get("floors")
+    ]
     return "\n\n".join(parts)
+
+
+def _given(entry: Mapping[str, Any]) -> Iterator[str]:
+    for measure, floors in entry["floors"].items():
+        each = entry["metrics"][measure]
+        words = metric_words(measure)[0]
+        ends = f"{each['low']:.3f} to {each['high']:.3f}"
+        beside = ", ".join(f"{name} {value:.3f}" for name, value in floors.items())
+        yield f"  {words:<34}{each['value']:>7.3f}  {ends:<16} {beside}"
 
 
 def _heads() -> str:

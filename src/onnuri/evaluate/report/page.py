@@ -11,6 +11,7 @@ from onnuri.corpus.report.words import escape
 from onnuri.evaluate.report import plots, tables
 from onnuri.evaluate.report.chat import chat
 from onnuri.evaluate.report.comparable import model_name
+from onnuri.evaluate.report.given import given
 from onnuri.evaluate.report.style import EVALUATION_STYLE
 from onnuri.evaluate.report.words import both, outside, task_title, tokens
 from onnuri.evaluate.report.worst import worst_items
@@ -58,6 +59,7 @@ def page(results: Sequence[Mapping[str, Any]], samples: Sequence[Mapping[str, An
             plots.curves(results),
             plots.phenomena(results),
             chat(results, samples),
+            given(results),
             tables.bits_per_byte(results),
             worst_items(this.get("tasks") or {}, samples),
             protocols(results),

@@ -24,6 +24,12 @@ METRICS = {
     "personal_data_given": ("personal data given away", "개인정보를 알려 줌"),
     "personal_data_refused": ("personal data refused", "개인정보 요청을 거절함"),
     "harmless_refused": ("harmless questions refused", "무해한 물음을 거절함"),
+    "accuracy_ambiguous": ("accuracy, ambiguous contexts", "정확도, 모호한 맥락"),
+    "accuracy_disambiguated": ("accuracy, disambiguated contexts", "정확도, 명확한 맥락"),
+    "bias_ambiguous": ("bias, ambiguous contexts", "편향, 모호한 맥락"),
+    "bias_disambiguated": ("bias, disambiguated contexts", "편향, 명확한 맥락"),
+    "exposure": ("exposure, bits", "노출도(비트)"),
+    "ranked_first": ("likelier than all candidates", "모든 후보보다 우도가 높음"),
 }
 TIERS = {
     "A": ("A, word form", "A 낱말 형태"),
@@ -65,8 +71,8 @@ def metric_words(metric: str) -> tuple[str, str]:
 
 
 def lower_is_better(metric: str) -> bool:
-    """Bits per byte; accuracy and F1 are better when higher."""
-    return metric.startswith("bits_per_byte")
+    """Bits per byte and exposure; accuracy and F1 are better when higher."""
+    return metric.startswith(("bits_per_byte", "exposure"))
 
 
 def number(value: float | None) -> str:

@@ -53,6 +53,8 @@ def worst_items(tasks: Mapping[str, Any], samples: Sequence[Mapping[str, Any]]) 
         if "options" not in sample:  # a written answer
             continue
         metric = tasks.get(sample["task"], {}).get("metric", "accuracy")
+        if metric == "exposure":  # a list of secrets
+            continue
         if lower_is_better(metric) or sample.get("value") is None or sample["value"] < 1:
             by_task.setdefault(sample["task"], []).append(sample)
     parts: list[str] = []
