@@ -92,5 +92,5 @@ def test_the_list_and_the_parts() -> None:
     wrong = run_command("tasks", "mak", check=False)
     assert (wrong.returncode, wrong.stderr) == (
         2,
-        "error: 'mak' is not known; allowed: make, list (did you mean 'make'?)\n",
+        "error: 'mak' is not known; allowed: make, canaries, list (did you mean 'make'?)\n",
     )

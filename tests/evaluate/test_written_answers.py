@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -25,6 +27,7 @@ from onnuri.evaluate.chat.table import table
 from onnuri.evaluate.chat.write import Answer, Writer
 from onnuri.evaluate.config import EvaluateConfig, ListConfig
 from onnuri.evaluate.listing import listing
+from onnuri.evaluate.report.reasons import REASONS, in_korean
 from onnuri.evaluate.run import evaluate
 from onnuri.evaluate.statistics import holm, interval, sign_test
 from onnuri.hf.load import load_auto_tokenizer
@@ -336,3 +339,15 @@ def test_the_list_and_subsets(asked: ChatSuite) -> None:
     assert [task.family for task in part.tasks] == NO_CODE and part.facts["subset"] == len(NO_CODE)
     assert part.protocol != asked.protocol != load("chat", ChatConfig(NO_CODE, COUNT, 1)).protocol
     assert load("chat", ChatConfig(NO_CODE[::-1], COUNT)).protocol == asked.protocol
+
+
+def test_reasons_are_in_korean() -> None:
+    """Every text that a checker gives as a reason."""
+    folder = Path(inspect.getfile(sandbox)).parent
+    texts = set()
+    for path in folder.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "wrong":
+                texts |= {each.value for each in node.args if isinstance(each, ast.Constant)}
+    assert len(texts) > 30 and texts <= REASONS.keys()
+    assert in_korean("3 sentences for 4") == "문장 3개(4개여야 함)" and in_korean("other") == "other"

@@ -41,6 +41,8 @@ class Suite:
     note: str = ""
     controls: dict[str, dict[str, float]] = field(default_factory=dict)
     """By group, what scorers that know nothing of it reach."""
+    title_ko: str = ""
+    """Title in Korean; empty: the same."""
     chat: bool = False
     """Questions are a user's turn and answers the assistant's."""
 
@@ -73,7 +75,7 @@ def load(
     if file.chat:
         template = hashlib.sha256(CHAT_TEMPLATE.encode()).hexdigest()
         suite = replace(suite, chat=True, facts=suite.facts | {"template": template})
-    return replace(suite, note=file.note)
+    return replace(suite, note=file.note, title_ko=file.title_ko)
 
 
 def _suite(

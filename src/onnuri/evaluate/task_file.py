@@ -32,6 +32,8 @@ class TaskFile:
     tasks that come with Onnuri, to the task file for others."""
     columns: list[str]
     """Columns that every row must have."""
+    title_ko: str = ""
+    """The same in Korean; empty: `title`."""
     choices: list[str] = field(default_factory=list)
     """Templates of the answers. A single one without a label is a text whose bits per byte are wanted."""
     choices_from: str = ""

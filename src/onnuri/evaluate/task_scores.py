@@ -101,7 +101,7 @@ def judge(suite: Suite, planned: Plan, nats: Sequence[float]) -> list[Scored]:
 def summary(suite: Suite, scored: list[Scored]) -> dict[str, Any]:
     """A task's entry in a result."""
     facts: dict[str, Any] = {
-        "title": {"en": suite.title, "ko": suite.title},
+        "title": {"en": suite.title, "ko": suite.title_ko or suite.title},
         "licence": suite.licence,
         "formulation": suite.formulation,
     }

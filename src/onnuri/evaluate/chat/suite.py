@@ -39,7 +39,6 @@ class ChatSuite(Suite):
     hostile: tuple[str, ...] = ()
     """Prompts that try to forge turns."""
     max_tokens: int = 256
-    title_ko: str = ""
 
 
 def load(name: str, config: ChatConfig, max_items: int = 0) -> ChatSuite:

@@ -8,8 +8,10 @@ from typing import Any
 
 from onnuri.corpus.report.words import escape
 from onnuri.evaluate.report.comparable import model_name
+from onnuri.evaluate.report.reasons import in_korean
 from onnuri.evaluate.report.tables import Result, section, table, task_names
 from onnuri.evaluate.report.words import (
+    WRITTEN_FLOORS,
     both,
     metric_words,
     number,
@@ -20,11 +22,6 @@ from onnuri.evaluate.report.words import (
 )
 
 NUM_WRONG = 20
-FLOORS = {
-    "empty": ("empty", "빈 답"),
-    "echo": ("the question again", "물음 반복"),
-    "fixed": ("one fixed text", "고정된 답"),
-}
 NOTE = (
     "Floors are what the empty answer, the question again and the answer most often right in the training "
     "split score. p is of a one-sided sign test against the best floor, adjusted over the families (Holm). "
@@ -74,7 +71,7 @@ def families(results: Sequence[Result], entries: Sequence[Mapping[str, Any] | No
                     outside(family),
                     *([outside(model_name(result))] if several else []),
                     with_interval(group),
-                    *(number(group["controls"][name]) for name in FLOORS),
+                    *(number(group["controls"][name]) for name in WRITTEN_FLOORS),
                     p_value(group["p_holm"]),
                     number(group["stopped"]),
                     f"{group['answer_tokens']:.1f}",
@@ -85,7 +82,7 @@ def families(results: Sequence[Result], entries: Sequence[Mapping[str, Any] | No
         both("family", "계열"),
         *([both("model", "모델")] if several else []),
         both("right, 95 % interval", "정답률과 95 % 구간"),
-        *(both(*words) for words in FLOORS.values()),
+        *(both(*words) for words in WRITTEN_FLOORS.values()),
         both("p, Holm", "p(Holm)"),
         both("ends by itself", "스스로 끝남"),
         both("tokens", "토큰"),
@@ -147,6 +144,11 @@ def wrong(samples: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
+def _reason(reason: str) -> str:
+    korean = in_korean(reason)
+    return outside(reason) if korean == reason else both(outside(reason), outside(korean))
+
+
 def _answer(sample: Mapping[str, Any]) -> str:
     texts = (
         (both("question", "물음"), sample["question"]),
@@ -155,6 +157,6 @@ def _answer(sample: Mapping[str, Any]) -> str:
     )
     rows = [[label, f'<div class="text" dir="auto">{escape(words)}</div>'] for label, words in texts]
     return (
-        f'<div class="item"><b>{outside(sample["group"])}</b><small> · {outside(sample["reason"])} · '
+        f'<div class="item"><b>{outside(sample["group"])}</b><small> · {_reason(sample["reason"])} · '
         f"{outside(sample['item'])}</small>{table(['', ''], rows, left=2, style='options')}</div>"
     )

@@ -9,6 +9,7 @@ from onnuri.evaluate.report.charts import Row, curve, forest, letters, marker
 from onnuri.evaluate.report.comparable import model_name
 from onnuri.evaluate.report.tables import Result, section, task_names
 from onnuri.evaluate.report.words import (
+    CONTROLS,
     TIERS,
     both,
     lower_is_better,
@@ -60,9 +61,14 @@ def legend(results: Sequence[Result], rows: Sequence[Row]) -> str:
     line = (
         '<svg width="10" height="14" aria-hidden="true"><line class="chance" x1="5" x2="5" y2="14"/></svg>'
     )
-    shapes.append(f"<span>{line}{both('chance', '우연 수준')}</span>")
-    shapes += [f"<span><b>{sign}</b> {outside(name)}</span>" for name, sign in letters(rows).items()]
+    if any(row.chance is not None for row in rows):
+        shapes.append(f"<span>{line}{both('chance', '우연 수준')}</span>")
+    shapes += [f"<span><b>{sign}</b> {_control(name)}</span>" for name, sign in letters(rows).items()]
     return f'<div class="legend">{"".join(shapes)}</div>'
+
+
+def _control(name: str) -> str:
+    return both(*CONTROLS[name]) if name in CONTROLS else outside(name)
 
 
 def phenomena(results: Sequence[Result]) -> str:

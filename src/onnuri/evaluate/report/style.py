@@ -8,7 +8,13 @@ body { overflow-wrap: anywhere } :root { color-scheme: light dark }
 @supports selector(:has(*)) {
   .en::before { content: "" }
   body:has(#show-ko:checked) .en, body:has(#show-en:checked) .ko { display: none } }
-section { overflow-wrap: normal } .scroll { overflow-x: auto } .scroll + .scroll { margin-top: 1.1rem }
+section { overflow-wrap: normal }
+.scroll { --far: color-mix(in srgb, var(--ink) 35%, transparent); overflow-x: auto;
+  background: linear-gradient(90deg, var(--card) .8rem, transparent) left / 2rem 100% no-repeat local,
+    linear-gradient(270deg, var(--card) .8rem, transparent) right / 2rem 100% no-repeat local,
+    linear-gradient(90deg, var(--far), transparent) left / .7rem 100% no-repeat,
+    linear-gradient(270deg, var(--far), transparent) right / .7rem 100% no-repeat }
+.scroll + .scroll { margin-top: 1.1rem }
 section > p { margin: .3rem 0 .8rem; color: var(--soft); font-size: .9rem }
 th { white-space: nowrap; vertical-align: bottom; padding-right: .9rem } td { padding-right: .9rem }
 td small { white-space: nowrap } code { font: .85em ui-monospace, "D2Coding", monospace }
@@ -39,7 +45,8 @@ ul { margin: .3rem 0; padding-left: 1.2rem } li { margin: .25rem 0 }
     --c1: #8a4a1f; --c2: #2f6b48; --c3: #7a3155 }
   body { max-width: none; margin: 0; padding: 0; font-size: 10px } .switch { display: none }
   section { overflow: visible; border-width: 1px 0 0; border-radius: 0; padding: .6rem 0 }
-  .scroll { overflow: visible } td small, th { white-space: normal } .text { max-height: none }
+  .scroll { overflow: visible; background: none } td small, th { white-space: normal }
+  .text { max-height: none }
   h2, summary { break-after: avoid } svg, tr, .figures { break-inside: avoid }
   .options tr { break-inside: auto } svg { max-width: 100%; height: auto }
   details::details-content { content-visibility: visible; display: block }

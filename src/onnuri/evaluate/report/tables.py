@@ -7,6 +7,7 @@ from typing import Any
 
 from onnuri.evaluate.report.comparable import model_name
 from onnuri.evaluate.report.words import (
+    FORMULATIONS,
     both,
     lower_is_better,
     metric_words,
@@ -54,7 +55,7 @@ def headline(results: Sequence[Result]) -> str:
             value = with_interval(entry["metrics"][entry["metric"]])
             rows.append(
                 [
-                    f"{task_title(entry, name)}<br><small>{outside(entry.get('formulation', ''))}</small>",
+                    f"{task_title(entry, name)}<br><small>{_formulation(entry)}</small>",
                     *([outside(model_name(result))] if len(results) > 1 else []),
                     both(*metric_words(entry["metric"])),
                     value,
@@ -78,6 +79,11 @@ def headline(results: Sequence[Result]) -> str:
         both("seen in training", "학습 데이터 오염"),
     ]
     return section("Scores", "점수", table(heads, rows, left=3 if len(results) > 1 else 2))
+
+
+def _formulation(entry: Mapping[str, Any]) -> str:
+    name = str(entry.get("formulation") or "")
+    return both(*FORMULATIONS[name]) if name in FORMULATIONS else outside(name)
 
 
 def contamination(found: Mapping[str, Any] | None) -> str:

@@ -31,6 +31,23 @@ METRICS = {
     "exposure": ("exposure, bits", "노출도(비트)"),
     "ranked_first": ("likelier than all candidates", "모든 후보보다 우도가 높음"),
 }
+WRITTEN_FLOORS = {
+    "empty": ("empty", "빈 답"),
+    "echo": ("the question again", "물음 반복"),
+    "fixed": ("one fixed text", "고정된 답"),
+}
+CONTROLS = {
+    **WRITTEN_FLOORS,
+    "tokens": ("fewer tokens", "적은 토큰"),
+}
+"""Scorers beside a model, by their names in a result. Others, such as n-grams, go by their names."""
+FORMULATIONS = {
+    "cloze": ("the answers' own texts", "답의 본문"),
+    "letter": ("a letter for each answer", "보기 기호"),
+    "sentences": ("sentences", "문장"),
+    "text": ("text", "글"),
+    "written answers": ("written answers", "쓴 답"),
+}
 TIERS = {
     "A": ("A, word form", "A 낱말 형태"),
     "B": ("B, agreement at a distance", "B 떨어진 호응"),

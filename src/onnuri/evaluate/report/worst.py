@@ -75,8 +75,10 @@ def worst_items(tasks: Mapping[str, Any], samples: Sequence[Mapping[str, Any]]) 
 def _item(sample: Mapping[str, Any], distance: float) -> str:
     options = sample["options"]
     rows = []
+    shared = {option.get("context") for option in options}
+    above = shared.pop() if len(shared) == 1 and len(options) > 1 else None  # shown once
     for index, option in enumerate(options):
-        context = f"<i>{escape(option['context'])}</i>" if option.get("context") else ""
+        context = f"<i>{escape(option['context'])}</i>" if option.get("context") and above is None else ""
         bits = option["nats"] / math.log(2) / max(1, option["bytes"])
         rows.append(
             [
@@ -90,7 +92,7 @@ def _item(sample: Mapping[str, Any], distance: float) -> str:
         )
     heads = [
         "",
-        both("text, its context in grey", "글(문맥은 회색)"),
+        both("text, its context in grey", "글(문맥은 회색)") if above is None else both("text", "글"),
         "−ln p",
         both("bits/byte", "비트/바이트"),
         both("tokens", "토큰"),
@@ -98,9 +100,10 @@ def _item(sample: Mapping[str, Any], distance: float) -> str:
     ]
     group = f" · {outside(sample['group'])}" if sample.get("group") else ""
     away = both("off by", "차이")
+    question = f'<div class="text" dir="auto"><i>{escape(above)}</i></div>' if above else ""
     return (
         f'<div class="item"><b>{outside(sample["item"])}</b><small>{group} · {away} {distance:.3g}</small>'
-        f"{table(heads, rows, left=2, style='options')}</div>"
+        f"{question}{table(heads, rows, left=2, style='options')}</div>"
     )
 
 
