@@ -19,8 +19,9 @@ from onnuri.evaluate import suite as suites
 from onnuri.evaluate import task_scores
 from onnuri.evaluate.chat.given import bias, by_chance, exposed_bits, exposure, preference
 from onnuri.evaluate.chat.turns import plan_turns
-from onnuri.evaluate.config import EvaluateConfig
+from onnuri.evaluate.config import EvaluateConfig, ListConfig
 from onnuri.evaluate.items import Item, Request
+from onnuri.evaluate.listing import listing
 from onnuri.evaluate.metrics import Scored, judge
 from onnuri.evaluate.run import evaluate
 from onnuri.hf.load import load_auto_tokenizer
@@ -180,6 +181,12 @@ def test_the_command_and_the_page(model: str, tmp_path: Path) -> None:
     assert "편향, 모호한 맥락" in page and "선입견" in page and "노출도" in page
     secrets = [row["secret"] for row in benchmark_rows.ROWS["chat/canaries"][0](16)]
     assert not any(secret in page for secret in secrets)
+
+
+def test_the_list() -> None:
+    assert "KoBBQ/data/KoBBQ_test_samples.tsv" in listing(ListConfig(["chat/kobbq"]))
+    with pytest.raises(UserError, match=r"families are .*kobbq.*did you mean 'kosbi'"):
+        listing(ListConfig(["chat/kosb"]))
 
 
 def test_planted_canaries_are_found(sample: Sample, tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ def about(name: str) -> str:
             "kopairs: Korean sentences that differ in one point of grammar, made by program\n"
             "  data     none; onnuri evaluate kopairs output=DIR writes the items"
         )
-    if name == suite.CHAT or name.startswith(suite.CHAT_PREFIX):
+    if name == suite.CHAT or (name.startswith(suite.CHAT_PREFIX) and name not in task_file.names()):
         return chat_suite.about(name)
     if name.startswith(olmes.PREFIX) and name.removeprefix(olmes.PREFIX) in olmes.TASKS:
         variant = olmes.TASKS[name.removeprefix(olmes.PREFIX)]
