@@ -217,7 +217,7 @@ def test_answers_are_written_with_them(undisturbed: Path, sample: Sample, tmp_pa
     run_command("pack", *words, f"output={tmp_path / 'prompts'}")
     words = ["objective=grpo", f"train.init_from={undisturbed}", f"data={tmp_path / 'prompts'}"]
     words += ["data.sequence_length=128", "engine.precision=fp32", "train.validate_every=0", "lora.rank=4"]
-    words += ["train.steps=3", "train.global_batch_size=16", "grpo.group_size=8", "grpo.max_tokens=6"]
+    words += ["train.steps=3", "train.global_batch_size=64", "grpo.group_size=32", "grpo.max_tokens=30"]
     words += ["grpo.rewards={stopped:1.0}", "optim.lr=5e-2", "schedule.warmup_steps=0"]
     words += ["train.validation_tokens=2048", "grpo.held_out_tasks=2", f"run_dir={tmp_path / 'run'}"]
     torchrun(2, SCRIPTS / "tune.py", *words)
