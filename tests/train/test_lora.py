@@ -36,6 +36,7 @@ from tests.conftest import (
     torchrun_command,
 )
 from tests.processes import Process
+from tests.soak import SOAK
 
 Sample = Callable[[str], str]
 KILLED = Path(__file__).with_name("killed_tuning.py")
@@ -121,7 +122,7 @@ def test_adapters_alone_are_trained_and_kept(run: Path) -> None:
     assert verify(VerifyConfig(str(run))) == []
 
 
-@pytest.mark.parametrize("how", [(1, 0), (1, 3), (2, 1), (2, 2)])
+@pytest.mark.parametrize("how", [(1, 1), *[(1, 0), (1, 3), (2, 2)] * SOAK])
 def test_any_ranks_and_stage(
     how: tuple[int, int], run: Path, undisturbed: Path, data: Path, tmp_path: Path
 ) -> None:
