@@ -91,7 +91,7 @@ test: $(INSTALLED) ## The core's tests, without optional packages; ends with wha
 test-packaging: $(INSTALLED) ## The wheel, the installer of a bundle, the notebook
 	$(BIN)/python -m pytest -m packaging $(TOGETHER)
 
-test-extras: $(INSTALLED) ## The tests of optional packages: signing, Ray, morphemes, unigram, trackers, peers
+test-extras: $(INSTALLED) ## The tests of optional packages: signing, Ray, morphemes, unigram, trackers, Triton's interpreter, peers
 	$(BIN)/python -m pytest -m extra $(TOGETHER)
 
 # Without its requirements: a resolver takes 20 minutes over them, and no pin of ours may move.
@@ -115,12 +115,9 @@ soak: $(INSTALLED) ## Random inputs, kills and faults in bulk: an hour and more
 	ONNURI_SOAK=1 $(BIN)/python -m pytest --timeout 3600 $(TOGETHER)
 
 # The ends of what pyproject.toml allows, each in an environment of its own. Triton 3.6, which torch 2.11 takes, has an
-# interpreter that does not work with numpy 2: the tests that need it run on the newest only.
-INTERPRETER_TESTS := --ignore=tests/kernels/numbers --ignore=tests/kernels/test_numbers.py \
-	--deselect=tests/kernels/test_gpu_check.py::test_the_numeric_part
-
+# interpreter that does not work with numpy 2: the tests that need it are with the extras.
 test-oldest: build/constraints-oldest.txt ## The tests under Python 3.12 and torch 2.11, without Triton's interpreter
-	PYTEST_ADDOPTS="$(INTERPRETER_TESTS)" $(MAKE) test VENV=.venv-oldest PYTHON=$(OLDEST_PYTHON) CONSTRAINTS=$<
+	$(MAKE) test VENV=.venv-oldest PYTHON=$(OLDEST_PYTHON) CONSTRAINTS=$<
 
 build/constraints-oldest.txt: constraints-oldest.txt constraints.txt
 	@mkdir -p $(@D)

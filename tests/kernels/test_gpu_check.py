@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 REPOSITORY = Path(__file__).parents[2]
 
 
@@ -27,6 +29,7 @@ def test_without_a_gpu() -> None:
     assert result.stderr.count("\n") == 1
 
 
+@pytest.mark.extra("triton")
 def test_the_numeric_part(tmp_path: Path) -> None:
     """On CPU tensors: the cases, backends and dtypes are those that a GPU would see."""
     output = tmp_path / "gpu.jsonl"

@@ -10,6 +10,7 @@ import pytest
 FOLDER = Path(__file__).parent / "numbers"
 
 
+@pytest.mark.extra("triton")
 @pytest.mark.timeout(1800)
 def test_numbers() -> None:
     threads = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"), "1")

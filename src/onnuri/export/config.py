@@ -31,6 +31,12 @@ class ExportConfig:
     """yes: a chat model, which stops at <|im_end|> and has the chat template it was trained with; no:
     a base one, which stops at the separator; auto: yes where the run was trained on conversations."""
 
+    adapter: bool = False
+    """Of a run with lora.rank: write the adapter alone, for PEFT; otherwise the model with it in its
+    weights."""
+    base: str = path_option("")
+    """Of a run with lora.rank: folder of the model under the adapter, where it has moved."""
+
     def __post_init__(self) -> None:
         check_choice("dtype", self.dtype, ("float32", "bfloat16"))
         check_choice("chat", self.chat, ("auto", "yes", "no"))

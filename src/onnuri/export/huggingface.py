@@ -18,9 +18,11 @@ from onnuri.export.card.training import TRAINING_FILE, training_facts
 from onnuri.export.card.write import README_FILE, write_first_card
 from onnuri.export.chat import TEMPLATE_FILE, Chat, chat_of
 from onnuri.export.config import ExportConfig
-from onnuri.export.weights import Weights, choose_weights, describe
+from onnuri.export.peft import write_adapter
+from onnuri.export.weights import Weights, choose_weights, describe, with_adapters
 from onnuri.hf.full_disk import os_errors
 from onnuri.model.config import ModelConfig
+from onnuri.model.lora_config import LoraConfig
 from onnuri.model.spec import TOKEN_KINDS, spec_of
 from onnuri.run.checkpoints import newest_verified, read_verified
 from onnuri.run.locate import locate
@@ -53,6 +55,11 @@ class ExportSource:
                 "version does not know: export with the version that trained it"
             )
         return ModelConfig(**described)
+
+    @property
+    def lora(self) -> LoraConfig:
+        """The adapters that were trained; rank 0: all weights were."""
+        return LoraConfig(**self.run["config"].get("lora", {}))
 
     @property
     def exported_model(self) -> ModelConfig:
@@ -123,6 +130,9 @@ def export(config: ExportConfig) -> Manifest:
     run_dir = source.tokens_folder.parent
     weights, averaged, others = choose_weights(config, run_dir, source.folder, source.checkpoint)
     chat = chat_of(config.chat, source.tokens, source.tokens_folder / "tokenizer")
+    if config.adapter and not source.lora.rank:
+        raise UserError(f"adapter=true: {run_dir} trained all weights (lora.rank=0)")
+    kind = "adapter" if config.adapter else "model"
     settings: dict[str, Any] = {
         "dtype": config.dtype,
         "max_shard_gb": config.max_shard_gb,
@@ -133,36 +143,53 @@ def export(config: ExportConfig) -> Manifest:
     if chat:
         settings["chat"] = chat.facts
     inputs = {"checkpoint": source.checkpoint.identity, "tokens": source.tokens.identity, **others}
-    if made := manifest.up_to_date(config.output, "model", settings, inputs):
+    if made := manifest.up_to_date(config.output, kind, settings, inputs):
         log.info("%s is up to date", config.output)
-        if not (Path(config.output) / README_FILE).is_file():
+        if kind == "model" and not (Path(config.output) / README_FILE).is_file():
             write_first_card(Path(config.output), Path(config.output).resolve().name)
         return made
-    with manifest.building(config.output, "model") as partial:
-        write_weights(
-            weights,
-            source.model,
-            source.exported_model.vocab_size,
-            partial,
-            config.dtype,
-            config.max_shard_gb,
-        )
+    if source.lora.rank:
+        weights = with_adapters(weights, source.model, source.lora, source.checkpoint, config.base)
+    with manifest.building(config.output, kind) as partial:
         write_texts(source, partial, config, averaged, chat)
-        model = source.exported_model
+        if config.adapter:
+            base = Path(config.base or source.checkpoint.counts["base"]["folder"]).resolve()
+            (partial / "config.json").unlink()  # with it, the folder would be taken for a whole model
+            parameters = write_adapter(
+                source.folder,
+                source.model,
+                source.lora,
+                weights.file_name,
+                base,
+                partial,
+                config.dtype,
+            )
+        else:
+            parameters = source.exported_model.num_parameters()
+            write_weights(
+                weights,
+                source.model,
+                source.exported_model.vocab_size,
+                partial,
+                config.dtype,
+                config.max_shard_gb,
+            )
         counts = {
             "step": source.step,
             "tokens_seen": source.tokens_seen,
             "training_flops": source.training_flops,
-            "parameters": model.num_parameters(),
+            "parameters": parameters,
             **({"weights": averaged} if averaged else {}),
         }
-        made = manifest.seal(partial, "model", settings, inputs, counts)
-        write_first_card(partial, Path(config.output).resolve().name)
+        made = manifest.seal(partial, kind, settings, inputs, counts)
+        if kind == "model":
+            write_first_card(partial, Path(config.output).resolve().name)
     what = f", {describe(averaged)}" if averaged else ""
     what += ", as a chat model" if chat else ""
+    what += ", the adapter alone" if config.adapter else ""
     log.info(
         f"exported {source.folder.name} of {config.checkpoint}{what}: {architecture}, "
-        f"{model.num_parameters() / 1e6:.1f}M parameters in {config.dtype}, to {config.output}"
+        f"{parameters / 1e6:.1f}M parameters in {config.dtype}, to {config.output}"
     )
     return made
 

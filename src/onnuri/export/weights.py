@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,8 @@ from onnuri.base.errors import UserError
 from onnuri.base.manifest import Manifest
 from onnuri.checkpoint.weights import tensor_name
 from onnuri.export.config import ExportConfig
+from onnuri.model.config import ModelConfig
+from onnuri.model.lora_config import LoraConfig
 from onnuri.run.checkpoints import list_checkpoints, read_verified, step_of
 
 if TYPE_CHECKING:
@@ -25,6 +27,8 @@ class Weights:
     """Checkpoints, or one imported model; of several the mean is taken."""
     averaged: bool = False
     """Take the average that the checkpoint keeps, not its weights."""
+    adapted: Callable[[str], torch.Tensor] | None = None
+    """Of a checkpoint of adapters: reads a weight with them in it."""
 
     def read(self, sizes: Mapping[str, int]) -> dict[str, torch.Tensor]:
         """Parameters, whole and flat, in fp32.
@@ -38,9 +42,10 @@ class Weights:
 
         from onnuri.checkpoint.shard_file import TensorSlice
         from onnuri.checkpoint.store import load
-        from onnuri.optim.average import KIND
 
-        stored = {name: f"{KIND}/{name}" if self.averaged else tensor_name(name) for name in sizes}
+        if self.adapted:
+            return {name: self.adapted(name).flatten() for name in sizes}
+        stored = {name: self.file_name(name) for name in sizes}
         found = {name: torch.empty(size) for name, size in sizes.items()}
         target = {stored[name]: TensorSlice(values, 0) for name, values in found.items()}
         load(self.folders[0], target)
@@ -54,6 +59,27 @@ class Weights:
         for name, values in found.items():
             values.copy_(sums.pop(name).div_(len(self.folders)))
         return found
+
+    def file_name(self, name: str) -> str:
+        """What a parameter is called in the files."""
+        from onnuri.optim.average import KIND
+
+        return f"{KIND}/{name}" if self.averaged else tensor_name(name)
+
+
+def with_adapters(
+    weights: Weights, model: ModelConfig, lora: LoraConfig, checkpoint: Manifest, base: str
+) -> Weights:
+    """The weights of a checkpoint of adapters, with the model under them.
+
+    Raises UserError if that model is not as it was, and for a mean of several checkpoints.
+    """
+    from onnuri.train.warm_start import merged
+
+    if len(weights.folders) > 1:
+        raise UserError("weights=mean is not for a run that trains adapters; weights=ema is")
+    read = merged(weights.folders[0], checkpoint, model, lora, weights.file_name, base)
+    return replace(weights, adapted=read)
 
 
 def choose_weights(

@@ -32,6 +32,7 @@ from onnuri.kernels.attention_mask import AttentionMask, attention_mask
 from onnuri.kernels.native.decode import MOST_ROWS, Decode, logits, usable
 from onnuri.kernels.rope import rope_tables
 from onnuri.model.config import ModelConfig
+from onnuri.model.lora import LoraLinear
 
 PROMPT_TOKENS = 8192
 """Tokens of prompts in one step, more only where one prompt has more."""
@@ -149,6 +150,8 @@ class BatchGenerator:
 
     def _in_one_call(self, dtype: torch.dtype) -> Decode | None:
         config, one = self.config, {each.dtype for each in self.model.parameters()} == {dtype}
+        if any(isinstance(each, LoraLinear) for each in self.model.modules()):
+            return None
         aligned = (config.hidden_size, config.head_dim, config.intermediate_size)
         if not one or not usable(aligned, dtype, self.device):
             return None

@@ -10,7 +10,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from onnuri.model.spec import spec_of
+from onnuri.model.spec import Parameter, spec_of
+
+
+def drawn(seed: int, name: str, parameter: Parameter) -> torch.Tensor:
+    """Normal float32 values of the shape and deviation of a parameter, by (seed, name) alone."""
+    digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
+    generator = torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
+    return torch.randn(parameter.shape, generator=generator).mul_(parameter.std)
 
 
 def initialise(
@@ -38,9 +45,7 @@ def initialise(
                 parameter.data.fill_(1.0)
                 whole.update(f"{name} ones".encode())
                 continue
-            digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
-            generator = torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
-            values = torch.randn(parameter.shape, generator=generator, dtype=torch.float32)
-            parameter.data.copy_(values.mul_(table[name].std))
+            values = drawn(seed, name, table[name])
+            parameter.data.copy_(values)
             whole.update(name.encode() + values.numpy().tobytes())
     return whole.hexdigest()

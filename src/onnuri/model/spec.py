@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 ARCHITECTURES = {"decoder": "onnuri.model.decoder_spec"}
 """`model.architecture` to the module that has its SPEC, imported when it is asked for."""
 BLOCK_NUMBER = re.compile(r"\.\d+\.")
-Kind = Literal["matrix", "norm", "embedding", "output"]
+Kind = Literal["matrix", "norm", "embedding", "output", "adapter"]
 TOKEN_KINDS = ("embedding", "output")
 """Kinds of parameters that have a row for each token."""
 
@@ -35,7 +35,7 @@ class Parameter(NamedTuple):
     name: str
     kind: Kind
     """matrix: maps a hidden state to another, Muon orthogonalises it; embedding: a row for each token;
-    output: the same, where it only makes logits; norm: a scale."""
+    output: the same, where it only makes logits; norm: a scale; adapter: see `onnuri.model.lora`."""
     rows: tuple[int, ...]
     """Of the matrices that are stacked in it, from top to bottom; of a norm its size."""
     columns: int = 0

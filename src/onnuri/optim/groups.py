@@ -20,21 +20,25 @@ def build_optimizer(
 ) -> torch.optim.AdamW:
     """AdamW or Muon over groups of parameters by their kind: under zero.Init all look alike.
 
+    Frozen parameters are in none of them.
+
     Kinds with the same settings share a group: it is what ZeRO's stages 1 and 2 shard and reduce at once.
 
     Args:
         table: what the model's spec says of each parameter, by name.
     """
     muon = config.name == "muon"
-    order: tuple[Kind, ...] = ("embedding", "output", "norm", "matrix")
+    order: tuple[Kind, ...] = ("embedding", "output", "norm", "matrix", "adapter")
     if not muon:
-        order = ("embedding", "output", "matrix", "norm")
+        order = ("embedding", "output", "matrix", "norm", "adapter")
     settings = {kind: group_settings(kind, config) for kind in order}
     groups: list[dict[str, Any]] = []
     for chosen in (settings[kind] for kind in order):
         if any(chosen.items() <= group.items() for group in groups):
             continue
-        members = [p for name, p in parameters.items() if settings[table[name].kind] == chosen]
+        members = [
+            p for name, p in parameters.items() if p.requires_grad and settings[table[name].kind] == chosen
+        ]
         if members:
             groups.append({"params": members, **chosen})
     return (Muon if muon else CautiousAdamW)(

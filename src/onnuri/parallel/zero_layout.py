@@ -58,7 +58,7 @@ def inner_optimizer(engine: Any) -> torch.optim.Optimizer:
 
 
 def local_shards(engine: Any) -> list[ShardInfo]:
-    """One for each parameter, in the same order on all ranks."""
+    """One for each parameter that is trained, in the same order on all ranks."""
     names = {id(parameter): name for name, parameter in engine.module.named_parameters()}
     stage = engine.zero_optimization_stage()
     parts = {0: _whole, 1: _by_group, 2: _by_group, 3: _by_parameter}[stage](engine)
@@ -78,6 +78,17 @@ def refresh_copies(engine: Any) -> None:
         for parameter, _, numel, master, start, _ in _by_parameter(engine):
             parameter.ds_tensor.data.view(-1)[:numel].copy_(master.data[start : start + numel])  # type: ignore[attr-defined]
         engine.optimizer.invalidate_secondary_tensor()  # hpZ's copies within a node
+
+
+def set_frozen(engine: Any, parameter: nn.Parameter, values: torch.Tensor) -> None:
+    """Give a parameter that no optimizer steps on its whole `values`; `refresh_copies` comes after it."""
+    if engine.zero_optimization_stage() < 3:
+        parameter.data.copy_(values.view(parameter.shape))
+        return
+    shard = parameter.ds_tensor.data.view(-1)  # type: ignore[attr-defined]
+    start = dist.get_rank() * len(shard)
+    held = values.flatten()[start : start + len(shard)]
+    shard[: len(held)].copy_(held)
 
 
 Part = tuple[nn.Parameter, int, int, torch.Tensor, int, dict[str, Any]]

@@ -8,6 +8,7 @@ from onnuri.base.errors import UserError, check_choice, check_most
 from onnuri.config.paths import path_option
 from onnuri.kernels.config import KernelConfig
 from onnuri.model.config import ModelConfig
+from onnuri.model.lora_config import LoraConfig
 from onnuri.optim.config import AverageConfig, OptimConfig, ScheduleConfig
 from onnuri.parallel.config import EngineConfig
 from onnuri.tokens.config import DataConfig
@@ -182,6 +183,7 @@ class PretrainConfig:
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     average: AverageConfig = field(default_factory=AverageConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
+    lora: LoraConfig = field(default_factory=LoraConfig)
     dpo: DpoConfig = field(default_factory=DpoConfig)
     grpo: GrpoConfig = field(default_factory=GrpoConfig)
     guard: GuardConfig = field(default_factory=GuardConfig)

@@ -10,6 +10,7 @@ from onnuri.base.errors import UserError
 from onnuri.checkpoint.zero_state import prime_optimizer
 from onnuri.kernels import choose
 from onnuri.model.initialise import initialise
+from onnuri.model.lora import adapters, add_adapters
 from onnuri.model.spec import spec_of
 from onnuri.optim.groups import build_optimizer
 from onnuri.optim.muon import Muon
@@ -42,8 +43,10 @@ def build_engine(plan: RunPlan) -> Any:
         config.optim.gradient_clipping,
         gpu,
     )
+    table = spec.by_name(config.model)
     with sharded_init(settings):
         model: Any = spec.build(config.model, kernels)
+        add_adapters(model, table, config.lora)
     model.activation_checkpointing = config.engine.activation_checkpointing
     model.z_loss = config.train.z_loss
     if not plan.warm_start:
@@ -51,7 +54,7 @@ def build_engine(plan: RunPlan) -> Any:
     gather_whole(model, spec.block(), settings)
     if compiled:
         compile_blocks(model, spec.block())
-    table = spec.by_name(config.model)
+    table = {**table, **adapters(table, config.lora)}
     optimizer = build_optimizer(dict(model.named_parameters()), table, config.optim)
     engine = initialize(model, optimizer, settings)
     try:
@@ -59,7 +62,7 @@ def build_engine(plan: RunPlan) -> Any:
     except (AttributeError, KeyError) as error:
         raise unknown(f"its optimizer is laid out in another way ({error})") from error
     if plan.warm_start:
-        initial_weights = fill(engine, plan.warm_start)
+        initial_weights = fill(engine, plan.warm_start, table, config.train.seed)
     if isinstance(optimizer, Muon):
         shapes = spec.matrices(config.model, config.optim.per_head)
         optimizer.bind(local_shards(engine), shapes, engine.device, dtype)

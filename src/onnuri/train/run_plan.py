@@ -96,7 +96,9 @@ def make_plan(config: PretrainConfig) -> RunPlan:
     stored = read_run_file(Path(config.run_dir)) if config.run_dir else None
     started = begun(config.run_dir) if config.run_dir else None
     warm_start = None
-    if config.train.init_from and not started:
+    if config.lora.rank:
+        config = adapting(config, started)
+    if config.train.init_from and (config.lora.rank or not started):
         warm_start = open_warm_start(config.train.init_from)
         config = replace(config, model=model_of(config, warm_start, data))
     elif config.train.init_from and started:
@@ -116,6 +118,19 @@ def make_plan(config: PretrainConfig) -> RunPlan:
         stored=stored,
         warm_start=warm_start,
     )
+
+
+def adapting(config: PretrainConfig, started: dict[str, Any] | None) -> PretrainConfig:
+    """A config that trains adapters, with the folder of the model under them. Raises UserError without
+    one, and for an optimizer that is not made for adapters."""
+    folder = config.train.init_from
+    if not folder and started:
+        folder = started["config"]["train"].get("init_from", "")
+    if not folder:
+        raise UserError(f"lora.rank={config.lora.rank} needs train.init_from: the model that is adapted")
+    if config.optim.name == "muon":
+        raise UserError(f"lora.rank={config.lora.rank} goes with optim.name=adamw, not with muon")
+    return replace(config, train=replace(config.train, init_from=folder))
 
 
 def check_objective(config: PretrainConfig) -> None:

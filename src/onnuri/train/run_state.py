@@ -69,6 +69,7 @@ class Run:
             "progress": asdict(self.progress),
             "world_size": dist.get_world_size(),
             **self.average.state(),
+            **base_record(self.plan, self.engine),
         }
         pieces = zero_state.owned_slices(self.engine, self.average.tensors())
         self.saver.save(self.progress.step, pieces, state, ephemeral)
@@ -144,6 +145,14 @@ class Run:
         )
 
 
+def base_record(plan: RunPlan, engine: Any) -> dict[str, Any]:
+    """What a checkpoint of adapters keeps of the model under them; empty where all weights are trained."""
+    if not plan.config.lora.rank or plan.warm_start is None:
+        return {}
+    folder = str(plan.warm_start.folder.resolve())
+    return {"base": {"folder": folder, "weights_sha256": engine.initial_weights_sha256}}
+
+
 def resume(
     engine: Any, source: BatchSource, run_dir: Path, average: WeightAverage
 ) -> tuple[Progress, Manifest | None, list[str]]:
@@ -166,6 +175,12 @@ def resume(
         return Progress(), None, []
     folder, found, notes = chosen
     source.check_state(found.counts["loader"])
+    base = found.counts.get("base")
+    if base and base["weights_sha256"] != engine.initial_weights_sha256:
+        raise UserError(
+            "train.init_from has other weights than those that the adapters of the run were trained on, of "
+            f"{base['folder']}"
+        )
     progress = read_progress(found.counts["progress"], folder)
     note = average.resume(found.counts.get("average"), progress.step)
     store.load(folder, zero_state.load_target(engine, average.tensors()))

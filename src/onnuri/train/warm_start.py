@@ -2,13 +2,14 @@
 
 They may lie in a Hugging Face folder (qwen3, llama), in one that `onnuri import` made, in a checkpoint, or
 in a run directory, of which the newest checkpoint counts. The optimizer starts anew. Once a run has a
-checkpoint the folder is not read any more.
+checkpoint the folder is not read any more, unless the run trains adapters (`onnuri.model.lora`): its
+checkpoints hold nothing else, so the model that they belong to is read at every start.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,8 @@ from onnuri.checkpoint.weights import MODEL_FILE, TOKENIZER_FOLDER, read_weights
 from onnuri.hf.config import read_config
 from onnuri.hf.folder import CONFIG
 from onnuri.model.config import ModelConfig
-from onnuri.model.spec import TOKEN_KINDS, spec_of
+from onnuri.model.lora_config import LoraConfig
+from onnuri.model.spec import TOKEN_KINDS, Parameter, spec_of
 from onnuri.run.checkpoints import newest_verified, read_verified
 from onnuri.run.locate import find_run
 from onnuri.run.run_file import DATA_FOLDER, read_run_file
@@ -33,6 +35,8 @@ PADDED_TO = 64
 """Rows of embeddings are a multiple of it, for matrix units."""
 NOT_ITS_SHAPE = ("vocab_size", "init_std", "residual_init", "embedding_init_std", "loss_chunk_size")
 """Options of a model that say nothing of the weights in a folder."""
+WHOLE = LoraConfig()
+"""No adapters."""
 
 
 @dataclass(frozen=True)
@@ -49,10 +53,17 @@ class WarmStart:
     read: Callable[[str], torch.Tensor]
     """A weight by the name that the model has for it: float32, [rows, columns] or [rows]."""
 
-    def missing_rows(self, name: str, model: ModelConfig) -> int:
-        """How many rows of a weight of a model the folder has not."""
-        kind = spec_of(model).by_name(model)[name].kind
-        return model.vocab_size - self.model.vocab_size if kind in TOKEN_KINDS else 0
+    def read_for(self, model: ModelConfig, name: str, parameter: Parameter) -> torch.Tensor:
+        """The same for a model that may have more rows of embeddings.
+
+        Those get the mean of the folder's rows: no token has them, and their logits stay below those of
+        tokens.
+        """
+        import torch
+
+        values = self.read(name)
+        missing = model.vocab_size - self.model.vocab_size if parameter.kind in TOKEN_KINDS else 0
+        return torch.cat([values, values.mean(0, keepdim=True).expand(missing, -1)]) if missing else values
 
     @property
     def record(self) -> dict[str, str]:
@@ -79,7 +90,7 @@ def open_warm_start(name: str) -> WarmStart:
     if (folder / MODEL_FILE).is_file():
         made, model = read_weights_folder(folder)
         tokenizer = _hash(folder / TOKENIZER_FOLDER / "tokenizer.json")
-        return WarmStart(folder, model, tokenizer, made.identity, _stored(folder, model))
+        return WarmStart(folder, model, tokenizer, made.identity, stored(folder, model))
     if not folder.exists():
         raise UserError(f"train.init_from={name} does not exist")
     found = find_run(name)
@@ -103,31 +114,107 @@ def open_warm_start(name: str) -> WarmStart:
         )
     model = ModelConfig(**run["config"]["model"])
     counts = manifest.read(found.run_dir / DATA_FOLDER, "tokens").counts
-    return WarmStart(
-        checkpoint, model, counts["tokenizer_sha256"], made.identity, _stored(checkpoint, model)
-    )
+    lora = LoraConfig(**run["config"].get("lora", {}))
+    read = merged(checkpoint, made, model, lora) if lora.rank else stored(checkpoint, model)
+    return WarmStart(checkpoint, model, counts["tokenizer_sha256"], made.identity, read)
 
 
 def _hash(path: Path) -> str:
     return manifest.hash_file(path) if path.is_file() else ""
 
 
-def _stored(folder: Path, model: ModelConfig) -> Callable[[str], torch.Tensor]:
-    """Reads from files in the layout of checkpoints. A collective call where a process group exists."""
+def stored(
+    folder: Path,
+    model: ModelConfig,
+    lora: LoraConfig = WHOLE,
+    file_name: Callable[[str], str] = tensor_name,
+) -> Callable[[str], torch.Tensor]:
+    """Reads from files in the layout of checkpoints, where a parameter is called `file_name(NAME)`. A
+    collective call where a process group exists."""
     import torch
 
     from onnuri.checkpoint.shard_file import TensorSlice
     from onnuri.checkpoint.store import load
+    from onnuri.model.lora import adapters
 
     table = spec_of(model).by_name(model)
+    table = {**table, **adapters(table, lora)}
 
     def read(name: str) -> torch.Tensor:
         parameter = table[name]
         values = torch.empty(parameter.numel)
-        load(folder, {tensor_name(name): TensorSlice(values, 0)})
+        load(folder, {file_name(name): TensorSlice(values, 0)})
         return values.view(-1, parameter.columns) if parameter.columns else values
 
     return read
+
+
+def merged(
+    folder: Path,
+    checkpoint: Manifest,
+    model: ModelConfig,
+    lora: LoraConfig,
+    file_name: Callable[[str], str] = tensor_name,
+    base: str = "",
+) -> Callable[[str], torch.Tensor]:
+    """Reads the weights that a checkpoint of adapters makes of the model that they were trained on.
+
+    Args:
+        base: folder of that model, where it is no longer the one that the checkpoint names.
+
+    Raises UserError if that model cannot be read, or has other weights than in training.
+    """
+    from onnuri.model.lora import adapter_names
+
+    start = open_base(checkpoint, model, base)
+    table, read = spec_of(model).by_name(model), stored(folder, model, lora, file_name)
+
+    def merge(name: str) -> torch.Tensor:
+        values = start.read_for(model, name, table[name])
+        if table[name].kind == "matrix":
+            a, b = map(read, adapter_names(name))
+            values = values.addmm(b, a, alpha=lora.scale)
+        return values
+
+    return merge
+
+
+def open_base(checkpoint: Manifest, model: ModelConfig, base: str = "") -> WarmStart:
+    """The model that a checkpoint's adapters were trained on. Raises as `merged` does."""
+    recorded = checkpoint.counts["base"]
+    name = base or recorded["folder"]
+    try:
+        start = open_warm_start(name)
+    except UserError as error:
+        raise UserError(f"the checkpoint has adapters alone, and the model under them: {error}") from None
+    table, ours, theirs = spec_of(model).by_name(model), asdict(model), asdict(start.model)
+    fits = start.model.vocab_size <= model.vocab_size and all(
+        ours[option] == theirs[option] for option in ours if option not in NOT_ITS_SHAPE
+    )
+    if fits:
+        digests = {each: digest(start.read_for(model, each, table[each])) for each in table}
+        if digest_of_all(model, digests) == recorded["weights_sha256"]:
+            return start
+    raise UserError(f"{name} has other weights than those that the adapters were trained on")
+
+
+def digest(values: torch.Tensor) -> bytes:
+    """sha256 of a weight in float32."""
+    return hashlib.sha256(values.numpy().tobytes()).digest()
+
+
+def digest_of_all(model: ModelConfig, digests: Mapping[str, bytes]) -> str:
+    """sha256 over the digests of all weights of a model, in the order of its parameters."""
+    import torch
+
+    from onnuri.kernels import REFERENCE
+
+    with torch.device("meta"):
+        names = [name for name, _ in spec_of(model).build(model, REFERENCE).named_parameters()]
+    whole = hashlib.sha256()
+    for name in names:
+        whole.update(name.encode() + digests[name])
+    return whole.hexdigest()
 
 
 def model_of(config: PretrainConfig, start: WarmStart, data: Manifest) -> ModelConfig:
@@ -174,29 +261,34 @@ def model_as_started(model: ModelConfig, started: dict[str, Any]) -> ModelConfig
     return ModelConfig(**stored | {"loss_chunk_size": model.loss_chunk_size})
 
 
-def fill(engine: Any, start: WarmStart) -> str:
-    """Put the weights of the folder into the fp32 master values of an engine. A collective call.
+def fill(engine: Any, start: WarmStart, table: Mapping[str, Parameter], seed: int) -> str:
+    """Put the weights of the folder into the fp32 master values of an engine, and into what it does not
+    train; adapters get their first values. A collective call.
 
-    Rows of embeddings beyond those of the folder get the mean of its rows: no token has them, and their
-    logits stay below those of tokens.
+    Args:
+        table: what is known of the engine's parameters, by name.
+        seed: of adapters.
 
     Returns:
-        sha256 of all values in float32, in the order of the parameters.
+        sha256 of the values of all but adapters in float32, in the order of the parameters.
     """
-    import torch
+    from onnuri.model.initialise import drawn
+    from onnuri.parallel.zero_layout import local_shards, refresh_copies, set_frozen
 
-    from onnuri.parallel.zero_layout import local_shards, refresh_copies
+    model, digests = engine.module.config, {}
 
-    digests = {}
+    def whole(name: str) -> torch.Tensor:
+        if table[name].kind == "adapter":
+            return drawn(seed, name, table[name])
+        values = start.read_for(model, name, table[name])
+        digests[name] = digest(values)
+        return values
+
     for shard in local_shards(engine):
-        values = start.read(shard.name)
-        if missing := start.missing_rows(shard.name, engine.module.config):
-            values = torch.cat([values, values.mean(0, keepdim=True).expand(missing, -1)])
-        digests[shard.name] = hashlib.sha256(values.numpy().tobytes()).digest()
         held = shard.of(shard.master)
-        held.copy_(values.flatten()[shard.start : shard.start + held.numel()])
+        held.copy_(whole(shard.name).flatten()[shard.start : shard.start + held.numel()])
+    for name, parameter in engine.module.named_parameters():
+        if not parameter.requires_grad:
+            set_frozen(engine, parameter, whole(name))
     refresh_copies(engine)
-    whole = hashlib.sha256()
-    for name, _ in engine.module.named_parameters():
-        whole.update(name.encode() + digests[name])
-    return whole.hexdigest()
+    return digest_of_all(model, digests)

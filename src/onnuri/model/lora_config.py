@@ -1,0 +1,27 @@
+"""Options of low-rank adapters. Imports no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from onnuri.base.errors import UserError
+
+
+@dataclass
+class LoraConfig:
+    """Adapters in place of whole matrices (arXiv 2106.09685): the model itself stays as it is."""
+
+    rank: int = 0
+    """Rank of the adapter that each matrix of the blocks gets, 8 to 64; 0: all weights are trained. Rates
+    of learning are about ten times those of all weights."""
+    alpha: float = 32.0
+    """What the adapters compute counts alpha / rank."""
+
+    def __post_init__(self) -> None:
+        if self.rank < 0 or not 0 < self.alpha < float("inf"):
+            raise UserError(f"needed: lora.rank >= 0, lora.alpha > 0; found {self.rank} and {self.alpha}")
+
+    @property
+    def scale(self) -> float:
+        """What the product of an adapter is multiplied by."""
+        return self.alpha / self.rank
