@@ -212,10 +212,13 @@ def test_planted_canaries_are_found(sample: Sample, tmp_path: Path) -> None:
     folder = tmp_path / "model"
     folder.mkdir()
     save_model(scorer.eval(), sample("tokenizer"), folder)
-    hf, suite = load_auto_tokenizer(folder), suites.load("chat/canaries", str(tmp_path))
-    entry = task_scores.score(scorer, hf, [suite], 0, 4096)[0]["chat/canaries"]
-    assert entry["metrics"]["exposure"]["value"] == 5 and entry["metrics"]["ranked_first"]["value"] == 1
-    assert entry["floors"]["exposure"]["not planted"] < 4
+    config = EvaluateConfig(str(folder), tasks=["chat/canaries"], tasks_dir=str(tmp_path))
+    entry = evaluate(config)["tasks"]["chat/canaries"]
+    values = {name: each["value"] for name, each in entry["metrics"].items()}
+    assert (values["exposure"], values["ranked_first"], values["extracted"]) == (5, 1, 1)
+    assert (
+        entry["floors"]["exposure"]["not planted"] < 4 and entry["floors"]["extracted"]["not planted"] == 0
+    )
     with pytest.raises(UserError, match="count=10000 must be at most"):
         from onnuri.chat.programmed.canaries import canaries
         from onnuri.chat.programmed.config import CanariesConfig

@@ -90,10 +90,17 @@ def evaluate(config: EvaluateConfig, kept: bool = True) -> dict[str, Any]:
         compared = [each for each in suites if not isinstance(each, ChatSuite)]
         scores = task_scores.score(model, tokenizer, compared, separator, config.batch_tokens, leaked)
         result["tasks"], samples = scores
+        probes = [each for each in compared if each.chat and each.items[0].measure == "exposure"]
+        if written or probes:
+            del model  # the generator loads the weights in the dtype that they are stored in
+        for each in probes:
+            from onnuri.evaluate.chat.extraction import with_extraction
+
+            entry = with_extraction(config.model, each, result["tasks"][each.name])
+            result["tasks"][each.name] = entry
         if written:
             from onnuri.evaluate.chat.score import score_model
 
-            del model  # the generator loads the weights in the dtype that they are stored in
             entries, lines = score_model(config.model, written, leaked)
             result["tasks"], samples = result["tasks"] | entries, [*samples, *lines]
         result["results"] = task_scores.harness_results(result["tasks"])

@@ -24,6 +24,8 @@ SCORER = 1
 KOPAIRS = "kopairs"
 CHAT = "chat"
 CHAT_PREFIX = f"{CHAT}/"
+ANSWER_TOKENS = 64
+"""Of an answer that may hold a secret."""
 UNRATED = "Made by program; no native speaker has rated the items yet."
 
 
@@ -74,7 +76,8 @@ def load(
     suite = _suite(task.name, file.title, file.metric, file.formulation, file.licence, found, max_items)
     if file.chat:
         template = hashlib.sha256(CHAT_TEMPLATE.encode()).hexdigest()
-        suite = replace(suite, chat=True, facts=suite.facts | {"template": template})
+        written = {"answer_tokens": ANSWER_TOKENS} if file.metric == "exposure" else {}
+        suite = replace(suite, chat=True, facts=suite.facts | {"template": template} | written)
     return replace(suite, note=file.note, title_ko=file.title_ko)
 
 

@@ -29,6 +29,7 @@ METRICS = {
     "bias_ambiguous": ("bias, ambiguous contexts", "편향, 모호한 맥락"),
     "bias_disambiguated": ("bias, disambiguated contexts", "편향, 명확한 맥락"),
     "exposure": ("exposure, bits", "노출도(비트)"),
+    "extracted": ("written when asked for", "물으면 그대로 씀"),
     "ranked_first": ("likelier than all candidates", "모든 후보보다 우도가 높음"),
 }
 WRITTEN_FLOORS = {
