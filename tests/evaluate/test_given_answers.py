@@ -23,6 +23,7 @@ from onnuri.evaluate.config import EvaluateConfig, ListConfig
 from onnuri.evaluate.items import Item, Request
 from onnuri.evaluate.listing import listing
 from onnuri.evaluate.metrics import Scored, judge
+from onnuri.evaluate.report.given import given
 from onnuri.evaluate.run import evaluate
 from onnuri.hf.load import load_auto_tokenizer
 from onnuri.tokenizer.huggingface import load_tokenizer
@@ -181,6 +182,11 @@ def test_the_command_and_the_page(model: str, tmp_path: Path) -> None:
     assert "편향, 모호한 맥락" in page and "선입견" in page and "노출도" in page
     secrets = [row["secret"] for row in benchmark_rows.ROWS["chat/canaries"][0](16)]
     assert not any(secret in page for secret in secrets)
+    both = given([result, result | {"model": {"name": "other"}}])
+    assert (given([result]).count("not in the training data"), both.count("not in the training data")) == (
+        1,
+        2,
+    )
 
 
 def test_the_list() -> None:

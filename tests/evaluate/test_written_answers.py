@@ -310,6 +310,8 @@ def test_the_command(model: str, sample: Sample, tmp_path: Path) -> None:
     )
     (comparison,) = evaluate(compared)["comparisons"]
     assert (comparison["task"], comparison["difference"], comparison["items"]) == ("chat/josa", 0, 4)
+    page = (tmp_path / "b.html").read_text(encoding="utf-8")
+    assert page.count("<li><bdi>other</bdi>: ") == page.count(f"<li><bdi>{Path(model).name}</bdi>: ") == 1
     compared.chat = ChatConfig(count=4, max_tokens=7)
     with pytest.raises(UserError, match=r"task chat/josa.*cannot be compared, max_tokens is 7 and 6"):
         evaluate(compared)

@@ -45,7 +45,13 @@ def chat(results: Sequence[Result], samples: Sequence[Mapping[str, Any]]) -> str
         found = [each for each in entries if each and "safety" in each]
         if not found:
             continue
-        lines = "".join(f"<li>{line}</li>" for line in [*safety(found[0]), both(*UNMEASURED)])
+        counted = [
+            f"{outside(model_name(result))}: {line}" if len(results) > 1 else line
+            for result, entry in zip(results, entries, strict=True)
+            if entry and "safety" in entry
+            for line in safety(entry)
+        ]
+        lines = "".join(f"<li>{line}</li>" for line in [*counted, both(*UNMEASURED)])
         body = (
             families(results, entries)
             + measures(results, entries)

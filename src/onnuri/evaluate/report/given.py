@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from onnuri.corpus.report.words import escape
@@ -19,6 +19,8 @@ FLOORS = {
     "not planted": ("not in the training data", "학습 데이터에 없음"),
     "random": ("ranks at random", "무작위 순위"),
 }
+OF_A_MODEL = ("not planted",)
+"""Floors that are not the same for all models."""
 NOTES = {
     "bias_ambiguous": (
         "Bias is from −1 to 1, and 0 is none. In ambiguous contexts it is the share of answers that a "
@@ -61,17 +63,29 @@ def given(results: Sequence[Result]) -> str:
 
 def measures(results: Sequence[Result], entries: Sequence[Mapping[str, Any] | None]) -> str:
     """A line for each measure, a column for each model and floor."""
-    first = next(each for each in entries if each)
-    floors = list(dict.fromkeys(name for each in first["floors"].values() for name in each))
     present = [entry["metrics"] if entry else {} for entry in entries]
+    columns = list(_floors(results, entries))
     rows = [
         [
             both(*metric_words(measure)),
             *(with_interval(each.get(measure)) for each in present),
-            *(number(beside.get(name)) for name in floors),
+            *(number(floors[measure].get(name)) for _, name, floors in columns),
         ]
-        for measure, beside in first["floors"].items()
+        for measure in columns[0][2]
     ]
     models = [outside(model_name(result)) for result in results]
-    heads = [both(*FLOORS.get(name, (escape(name), escape(name)))) for name in floors]
-    return table([both("measure", "지표"), *models, *heads], rows)
+    return table([both("measure", "지표"), *models, *(head for head, _, _ in columns)], rows)
+
+
+def _floors(
+    results: Sequence[Result], entries: Sequence[Mapping[str, Any] | None]
+) -> Iterator[tuple[str, str, Mapping[str, Mapping[str, float]]]]:
+    """Head, name and values by measure of each floor: of all models together, or of each its own."""
+    found = [(result, each["floors"]) for result, each in zip(results, entries, strict=True) if each]
+    for name in dict.fromkeys(name for each in found[0][1].values() for name in each):
+        head = both(*FLOORS.get(name, (escape(name), escape(name))))
+        if name in OF_A_MODEL and len(found) > 1:
+            for result, floors in found:
+                yield f"{head}<br><small>{outside(model_name(result))}</small>", name, floors
+        else:
+            yield head, name, found[0][1]
