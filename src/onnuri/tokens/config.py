@@ -37,7 +37,7 @@ class PackConfig:
     """text: the documents of a corpus; chat: conversations, trained on the assistant's turns; preference:
     pairs of a chosen and a rejected answer (docs/chat.md); tasks: prompts with checkers, of `onnuri tasks
     make`, to learn from rewards."""
-    recipe: str = ""
+    recipe: str = path_option("")
     """Conversations: a set that is read as it is published, with its source and licence: chatterbot-korean,
     songys, kosbi, ... (files in data_recipes/chat/), or the path of a recipe of your own (docs/chat.md)."""
     base: str = path_option("")
