@@ -122,7 +122,7 @@ def test_the_same_words_give_the_same_bytes() -> None:
     text = json.dumps(lines, ensure_ascii=False, sort_keys=True)
     assert (
         hashlib.sha256(text.encode()).hexdigest()
-        == "6377ed2b9d4093a017b592862db93e9e3b09e28e06b3f568b91f641525da91bd"
+        == "09311d9b701d8f305c0a63edfa51fbc4df5feec67f9a66cf71b63c0ba3aa6ae9"
     )
 
 
