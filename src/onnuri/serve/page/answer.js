@@ -76,9 +76,9 @@ const TURNS = /[\n*`|~]|[.!?。…][)"'”’」』]?\s/;
 const INSIDE = new Set(["P", "LI", "UL", "OL", "BLOCKQUOTE", "DIV", "PRE", "CODE", "H3", "H4", "H5", "H6"]);
 
 export class AnswerBody {
-  constructor(element, markdown = true) {
-    this.element = element;
-    this.markdown = markdown; // a base model's text is shown as it is
+  // A base model's text is shown as it is, after the text that it continues.
+  constructor(element, prompt = null) {
+    Object.assign(this, { element, prompt, markdown: prompt === null });
     this.finish("");
   }
 
@@ -101,7 +101,7 @@ export class AnswerBody {
   home(newLine) {
     let last = this.open.at(-1);
     if (!last || (newLine && !this.inCode)) {
-      last = make("p");
+      last = make("p", {}, this.prompt && make("span", {}, this.prompt));
       this.open.push(last);
       this.element.append(last);
       return last;

@@ -28,8 +28,12 @@ export class EnterSender {
     on("compositionupdate", this.updated);
     on("compositionend", this.ended);
     on("keydown", this.pressed);
-    on("keyup", (event) => isEnter(event) && (EnterSender.spent = false));
+    on("keyup", EnterSender.released);
     on("beforeinput", this.inserting);
+  }
+
+  static released(event) {
+    if (isEnter(event)) EnterSender.spent = false;
   }
 
   // Send from a button: what is still being composed ends first and is sent too.
@@ -73,9 +77,10 @@ export class EnterSender {
       this.pending = true;
     } else if (event.keyCode === 229 && !this.hangul) {
       return; // Safari: this Enter chose a candidate
-    } else if (!event.repeat && !EnterSender.spent) {
+    } else if (!EnterSender.spent) {
       this.request();
     }
+    EnterSender.spent = true;
     event.preventDefault();
   }
 
@@ -89,8 +94,10 @@ export class EnterSender {
     this.waiting = true;
     this.later(() => {
       this.waiting = false;
-      EnterSender.spent = true;
       this.send();
     });
   }
 }
+
+// The field may be gone when the key goes up.
+globalThis.addEventListener?.("keyup", EnterSender.released, true);

@@ -1,7 +1,8 @@
 // The page: what is shown, what is asked, and what is kept.
 import { answer as streamAnswer, pageInfo, ServerError } from "./api.js";
 import * as talk from "./conversation.js";
-import { $, textButton } from "./dom.js";
+import { $, icon, on, textButton } from "./dom.js";
+import { Frame, shortcuts } from "./frame.js";
 import { EnterSender } from "./ime.js";
 import { ModelPicker } from "./models.js";
 import { Settings, settingsDialog } from "./settings.js";
@@ -13,12 +14,14 @@ import { errorText, Transcript } from "./transcript.js";
 
 const settings = new Settings();
 const history = await History.open();
+const frame = new Frame(settings);
 const speaker = new Speaker($("live"));
 const touch = () => matchMedia("(hover: none) and (pointer: coarse)").matches;
 const live = new Map(); // answers that are being written: {conversation, stop}
 let info = { models: [], keyNeeded: false, notice: {} };
 let current = talk.newConversation(settings.system);
 
+for (const element of document.querySelectorAll("[data-icon]")) element.prepend(icon(element.dataset.icon));
 settings.apply();
 
 // ---- Keeping
@@ -30,7 +33,7 @@ function save(conversation, delay = 0) {
   const before = unsaved.get(conversation.id);
   if (before && delay) return;
   clearTimeout(before?.timer);
-  unsaved.set(conversation.id, { conversation, timer: setTimeout(() => void flush(), delay) });
+  unsaved.set(conversation.id, { conversation, timer: setTimeout(() => flush(), delay) });
 }
 
 async function flush() {
@@ -58,7 +61,10 @@ function banner(text, label = "", act = null) {
 const models = new ModelPicker(settings, show);
 const transcript = new Transcript($("turns"), {
   touch,
-  edit: (node, text) => ask(text, node.parent),
+  edit(node, text) {
+    stop();
+    ask(text, node.parent);
+  },
   choose(node, step) {
     const shown = talk.choose(current, node, step);
     save(current);
@@ -111,13 +117,13 @@ async function open(id) {
     if (!saved) return;
     current = talk.settle(saved, new Set(live.keys()));
   }
-  closeDrawer();
+  frame.closeDrawer();
   shown();
 }
 
 function startNew() {
   if (!talk.isEmpty(current)) current = talk.newConversation(settings.system);
-  closeDrawer();
+  frame.closeDrawer();
   shown();
   $("field").focus();
 }
@@ -126,9 +132,8 @@ function shown() {
   const hash = talk.isEmpty(current) ? "" : `#${current.id}`;
   if (location.hash !== hash) window.history.pushState(null, "", hash || location.pathname);
   show();
-  stick = true;
-  follow();
-  void sidebar.show();
+  frame.toEnd();
+  sidebar.show();
 }
 
 const sidebar = new Sidebar(history, {
@@ -159,12 +164,12 @@ const sidebar = new Sidebar(history, {
 function ask(text, parent = talk.leaf(current)) {
   const chosen = models.chosen();
   if (!chosen.length) {
-    void refresh();
+    refresh();
     return false;
   }
   const question = talk.addQuestion(current, parent, text);
   reply(question.id, chosen.map(({ id, chat }) => talk.newAnswer(id, chat)));
-  void sidebar.show();
+  sidebar.show();
   return true;
 }
 
@@ -172,10 +177,10 @@ function reply(question, answers) {
   const conversation = current;
   const node = talk.addReply(conversation, question, answers);
   const waiting = answers.filter(({ state }) => state === "streaming");
-  for (const each of waiting) void writeAnswer(conversation, node, each);
+  for (const each of waiting) writeAnswer(conversation, node, each);
   window.history.replaceState(null, "", `#${conversation.id}`);
-  stick = true;
   show();
+  frame.toEnd();
   save(conversation);
 }
 
@@ -195,7 +200,7 @@ function retry(node, answer) {
   }
   if (isLive()) return;
   Object.assign(answer, { state: "streaming", error: null, stats: null });
-  void writeAnswer(current, node, answer);
+  writeAnswer(current, node, answer);
   showBusy();
 }
 
@@ -261,10 +266,10 @@ async function finishAnswer(conversation, node, answer, spoken) {
     speaker.say(answer.error ? errorText(answer.error) : t("finished"));
     showBusy();
   }
-  if (answer.error?.kind === "model" || answer.error?.kind === "key") void refresh();
+  if (answer.error?.kind === "model" || answer.error?.kind === "key") refresh();
   save(conversation);
   await flush();
-  void sidebar.show();
+  sidebar.show();
 }
 
 function speak(conversation, answer, from) {
@@ -301,56 +306,11 @@ field.addEventListener("keydown", (event) => {
   if (last) event.preventDefault();
   last?.click();
 });
-$("send").addEventListener("click", () => sender.submit());
-$("stop").addEventListener("click", stop);
-$("new").addEventListener("click", startNew);
+on("send", "click", () => sender.submit());
+on("stop", "click", stop);
+on("new", "click", startNew);
 
-// ---- Scrolling: the end stays in view while the reader is there
-
-let stick = true;
-const scroll = $("scroll");
-const follow = () => stick && (scroll.scrollTop = scroll.scrollHeight);
-
-scroll.addEventListener("scroll", () => {
-  stick = scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight < 60;
-  $("to-bottom").hidden = stick;
-}, { passive: true });
-$("to-bottom").addEventListener("click", () => {
-  stick = true;
-  follow();
-  field.focus();
-});
-const resized = new ResizeObserver(follow);
-resized.observe($("turns"));
-resized.observe(scroll);
-
-// ---- The list of chats: beside the page, or over it on a phone
-
-const narrow = matchMedia("(max-width: 800px)");
-const root = document.documentElement;
-
-function showSide(open) {
-  root.classList.toggle("side", open);
-  $("side-open").setAttribute("aria-expanded", open);
-  document.querySelector("main").inert = open && narrow.matches;
-  if (narrow.matches) return;
-  settings.side = open;
-  settings.save();
-}
-
-function toggleSide(open = !root.classList.contains("side")) {
-  showSide(open);
-  $(open ? "side-close" : "side-open").focus();
-}
-
-const closeDrawer = () => narrow.matches && showSide(false);
-
-narrow.addEventListener("change", () => showSide(!narrow.matches && settings.side));
-$("side-open").addEventListener("click", () => toggleSide(true));
-$("side-close").addEventListener("click", () => toggleSide(false));
-$("scrim").addEventListener("click", () => toggleSide(false));
-
-// ---- Dialogs, menus, keys
+// ---- Dialogs and keys
 
 const openSettings = settingsDialog(settings, {
   system: () => current.system,
@@ -364,46 +324,22 @@ const openSettings = settingsDialog(settings, {
     transcript.clear();
     shown();
   },
-  keyChanged: () => void refresh(),
+  keyChanged: () => refresh(),
 });
-$("open-settings").addEventListener("click", () => openSettings());
-$("settings-close").addEventListener("click", () => $("settings").close());
-$("confirm-no").addEventListener("click", () => $("confirm").close("no"));
-$("confirm-yes").addEventListener("click", () => $("confirm").close("yes"));
-
-document.addEventListener("click", ({ target }) => {
-  for (const menu of document.querySelectorAll("details.menu[open]")) if (!menu.contains(target)) menu.open = false;
-});
+on("open-settings", "click", () => openSettings());
+on("settings-close", "click", () => $("settings").close());
+on("confirm-no", "click", () => $("confirm").close("no"));
+on("confirm-yes", "click", () => $("confirm").close("yes"));
 
 // By the position of a key where its letter depends on the keyboard: in Hangul mode K is ㅏ.
-const KEYS = { KeyK: () => searchChats(), Slash: () => field.focus(), KeyB: () => toggleSide() };
-
-function searchChats() {
-  showSide(true);
-  $("search").focus();
-}
-
-document.addEventListener("keydown", (event) => {
-  if (event.isComposing || event.defaultPrevented || document.querySelector("dialog[open]")) return;
-  if (event.key === "Escape") return escape();
-  if (!(event.ctrlKey || event.metaKey) || event.altKey) return;
-  const act = event.shiftKey ? event.code === "KeyO" && startNew : KEYS[event.code];
-  if (!act) return;
-  event.preventDefault();
-  act();
-});
-
-function escape() {
-  const menu = document.querySelector("details.menu[open]");
-  if (menu) {
-    menu.open = false;
-    menu.querySelector("summary").focus();
-  } else if (narrow.matches && root.classList.contains("side")) {
-    toggleSide(false);
-  } else {
-    stop();
-  }
-}
+shortcuts({
+  KeyK() {
+    frame.showSide(true);
+    $("search").focus();
+  },
+  Slash: () => field.focus(),
+  KeyB: () => frame.toggleSide(),
+}, { KeyO: startNew }, () => frame.escape() || stop());
 
 // ---- The start
 
@@ -412,28 +348,27 @@ async function refresh() {
     info = await pageInfo();
     models.set(info.models);
     if (info.keyNeeded && !settings.key) banner(t("keyNeeded"), t("enterKey"), () => openSettings("key"));
-    else banner(info.models.length ? "" : t("noModels"), t("retry"), () => void refresh());
+    else banner(info.models.length ? "" : t("noModels"), t("retry"), () => refresh());
   } catch (error) {
-    banner(errorText(error), t("retry"), () => void refresh());
+    banner(errorText(error), t("retry"), () => refresh());
   }
   show();
 }
 
-window.addEventListener("pagehide", () => void flush());
+window.addEventListener("pagehide", () => flush());
 document.addEventListener("visibilitychange", () => {
-  if (document.visibilityState === "hidden") void flush();
-  else void sidebar.show();
+  if (document.visibilityState === "hidden") flush();
+  else sidebar.show();
 });
 window.addEventListener("popstate", () => {
   const id = location.hash.slice(1);
-  if (id) void open(id);
+  if (id) open(id);
   else startNew();
 });
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => settings.apply());
 
-showSide(!narrow.matches && settings.side);
 show();
 if (location.hash) await open(location.hash.slice(1));
 await refresh();
-void sidebar.show();
+sidebar.show();
 if (!touch()) field.focus();

@@ -166,10 +166,9 @@ function paragraph(lines, at) {
   return [{ type: "paragraph", inline: inline(text) }, next];
 }
 
-const NEXT = /[\\`*_~[!<\n]|https?:\/\//g;
+const NEXT = /[\\`*_~[!\n]|https?:\/\//gi;
 const ESCAPED = /[!-/:-@[-`{-~]/;
 const LINK = /!?\[([^[\]\n]{0,500})\]\(\s*<?([^\s()<>]{1,2000}(?:\([^\s()<>]{0,200}\)[^\s()<>]{0,2000})?)>?(?:\s+["'][^"'\n]{0,300}["'])?\s*\)/y;
-const ANGLE = /<((?:https?:\/\/|mailto:)[^\s<>]{1,2000})>/iy;
 const BARE = /https?:\/\/[^\s<>"'`*|\\^{}\uac00-\ud7a3\u3000-\u303f]{1,2000}/iy;
 
 const match = (pattern, text, at) => {
@@ -224,15 +223,9 @@ function mark(text, at, open, add, missing) {
     else add(found[0]);
     return at + found[0].length;
   }
-  const angle = match(ANGLE, text, at);
-  const bare = angle ?? match(BARE, text, at);
-  if (!bare) {
-    add(sign);
-    return at + 1;
-  }
-  const href = angle ? angle[1] : bare[0].replace(/[.,;:!?)\]]+$/, "");
-  add(SAFE_URL.test(href) ? { type: "link", text: "", href } : href);
-  return at + (angle ? angle[0].length : href.length);
+  const href = match(BARE, text, at)?.[0].replace(/[.,;:!?)\]]+$/, "");
+  add(href ? { type: "link", text: "", href } : sign);
+  return at + (href ?? sign).length;
 }
 
 function codeSpan(text, at, add, missing) {

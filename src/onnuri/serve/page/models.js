@@ -1,5 +1,5 @@
 // Which models are asked: one, or up to three side by side.
-import { $, make } from "./dom.js";
+import { $, make, on } from "./dom.js";
 import { t } from "./text.js";
 
 const MOST = 3;
@@ -7,7 +7,7 @@ const MOST = 3;
 export class ModelPicker {
   constructor(settings, changed) {
     Object.assign(this, { settings, changed, all: [] });
-    $("compare").addEventListener("change", () => {
+    on("compare", "change", () => {
       settings.compare = $("compare").checked;
       this.choose(this.chosen().map(({ id }) => id));
     });

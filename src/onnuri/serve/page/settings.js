@@ -1,11 +1,14 @@
 // What the reader chose, kept in this browser. The API key is kept for the window alone unless they say otherwise.
-import { $ } from "./dom.js";
+import { $, make, on } from "./dom.js";
 import { language, setLanguage, t, translate } from "./text.js";
 
 const NAME = "onnuri-settings";
 const KEY = "onnuri-api-key";
-const KNOBS = { temperature: [0, 2, 0.1], top_p: [0, 1, 0.05], top_k: [0, 1000, 1], min_p: [0, 1, 0.01],
-  max_tokens: [1, 1_000_000, 1], seed: [0, 2 ** 53 - 1, 1] };
+// Name, least, most, and whether it is a whole number.
+const KNOBS = [["temperature", 0, 2], ["top_p", 0, 1], ["top_k", 0, 1000, 1], ["min_p", 0, 1],
+  ["max_tokens", 1, 1_000_000, 1], ["seed", 0, 2 ** 53 - 1, 1]];
+const SHORTCUTS = [["Enter", "send"], ["Shift Enter", "keyNewline"], ["Esc", "keyStop"], ["↑", "keyEditLast"],
+  ["Ctrl Shift O", "newChat"], ["Ctrl K", "search"], ["Ctrl /", "keyFocus"], ["Ctrl B", "keySide"]];
 
 function read(storage, name) {
   try {
@@ -43,7 +46,7 @@ export class Settings {
     this.system = typeof saved.system === "string" ? saved.system : "";
     this.models = Array.isArray(saved.models) ? saved.models.map(String) : [];
     this.sampling = {};
-    for (const name of Object.keys(KNOBS))
+    for (const [name] of KNOBS)
       if (Number.isFinite(saved.sampling?.[name])) this.sampling[name] = saved.sampling[name];
     this.key = read(session, KEY) ?? read(local, KEY) ?? "";
     this.keyKept = read(local, KEY) !== null;
@@ -66,8 +69,7 @@ export class Settings {
   }
 
   apply() {
-    if (this.theme) document.documentElement.dataset.theme = this.theme;
-    else delete document.documentElement.dataset.theme;
+    document.documentElement.dataset.theme = this.isDark() ? "dark" : "light";
     setLanguage(this.language || (navigator.language.startsWith("ko") ? "ko" : "en"));
     translate();
     const label = t(this.isDark() ? "toLight" : "toDark");
@@ -84,9 +86,9 @@ export function settingsDialog(settings, actions) {
     settings.apply();
     actions.changed();
   };
-  const knobs = Object.entries(KNOBS).map(([name, [min, max, step]]) => {
-    const field = $(`knob-${name}`);
-    Object.assign(field, { min, max, step: step < 1 ? "any" : step });
+  const knobs = KNOBS.map(([name, min, max, step = "any"]) => {
+    const field = make("input", { type: "number", id: name, min, max, step, "data-t-hint": "byDefault" });
+    $("knobs").append(make("label", {}, make("span", { "data-t": name }), field));
     field.addEventListener("input", () => {
       const value = field.valueAsNumber;
       const good = Number.isFinite(value) && field.validity.valid;
@@ -97,28 +99,31 @@ export function settingsDialog(settings, actions) {
     });
     return [name, field];
   });
-  $("system").addEventListener("input", () => actions.setSystem($("system").value));
+  $("keys").append(...SHORTCUTS.map(([keys, name]) => make("div", {}, make("dt", {}, ...keys.split(" ").map((key) => make("kbd", {}, key))),
+    make("dd", { "data-t": name }))));
+  translate($("settings"));
+  on("system", "input", () => actions.setSystem($("system").value));
   const keyInput = () => {
     settings.saveKey($("key").value.trim(), $("key-keep").checked);
     showKeyHelp();
   };
   const showKeyHelp = () => ($("key-help").hidden = settings.keyKept);
-  $("key").addEventListener("input", keyInput);
-  $("key-keep").addEventListener("change", keyInput);
-  $("key").addEventListener("change", () => actions.keyChanged());
-  $("keep").addEventListener("change", () => {
+  on("key", "input", keyInput);
+  on("key-keep", "change", keyInput);
+  on("key", "change", () => actions.keyChanged());
+  on("keep", "change", () => {
     settings.keep = $("keep").checked;
     change();
   });
-  $("choose-theme").addEventListener("change", () => {
+  on("choose-theme", "change", () => {
     settings.theme = $("choose-theme").value;
     change();
   });
-  $("choose-language").addEventListener("change", () => {
+  on("choose-language", "change", () => {
     settings.language = $("choose-language").value;
     change();
   });
-  $("theme").addEventListener("click", () => {
+  on("theme", "click", () => {
     settings.theme = settings.isDark() ? "light" : "dark";
     change();
   });

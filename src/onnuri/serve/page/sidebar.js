@@ -1,6 +1,6 @@
 // The chats that this browser keeps: by day, searched, renamed, deleted, exported, imported.
 import { fromFile, MAX_FILE_BYTES, toFile } from "./conversation.js";
-import { $, confirmed, download, icon, make, toast } from "./dom.js";
+import { $, confirmed, download, icon, make, on, toast } from "./dom.js";
 import { EnterSender } from "./ime.js";
 import { t } from "./text.js";
 
@@ -19,11 +19,11 @@ export class Sidebar {
     this.history = history;
     this.actions = actions;
     this.round = 0; // of searches: a late one is dropped
-    $("search").addEventListener("input", () => this.show());
-    $("export-all").addEventListener("click", () => this.export());
-    $("delete-all").addEventListener("click", () => this.clear());
-    $("import").addEventListener("click", () => $("import-file").click());
-    $("import-file").addEventListener("change", (event) => this.import(event.target));
+    on("search", "input", () => this.show());
+    on("export-all", "click", () => this.export());
+    on("delete-all", "click", () => this.clear());
+    on("import", "click", () => $("import-file").click());
+    on("import-file", "change", (event) => this.import(event.target));
   }
 
   async show() {
@@ -101,7 +101,7 @@ export class Sidebar {
     await this.actions.flush();
     const found = [];
     if (id) found.push(await this.history.get(id));
-    else await this.history.each((each) => void found.push(each));
+    else await this.history.each((each) => found.push(each));
     const name = `onnuri-chat-${new Date().toISOString().slice(0, 10)}.json`;
     download(name, JSON.stringify(toFile(found.filter(Boolean), this.actions.notice()), null, 1));
   }

@@ -3,15 +3,14 @@ import { AnswerBody } from "./answer.js";
 import { branch, path } from "./conversation.js";
 import { copy, iconButton, make, textButton, toast } from "./dom.js";
 import { EnterSender } from "./ime.js";
-import { t } from "./text.js";
+import { t, TEXT } from "./text.js";
 
-const ERRORS = { network: "errorNetwork", key: "errorKey", model: "errorModel", large: "errorLarge", busy: "errorBusy",
-  unavailable: "errorUnavailable", refused: "errorRefused", server: "errorServer", strange: "errorStrange", cut: "cut" };
-const NOTES = { stopped: "stopped", length: "length", cut: "cut" };
+const NOTES = new Set(["stopped", "length", "cut"]);
 
 export function errorText({ kind, retryAfter }) {
-  if (kind === "busy" && retryAfter) return t("errorBusyFor", { seconds: retryAfter });
-  return t(ERRORS[kind] ?? "errorServer");
+  if (kind === "cut") return t("cut");
+  if (kind === "busy" && retryAfter) return t("error_busyFor", { seconds: retryAfter });
+  return t(`error_${kind}` in TEXT ? `error_${kind}` : "error_server");
 }
 
 const copyButton = (text) =>
@@ -129,7 +128,7 @@ export class Transcript {
     const name = make("div", { class: "name" }, make("span", {}, answer.model), make("span", { class: "ai" }, "AI"));
     const article = make("article", { class: "answer", "aria-label": t("answerOf", { model: answer.model }) },
       name, body, state, tools);
-    const shown = { article, body: new AnswerBody(body, answer.chat), state, stats };
+    const shown = { article, body: new AnswerBody(body, answer.chat ? null : this.conversation.nodes.get(node.parent).text), state, stats };
     this.answers.set(answer, shown);
     shown.body.finish(answer.text);
     this.settled(node, answer);
@@ -156,7 +155,7 @@ export class Transcript {
     shown.state.className = answer.error ? "state error" : "state";
     if (streaming && !answer.text) shown.state.append(waiting());
     else if (answer.error) shown.state.append(...this.failure(node, answer));
-    else if (NOTES[answer.state]) shown.state.append(make("p", {}, t(NOTES[answer.state])));
+    else if (NOTES.has(answer.state)) shown.state.append(make("p", {}, t(answer.state)));
   }
 
   failure(node, answer) {
