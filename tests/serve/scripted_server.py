@@ -61,7 +61,10 @@ class Handler(BaseHTTPRequestHandler):
         name = self.path.partition("?")[0].removeprefix("/") or "index.html"
         script = self.server.script
         if name == "page/info":
-            notice = {"ko": "AI가 만든 글입니다. 틀릴 수 있습니다.", "en": "Text is made by AI. It may be wrong."}
+            notice = {
+                "ko": "AI가 만든 글입니다. 틀릴 수 있습니다.",
+                "en": "Text is made by AI. It may be wrong.",
+            }
             self.give(200, {"models": script.models, "key_needed": bool(script.key), "notice": notice})
         elif "/" not in name and (PAGE / name).is_file():
             self.give(200, (PAGE / name).read_bytes(), TYPES[Path(name).suffix])
@@ -116,8 +119,18 @@ class Handler(BaseHTTPRequestHandler):
                 self.close_connection = True
                 return
             else:
-                self.event({"choices": [{"index": 0, **({"delta": {"content": step}} if chat else {"text": step})}]})
-        last = {"index": 0, "finish_reason": self.server.script.finish, **({"delta": {}} if chat else {"text": ""})}
+                self.event(
+                    {
+                        "choices": [
+                            {"index": 0, **({"delta": {"content": step}} if chat else {"text": step})}
+                        ]
+                    }
+                )
+        last = {
+            "index": 0,
+            "finish_reason": self.server.script.finish,
+            **({"delta": {}} if chat else {"text": ""}),
+        }
         self.event({"choices": [last]})
         self.event({"choices": [], "usage": {"completion_tokens": len(steps)}})
         self.chunk(b"data: [DONE]\n\n")
