@@ -50,6 +50,11 @@ def answers(page: Any) -> list[str]:
     return list(page.locator(".answer .body").all_inner_texts())
 
 
+def shows(page: Any, text: str, within: str = "#turns") -> None:
+    """Wait until the conversation shows a text."""
+    page.locator(within).get_by_text(text).first.wait_for()
+
+
 def serious(page: Any) -> list[str]:
     """What axe-core finds on the page as it is, of serious and critical weight."""
     script = next((path for path in AXE if path.is_file()), None)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.serve.browser import DONE, MESSAGE, answers, ask, chromium
+from tests.serve.browser import DONE, MESSAGE, answers, ask, chromium, shows
 from tests.serve.scripted_server import Cut, Refusal, ScriptedServer
 
 pytestmark = pytest.mark.extra("page")
@@ -102,7 +102,7 @@ def test_editing_and_regenerating_add_branches(visit: Visit, server: ScriptedSer
     page.click(".question >> nth=0 >> .edit")
     page.fill(".form textarea", "셋")
     page.press(".form textarea", "Enter")
-    page.get_by_text("셋라고 하셨군요.").wait_for()
+    shows(page, "셋라고 하셨군요.")
     page.wait_for_selector("#stop", state="hidden")
     assert answers(page) == ["셋라고 하셨군요."]
     page.click("[aria-label='다시 생성']")
@@ -113,7 +113,7 @@ def test_editing_and_regenerating_add_branches(visit: Visit, server: ScriptedSer
     assert answers(page) == ["하나라고 하셨군요.", "둘라고 하셨군요."]
     assert page.evaluate("document.activeElement.ariaLabel") == "이전 분기"
     page.reload()
-    page.get_by_text("둘라고 하셨군요.").wait_for()
+    shows(page, "둘라고 하셨군요.")
     assert answers(page) == ["하나라고 하셨군요.", "둘라고 하셨군요."]
     assert [[turn["content"] for turn in each["messages"]] for each in server.asked()] == [
         ["하나"],
@@ -129,10 +129,10 @@ def test_escape_stops_and_what_came_stays(visit: Visit, server: ScriptedServer) 
     page = visit()
     page.fill(MESSAGE, "길게")
     page.press(MESSAGE, "Enter")
-    page.get_by_text("여기까지 왔고").wait_for()
+    shows(page, "여기까지 왔고")
     assert page.locator("#send").is_hidden()
     page.keyboard.press("Escape")
-    page.get_by_text("여기서 멈췄습니다.").wait_for()
+    shows(page, "여기서 멈췄습니다.")
     gate.set()
     assert server.left.wait(10)
     assert answers(page) == ["여기까지 왔고"]
@@ -145,15 +145,15 @@ def test_what_came_stays_when_the_server_goes_away_midway(visit: Visit, server: 
     page = visit()
     page.fill(MESSAGE, "끊김")
     page.press(MESSAGE, "Enter")
-    page.get_by_text("둘째").wait_for()
+    shows(page, "둘째")
     gate.set()
-    page.get_by_text("연결이 끊겨 여기까지만 받았습니다.").wait_for()
+    shows(page, "연결이 끊겨 여기까지만 받았습니다.")
     page.reload()
-    page.get_by_text("연결이 끊겨 여기까지만 받았습니다.").wait_for()
+    shows(page, "연결이 끊겨 여기까지만 받았습니다.")
     assert answers(page) == ["첫 줄\n\n둘째"]
     server.script.answers["끊김"] = ["온전한 답"]
-    page.click("text=다시 시도")
-    page.get_by_text("온전한 답").wait_for()
+    page.click(".state button:text('다시 시도')")
+    shows(page, "온전한 답")
     page.click(".reply [aria-label='이전 분기']")
     assert answers(page) == ["첫 줄\n\n둘째"]
 
@@ -164,10 +164,10 @@ def test_a_page_that_closed_midway_shows_what_it_had(visit: Visit, server: Scrip
     page = visit()
     page.fill(MESSAGE, "길게")
     page.press(MESSAGE, "Enter")
-    page.get_by_text("남은 글").wait_for()
+    shows(page, "남은 글")
     page.wait_for_timeout(1500)  # an answer that is being written is saved every second
     page.reload()
-    page.get_by_text("연결이 끊겨 여기까지만 받았습니다.").wait_for()
+    shows(page, "연결이 끊겨 여기까지만 받았습니다.")
     assert answers(page) == ["남은 글"]
     gate.set()
 
@@ -191,8 +191,8 @@ def test_errors_in_words_with_another_try(
     ask(page, "질문")
     assert page.locator(".state.error p").inner_text() == f"{words}\n{refusal.message}"
     server.script.answers["질문"] = ["이제 됩니다."]
-    page.click("text=다시 시도")
-    page.get_by_text("이제 됩니다.", exact=True).first.wait_for()
+    page.click(".state button:text('다시 시도')")
+    shows(page, "이제 됩니다.")
     page.wait_for_selector(".state.error", state="detached")
 
 
@@ -202,8 +202,8 @@ def test_without_a_server_the_question_stays_and_is_asked_again(visit: Visit, se
     ask(page, "들리나요")
     assert "서버에 연결할 수 없습니다" in page.inner_text(".state.error")
     page.unroute("**/v1/**")
-    page.click("text=다시 시도")
-    page.get_by_text("들리나요라고 하셨군요.").first.wait_for()
+    page.click(".state button:text('다시 시도')")
+    shows(page, "들리나요라고 하셨군요.")
 
 
 def test_a_key_is_asked_for_and_kept_for_the_window_alone(visit: Visit, server: ScriptedServer) -> None:
@@ -216,11 +216,11 @@ def test_a_key_is_asked_for_and_kept_for_the_window_alone(visit: Visit, server: 
     page.click("#settings-close")
     ask(page, "열쇠")
     assert "API 키가 없거나 올바르지 않습니다." in page.inner_text(".state.error")
-    page.click("text=키 입력")
+    page.click(".state button:text('키 입력')")
     page.fill("#key", "sk-invented")
     page.click("#settings-close")
-    page.click(".state.error >> text=다시 시도")
-    page.get_by_text("열쇠라고 하셨군요.").first.wait_for()
+    page.click(".state button:text('다시 시도')")
+    shows(page, "열쇠라고 하셨군요.")
     stores = "[JSON.stringify(localStorage), JSON.stringify(sessionStorage)].map((it) => it.includes('sk-invented'))"
     assert page.evaluate(stores) == [False, True]
     page.click("#open-settings")
@@ -322,15 +322,15 @@ def test_history_is_searched_renamed_deleted_exported_and_imported(
     page.click("#delete-all")
     page.click("#confirm-yes")
     page.keyboard.press("Escape")
-    page.get_by_text("아직 대화가 없습니다.").wait_for()
+    shows(page, "아직 대화가 없습니다.", "body")
     broken = tmp_path / "broken.json"
     broken.write_text(json.dumps({**exported, "conversations": [{"id": 1}]}), encoding="utf-8")
     page.set_input_files("#import-file", broken)
-    page.get_by_text("온누리에서 내보낸 파일이 아니거나 내용이 잘못되었습니다(id).").wait_for()
+    shows(page, "온누리에서 내보낸 파일이 아니거나 내용이 잘못되었습니다(id).", "body")
     page.set_input_files("#import-file", file)
-    page.get_by_text("대화 2개를 가져왔습니다.").wait_for()
+    shows(page, "대화 2개를 가져왔습니다.", "body")
     page.click(".chat >> text=과일")
-    page.get_by_text("사과는 무슨 색인가요?라고 하셨군요.").wait_for()
+    shows(page, "사과는 무슨 색인가요?라고 하셨군요.")
     assert page.locator(DONE).count() == 1
 
 
@@ -341,5 +341,5 @@ def test_nothing_is_kept_when_the_reader_says_so(visit: Visit, server: ScriptedS
     page.keyboard.press("Escape")
     ask(page, "비밀")
     page.reload()
-    page.get_by_text("대화를 저장하지 않습니다.").wait_for()
+    shows(page, "대화를 저장하지 않습니다.", "body")
     assert page.locator(".chat").count() == 0

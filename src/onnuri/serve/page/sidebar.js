@@ -64,8 +64,10 @@ export class Sidebar {
   rename(item, id, title) {
     const field = make("input", { "aria-label": t("newName"), maxlength: 200 });
     field.value = title;
+    let done = false;
     const finish = async (save) => {
-      if (!field.isConnected) return;
+      if (done) return;
+      done = true; // removing the field ends its focus, and comes here again
       field.remove();
       if (save && field.value.trim()) await this.actions.renamed(id, field.value.trim());
       await this.show();
