@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.serve.scripted_server import PAGE
+from tests.serve.page.scripted_server import PAGE
 
 NODE = shutil.which("node")
 pytestmark = pytest.mark.skipif(NODE is None, reason="Node.js is not installed")
