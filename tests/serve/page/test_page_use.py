@@ -157,7 +157,7 @@ def test_hostile_answers_stay_text(visit: Visit, server: ScriptedServer) -> None
     page = visit()
     for at in range(len(HOSTILE)):
         ask(page, f"{at}", answers=at + 1)
-    allowed = "a,b,blockquote,br,button,code,del,div,em,h3,h4,h5,h6,hr,li,ol,p,path,pre,span,strong,svg,table,tbody,td,th,thead,tr,ul"
+    allowed = "a,blockquote,br,button,code,del,div,em,h2,h3,h4,h5,h6,hr,li,ol,p,path,pre,span,strong,svg,table,tbody,td,th,thead,tr,ul"
     found = page.evaluate(
         """() => ({ tags: [...new Set([...document.querySelectorAll(".body *")].map((it) => it.tagName.toLowerCase()))],
         handlers: [...document.querySelectorAll(".body *")].flatMap((it) => [...it.attributes]).map(({ name }) => name)
