@@ -18,10 +18,19 @@ playwright = pytest.importorskip(
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
 # No sandbox inside containers; nothing of the browser's own goes to a network.
 ARGUMENTS = [
-    *["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"],
+    *[
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+    ],
     *["--disable-component-update", "--disable-sync"],
 ]
-AXE = [Path(folder) / "node_modules/axe-core/axe.min.js" for folder in os.environ.get("PYTHONPATH", "").split(":")]
+AXE = [
+    Path(folder) / "node_modules/axe-core/axe.min.js"
+    for folder in os.environ.get("PYTHONPATH", "").split(":")
+]
 MESSAGE = "#field"
 DONE = ".answer:not(.streaming)"
 
@@ -61,7 +70,9 @@ def serious(page: Any) -> list[str]:
     if script is None:
         pytest.skip("axe-core is not installed: make test-page installs it")
     page.evaluate(script.read_text(encoding="utf-8"))
-    found = page.evaluate("axe.run({runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']})")
+    found = page.evaluate(
+        "axe.run({runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']})"
+    )
     return [
         f"{each['id']}: {node['html'][:120]} {node['failureSummary'][:200]}"
         for each in found["violations"]

@@ -34,7 +34,9 @@ def visit(browser: Any, server: ScriptedServer) -> Iterator[Callable[..., Any]]:
     errors: list[str] = []
 
     def opened(**options: Any) -> Any:
-        context = browser.new_context(**{"locale": "ko-KR", "viewport": {"width": 1100, "height": 800}, **options})
+        context = browser.new_context(
+            **{"locale": "ko-KR", "viewport": {"width": 1100, "height": 800}, **options}
+        )
         context.set_default_timeout(20_000)
         contexts.append(context)
         page = context.new_page()
@@ -48,6 +50,8 @@ def visit(browser: Any, server: ScriptedServer) -> Iterator[Callable[..., Any]]:
     for context in contexts:
         context.close()
     assert requests
-    assert [url for url in requests if not url.startswith((server.url, "data:", "blob:" + server.url))] == []
+    assert [
+        url for url in requests if not url.startswith((server.url, "data:", "blob:" + server.url))
+    ] == []
     assert [body for path, body in server.seen if path == "/policy-report"] == []
     assert errors == []

@@ -28,7 +28,8 @@ def test_an_answer_streams_by_whole_syllables_and_ends_with_its_figures(
 ) -> None:
     text = "**훈민정음**은 글자입니다. 세종이 만들었습니다.\n\n- 자음 17\n- 모음 11\n"
     events = [
-        f"data: {json.dumps({'choices': [{'delta': {'content': each}}]}, ensure_ascii=False)}\n\n" for each in text
+        f"data: {json.dumps({'choices': [{'delta': {'content': each}}]}, ensure_ascii=False)}\n\n"
+        for each in text
     ]
     server.script.answers["글자"] = [*pieces("".join(events).encode(), 7)]
     page = visit()
@@ -155,7 +156,9 @@ def test_errors_in_words_with_another_try(
     page.wait_for_selector(".state.error", state="detached")
 
 
-def test_without_a_server_the_question_stays_and_is_asked_again(visit: Visit, server: ScriptedServer) -> None:
+def test_without_a_server_the_question_stays_and_is_asked_again(
+    visit: Visit, server: ScriptedServer
+) -> None:
     page = visit()
     page.route("**/v1/**", lambda route: route.abort())
     ask(page, "들리나요")
@@ -211,7 +214,9 @@ def test_system_prompt_and_sampling_reach_the_server(visit: Visit, server: Scrip
 
 
 def test_models_side_by_side_each_with_its_own_answers(visit: Visit, server: ScriptedServer) -> None:
-    server.script.models = [{"id": name, "chat": name != "base"} for name in ("small", "large", "base", "other")]
+    server.script.models = [
+        {"id": name, "chat": name != "base"} for name in ("small", "large", "base", "other")
+    ]
     page = visit()
     page.click("#models summary")
     page.check("#compare")

@@ -173,23 +173,26 @@ def test_markdown_blocks() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("**한국(Korea)**은", [{"type": "strong", "nodes": ["한국(Korea)"]}, "은"]),
-        ("*가 **나** 다*", [{"type": "em", "nodes": ["가 ", {"type": "strong", "nodes": ["나"]}, " 다"]}]),
-        ("snake_case_name 2 * 3 * 4", ["snake_case_name 2 * 3 * 4"]),
-        ("**열린 `a` \\*", ["**열린 ", {"type": "code", "text": "a"}, " *"]),
-        ("https://a.kr/b에서", [{"type": "link", "text": "", "href": "https://a.kr/b"}, "에서"]),
-        ("[글](https://a.kr)", [{"type": "link", "text": "글", "href": "https://a.kr"}]),
-        ("[글](javascript:alert(1))", ["[글](javascript:alert(1))"]),
-        ("[글](JaVaScRiPt:x) [글](data:text/html,x)", ["[글](JaVaScRiPt:x) [글](data:text/html,x)"]),
-        ("![곰](http://a.kr/x.png)", [{"type": "image", "text": "곰", "href": "http://a.kr/x.png"}]),
-        ("<b>굵게</b> &lt;", ["<b>굵게</b> &lt;"]),
-    ],
-)
-def test_markdown_marks(text: str, expected: list[Any]) -> None:
-    assert parsed(text)[0]["inline"] == expected
+MARKS: list[tuple[str, list[Any]]] = [
+    ("**한국(Korea)**은", [{"type": "strong", "nodes": ["한국(Korea)"]}, "은"]),
+    ("*가 **나** 다*", [{"type": "em", "nodes": ["가 ", {"type": "strong", "nodes": ["나"]}, " 다"]}]),
+    ("snake_case_name 2 * 3 * 4", ["snake_case_name 2 * 3 * 4"]),
+    ("**열린 `a` \\*", ["**열린 ", {"type": "code", "text": "a"}, " *"]),
+    ("https://a.kr/b에서", [{"type": "link", "text": "", "href": "https://a.kr/b"}, "에서"]),
+    ("[글](https://a.kr)", [{"type": "link", "text": "글", "href": "https://a.kr"}]),
+    ("[글](javascript:alert(1))", ["[글](javascript:alert(1))"]),
+    ("[글](JaVaScRiPt:x) [글](data:text/html,x)", ["[글](JaVaScRiPt:x) [글](data:text/html,x)"]),
+    ("![곰](http://a.kr/x.png)", [{"type": "image", "text": "곰", "href": "http://a.kr/x.png"}]),
+    ("<b>굵게</b> &lt;", ["<b>굵게</b> &lt;"]),
+]
+
+
+def test_markdown_marks() -> None:
+    texts = json.dumps([text for text, _ in MARKS])
+    found = node(
+        f"const {{ parse }} = await page('markdown.js'); give({texts}.map((text) => parse(text)[0].inline));"
+    )
+    assert found == [marks for _, marks in MARKS]
 
 
 def test_hostile_markdown_ends_and_is_bounded_in_depth() -> None:

@@ -79,7 +79,9 @@ FIREFOX = [*CHROME[:4], ["input", {"inputType": "insertCompositionText"}], CHROM
 MACOS = [*CHROME[:4], ["keydown", {"key": "Enter", "code": "Enter", "keyCode": 13}], CHROME[4]]
 
 
-@pytest.mark.parametrize("events", [CHROME, SAFARI, FIREFOX, MACOS], ids=["chrome", "safari", "firefox", "macos"])
+@pytest.mark.parametrize(
+    "events", [CHROME, SAFARI, FIREFOX, MACOS], ids=["chrome", "safari", "firefox", "macos"]
+)
 def test_the_event_orders_of_browsers_send_once_and_whole(
     visit: Visit, server: ScriptedServer, events: list[Any]
 ) -> None:
@@ -142,7 +144,7 @@ HOSTILE = [
     "![그림](https://evil.example/?q=1) [![그림](https://evil.example/2)](https://evil.example/3)",
     '[글](https://evil.example/" onmouseover="alert(1)) [<b>글</b>](https://evil.example/4)',
     "| <img src=x> | `<b>` |\n|---|---|\n| <a href=javascript:x>1</a> | 2 |",
-    "```html\n<script>alert(1)</script>\n```\n~~~\"><script>\n</code></pre><script>\n~~~",
+    '```html\n<script>alert(1)</script>\n```\n~~~"><script>\n</code></pre><script>\n~~~',
     ">" * 5000 + " 깊이",
     "- " * 5000 + "깊이",
     "\n".join(" " * (2 * depth) + "- 깊이" for depth in range(300)),
@@ -241,7 +243,9 @@ def test_axe_finds_nothing_serious(visit: Visit, server: ScriptedServer, scheme:
     assert found == dict.fromkeys(found, [])
 
 
-def test_language_and_theme_follow_the_system_and_the_switches(visit: Visit, server: ScriptedServer) -> None:
+def test_language_and_theme_follow_the_system_and_the_switches(
+    visit: Visit, server: ScriptedServer
+) -> None:
     page = visit(locale="en-US", color_scheme="dark")
     assert page.get_attribute("html", "lang") == "en"
     assert page.get_attribute("html", "data-theme") == "dark"
@@ -285,7 +289,11 @@ def test_the_page_works_where_there_is_no_route() -> None:
     test = "tests/serve/page/test_page_chat.py::test_editing_and_regenerating_add_branches"
     command = f"ip link set lo up && test -z \"$(ip route)\" && exec '{sys.executable}' -m pytest {test}"
     run = subprocess.run(
-        ["unshare", "--net", "sh", "-c", command], cwd=REPOSITORY, capture_output=True, text=True, check=False
+        ["unshare", "--net", "sh", "-c", command],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert run.returncode == 0, run.stdout + run.stderr
     assert "1 passed" in run.stdout

@@ -9,7 +9,7 @@ export class ServerError extends Error {
 	}
 }
 
-const KINDS = { 401: "key", 403: "key", 404: "model", 413: "large", 429: "busy", 503: "unavailable" };
+const KINDS = { 401: "key", 404: "model", 413: "large", 429: "busy", 503: "unavailable" };
 
 async function call(path, key, options = {}) {
 	const headers = { ...options.headers };
@@ -23,23 +23,23 @@ async function call(path, key, options = {}) {
 	}
 	if (response.ok) return response;
 	const { status } = response;
-	const retryAfter = Number.parseInt(response.headers.get("retry-after") ?? "", 10);
+	const retryAfter = parseInt(response.headers.get("retry-after"), 10);
 	let detail = `HTTP ${status}`;
+	let kind = KINDS[status] ?? (status >= 500 ? "server" : "refused");
 	try {
-		detail = String((await response.json()).error.message).slice(0, 2000);
+		const { error } = await response.json();
+		detail = String(error.message).slice(0, 2000);
+		if (error.code === "context_length_exceeded") kind = "large";
 	} catch {
 		// not this server's JSON: a proxy in between
 	}
-	const kind = KINDS[status] ?? (status >= 500 ? "server" : "refused");
-	throw new ServerError(kind, detail, Number.isFinite(retryAfter) ? retryAfter : null);
+	throw new ServerError(kind, detail, retryAfter || null);
 }
 
 // {models: [{id, chat}], key_needed, notice: {ko, en}}
 export async function pageInfo() {
-	const response = await call("page/info");
-	const info = await response.json();
-	const models = (Array.isArray(info.models) ? info.models : []).map(({ id, chat }) => ({ id: String(id), chat: chat !== false }));
-	return { models, keyNeeded: Boolean(info.key_needed), notice: info.notice ?? {} };
+	const { models, key_needed: keyNeeded, notice } = await (await call("page/info")).json();
+	return { models: models.map(({ id, chat }) => ({ id, chat: chat !== false })), keyNeeded, notice: notice ?? {} };
 }
 
 // Data of server-sent events. Bytes may be cut anywhere, within a syllable too.
