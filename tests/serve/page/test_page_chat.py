@@ -35,8 +35,9 @@ def test_an_answer_streams_by_whole_syllables_and_ends_with_its_figures(
     page = visit()
     page.evaluate(
         """() => { window.states = new Set();
-        new MutationObserver(() => document.querySelectorAll(".body").forEach((body) => states.add(body.textContent)))
-          .observe(document.querySelector("#turns"), { childList: true, characterData: true, subtree: true }); }"""
+        const note = () => document.querySelectorAll(".body").forEach((it) => states.add(it.textContent));
+        const all = { childList: true, characterData: true, subtree: true };
+        new MutationObserver(note).observe(document.querySelector("#turns"), all); }"""
     )
     ask(page, "글자")
     states = page.evaluate("[...states]")
@@ -183,7 +184,7 @@ def test_a_key_is_asked_for_and_kept_for_the_window_alone(visit: Visit, server: 
     page.click("#settings-close")
     page.click(".state button:text('다시 시도')")
     shows(page, "열쇠라고 하셨군요.")
-    stores = "[JSON.stringify(localStorage), JSON.stringify(sessionStorage)].map((it) => it.includes('sk-invented'))"
+    stores = "[localStorage, sessionStorage].map((it) => JSON.stringify(it).includes('sk-invented'))"
     assert page.evaluate(stores) == [False, True]
     page.click("#open-settings")
     page.check("#key-keep")

