@@ -175,6 +175,13 @@ def test_a_key_is_asked_for_and_kept_for_the_window_alone(visit: Visit, server: 
     assert "API 키가 필요합니다" in page.inner_text("#banner")
     page.click("#banner-action")
     assert page.evaluate("document.activeElement.id") == "key"
+    page.fill("#key", "열쇠")
+    page.click("#settings-close")
+    ask(page, "잘못 쓴 열쇠")
+    assert "API 키가 없거나 올바르지 않습니다." in page.inner_text(".state.error")
+    assert server.asked() == []
+    page.click("#new")
+    page.click("#open-settings")
     page.fill("#key", "wrong")
     page.click("#settings-close")
     ask(page, "열쇠")
@@ -228,8 +235,10 @@ def test_models_side_by_side_each_with_its_own_answers(visit: Visit, server: Scr
     assert "base: 대화용으로 학습되지 않은 기본 모델입니다." in page.inner_text("#base-notice")
     ask(page, "같은 질문", answers=3)
     assert page.locator(".name").all_inner_texts() == ["small\nAI", "large\nAI", "base\nAI"]
-    columns = [box["x"] for box in (page.locator(".answer").nth(at).bounding_box() for at in range(3))]
-    assert columns == sorted(set(columns))
+    boxes = [page.locator(".answer").nth(at).bounding_box() for at in range(3)]
+    assert [box["x"] for box in boxes] == sorted({box["x"] for box in boxes})
+    assert len({(box["y"], round(box["width"])) for box in boxes}) == 1
+    assert boxes[2]["x"] + boxes[2]["width"] > 1000
     ask(page, "다음", answers=6)
     asked = {(each["model"], "prompt" in each): each for each in server.asked()}
     assert asked.keys() == {("small", False), ("large", False), ("base", True)}

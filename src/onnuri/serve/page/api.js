@@ -13,6 +13,7 @@ const KINDS = { 401: "key", 404: "model", 413: "large", 429: "busy", 503: "unava
 
 async function call(path, key, options = {}) {
 	const headers = { ...options.headers };
+	if (/[^!-~]/.test(key ?? "")) throw new ServerError("key"); // a header cannot carry it
 	if (key) headers.authorization = `Bearer ${key}`;
 	let response;
 	try {
