@@ -113,7 +113,7 @@ export class Transcript {
 		const state = make("div", { class: "state" });
 		const stats = make("span", { class: "stats" });
 		const tools = make("div", { class: "tools" }, copyButton("copy", () => answer.text),
-			iconButton("again", t("regenerate"), () => this.actions.regenerate(node, answer)),
+			iconButton("again", t("regenerate"), () => this.actions.regenerate(node, answer), { class: "icon again" }),
 			answer.chat ? null : iconButton("continue", t("continue"), () => this.actions.resume(node, answer)), stats);
 		const name = make("div", { class: "name" }, make("span", {}, answer.model), make("span", { class: "ai" }, "AI"));
 		const article = make("article", { class: "answer", "aria-label": t("answerOf", { model: answer.model }) },
