@@ -19,7 +19,7 @@ export DO_NOT_TRACK := 1
 export TOKENIZERS_PARALLELISM := true
 
 .DEFAULT_GOAL := help
-.PHONY: help install pretrain chat test test-extras test-harness test-posttrain test-oldest test-newest soak lint types check format clean distclean
+.PHONY: help install pretrain chat test test-extras test-harness test-posttrain test-page test-oldest test-newest soak lint types check format clean distclean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 21
@@ -109,6 +109,16 @@ test-posttrain: $(POSTTRAIN)/.installed ## Losses and exported chat models in TR
 
 $(POSTTRAIN)/.installed: $(INSTALLED) constraints-posttrain.txt
 	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --upgrade --target $(POSTTRAIN) -r constraints-posttrain.txt
+	touch $@
+
+PAGE := build/page
+test-page: $(PAGE)/.installed ## The chat page in headless Chromium: needs npm, and chromium or CHROMIUM=PATH
+	PYTHONPATH=$(PAGE) $(BIN)/python -m pytest tests/serve/page
+
+# Playwright comes without a browser: Debian's package chromium has one.
+$(PAGE)/.installed: $(INSTALLED) constraints-page.txt
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --upgrade --target $(PAGE) -r constraints-page.txt
+	npm install --silent --no-audit --no-fund --prefix $(PAGE) axe-core@4.14.1
 	touch $@
 
 soak: $(INSTALLED) ## Random inputs, kills and faults in bulk: an hour and more
