@@ -27,7 +27,14 @@ from torch import nn
 
 from onnuri.base.errors import UserError
 from onnuri.generate.cache import KeyValueCache
-from onnuri.generate.sampling import Request, Sampler, check_request
+from onnuri.generate.sampling import (
+    Adjustment,
+    Request,
+    Sampler,
+    Top,
+    adjustment,
+    check_request,
+)
 from onnuri.kernels.attention_mask import AttentionMask, attention_mask
 from onnuri.kernels.native.decode import MOST_ROWS, Decode, logits, usable
 from onnuri.kernels.rope import rope_tables
@@ -49,7 +56,10 @@ class Event(NamedTuple):
     sampling_logprob: float
     """Under the distribution that it was sampled from."""
     ended: Ended
-    """stop: the token is one of the request's stops; length: it is the last that fits; else empty."""
+    """stop: the token is one of the request's stops, or its constraint is complete; length: it is the last
+    that fits; else empty."""
+    top: Top = ()
+    """As many alternatives as the request asked for, under the model."""
 
 
 class Completion(NamedTuple):
@@ -71,6 +81,7 @@ class _Text:
     """Tokens so far, the prompt's included."""
     last: int
     """Length at which it ends."""
+    adjustment: Adjustment | None
     token: int = 0
     """The newest; its keys and values are not in the cache yet."""
 
@@ -169,7 +180,8 @@ class BatchGenerator:
         check_request(request, self.context, self.config.vocab_size)
         length = len(request.ids)
         last = min(length + request.max_tokens, self.context)
-        self._waiting.append(_Text(self._submitted, request, length, last))
+        change = adjustment(request, self.known_ids, self.device)
+        self._waiting.append(_Text(self._submitted, request, length, last, change))
         self._submitted += 1
         return self._submitted - 1
 
@@ -210,12 +222,13 @@ class BatchGenerator:
         """All of them, in their order. Raises as `stream` does."""
         requests = list(requests)
         found = [Completion([], [], [], "") for _ in requests]
-        for number, token, logprob, sampling_logprob, ended in self.stream(requests):
-            found[number].ids.append(token)
-            found[number].logprobs.append(logprob)
-            found[number].sampling_logprobs.append(sampling_logprob)
-            if ended:
-                found[number] = found[number]._replace(ended=ended)
+        for event in self.stream(requests):
+            number = event.request
+            found[number].ids.append(event.token)
+            found[number].logprobs.append(event.logprob)
+            found[number].sampling_logprobs.append(event.sampling_logprob)
+            if event.ended:
+                found[number] = found[number]._replace(ended=event.ended)
         return found
 
     def step(self) -> list[Event]:
@@ -320,16 +333,18 @@ class BatchGenerator:
     def _choose(self, logits: torch.Tensor) -> list[Event]:
         if self._sampler is None:
             requests = [text.request for text in self._texts]
-            self._sampler = Sampler(requests, self.known_ids, self.device)
+            changes = [text.adjustment for text in self._texts]
+            self._sampler = Sampler(requests, changes, self.known_ids, self.device)
         found = self._sampler.sample(logits, [text.length for text in self._texts])
         events = []
-        for text, token, logprob, sampling_logprob in zip(self._texts, *found, strict=True):
+        for text, token, logprob, sampling_logprob, top in zip(self._texts, *found, strict=True):
             if not (math.isfinite(logprob) and math.isfinite(sampling_logprob)):
                 raise FloatingPointError(f"the model's logits are not finite after {text.length} tokens")
             text.token, text.length = token, text.length + 1
-            stopped, full = token in text.request.stops, text.length == text.last
+            complete = text.adjustment is not None and text.adjustment.accept(token)
+            stopped, full = complete or token in text.request.stops, text.length == text.last
             ended: Ended = "stop" if stopped else "length" if full else ""
-            events.append(Event(text.number, token, logprob, sampling_logprob, ended))
+            events.append(Event(text.number, token, logprob, sampling_logprob, ended, top))
         self._remove([slot for slot, event in enumerate(events) if event.ended])
         return events
 
