@@ -13,7 +13,8 @@ import torch
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
 from onnuri.base.errors import UserError
-from onnuri.generate.batched import BatchGenerator, Completion
+from onnuri.generate.batched import BatchGenerator
+from onnuri.generate.events import Completion
 from onnuri.generate.sampling import Request
 from onnuri.hf.weights import load_decoder
 from onnuri.model.decoder import Decoder
