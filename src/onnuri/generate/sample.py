@@ -62,6 +62,7 @@ class Generator:
         self.num_ids = num_ids(self.backend)
         self.first = first_token(self.tokenizer, folder)
         self.stops = stop_tokens(Path(folder), self.tokenizer)
+        self._batch: BatchGenerator | None = None
 
     def encode(self, text: str) -> list[int]:
         """Ids of a prompt, after the token that begins a document.
@@ -118,9 +119,7 @@ class Generator:
         if not prompts:
             return
         longest = max(map(len, prompts)) + config.max_tokens
-        batch = BatchGenerator(
-            self.decoder, min(slots, len(prompts)), min(self.context, longest), self.num_ids
-        )
+        batch = self._batcher(min(slots, len(prompts)), min(self.context, longest))
         held: dict[int, list[int]] = {number: [] for number in range(len(prompts))}
         ended: set[int] = set()
         for event in batch.stream(request_of(prompt, config, stops) for prompt in prompts):
@@ -135,6 +134,14 @@ class Generator:
                 if number not in ended:
                     break
                 del held[number]
+
+    def _batcher(self, slots: int, context: int) -> BatchGenerator:
+        """The one of the last call, which knows what was read, or where that is too small a larger one."""
+        batch = self._batch
+        if batch is None or batch.active or batch.slots < slots or batch.context < context:
+            room = context if batch is None else min(self.context, 2 * context)
+            batch = self._batch = BatchGenerator(self.decoder, slots, room, self.num_ids)
+        return batch
 
 
 def request_of(prompt: list[int], config: SamplingConfig, stops: frozenset[int]) -> Request:
