@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
 from onnuri.base.errors import UserError
@@ -16,6 +17,7 @@ from onnuri.generate import forward
 from onnuri.generate.batched import BatchGenerator
 from onnuri.generate.blocks import BLOCK, Blocks, blocks_of
 from onnuri.generate.events import NO_TOKEN, Event
+from onnuri.generate.int8 import with_int8_weights
 from onnuri.generate.sampling import Request
 from onnuri.hf.weights import load_decoder
 from onnuri.kernels.native.decode import compiled
@@ -33,7 +35,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Decoder]:
         vocab_size=VOCABULARY,
         hidden_size=48,
         intermediate_size=80,
-        num_hidden_layers=2,
+        num_hidden_layers=3,
         num_attention_heads=6,
         num_key_value_heads=2,
         head_dim=16,
@@ -114,14 +116,18 @@ def test_greedy_equals_hugging_face(pair: tuple[Any, Decoder], path: str) -> Non
     assert shared > 1000
 
 
+@pytest.mark.parametrize("int8", [False, True])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_native_texts_are_the_same_to_the_last_bit(pair: tuple[Any, Decoder], dtype: torch.dtype) -> None:
+def test_native_texts_are_the_same_to_the_last_bit(
+    pair: tuple[Any, Decoder], dtype: torch.dtype, int8: bool
+) -> None:
     """However a prompt is read, and whatever runs beside it: in bf16 too, where rounding would show."""
     if not compiled():
         pytest.skip("the native kernels are not compiled")
-    model = Decoder(pair[1].config)
+    model: nn.Module = Decoder(pair[1].config)
     model.load_state_dict(pair[1].state_dict())
     model = model.to(dtype)
+    model = with_int8_weights(model) if int8 else model
     kinds: list[dict[str, Any]] = [{"temperature": 0.0}, {}, {"top_p": 0.9, "repetition_penalty": 1.2}]
     asked = [
         Request(ids, 8, seed=number, top_logprobs=VOCABULARY, **kinds[number % 3])

@@ -16,11 +16,11 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple, cast
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from onnuri.generate.blocks import BLOCK, blocks_of
 from onnuri.generate.cache import KeyValueCache
+from onnuri.generate.int8 import product, rows, scales_of
 from onnuri.generate.sampling import PromptLogprob, score_prompt
 from onnuri.generate.scheduler import Segment, Text
 from onnuri.kernels.native.decode import Decode, usable
@@ -74,20 +74,20 @@ class Forward:
         self.model = cast(Any, model)
         self.config: ModelConfig = self.model.config
         self.known_ids, self.gather = known_ids, gather
-        weight: torch.Tensor = self.model.embedding.weight
-        self.device: torch.device = weight.device
-        self.cache = KeyValueCache(self.config, blocks, weight.dtype, self.device)
+        self.dtype: torch.dtype = self.model.norm.weight.dtype
+        self.device: torch.device = self.model.embedding.weight.device
+        self.cache = KeyValueCache(self.config, blocks, self.dtype, self.device)
         size, theta = self.config.head_dim, self.config.rope_theta
         self.cosine, self.sine = rope_tables(context, size, theta, self.device)
         self.tables = torch.zeros(slots, blocks_of(context), dtype=torch.int64, device=self.device)
         self._owners: list[Text | None] = [None] * slots
-        self.decode = self._native(weight.dtype)
+        self.decode = self._native()
         self._weights = [self._weights_of(number) for number in range(self.config.num_layers)]
 
-    def _native(self, dtype: torch.dtype) -> Decode | None:
-        config, one = self.config, {each.dtype for each in self.model.parameters()} == {dtype}
+    def _native(self) -> Decode | None:
+        config, one = self.config, {each.dtype for each in self.model.parameters()} == {self.dtype}
         aligned = (config.hidden_size, config.head_dim, config.intermediate_size)
-        if not one or not usable(aligned, dtype, self.device):
+        if not one or not usable(aligned, self.dtype, self.device):
             return None
         heads = (config.num_heads, config.num_kv_heads, config.head_dim)
         return Decode((config.hidden_size, *heads, config.intermediate_size), config.rms_norm_eps)
@@ -97,8 +97,12 @@ class Forward:
         block = self.model.blocks[number]
         attention, ffn = block.attention, block.ffn
         norms = [getattr(norm, "weight", None) for norm in (attention.query_norm, attention.key_norm)]
-        first = [block.attention_norm.weight, attention.qkv.weight, *norms, attention.output.weight]
-        last = [block.ffn_norm.weight, ffn.gate_up.weight, ffn.down.weight]
+
+        def matrix(module: Any) -> tuple[torch.Tensor, torch.Tensor | None]:
+            return module.weight, scales_of(module)
+
+        first = [block.attention_norm.weight, *matrix(attention.qkv), *norms, *matrix(attention.output)]
+        last = [block.ffn_norm.weight, *matrix(ffn.gate_up), *matrix(ffn.down)]
         return [*first, *last, self.cache.keys[number], self.cache.values[number]]
 
     def _gathered(self, module: nn.Module) -> AbstractContextManager[object]:
@@ -124,7 +128,7 @@ class Forward:
             self._in_one_call(hidden, [each for one in self._weights for each in one], step)
         output = model.embedding if self.config.tie_embeddings else model.head
         with self._gathered(model.norm), self._gathered(output):
-            return None if step is None else self._logits(hidden, output.weight, step)
+            return None if step is None else self._logits(hidden, output, step)
 
     @torch.inference_mode()
     def _step(self, segments: Sequence[Segment]) -> _Step:
@@ -149,7 +153,8 @@ class Forward:
 
     @torch.inference_mode()
     def _embed(self, step: _Step) -> torch.Tensor:
-        return F.embedding(step.tokens, self.model.embedding.weight)
+        embedding = self.model.embedding
+        return rows(embedding.weight, scales_of(embedding), step.tokens, self.dtype)
 
     @torch.inference_mode()
     def _in_one_call(self, hidden: Any, weights: list[torch.Tensor | None], step: _Step) -> None:
@@ -187,22 +192,22 @@ class Forward:
         return torch.cat([part.flatten(0, 1) for part in parts])
 
     @torch.inference_mode()
-    def _logits(self, hidden: Any, weight: torch.Tensor, step: _Step) -> torch.Tensor | None:
+    def _logits(self, hidden: Any, output: Any, step: _Step) -> torch.Tensor | None:
         for (text, start, size), first in zip(step.segments, step.starts, strict=False):
             if text.request.prompt_logprobs and text.reading:
                 text.scores += [] if start else [PromptLogprob(None)]
                 targets = text.request.ids[start + 1 : start + size + 1]
                 for at in range(0, len(targets), SCORED):
                     some = targets[at : at + SCORED]
-                    rows = self._products(hidden[0, first + at : first + at + len(some)], weight)
-                    text.scores += score_prompt(rows, some, self.known_ids, text.request.top_logprobs)
+                    logits = self._products(hidden[0, first + at : first + at + len(some)], output)
+                    text.scores += score_prompt(logits, some, self.known_ids, text.request.top_logprobs)
         if not step.wanted:
             return None
         all_wanted = len(step.wanted) == hidden.shape[1]
-        return self._products(hidden[0] if all_wanted else hidden[0, step.wanted], weight)
+        return self._products(hidden[0] if all_wanted else hidden[0, step.wanted], output)
 
-    def _products(self, hidden: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-        norm = self.model.norm
+    def _products(self, hidden: torch.Tensor, output: Any) -> torch.Tensor:
+        norm, weight, scales = self.model.norm, output.weight, scales_of(output)
         if self.decode is not None:
-            return self.decode.logits(hidden, norm.weight, weight)
-        return F.linear(norm.kernels.rms_norm(hidden, norm.weight, norm.eps), weight)
+            return self.decode.logits(hidden, norm.weight, weight, scales)
+        return product(norm.kernels.rms_norm(hidden, norm.weight, norm.eps), weight, scales)

@@ -67,7 +67,12 @@ struct Texts {
 
 template <class T>
 struct Layer {
-  const T *attention_norm, *qkv, *query_norm, *key_norm, *output, *ffn_norm, *gate_up, *down;
+  const T* attention_norm;
+  Matrix<T> qkv;
+  const T *query_norm, *key_norm;
+  Matrix<T> output;
+  const T* ffn_norm;
+  Matrix<T> gate_up, down;
   T *keys, *values;  // [blocks, K, D, kBlock] and [blocks, K, kBlock, D]
 };
 
@@ -255,7 +260,8 @@ void run(const Shape& s, float eps, const Layer<T>* layers, int64_t count, const
 }
 
 template <class T>
-void logits(const int64_t* sizes, float eps, const void* norm_weight, const void* weight, const void* hidden, float* out, float* scratch) {
+void logits(const int64_t* sizes, float eps, const void* norm_weight, const Matrix<T>& weight, const void* hidden, float* out,
+            float* scratch) {
   const int64_t rows = sizes[0], width = sizes[1], outputs = sizes[2], threads = sizes[3];
   T* const in = reinterpret_cast<T*>(scratch);
 #pragma omp parallel num_threads(threads)
@@ -263,7 +269,7 @@ void logits(const int64_t* sizes, float eps, const void* norm_weight, const void
 #pragma omp for schedule(static)
     for (int64_t n = 0; n < rows; ++n)
       norm(static_cast<const T*>(hidden) + n * width, static_cast<const T*>(norm_weight), width, eps, in + n * width);
-    product(static_cast<const T*>(weight), in, rows, width, outputs, out);
+    product(weight, in, rows, width, outputs, out);
   }
 }
 
@@ -272,12 +278,12 @@ void logits(const int64_t* sizes, float eps, const void* norm_weight, const void
 extern "C" {
 
 // sizes: tokens, hidden size, query heads, key/value heads, of a head, inner, blocks of a row of `tables`, longest text,
-// threads, bytes of an element, blocks of the decoder. weights of each block: norm, qkv, query norm, key norm (or null), output,
-// norm, gate and up, down; then keys and values of the cache. texts, positions [tokens]. hidden [tokens, width] is changed.
-// scratch: floats, see `Decode`. Sizes are multiples of 16.
+// threads, bytes of an element, blocks of the decoder. weights of each block, a matrix being its elements and then its scales or
+// null: norm, qkv, query norm, key norm (or null), output, norm, gate and up, down; then keys and values of the cache. texts,
+// positions [tokens]. hidden [tokens, width] is changed. scratch: floats, see `Decode`. Sizes are multiples of 16.
 void decode_blocks(const int64_t* sizes, float eps, void* const* weights, const int64_t* texts, const int64_t* positions,
                    const int64_t* tables, const float* cosine, const float* sine, void* hidden, float* scratch) {
-  static_assert(sizeof(Layer<float>) == 10 * sizeof(void*) && sizeof(Layer<Bf16>) == sizeof(Layer<float>));
+  static_assert(sizeof(Layer<float>) == 14 * sizeof(void*) && sizeof(Layer<Bf16>) == sizeof(Layer<float>));
   Shape shape;
   std::memcpy(&shape, sizes, sizeof shape);
   const Texts of{texts, positions, tables, cosine, sine};
@@ -288,8 +294,11 @@ void decode_blocks(const int64_t* sizes, float eps, void* const* weights, const 
 }
 
 // Logits [tokens, outputs] in float of hidden states [tokens, width]. sizes: tokens, width, outputs, threads, bytes of an element.
-void decode_logits(const int64_t* sizes, float eps, const void* norm_weight, const void* weight, const void* hidden, float* out,
-                   float* scratch) {
-  (sizes[4] == 2 ? logits<Bf16> : logits<float>)(sizes, eps, norm_weight, weight, hidden, out, scratch);
+void decode_logits(const int64_t* sizes, float eps, const void* norm_weight, const void* weight, const float* scales, const void* hidden,
+                   float* out, float* scratch) {
+  if (sizes[4] == 2)
+    logits<Bf16>(sizes, eps, norm_weight, {weight, scales}, hidden, out, scratch);
+  else
+    logits<float>(sizes, eps, norm_weight, {weight, scales}, hidden, out, scratch);
 }
 }

@@ -17,6 +17,8 @@ import torch
 from onnuri.kernels.native.library import library
 
 LANES = 16
+WEIGHTS = 14
+"""Tensors of a block, see `Decode.blocks`."""
 QUERIES = 4
 """Of decode.cpp: queries that a thread takes at a time."""
 
@@ -69,7 +71,8 @@ class Decode:
         Args:
             weights: of each block: norm, query-key-value, query norm, key norm (None without), attention
                 output, norm, gate and up, down; keys [blocks, K, D, 16] and values [blocks, K, 16, D] of
-                the cache, which get those of the tokens.
+                the cache, which get those of the tokens. Behind each matrix stand its scales: float32
+                [rows] if it is int8, else None.
             texts, positions: int64 [T], of the tokens. Those of a text follow one another.
             tables: int64 [N, blocks of a text]: where its tokens are in the cache, 16 in each block.
             longest: the largest position, and 1.
@@ -80,15 +83,10 @@ class Decode:
         widest, out = max(width, heads * size, inner), max((heads + 2 * kv_heads) * size, 2 * inner, width)
         each = QUERIES * (size + longest + LANES)
         scratch = self._room(2 * (rows + 1) + rows * (widest + out) + threads * each)
-        numbers = (
-            rows,
-            *self.sizes,
-            tables.shape[1],
-            longest,
-            threads,
-            hidden.itemsize,
-            len(weights) // 10,
-        )
+        if len(weights) % WEIGHTS:
+            raise ValueError(f"{len(weights)} weights are not {WEIGHTS} for each block")
+        count = len(weights) // WEIGHTS
+        numbers = (rows, *self.sizes, tables.shape[1], longest, threads, hidden.itemsize, count)
         addresses = [None if each is None else each.data_ptr() for each in weights]
         library().decode_blocks(
             (ctypes.c_int64 * len(numbers))(*numbers),
@@ -97,18 +95,20 @@ class Decode:
             *map(_address, (texts, positions, tables, cosine, sine, hidden, scratch)),
         )
 
-    def logits(self, hidden: torch.Tensor, norm: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-        """Products [T, V] in float32 of the normed `hidden` [T, E] and `weight` [V, E], rounded to its
-        dtype."""
-        found = torch.empty(len(hidden), len(weight))
-        numbers = (*hidden.shape, len(weight), torch.get_num_threads(), weight.itemsize)
+    def logits(
+        self, hidden: torch.Tensor, norm: torch.Tensor, weight: torch.Tensor, scales: torch.Tensor | None
+    ) -> torch.Tensor:
+        """Products [T, V] in float32 of the normed `hidden` [T, E] and `weight` [V, E], with `scales` [V]
+        if it is int8, rounded to the dtype of `hidden`."""
+        hidden, found = hidden.contiguous(), torch.empty(len(hidden), len(weight))
+        numbers = (*hidden.shape, len(weight), torch.get_num_threads(), hidden.itemsize)
         library().decode_logits(
             (ctypes.c_int64 * len(numbers))(*numbers),
             self.eps,
-            *map(_address, (norm, weight, hidden.contiguous(), found, self._room(hidden.numel()))),
+            *map(_address, (norm, weight, scales, hidden, found, self._room(hidden.numel()))),
         )
         return found
 
 
-def _address(tensor: torch.Tensor) -> Any:
-    return ctypes.c_void_p(tensor.data_ptr())
+def _address(tensor: torch.Tensor | None) -> Any:
+    return None if tensor is None else ctypes.c_void_p(tensor.data_ptr())

@@ -1,7 +1,8 @@
 // Products of a few or many tokens with a weight, the same to the last bit however many tokens there are.
 //
-// A sum runs over the columns in one order, in 16 lanes that are added at the end. Weights are read as they are stored: each
-// part of four rows is multiplied with four tokens in registers. Sums are float, results rounded to the dtype of the weights.
+// A sum runs over the columns in one order, in 16 lanes that are added at the end. Weights are read as they are stored, in
+// the dtype T of the tokens or as bytes with a scale for each row: each part of four rows is multiplied with four tokens in
+// registers. Sums are float, results rounded to T. Bytes are exact in float and bf16, so tokens are not rounded for them.
 #pragma once
 
 #include "numbers.h"
@@ -17,13 +18,16 @@
 namespace onnuri {
 
 constexpr int64_t kLanes = 16;     // of a vector
-constexpr int64_t kAhead = 1024;   // elements of a weight that are fetched before their turn
+constexpr int64_t kAhead = 8192;   // bytes of a weight that are fetched before their turn
 constexpr int64_t kOutputs = 32;   // rows of a weight that a thread takes at a time
 typedef float Vector __attribute__((vector_size(kLanes * 4), aligned(4)));
 typedef float Half __attribute__((vector_size(kLanes * 2)));
 typedef float Quarter __attribute__((vector_size(kLanes)));
 typedef uint32_t Words __attribute__((vector_size(kLanes * 4), aligned(4)));
 typedef uint16_t Shorts __attribute__((vector_size(kLanes * 2), aligned(2)));
+typedef int32_t Ints __attribute__((vector_size(kLanes * 4)));
+typedef int16_t SignedShorts __attribute__((vector_size(kLanes * 2)));
+typedef int8_t Chars __attribute__((vector_size(kLanes), aligned(1)));
 
 INLINE void load_vector(const float* from, Vector& to) { std::memcpy(&to, from, sizeof to); }
 INLINE void load_vector(const Bf16* from, Vector& to) {
@@ -31,6 +35,12 @@ INLINE void load_vector(const Bf16* from, Vector& to) {
   std::memcpy(&shorts, from, sizeof shorts);
   const Words words = __builtin_convertvector(shorts, Words) << 16;
   std::memcpy(&to, &words, sizeof to);
+}
+INLINE void load_vector(const int8_t* from, Vector& to) {
+  Chars chars;
+  std::memcpy(&chars, from, sizeof chars);
+  // Each step doubles the bytes of an element; compilers make single instructions of such steps only.
+  to = __builtin_convertvector(__builtin_convertvector(__builtin_convertvector(chars, SignedShorts), Ints), Vector);
 }
 INLINE float total(const Vector& v) {
   Half low, high;
@@ -50,16 +60,26 @@ INLINE float round_to(float x) {
   return load(kept);
 }
 
-// out[n, o] = sum over i of x[n, i] weight[o, i], for R tokens and W rows of the weight.
+// A weight [outputs, columns] as T, or as int8_t with scales [outputs].
 template <class T>
+struct Matrix {
+  const void* data;
+  const float* scales;
+};
+INLINE float scaled(float sum, const float* scales, int64_t row) { return scales ? sum * scales[row] : sum; }
+
+// out[n, o] = sum over i of x[n, i] weight[o, i], for R tokens and W rows of the weight, which is of the type S.
+template <class S, class T>
 struct Lanes {
+  using Stored = S;
+  using Token = T;
   template <int W, int R>
-  INLINE static void part(const T* weight, const T* x, int64_t columns, float* out, int64_t stride) {
+  INLINE static void part(const S* weight, const float* scales, const T* x, int64_t columns, float* out, int64_t stride) {
     Vector sums[W][R] = {};
     for (int64_t i = 0; i < columns; i += kLanes) {
       Vector rows[W];
       for (int w = 0; w < W; ++w) {
-        __builtin_prefetch(weight + w * columns + i + kAhead);
+        __builtin_prefetch(weight + w * columns + i + kAhead / sizeof(S));
         load_vector(weight + w * columns + i, rows[w]);
       }
       for (int r = 0; r < R; ++r) {
@@ -69,27 +89,37 @@ struct Lanes {
       }
     }
     for (int r = 0; r < R; ++r)
-      for (int w = 0; w < W; ++w) out[r * stride + w] = round_to<T>(total(sums[w][r]));
+      for (int w = 0; w < W; ++w) out[r * stride + w] = round_to<T>(scaled(total(sums[w][r]), scales, w));
   }
 };
 
 #if WITH_DOT_PRODUCTS
+DOT_BF16 inline __m512i load_pairs(const Bf16* from, __mmask32 mask) { return _mm512_maskz_loadu_epi16(mask, from); }
+DOT_BF16 inline __m512i load_pairs(const int8_t* from, __mmask32 mask) {
+  const __m256i bytes = _mm256_maskz_loadu_epi8(mask, from);
+  const __m512 low = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm256_castsi256_si128(bytes)));
+  const __m512 high = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm256_extracti128_si256(bytes, 1)));
+  return (__m512i)_mm512_cvtne2ps_pbh(high, low);
+}
 // Pairs of bf16 are multiplied and added by one instruction.
+template <class S>
 struct Pairs {
+  using Stored = S;
+  using Token = Bf16;
   template <int W, int R>
-  DOT_BF16 static void part(const Bf16* weight, const Bf16* x, int64_t columns, float* out, int64_t stride) {
+  DOT_BF16 static void part(const S* weight, const float* scales, const Bf16* x, int64_t columns, float* out, int64_t stride) {
     __m512 sums[W][R] = {};
     for (int64_t i = 0; i < columns; i += 2 * kLanes) {
       const __mmask32 mask = columns - i < 2 * kLanes ? 0xffff : 0xffffffff;
       __m512i rows[W];
 #pragma GCC unroll 4
       for (int w = 0; w < W; ++w) {
-        __builtin_prefetch(weight + w * columns + i + kAhead);
-        rows[w] = _mm512_maskz_loadu_epi16(mask, weight + w * columns + i);
+        __builtin_prefetch(weight + w * columns + i + kAhead / sizeof(S));
+        rows[w] = load_pairs(weight + w * columns + i, mask);
       }
 #pragma GCC unroll 4
       for (int r = 0; r < R; ++r) {
-        const __m512i token = _mm512_maskz_loadu_epi16(mask, x + r * columns + i);
+        const __m512i token = load_pairs(x + r * columns + i, mask);
 #pragma GCC unroll 4
         for (int w = 0; w < W; ++w) sums[w][r] = _mm512_dpbf16_ps(sums[w][r], (__m512bh)rows[w], (__m512bh)token);
       }
@@ -100,52 +130,60 @@ struct Pairs {
       for (int w = 0; w < W; ++w) {
         const __m256 half = _mm256_add_ps(_mm512_castps512_ps256(sums[w][r]), _mm512_extractf32x8_ps(sums[w][r], 1));
         const __m128 quarter = _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
-        out[r * stride + w] = round_to<Bf16>((quarter[0] + quarter[2]) + (quarter[1] + quarter[3]));
+        out[r * stride + w] = round_to<Bf16>(scaled((quarter[0] + quarter[2]) + (quarter[1] + quarter[3]), scales, w));
       }
   }
 };
 #endif
 
-template <class How, int R, class T>
-INLINE void strip(const T* weight, const T* x, int64_t columns, int64_t outputs, float* out, int64_t stride) {
+// A tile of a product: `outputs` rows of the weight from `first` on.
+struct Size {
+  int64_t rows, columns, first, outputs, stride;
+};
+template <class How, int R, class S, class T>
+INLINE void strip(const S* weight, const float* scales, const T* x, const Size& size, float* out) {
   constexpr int W = 4;
+  const auto scale = [&](int64_t o) { return scales ? scales + o : nullptr; };
   int64_t o = 0;
-  for (; o + W <= outputs; o += W) How::template part<W, R>(weight + o * columns, x, columns, out + o, stride);
-  for (; o < outputs; ++o) How::template part<1, R>(weight + o * columns, x, columns, out + o, stride);
+  for (; o + W <= size.outputs; o += W)
+    How::template part<W, R>(weight + o * size.columns, scale(o), x, size.columns, out + o, size.stride);
+  for (; o < size.outputs; ++o) How::template part<1, R>(weight + o * size.columns, scale(o), x, size.columns, out + o, size.stride);
 }
 
-template <class How, class T>
-INLINE void tile(const T* weight, const T* x, int64_t rows, int64_t columns, int64_t outputs, float* out, int64_t stride) {
+template <class How>
+INLINE void tile(const Matrix<typename How::Token>& matrix, const typename How::Token* x, const Size& size, float* out) {
+  const auto* const weight = static_cast<const typename How::Stored*>(matrix.data) + size.first * size.columns;
+  const float* const scales = matrix.scales ? matrix.scales + size.first : nullptr;
   int64_t n = 0;
-  for (; n + 4 <= rows; n += 4) strip<How, 4>(weight, x + n * columns, columns, outputs, out + n * stride, stride);
-  if (rows - n >= 2) {
-    strip<How, 2>(weight, x + n * columns, columns, outputs, out + n * stride, stride);
+  out += size.first;
+  for (; n + 4 <= size.rows; n += 4) strip<How, 4>(weight, scales, x + n * size.columns, size, out + n * size.stride);
+  if (size.rows - n >= 2) {
+    strip<How, 2>(weight, scales, x + n * size.columns, size, out + n * size.stride);
     n += 2;
   }
-  if (n < rows) strip<How, 1>(weight, x + n * columns, columns, outputs, out + n * stride, stride);
+  if (n < size.rows) strip<How, 1>(weight, scales, x + n * size.columns, size, out + n * size.stride);
 }
 
-#define TILE(T) const T *w, const T *x, int64_t rows, int64_t columns, int64_t outputs, float *out, int64_t stride
-EVERY_WIDTH inline void product_tile(TILE(float)) { tile<Lanes<float>>(w, x, rows, columns, outputs, out, stride); }
-EVERY_WIDTH inline void product_lanes(TILE(Bf16)) { tile<Lanes<Bf16>>(w, x, rows, columns, outputs, out, stride); }
-#if WITH_DOT_PRODUCTS
-inline void product_pairs(TILE(Bf16)) { tile<Pairs>(w, x, rows, columns, outputs, out, stride); }
-#endif
-inline void product_tile(TILE(Bf16)) {
-#if WITH_DOT_PRODUCTS
-  static const bool pairs = __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512bw");
-  if (pairs) return product_pairs(w, x, rows, columns, outputs, out, stride);
-#endif
-  product_lanes(w, x, rows, columns, outputs, out, stride);
+template <class T>
+INLINE void tile_in_lanes(const Matrix<T>& matrix, const T* x, const Size& size, float* out) {
+  matrix.scales ? tile<Lanes<int8_t, T>>(matrix, x, size, out) : tile<Lanes<T, T>>(matrix, x, size, out);
 }
-#undef TILE
+EVERY_WIDTH inline void product_tile(const Matrix<float>& m, const float* x, const Size& size, float* out) { tile_in_lanes(m, x, size, out); }
+EVERY_WIDTH inline void product_lanes(const Matrix<Bf16>& m, const Bf16* x, const Size& size, float* out) { tile_in_lanes(m, x, size, out); }
+inline void product_tile(const Matrix<Bf16>& m, const Bf16* x, const Size& size, float* out) {
+#if WITH_DOT_PRODUCTS
+  static const bool pairs = __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("x86-64-v4");
+  if (pairs) return m.scales ? tile<Pairs<int8_t>>(m, x, size, out) : tile<Pairs<Bf16>>(m, x, size, out);
+#endif
+  product_lanes(m, x, size, out);
+}
 
 // out [rows, outputs] = x [rows, columns] weight [outputs, columns]^T, by all threads of the region around it.
 template <class T>
-void product(const T* weight, const T* x, int64_t rows, int64_t columns, int64_t outputs, float* out) {
+void product(const Matrix<T>& matrix, const T* x, int64_t rows, int64_t columns, int64_t outputs, float* out) {
 #pragma omp for schedule(static)
-  for (int64_t from = 0; from < outputs; from += kOutputs)
-    product_tile(weight + from * columns, x, rows, columns, std::min(kOutputs, outputs - from), out + from, outputs);
+  for (int64_t first = 0; first < outputs; first += kOutputs)
+    product_tile(matrix, x, Size{rows, columns, first, std::min(kOutputs, outputs - first), outputs}, out);
 }
 
 }  // namespace onnuri
