@@ -1,18 +1,19 @@
 // Products of a few or many tokens with a weight, the same to the last bit however many tokens there are.
 //
 // A sum runs over the columns in one order, in 16 lanes that are added at the end. Weights are read as they are stored, in
-// the dtype T of the tokens or as bytes with a scale for each row: each part of four rows is multiplied with four tokens in
-// registers. Sums are float, results rounded to T. Bytes are exact in float and bf16, so tokens are not rounded for them.
+// the dtype T of the tokens or as bytes with a scale for each row: a part of W rows is multiplied with R tokens in registers,
+// as many as the processor has. Sums are float, results rounded to T. Bytes are exact in float and bf16, so tokens are not rounded for them.
 #pragma once
 
 #include "numbers.h"
 
 #if defined(__x86_64__) && defined(__linux__) && !defined(__clang__) && __GNUC__ >= 12
-#define WITH_DOT_PRODUCTS 1
+#define WITH_AVX512 1
 #include <immintrin.h>
+#define WIDE __attribute__((target("arch=x86-64-v4")))
 #define DOT_BF16 __attribute__((target("arch=x86-64-v4,avx512bf16")))
 #else
-#define WITH_DOT_PRODUCTS 0
+#define WITH_AVX512 0
 #endif
 
 namespace onnuri {
@@ -23,6 +24,9 @@ constexpr int64_t kOutputs = 32;   // rows of a weight that a thread takes at a 
 typedef float Vector __attribute__((vector_size(kLanes * 4), aligned(4)));
 typedef float Half __attribute__((vector_size(kLanes * 2)));
 typedef float Quarter __attribute__((vector_size(kLanes)));
+struct Halves {  // the same 16 lanes where a register holds 8: compilers split longer vectors badly
+  Half low, high;
+};
 typedef uint32_t Words __attribute__((vector_size(kLanes * 4), aligned(4)));
 typedef uint16_t Shorts __attribute__((vector_size(kLanes * 2), aligned(2)));
 typedef int32_t Ints __attribute__((vector_size(kLanes * 4)));
@@ -42,16 +46,45 @@ INLINE void load_vector(const int8_t* from, Vector& to) {
   // Each step doubles the bytes of an element; compilers make single instructions of such steps only.
   to = __builtin_convertvector(__builtin_convertvector(__builtin_convertvector(chars, SignedShorts), Ints), Vector);
 }
-INLINE float total(const Vector& v) {
-  Half low, high;
-  std::memcpy(&low, &v, sizeof low);
-  std::memcpy(&high, reinterpret_cast<const char*>(&v) + sizeof low, sizeof high);
-  low += high;
+INLINE void load_half(const float* from, Half& to) { std::memcpy(&to, from, sizeof to); }
+INLINE void load_half(const Bf16* from, Half& to) {
+  typedef uint16_t Parts __attribute__((vector_size(kLanes)));
+  typedef uint32_t Wide __attribute__((vector_size(kLanes * 2)));
+  Parts parts;
+  std::memcpy(&parts, from, sizeof parts);
+  const Wide wide = __builtin_convertvector(parts, Wide) << 16;
+  std::memcpy(&to, &wide, sizeof to);
+}
+INLINE void load_half(const int8_t* from, Half& to) {
+  typedef int8_t Parts __attribute__((vector_size(kLanes / 2)));
+  typedef int16_t Wide __attribute__((vector_size(kLanes)));
+  typedef int32_t Wider __attribute__((vector_size(kLanes * 2)));
+  Parts parts;
+  std::memcpy(&parts, from, sizeof parts);
+  to = __builtin_convertvector(__builtin_convertvector(__builtin_convertvector(parts, Wide), Wider), Half);
+}
+template <class S>
+INLINE void load_vector(const S* from, Halves& to) {
+  load_half(from, to.low);
+  load_half(from + kLanes / 2, to.high);
+}
+INLINE void add_product(const Vector& a, const Vector& b, Vector& sum) { sum += a * b; }
+INLINE void add_product(const Halves& a, const Halves& b, Halves& sum) {
+  sum.low += a.low * b.low;
+  sum.high += a.high * b.high;
+}
+INLINE float total(const Halves& v) {
+  const Half half = v.low + v.high;
   Quarter first, second;
-  std::memcpy(&first, &low, sizeof first);
-  std::memcpy(&second, reinterpret_cast<const char*>(&low) + sizeof first, sizeof second);
+  std::memcpy(&first, &half, sizeof first);
+  std::memcpy(&second, reinterpret_cast<const char*>(&half) + sizeof first, sizeof second);
   first += second;
   return (first[0] + first[2]) + (first[1] + first[3]);
+}
+INLINE float total(const Vector& v) {
+  Halves halves;
+  std::memcpy(&halves, &v, sizeof v);
+  return total(halves);
 }
 template <class T>
 INLINE float round_to(float x) {
@@ -69,23 +102,23 @@ struct Matrix {
 INLINE float scaled(float sum, const float* scales, int64_t row) { return scales ? sum * scales[row] : sum; }
 
 // out[n, o] = sum over i of x[n, i] weight[o, i], for R tokens and W rows of the weight, which is of the type S.
-template <class S, class T>
+template <class S, class T, class V>
 struct Lanes {
   using Stored = S;
   using Token = T;
   template <int W, int R>
   INLINE static void part(const S* weight, const float* scales, const T* x, int64_t columns, float* out, int64_t stride) {
-    Vector sums[W][R] = {};
+    V sums[W][R] = {};
     for (int64_t i = 0; i < columns; i += kLanes) {
-      Vector rows[W];
+      V rows[W];
       for (int w = 0; w < W; ++w) {
         __builtin_prefetch(weight + w * columns + i + kAhead / sizeof(S));
         load_vector(weight + w * columns + i, rows[w]);
       }
       for (int r = 0; r < R; ++r) {
-        Vector token;
+        V token;
         load_vector(x + r * columns + i, token);
-        for (int w = 0; w < W; ++w) sums[w][r] += rows[w] * token;
+        for (int w = 0; w < W; ++w) add_product(rows[w], token, sums[w][r]);
       }
     }
     for (int r = 0; r < R; ++r)
@@ -93,7 +126,7 @@ struct Lanes {
   }
 };
 
-#if WITH_DOT_PRODUCTS
+#if WITH_AVX512
 DOT_BF16 inline __m512i load_pairs(const Bf16* from, __mmask32 mask) { return _mm512_maskz_loadu_epi16(mask, from); }
 DOT_BF16 inline __m512i load_pairs(const int8_t* from, __mmask32 mask) {
   const __m256i bytes = _mm256_maskz_loadu_epi8(mask, from);
@@ -140,9 +173,8 @@ struct Pairs {
 struct Size {
   int64_t rows, columns, first, outputs, stride;
 };
-template <class How, int R, class S, class T>
+template <class How, int W, int R, class S, class T>
 INLINE void strip(const S* weight, const float* scales, const T* x, const Size& size, float* out) {
-  constexpr int W = 4;
   const auto scale = [&](int64_t o) { return scales ? scales + o : nullptr; };
   int64_t o = 0;
   for (; o + W <= size.outputs; o += W)
@@ -150,33 +182,50 @@ INLINE void strip(const S* weight, const float* scales, const T* x, const Size& 
   for (; o < size.outputs; ++o) How::template part<1, R>(weight + o * size.columns, scale(o), x, size.columns, out + o, size.stride);
 }
 
-template <class How>
+template <class How, int W, int R>
 INLINE void tile(const Matrix<typename How::Token>& matrix, const typename How::Token* x, const Size& size, float* out) {
   const auto* const weight = static_cast<const typename How::Stored*>(matrix.data) + size.first * size.columns;
   const float* const scales = matrix.scales ? matrix.scales + size.first : nullptr;
   int64_t n = 0;
   out += size.first;
-  for (; n + 4 <= size.rows; n += 4) strip<How, 4>(weight, scales, x + n * size.columns, size, out + n * size.stride);
-  if (size.rows - n >= 2) {
-    strip<How, 2>(weight, scales, x + n * size.columns, size, out + n * size.stride);
+  for (; n + R <= size.rows; n += R) strip<How, W, R>(weight, scales, x + n * size.columns, size, out + n * size.stride);
+  if (R > 2 && size.rows - n >= 2) {
+    strip<How, W, 2>(weight, scales, x + n * size.columns, size, out + n * size.stride);
     n += 2;
   }
-  if (n < size.rows) strip<How, 1>(weight, scales, x + n * size.columns, size, out + n * size.stride);
+  if (n < size.rows) strip<How, W, 1>(weight, scales, x + n * size.columns, size, out + n * size.stride);
 }
 
-template <class T>
-INLINE void tile_in_lanes(const Matrix<T>& matrix, const T* x, const Size& size, float* out) {
-  matrix.scales ? tile<Lanes<int8_t, T>>(matrix, x, size, out) : tile<Lanes<T, T>>(matrix, x, size, out);
+#define TILE(T) const Matrix<T>&m, const T *x, const Size &size, float *out
+template <class V, int W, int R, class T>
+INLINE void tile_in_lanes(TILE(T)) {
+  m.scales ? tile<Lanes<int8_t, T, V>, W, R>(m, x, size, out) : tile<Lanes<T, T, V>, W, R>(m, x, size, out);
 }
-EVERY_WIDTH inline void product_tile(const Matrix<float>& m, const float* x, const Size& size, float* out) { tile_in_lanes(m, x, size, out); }
-EVERY_WIDTH inline void product_lanes(const Matrix<Bf16>& m, const Bf16* x, const Size& size, float* out) { tile_in_lanes(m, x, size, out); }
-inline void product_tile(const Matrix<Bf16>& m, const Bf16* x, const Size& size, float* out) {
-#if WITH_DOT_PRODUCTS
-  static const bool pairs = __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("x86-64-v4");
-  if (pairs) return m.scales ? tile<Pairs<int8_t>>(m, x, size, out) : tile<Pairs<Bf16>>(m, x, size, out);
+EVERY_WIDTH inline void narrow(TILE(float)) { tile_in_lanes<Halves, 2, 2>(m, x, size, out); }
+EVERY_WIDTH inline void narrow(TILE(Bf16)) { tile_in_lanes<Halves, 2, 2>(m, x, size, out); }
+#if WITH_AVX512
+WIDE inline void wide(TILE(float)) { tile_in_lanes<Vector, 4, 4>(m, x, size, out); }
+WIDE inline void wide(TILE(Bf16)) { tile_in_lanes<Vector, 4, 4>(m, x, size, out); }
+inline void best(TILE(float)) { wide(m, x, size, out); }
+inline void best(TILE(Bf16)) {
+  static const bool pairs = __builtin_cpu_supports("avx512bf16");
+  if (!pairs)
+    wide(m, x, size, out);
+  else if (m.scales)
+    tile<Pairs<int8_t>, 4, 4>(m, x, size, out);
+  else
+    tile<Pairs<Bf16>, 4, 4>(m, x, size, out);
+}
 #endif
-  product_lanes(m, x, size, out);
+template <class T>
+void product_tile(TILE(T)) {
+#if WITH_AVX512
+  static const bool has = __builtin_cpu_supports("x86-64-v4");
+  if (has) return best(m, x, size, out);
+#endif
+  narrow(m, x, size, out);
 }
+#undef TILE
 
 // out [rows, outputs] = x [rows, columns] weight [outputs, columns]^T, by all threads of the region around it.
 template <class T>
