@@ -32,6 +32,17 @@ SCORED = 64
 """Tokens of a prompt whose logits are there at a time."""
 
 
+class _Span(NamedTuple):
+    """Tokens `start` to `stop` of a step, equally many of each of some texts."""
+
+    start: int
+    stop: int
+    tables: torch.Tensor
+    """int64 [texts, blocks]."""
+    positions: torch.Tensor
+    """int64 [texts, tokens]."""
+
+
 class _Step(NamedTuple):
     """The tokens of a step."""
 
@@ -44,12 +55,12 @@ class _Step(NamedTuple):
     segments: Sequence[Segment]
     starts: list[int]
     """Where in T each segment begins, and T."""
-    single: int
-    """So many segments in front have one token."""
     longest: int
     """Tokens of the longest text."""
     wanted: list[int]
     """Where in T the M tokens are that another one follows."""
+    spans: list[_Span]
+    """Of all T, where PyTorch computes: all texts with one token, then text by text."""
 
 
 class Forward:
@@ -148,8 +159,22 @@ class Forward:
             if segment.last and text.last > start + size:
                 wanted.append(len(tokens) - 1)
         table = torch.tensor([tokens, slots, positions]).to(self.device)
+        spans = self._spans(segments, starts, table[2]) if self.decode is None else []
+        longest = max(positions) + 1
+        return _Step(table[:1], table[1], table[2], segments, starts, longest, wanted, spans)
+
+    def _spans(
+        self, segments: Sequence[Segment], starts: list[int], positions: torch.Tensor
+    ) -> list[_Span]:
         single = next((n for n, each in enumerate(segments) if each.size > 1), len(segments))
-        return _Step(table[:1], table[1], table[2], segments, starts, single, max(positions) + 1, wanted)
+        parts = [(0, single)] if single else []
+        spans = []
+        for first, end in parts + [(n, n + 1) for n in range(single, len(segments))]:
+            some, start, stop = segments[first:end], starts[first], starts[end]
+            held = blocks_of(max(each.start + each.size for each in some))
+            tables = self.tables[[each.text.slot for each in some], :held]
+            spans.append(_Span(start, stop, tables, positions[start:stop].view(len(some), -1)))
+        return spans
 
     @torch.inference_mode()
     def _embed(self, step: _Step) -> torch.Tensor:
@@ -172,24 +197,15 @@ class Forward:
         query, key, value = block.attention.project(block.attention_norm(hidden), cosine, sine)
         blocks = self.tables[step.slots, step.positions // BLOCK]
         self.cache.store(number, blocks, step.positions % BLOCK, key[0], value[0])
-        attended = self._attend(number, query[0], step)
+        attended = torch.cat([self._attend(number, query[0], span) for span in step.spans])
         normed, hidden = block.ffn_norm(block.attention.output(attended.flatten(1)[None]), hidden)
         result: torch.Tensor = hidden + block.ffn(normed)
         return result
 
-    def _attend(self, number: int, query: torch.Tensor, step: _Step) -> torch.Tensor:
-        """Attention of `query` [T, H, D]: of all texts with one token at once, then text by text."""
-        spans = [(0, step.single)] if step.single else []
-        spans += [(n, n + 1) for n in range(step.single, len(step.segments))]
-        parts = []
-        for first, end in spans:
-            start, stop = step.starts[first], step.starts[end]
-            held = blocks_of(max(each.start + each.size for each in step.segments[first:end]))
-            tables = self.tables[[each.text.slot for each in step.segments[first:end]], :held]
-            shape = (end - first, -1, *query.shape[1:])
-            positions = step.positions[start:stop].view(end - first, -1)
-            parts.append(self.cache.attend(number, query[start:stop].view(shape), tables, positions))
-        return torch.cat([part.flatten(0, 1) for part in parts])
+    def _attend(self, number: int, query: torch.Tensor, span: _Span) -> torch.Tensor:
+        """Attention of a span of `query` [T, H, D]."""
+        own = query[span.start : span.stop].view(len(span.tables), -1, *query.shape[1:])
+        return self.cache.attend(number, own, span.tables, span.positions).flatten(0, 1)
 
     @torch.inference_mode()
     def _logits(self, hidden: Any, output: Any, step: _Step) -> torch.Tensor | None:
