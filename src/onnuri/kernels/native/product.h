@@ -145,21 +145,21 @@ struct Pairs {
     for (int64_t i = 0; i < columns; i += 2 * kLanes) {
       const __mmask32 mask = columns - i < 2 * kLanes ? 0xffff : 0xffffffff;
       __m512i rows[W];
-#pragma GCC unroll 4
+#pragma GCC unroll 8
       for (int w = 0; w < W; ++w) {
         __builtin_prefetch(weight + w * columns + i + kAhead / sizeof(S));
         rows[w] = load_pairs(weight + w * columns + i, mask);
       }
-#pragma GCC unroll 4
+#pragma GCC unroll 8
       for (int r = 0; r < R; ++r) {
         const __m512i token = load_pairs(x + r * columns + i, mask);
-#pragma GCC unroll 4
+#pragma GCC unroll 8
         for (int w = 0; w < W; ++w) sums[w][r] = _mm512_dpbf16_ps(sums[w][r], (__m512bh)rows[w], (__m512bh)token);
       }
     }
-#pragma GCC unroll 4
+#pragma GCC unroll 8
     for (int r = 0; r < R; ++r)
-#pragma GCC unroll 4
+#pragma GCC unroll 8
       for (int w = 0; w < W; ++w) {
         const __m256 half = _mm256_add_ps(_mm512_castps512_ps256(sums[w][r]), _mm512_extractf32x8_ps(sums[w][r], 1));
         const __m128 quarter = _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
@@ -186,14 +186,19 @@ template <class How, int W, int R>
 INLINE void tile(const Matrix<typename How::Token>& matrix, const typename How::Token* x, const Size& size, float* out) {
   const auto* const weight = static_cast<const typename How::Stored*>(matrix.data) + size.first * size.columns;
   const float* const scales = matrix.scales ? matrix.scales + size.first : nullptr;
+  constexpr int few = R > 4 ? 2 * W : W;  // rows beside fewer tokens
   int64_t n = 0;
   out += size.first;
   for (; n + R <= size.rows; n += R) strip<How, W, R>(weight, scales, x + n * size.columns, size, out + n * size.stride);
+  if (R > 4 && size.rows - n >= 4) {
+    strip<How, few, 4>(weight, scales, x + n * size.columns, size, out + n * size.stride);
+    n += 4;
+  }
   if (R > 2 && size.rows - n >= 2) {
-    strip<How, W, 2>(weight, scales, x + n * size.columns, size, out + n * size.stride);
+    strip<How, few, 2>(weight, scales, x + n * size.columns, size, out + n * size.stride);
     n += 2;
   }
-  if (n < size.rows) strip<How, W, 1>(weight, scales, x + n * size.columns, size, out + n * size.stride);
+  if (n < size.rows) strip<How, few, 1>(weight, scales, x + n * size.columns, size, out + n * size.stride);
 }
 
 #define TILE(T) const Matrix<T>&m, const T *x, const Size &size, float *out
@@ -212,7 +217,7 @@ inline void best(TILE(Bf16)) {
   if (!pairs)
     wide(m, x, size, out);
   else if (m.scales)
-    tile<Pairs<int8_t>, 4, 4>(m, x, size, out);
+    tile<Pairs<int8_t>, 2, 8>(m, x, size, out);  // bytes are converted for more tokens
   else
     tile<Pairs<Bf16>, 4, 4>(m, x, size, out);
 }
