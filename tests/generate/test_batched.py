@@ -16,9 +16,10 @@ from torch import nn
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel, Qwen3Config, Qwen3ForCausalLM
 
 from onnuri.base.errors import UserError
-from onnuri.generate import batched
-from onnuri.generate.batched import BatchGenerator, Completion, Event
+from onnuri.generate import forward
+from onnuri.generate.batched import BatchGenerator
 from onnuri.generate.cache import cache_bytes
+from onnuri.generate.events import Completion, Event
 from onnuri.generate.sampling import Request, uniforms
 from onnuri.hf.weights import load_decoder
 from onnuri.kernels import KernelConfig, choose
@@ -149,15 +150,15 @@ def test_blocks_in_one_call(
     asked = [Request(ids, 6, temperature=0.0) for ids in prompts(11)]
     threads = torch.get_num_threads()
     native = BatchGenerator(ours, 11, 64)
-    assert native._decode is not None
+    assert native.forward.decode is not None
     try:
         torch.set_num_threads(2)
         found = native.generate(asked)
     finally:
         torch.set_num_threads(threads)
-    monkeypatch.setattr(batched, "usable", lambda *_: False)
+    monkeypatch.setattr(forward, "usable", lambda *_: False)
     plain = BatchGenerator(ours, 11, 64)
-    assert plain._decode is None
+    assert plain.forward.decode is None
     expected = plain.generate(asked)
     tolerance = 1e-5 if dtype == torch.float32 else 0.15
     for one, two in zip(found, expected, strict=True):
@@ -294,22 +295,13 @@ def test_streams_that_are_left_and_requests_that_come_later(model: Decoder) -> N
     assert generator.step() == []
 
 
-def test_prompts_join_in_parts(model: Decoder, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = sampled(12)
-    expected = ids_of(BatchGenerator(model, 12, 64).generate(asked))
-    monkeypatch.setattr(batched, "PROMPT_TOKENS", 20)
-    generator = BatchGenerator(model, 12, 64)
-    first = [event.request for event in generator.stream(asked) if event][:4]
-    assert len(set(first)) < 4, "some prompts wait for the next step"
-    assert ids_of(generator.generate(asked)) == expected
-
-
 def test_the_cache_has_the_size_that_was_computed(model: Decoder) -> None:
-    cache = BatchGenerator(model, 3, 50).cache
+    cache = BatchGenerator(model, 3, 50).forward.cache
     stored = sum(each.untyped_storage().nbytes() for each in (*cache.keys, *cache.values))
-    assert stored == cache_bytes(model.config, 3, 50, torch.float32) == 2 * 2 * 3 * 2 * 50 * 16 * 4
-    half = BatchGenerator(Decoder(model.config).bfloat16(), 3, 50).cache
-    assert sum(each.untyped_storage().nbytes() for each in (*half.keys, *half.values)) == stored // 2
+    assert stored == cache_bytes(model.config, 3 * 64, torch.float32) == 2 * 2 * 2 * 3 * 64 * 16 * 4
+    half = BatchGenerator(Decoder(model.config).bfloat16(), 3, 50, cache_tokens=70).forward.cache
+    stored = sum(each.untyped_storage().nbytes() for each in (*half.keys, *half.values))
+    assert stored == cache_bytes(model.config, 64, torch.bfloat16)
 
 
 def test_half_precision(model: Decoder) -> None:
@@ -379,6 +371,7 @@ def test_weights_are_those_of_the_moment(model: Decoder) -> None:
         for parameter in trained.parameters():
             assert parameter.grad is not None
             parameter.sub_(0.05 * parameter.grad)
+    generator.clear_prefixes()
     after = generator.generate(asked)
     assert after != before
     assert after == BatchGenerator(trained, 2, 64).generate(asked)

@@ -1,6 +1,7 @@
-"""Keys and values of the tokens that a batch of texts has so far, and attention over them.
+"""Keys and values of the tokens of a batch of texts, in blocks, and attention over them.
 
-Shapes: N slots in use, H query heads, K key/value heads, G = H / K, L length, D head size, T tokens.
+Shapes: N texts, S tokens of each, T tokens, H query heads, K key/value heads, G = H / K, L length, D head
+size.
 """
 
 from __future__ import annotations
@@ -8,67 +9,65 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
+from onnuri.generate.blocks import BLOCK
 from onnuri.model.config import ModelConfig
 
 
-def cache_bytes(config: ModelConfig, slots: int, context: int, dtype: torch.dtype) -> int:
-    """Bytes of a cache: two tensors [slots, K, context, D] a layer."""
-    elements = 2 * config.num_layers * slots * config.num_kv_heads * context * config.head_dim
+def cache_bytes(config: ModelConfig, tokens: int, dtype: torch.dtype) -> int:
+    """Bytes of a cache for so many tokens."""
+    elements = 2 * config.num_layers * config.num_kv_heads * tokens * config.head_dim
     return elements * dtype.itemsize
 
 
 class KeyValueCache:
-    """Preallocated: two tensors [slots, K, context, D] for each layer.
+    """For each layer keys [blocks, K, D, BLOCK], as `Decode` reads them, and values [blocks, K, BLOCK, D].
 
     They begin as zeros: what is masked has the weight 0, and 0 times whatever lay in the memory may be NaN.
     """
 
     def __init__(
-        self,
-        config: ModelConfig,
-        slots: int,
-        context: int,
-        dtype: torch.dtype,
-        device: torch.device | str,
+        self, config: ModelConfig, blocks: int, dtype: torch.dtype, device: torch.device | str
     ) -> None:
-        shape = (slots, config.num_kv_heads, context, config.head_dim)
-        layers = range(config.num_layers)
-        self.keys = [torch.zeros(shape, dtype=dtype, device=device) for _ in layers]
-        self.values = [torch.zeros(shape, dtype=dtype, device=device) for _ in layers]
+        kv_heads, size = config.num_kv_heads, config.head_dim
+
+        def zeros(*shape: int) -> list[torch.Tensor]:
+            layers = range(config.num_layers)
+            return [torch.zeros(blocks, kv_heads, *shape, dtype=dtype, device=device) for _ in layers]
+
+        self.keys, self.values = zeros(size, BLOCK), zeros(BLOCK, size)
 
     def store(
         self,
         layer: int,
-        slots: torch.Tensor,
-        positions: torch.Tensor,
+        blocks: torch.Tensor,
+        offsets: torch.Tensor,
         key: torch.Tensor,
         value: torch.Tensor,
     ) -> None:
-        """Keep `key` and `value` [T, K, D] of tokens at `positions` [T] of the texts in `slots` [T]."""
-        self.keys[layer][slots, :, positions] = key
-        self.values[layer][slots, :, positions] = value
+        """Keep `key` and `value` [T, K, D] at `offsets` [T] of `blocks` [T]."""
+        self.keys[layer][blocks, :, :, offsets] = key
+        self.values[layer][blocks, :, offsets] = value
 
     def attend(
-        self, layer: int, query: torch.Tensor, length: int, seen: torch.Tensor | None
+        self, layer: int, query: torch.Tensor, tables: torch.Tensor, positions: torch.Tensor
     ) -> torch.Tensor:
-        """Attention of one token for each of the first N slots, over what they hold.
+        """Attention of tokens over those of their texts that are not behind them.
 
         Args:
-            query: [N, H, D].
-            length: L, of the longest text.
-            seen: bool [N, 1, 1, L], the positions that each text has. None: all have L.
+            query: [N, S, H, D].
+            tables: int64 [N, blocks]: those of each text, in their order.
+            positions: int64 [N, S].
 
         Returns:
-            [N, H, D].
+            [N, S, H, D].
         """
-        rows = len(query)
-        keys, values = (kept[layer][:rows, :, :length] for kept in (self.keys, self.values))
+        keys = self.keys[layer][tables].permute(0, 2, 1, 4, 3).flatten(2, 3)
+        values = self.values[layer][tables].transpose(1, 2).flatten(2, 3)
+        texts, tokens, heads, size = query.shape
+        kv_heads, length = keys.shape[1:3]
         # The G heads that share keys go as G queries of one head: nothing is repeated.
-        grouped = query.view(rows, keys.shape[1], -1, query.shape[-1])
-        out = F.scaled_dot_product_attention(grouped, keys, values, attn_mask=seen)
-        return out.reshape(query.shape)
-
-    def move(self, source: int, target: int, length: int) -> None:
-        """Put the first `length` positions of a slot into another."""
-        for kept in (*self.keys, *self.values):
-            kept[target, :, :length] = kept[source, :, :length]
+        grouped = query.view(texts, tokens, kv_heads, -1, size).permute(0, 2, 3, 1, 4)
+        seen = torch.arange(length, device=query.device) <= positions[:, None, :, None]
+        seen = seen.repeat(1, 1, heads // kv_heads, 1)
+        out = F.scaled_dot_product_attention(grouped.flatten(2, 3), keys, values, attn_mask=seen)
+        return out.view(grouped.shape).permute(0, 3, 1, 2, 4).reshape(query.shape)

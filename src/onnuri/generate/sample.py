@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Container, Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 
 from onnuri.base.errors import UserError
 from onnuri.generate.batched import BatchGenerator
 from onnuri.generate.config import GenerateConfig, SamplingConfig
+from onnuri.generate.int8 import with_int8_weights
 from onnuri.generate.sampling import GREEDY_BELOW, Request
 from onnuri.hf.folder import read_config_file, read_json
 from onnuri.hf.load import (
@@ -27,6 +28,8 @@ from onnuri.kernels import choose as choose_kernels
 from onnuri.tokenizer.huggingface import num_ids
 from onnuri.tokenizer.stream import Utf8Stream
 
+Weights = Literal["stored", "int8"]
+"""What the weights are held in: the dtype of the folder, or matrices in int8."""
 SLOTS = 8
 """Prompts of a file that are continued at a time."""
 
@@ -45,12 +48,19 @@ class Generator:
     Folders of the types that we train (qwen3, llama) run in `BatchGenerator`; others in transformers, one
     text after another.
 
+    Args:
+        weights: what they are held in; int8 only in `BatchGenerator`.
+
     Raises UserError for a folder that is no model.
     """
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, weights: Weights = "stored") -> None:
         check_model_folder(Path(folder))
-        self.decoder = load_own(folder)
+        self.decoder = load_own(folder, weights)
+        if self.decoder is None and weights != "stored":
+            raise UserError(
+                f"model={folder} cannot have weights={weights}: it is of a type that runs in transformers"
+            )
         if self.decoder is None:
             self.model, self.tokenizer = load_model(folder)
             self.context, self.vocab_size = model_context(self.model.config), self.model.config.vocab_size
@@ -62,6 +72,7 @@ class Generator:
         self.num_ids = num_ids(self.backend)
         self.first = first_token(self.tokenizer, folder)
         self.stops = stop_tokens(Path(folder), self.tokenizer)
+        self._batch: BatchGenerator | None = None
 
     def encode(self, text: str) -> list[int]:
         """Ids of a prompt, after the token that begins a document.
@@ -118,9 +129,7 @@ class Generator:
         if not prompts:
             return
         longest = max(map(len, prompts)) + config.max_tokens
-        batch = BatchGenerator(
-            self.decoder, min(slots, len(prompts)), min(self.context, longest), self.num_ids
-        )
+        batch = self._batcher(min(slots, len(prompts)), min(self.context, longest))
         held: dict[int, list[int]] = {number: [] for number in range(len(prompts))}
         ended: set[int] = set()
         for event in batch.stream(request_of(prompt, config, stops) for prompt in prompts):
@@ -136,6 +145,14 @@ class Generator:
                     break
                 del held[number]
 
+    def _batcher(self, slots: int, context: int) -> BatchGenerator:
+        """The one of the last call, which knows what was read, or where that is too small a larger one."""
+        batch = self._batch
+        if batch is None or batch.active or batch.slots < slots or batch.context < context:
+            room = context if batch is None else min(self.context, 2 * context)
+            batch = self._batch = BatchGenerator(self.decoder, slots, room, self.num_ids)
+        return batch
+
 
 def request_of(prompt: list[int], config: SamplingConfig, stops: frozenset[int]) -> Request:
     """A prompt with the options of a command."""
@@ -143,7 +160,7 @@ def request_of(prompt: list[int], config: SamplingConfig, stops: frozenset[int])
     return Request(prompt, *limits, seed=config.seed, stops=stops)
 
 
-def load_own(folder: str) -> Any:
+def load_own(folder: str, weights: Weights = "stored") -> Any:
     """The folder as a model of ours, in the dtype that it is stored in, on a GPU where there is one.
 
     None for what ours do not compute, and for damaged folders: transformers reads them, or says why not.
@@ -154,7 +171,8 @@ def load_own(folder: str) -> Any:
         decoder = load_decoder(folder, choose_kernels(KernelConfig(), device, dtype))
     except UserError:
         return None
-    return decoder.to(device, dtype).eval()
+    decoder = decoder.to(device, dtype).eval()
+    return with_int8_weights(decoder) if weights == "int8" else decoder
 
 
 def fitting(

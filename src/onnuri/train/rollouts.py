@@ -22,7 +22,8 @@ from onnuri.base.errors import UserError
 from onnuri.chat.programmed.answers import FORM, final_value, normalised
 from onnuri.chat.programmed.family import Task
 from onnuri.chat.programmed.grade import grade
-from onnuri.generate.batched import BatchGenerator, Completion
+from onnuri.generate.batched import BatchGenerator
+from onnuri.generate.events import Completion
 from onnuri.generate.sampling import Request
 from onnuri.hf.full_disk import os_errors
 

@@ -1,11 +1,14 @@
-"""A new token of each of a few texts on CPUs: a block of the decoder in one call, and the logits in one.
+"""Blocks of the decoder for the new tokens of some texts on CPUs in one call, and their logits in one.
 
-Shapes: N texts, H query heads, K key/value heads, D head size, E hidden size, V vocabulary.
+What comes of a token does not depend, to the last bit, on the others of the call.
+
+Shapes: T tokens, N texts, H query heads, K key/value heads, D head size, E hidden size, V vocabulary.
 """
 
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -13,16 +16,18 @@ import torch
 
 from onnuri.kernels.native.library import library
 
-MOST_ROWS = 32
-"""From more texts on the matrix products of PyTorch are faster."""
 LANES = 16
+WEIGHTS = 14
+"""Tensors of a block, see `Decode.blocks`."""
+QUERIES = 4
+"""Of decode.cpp: queries that a thread takes at a time."""
 
 
 @cache
 def compiled() -> bool:
     """Whether the library is there."""
     try:
-        return hasattr(library(), "decode_block")
+        return hasattr(library(), "decode_blocks")
     except OSError:
         return False
 
@@ -38,59 +43,72 @@ class Decode:
 
     Args:
         sizes: (E, H, K, D, inner size) of the model.
-        context: positions of a slot of the cache.
         eps: of the norms.
     """
 
-    def __init__(self, sizes: tuple[int, int, int, int, int], context: int, eps: float) -> None:
-        width, heads, kv_heads, size, inner = sizes
-        self.sizes, self.context, self.eps = sizes, context, ctypes.c_float(eps)
-        out = max((heads + 2 * kv_heads) * size, 2 * inner, width)
-        self.row_floats = max(width, heads * size, inner) + out
+    def __init__(self, sizes: tuple[int, int, int, int, int], eps: float) -> None:
+        self.sizes, self.eps = sizes, ctypes.c_float(eps)
         self.scratch = torch.empty(0)
 
-    def block(
+    def _room(self, floats: int) -> torch.Tensor:
+        if len(self.scratch) < floats:
+            self.scratch = torch.empty(2 * floats)
+        return self.scratch
+
+    def blocks(
         self,
         hidden: torch.Tensor,
-        weights: list[torch.Tensor | None],
+        weights: Sequence[torch.Tensor | None],
+        texts: torch.Tensor,
         positions: torch.Tensor,
+        tables: torch.Tensor,
         longest: int,
         cosine: torch.Tensor,
         sine: torch.Tensor,
     ) -> None:
-        """Run a block on `hidden` [N, E], in place.
+        """Run blocks on `hidden` [T, E], in place.
 
         Args:
-            weights: norm, query-key-value, query norm, key norm (None without), attention output, norm,
-                gate and up, down; keys and values [slots, K, context, D], which get those of the tokens.
-            positions: int64 [N] of the tokens; text n is in slot n.
-            longest: the largest of them, and 1.
+            weights: of each block: norm, query-key-value, query norm, key norm (None without), attention
+                output, norm, gate and up, down; keys [blocks, K, D, 16] and values [blocks, K, 16, D] of
+                the cache, which get those of the tokens. Behind each matrix stand its scales: float32
+                [rows] if it is int8, else None.
+            texts, positions: int64 [T], of the tokens. Those of a text follow one another.
+            tables: int64 [N, blocks of a text]: where its tokens are in the cache, 16 in each block.
+            longest: the largest position, and 1.
             cosine, sine: of all positions, [context, D / 2] in float32.
         """
-        _, heads, kv_heads, size, _ = self.sizes
+        width, heads, kv_heads, size, inner = self.sizes
         threads, rows = torch.get_num_threads(), len(hidden)
-        needed = rows * self.row_floats + threads * (longest + heads // kv_heads * size)
-        if len(self.scratch) < needed:
-            self.scratch = torch.empty(2 * needed)
-        numbers = (rows, *self.sizes, self.context, longest, threads, hidden.itemsize)
+        widest, out = max(width, heads * size, inner), max((heads + 2 * kv_heads) * size, 2 * inner, width)
+        each = QUERIES * (size + longest + LANES)
+        scratch = self._room(2 * (rows + 1) + rows * (widest + out) + threads * each)
+        if len(weights) % WEIGHTS:
+            raise ValueError(f"{len(weights)} weights are not {WEIGHTS} for each block")
+        count = len(weights) // WEIGHTS
+        numbers = (rows, *self.sizes, tables.shape[1], longest, threads, hidden.itemsize, count)
         addresses = [None if each is None else each.data_ptr() for each in weights]
-        library().decode_block(
+        library().decode_blocks(
             (ctypes.c_int64 * len(numbers))(*numbers),
             self.eps,
             (ctypes.c_void_p * len(addresses))(*addresses),
-            *map(_address, (positions, cosine, sine, hidden, self.scratch)),
+            *map(_address, (texts, positions, tables, cosine, sine, hidden, scratch)),
         )
 
+    def logits(
+        self, hidden: torch.Tensor, norm: torch.Tensor, weight: torch.Tensor, scales: torch.Tensor | None
+    ) -> torch.Tensor:
+        """Products [T, V] in float32 of the normed `hidden` [T, E] and `weight` [V, E], with `scales` [V]
+        if it is int8, rounded to the dtype of `hidden`."""
+        hidden, found = hidden.contiguous(), torch.empty(len(hidden), len(weight))
+        numbers = (*hidden.shape, len(weight), torch.get_num_threads(), hidden.itemsize)
+        library().decode_logits(
+            (ctypes.c_int64 * len(numbers))(*numbers),
+            self.eps,
+            *map(_address, (norm, weight, scales, hidden, found, self._room(hidden.numel()))),
+        )
+        return found
 
-def logits(hidden: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    """Products [N, V] in float32 of `hidden` [N, E] and `weight` [V, E], rounded to its dtype."""
-    wide = hidden.float().contiguous()
-    found = torch.empty(len(hidden), len(weight))
-    numbers = (*hidden.shape, len(weight), torch.get_num_threads(), weight.itemsize)
-    sizes = (ctypes.c_int64 * len(numbers))(*numbers)
-    library().decode_logits(sizes, *map(_address, (weight, wide, found)))
-    return found
 
-
-def _address(tensor: torch.Tensor) -> Any:
-    return ctypes.c_void_p(tensor.data_ptr())
+def _address(tensor: torch.Tensor | None) -> Any:
+    return None if tensor is None else ctypes.c_void_p(tensor.data_ptr())
