@@ -1,7 +1,7 @@
 """`onnuri tune` that writes down when each rank begins and ends a phase.
 
-Run as marked_tuning.py OVERRIDE... with MARKS in the environment: a folder for a file a rank, whose lines are
-`SECONDS + PHASE` and `SECONDS - PHASE`.
+Run as marked_tuning.py OVERRIDE... with MARKS in the environment: a folder for a file a rank, whose lines
+are `SECONDS + PHASE` and `SECONDS - PHASE`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""kill -9 in every phase of SFT and GRPO, of one rank or of all: the run that resumes is the undisturbed one.
+"""kill -9 in every phase of SFT and GRPO, of one rank or of all: the run ends as one without a kill does.
 
 Run by `make soak`; with `-s` it prints how many kills hit each phase.
 """
