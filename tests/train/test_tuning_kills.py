@@ -50,7 +50,7 @@ Words = Callable[[str, Path], list[str]]
 def words(made: Path, data: dict[str, Path], undisturbed: Path) -> Words:
     def of(objective: str, run_dir: Path) -> list[str]:
         if objective == "grpo":
-            return [*test_grpo.tuning(made, run_dir), *WORDS]
+            return [*test_grpo.tuning(made, run_dir), *WORDS, "optim.lr=1e-4"]
         start = [f"train.init_from={undisturbed}", f"data={data['sft']}", f"run_dir={run_dir}"]
         return [*start, *test_tune.WORDS, *WORDS]
 
