@@ -12,6 +12,7 @@ importable (`make test-posttrain` installs it into build/posttrain; add that to 
 from __future__ import annotations
 
 import argparse
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -55,7 +56,8 @@ def make_inputs(tokenizer: str, count: int, folder: Path) -> None:
     )
     model = Qwen3ForCausalLM(config)
     model.save_pretrained(folder / "model")
-    found.save_pretrained(folder / "model")
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copyfile(Path(tokenizer) / name, folder / "model" / name)
     print(f"{model.num_parameters():,} parameters", flush=True)
     for kind, made in (("chat", "sft"), ("preference", "pairs")):
         for words in (
@@ -85,7 +87,7 @@ def main() -> None:
     """See the top of the file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--tokenizer", required=True, help="a folder with a chat template")
-    parser.add_argument("--only", nargs="*", default=["sft_2", "trl_1", "trl_2", "trl_8"])
+    parser.add_argument("--only", nargs="*", default=["sft_2", "trl_1", "trl_2"])
     parser.add_argument("--rounds", type=int, default=6)
     parser.add_argument("--warmup", type=int, default=2)
     parser.add_argument("--threads", type=int, default=2)
@@ -107,6 +109,9 @@ def main() -> None:
             turn = number % len(runners)
             for runner in runners[turn:] + runners[:turn]:
                 runner.step()
+                taken = runner.steps[-1]
+                facts = f"{taken['tokens']:,} tokens, {taken['wall']:.1f} s, {taken['cpu']:.1f} CPU s"
+                print(f"{runner.name}: {facts}, {taken['mib']:,.0f} MiB", flush=True)
     finally:
         for runner in runners:
             runner.close()
