@@ -3,7 +3,7 @@
     python -m benchmarks.tuning --tokenizer build/sample/tokenizer
     python -m benchmarks.tuning --tokenizer build/sample/tokenizer --only sft_2 dpo_2
 
-A random Qwen3 of 8 layers, 512 wide, fp32, 8 rows of 1,024 tokens a step; conversations and pairs of all
+A random Qwen3 of 8 layers, 512 wide, 8 rows of 1,024 tokens a step; conversations and pairs of all
 programmed families, packed. The number in a name is that of rows in a micro-batch. Each is a process that
 takes one step when it is its turn, in changing order; medians, and ratios to the first named. TRL must be
 importable (`make test-posttrain` installs it into build/posttrain; add that to PYTHONPATH).
@@ -29,7 +29,6 @@ WORDS = [
     "train.steps=1000000",
     "train.validate_every=0",
     "train.checkpoint_every=0",
-    "engine.precision=fp32",
     "optim.lr=3e-4",
 ]
 
@@ -69,18 +68,19 @@ def make_inputs(tokenizer: str, count: int, folder: Path) -> None:
             subprocess.run([sys.executable, str(script), *words[1:], *more], check=True)
 
 
-def contender(name: str, scratch: Path, threads: int, compiled: str) -> Runner:
+def contender(name: str, scratch: Path, options: argparse.Namespace) -> Runner:
     """The process of a name on the command line."""
     kind, _, rows = name.partition("_")
     model = scratch / "model"
     if kind == "trl":
-        words = ["trl", str(model), str(scratch / "chat"), str(LENGTH), rows, str(ROWS // int(rows))]
+        sizes = [str(LENGTH), rows, str(ROWS // int(rows))]
+        words = ["trl", options.precision, str(model), str(scratch / "chat"), *sizes]
     else:
         data = scratch / ("chat" if kind == "sft" else "preference")
         words = ["onnuri", f"objective={kind}", f"train.init_from={model}", f"data={data}", *WORDS]
         words += [f"run_dir={scratch / name}", f"engine.micro_batch_size={rows}"]
-        words += [f"engine.compile={compiled}"]
-    return Runner(name, [sys.executable, str(PEER), *words], scratch, threads=threads)
+        words += [f"engine.precision={options.precision}"]
+    return Runner(name, [sys.executable, str(PEER), *words], scratch, threads=options.threads)
 
 
 def main() -> None:
@@ -92,14 +92,16 @@ def main() -> None:
     parser.add_argument("--warmup", type=int, default=2)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--count", type=int, default=400, help="of each family")
-    parser.add_argument("--compile", default="auto", help="engine.compile")
+    parser.add_argument(
+        "--precision", choices=("fp32", "bf16"), default="fp32", help="bf16: with fp32 weights"
+    )
     options = parser.parse_args()
     scratch = Path(tempfile.mkdtemp(prefix="onnuri-tuning-"))
     make_inputs(options.tokenizer, options.count, scratch)
     runners: list[Runner] = []
     try:
         for name in options.only:
-            runner = contender(name, scratch, options.threads, options.compile)
+            runner = contender(name, scratch, options)
             for _ in range(options.warmup):
                 runner.step()
             runner.steps.clear()

@@ -1,7 +1,7 @@
 """Fine-tuning by Onnuri, or by TRL's SFTTrainer on the same shards; it steps when standard input says so.
 
     python benchmarks/peers/tuning.py onnuri OVERRIDE...
-    python benchmarks/peers/tuning.py trl MODEL SHARDS LENGTH ROWS ACCUMULATION
+    python benchmarks/peers/tuning.py trl fp32|bf16 MODEL SHARDS LENGTH ROWS ACCUMULATION
 
 TRL packs the conversations by its best fit and flattens a micro-batch into one row, as it does by itself.
 """
@@ -61,12 +61,14 @@ def conversations(folder: Path) -> Iterator[dict[str, list[int]]]:
             }
 
 
-def run_trl(model: str, shards: str, length: int, rows: int, accumulation: int) -> None:
-    """SFTTrainer in fp32, with the optimizer that it takes by itself."""
+def run_trl(precision: str, model: str, shards: str, length: int, rows: int, accumulation: int) -> None:
+    """SFTTrainer with the optimizer that it takes by itself; bf16 is its autocast over fp32 weights."""
+    import transformers.training_args
     from datasets import Dataset
     from transformers import TrainerCallback
     from trl import SFTConfig, SFTTrainer
 
+    transformers.training_args.is_torch_bf16_gpu_available = lambda: True  # or bf16 asks for a GPU
     turn, tokens = Turn(), 0
 
     class Counting(SFTTrainer):
@@ -91,7 +93,7 @@ def run_trl(model: str, shards: str, length: int, rows: int, accumulation: int) 
         learning_rate=LEARNING_RATE,
         lr_scheduler_type="constant",
         adam_beta2=0.95,
-        bf16=False,
+        bf16=precision == "bf16",
         use_cpu=True,
         gradient_checkpointing=False,
         model_init_kwargs={"dtype": "float32"},
@@ -109,4 +111,4 @@ if __name__ == "__main__":
     if kind == "onnuri":
         run_onnuri(rest)
     else:
-        run_trl(rest[0], rest[1], *map(int, rest[2:]))
+        run_trl(*rest[:3], *map(int, rest[3:]))
