@@ -111,4 +111,4 @@ if __name__ == "__main__":
     if kind == "onnuri":
         run_onnuri(rest)
     else:
-        run_trl(*rest[:3], *map(int, rest[3:]))
+        run_trl(rest[0], rest[1], rest[2], *map(int, rest[3:]))
