@@ -50,27 +50,30 @@ OURS = [
 
 
 class Runner:
-    """A training process that waits for leave before each step."""
+    """A training process, or one a rank, that waits for leave before each step."""
 
-    def __init__(self, name: str, scratch: Path, shards: Path, litgpt_python: str) -> None:
-        self.name = name
-        kind, _, malloc = name.partition("+")
-        kind, _, ranks = kind.partition("_x")
-        self.ranks = int(ranks or 1)
-        own = kind.startswith("onnuri")
-        words = ["onnuri", f"data={shards}", f"run_dir={scratch / name}", *OURS] if own else [kind]
-        launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(self.ranks)]
-        python = litgpt_python if kind == "litgpt" else sys.executable
-        command = [python, *(launcher if self.ranks > 1 else []), str(PEER), *words]
+    def __init__(
+        self,
+        name: str,
+        words: list[str],
+        scratch: Path,
+        ranks: int = 1,
+        threads: int = 2,
+        tunables: str = "",
+    ) -> None:
+        """Start it. `words` is the Python and its script, `tunables` are those of glibc."""
+        self.name, self.ranks = name, ranks
+        launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(ranks)]
+        python, *rest = words
         environment = os.environ | {
-            "OMP_NUM_THREADS": str(2 // self.ranks),
+            "OMP_NUM_THREADS": str(threads // ranks),
             "BENCH_SCRATCH": str(scratch / f"{name}-files"),
-            "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}",
-            **({"GLIBC_TUNABLES": TUNABLES} if malloc else {}),
+            "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}:{os.environ.get('PYTHONPATH', '')}",
+            **({"GLIBC_TUNABLES": tunables} if tunables else {}),
         }
         self.log = (scratch / f"{name}.log").open("w")
         self.process = subprocess.Popen(
-            command,
+            [python, *(launcher if ranks > 1 else []), *rest],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.log,
@@ -91,6 +94,7 @@ class Runner:
                 "wall": max(each["wall"] for each in found),
                 "cpu": sum(each["cpu"] for each in found),
                 "mib": sum(each["mib"] for each in found),
+                "tokens": sum(each.get("tokens", 0) for each in found),
             }
         )
 
@@ -109,6 +113,17 @@ class Runner:
             if len(found) == self.ranks:
                 return found
         raise SystemExit(f"{self.name} has ended; see {self.log.name}")
+
+
+def contender(name: str, scratch: Path, shards: Path, litgpt_python: str) -> Runner:
+    """The process of a name on the command line."""
+    kind, _, malloc = name.partition("+")
+    kind, _, ranks = kind.partition("_x")
+    own = kind.startswith("onnuri")
+    words = ["onnuri", f"data={shards}", f"run_dir={scratch / name}", *OURS] if own else [kind]
+    python = litgpt_python if kind == "litgpt" else sys.executable
+    command = [python, str(PEER), *words]
+    return Runner(name, command, scratch, int(ranks or 1), tunables=TUNABLES if malloc else "")
 
 
 def make_shards(folder: Path) -> Path:
@@ -140,7 +155,7 @@ def main() -> None:
     runners: list[Runner] = []
     try:
         for name in options.only:  # one after the other, each warm before the next starts
-            runner = Runner(name, scratch, shards, options.litgpt_python)
+            runner = contender(name, scratch, shards, options.litgpt_python)
             for _ in range(options.warmup):
                 runner.step()
             runner.steps.clear()

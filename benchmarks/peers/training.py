@@ -31,13 +31,13 @@ class Turn:
     def __init__(self) -> None:
         self._started: tuple[float, float] | None = None
 
-    def step(self) -> None:
-        """A step is over."""
+    def step(self, **more: float) -> None:
+        """A step is over; `more` is reported along."""
         if self._started is not None:
             wall, cpu = self._started
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
             facts = {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu, "mib": peak}
-            say("STEP " + json.dumps(facts))
+            say("STEP " + json.dumps(facts | more))
         else:
             say("READY")
         if RANK == 0 and not sys.stdin.readline():

@@ -61,6 +61,18 @@ def test_gold_answers_pass_and_mistakes_do_not(name: str, made: dict[tuple[str, 
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_length_does_not_tell_chosen_from_rejected(
+    name: str, made: dict[tuple[str, str], list[Task]]
+) -> None:
+    shorter = []
+    for task in made[name, "train"]:
+        pair = row(task, "pairs", 1)
+        chosen, rejected = (len(pair[each][0]["content"]) for each in ("chosen", "rejected"))
+        shorter.append(1.0 if chosen < rejected else 0.5 if chosen == rejected else 0.0)
+    assert 0.2 <= sum(shorter) / len(shorter) <= 0.8
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_cheating_scores_nothing(name: str, made: dict[tuple[str, str], list[Task]]) -> None:
     """Empty answers, all answers at once, copies of the prompt."""
     for split in SPLITS:
@@ -122,7 +134,7 @@ def test_the_same_words_give_the_same_bytes() -> None:
     text = json.dumps(lines, ensure_ascii=False, sort_keys=True)
     assert (
         hashlib.sha256(text.encode()).hexdigest()
-        == "09311d9b701d8f305c0a63edfa51fbc4df5feec67f9a66cf71b63c0ba3aa6ae9"
+        == "551d2561ced71a723149222df839a6388f362673248283dbb98d3da62a7b00a2"
     )
 
 

@@ -70,8 +70,10 @@ def check(task: Task, answer: str) -> Result:
 
 
 def mistake(generator: Random, task: Task) -> str:
-    """A little off."""
-    return final_line(f"{task.parameters['value'] + generator.choice((1, 2, 10))}{task.parameters['unit']}")
+    """A little off, with a working as the right answer has it: length must not give it away."""
+    value = task.parameters["value"] + generator.choice((1, 2, 10))
+    working, _, _ = task.answer.partition(" = ")
+    return final_line(f"{value}{task.parameters['unit']}", f"{working} = {value}")
 
 
 FAMILY = Family(
