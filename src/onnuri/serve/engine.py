@@ -13,7 +13,8 @@ import threading
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from onnuri.generate.batched import BatchGenerator, Event
+from onnuri.generate.batched import BatchGenerator
+from onnuri.generate.events import Event
 from onnuri.generate.sampling import Request
 from onnuri.serve.errors import ApiError
 from onnuri.serve.models import ServedModel
@@ -91,7 +92,9 @@ class Engine:
         waiting: most texts that wait for a slot.
     """
 
-    def __init__(self, model: ServedModel, slots: int, waiting: int, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, model: ServedModel, slots: int, waiting: int, loop: asyncio.AbstractEventLoop
+    ) -> None:
         self.model, self.most, self.loop = model, slots + waiting, loop
         self.generator = BatchGenerator(model.decoder, slots, model.context, model.num_ids)
         self.load = 0
@@ -107,7 +110,11 @@ class Engine:
         """Line up some texts. Raises ApiError if too many wait already."""
         if self.load + len(requests) > self.most:
             raise ApiError(
-                503, f"{self.load} texts are in progress or waiting; try later", None, "overloaded", RETRY_SECONDS
+                503,
+                f"{self.load} texts are in progress or waiting; try later",
+                None,
+                "overloaded",
+                RETRY_SECONDS,
             )
         return Running(self, requests)
 

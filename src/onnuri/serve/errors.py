@@ -5,7 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
-KINDS = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"}
+KINDS = {
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    429: "rate_limit_error",
+}
 """`type` of an error by its status; others below 500 are invalid requests."""
 
 

@@ -77,7 +77,11 @@ class Grammars:
             elif form.kind == "regex":
                 grammar = LLMatcher.grammar_from_regex(form.value)
             else:
-                text = f"start: {' | '.join(map(_quoted, form.value))}" if form.kind == "choice" else form.value
+                text = (
+                    f"start: {' | '.join(map(_quoted, form.value))}"
+                    if form.kind == "choice"
+                    else form.value
+                )
                 grammar = LLMatcher.grammar_from_lark(text)
             matcher = LLMatcher(self.tokenizer, grammar, log_level=0)
         except ValueError as error:

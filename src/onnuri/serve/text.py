@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from typing import NamedTuple
 
-from onnuri.generate.batched import Event
+from onnuri.generate.events import Event
 from onnuri.generate.sampling import Request
 from onnuri.serve.engine import Engine
 from onnuri.serve.errors import ApiError

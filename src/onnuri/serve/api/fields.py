@@ -125,7 +125,9 @@ def sequence(name: str, value: Any, most: int) -> list[Any]:
 
 def token_ids(name: str, value: Sequence[Any]) -> list[int]:
     """A list of ids; whether the model has them is asked later."""
-    if not all(isinstance(each, int) and not isinstance(each, bool) and 0 <= each < 1 << 31 for each in value):
+    if not all(
+        isinstance(each, int) and not isinstance(each, bool) and 0 <= each < 1 << 31 for each in value
+    ):
         raise invalid(name, "needed: token ids, whole numbers from 0")
     return list(value)
 
@@ -152,7 +154,9 @@ def logit_bias(name: str, value: Any) -> dict[int, float]:
     return found
 
 
-def fields(name: str, value: Any, known: Mapping[str, Check], refused: Refused | None = None) -> dict[str, Any]:
+def fields(
+    name: str, value: Any, known: Mapping[str, Check], refused: Refused | None = None
+) -> dict[str, Any]:
     """The fields of an object inside of a request; their names in errors are `outer.inner`."""
     try:
         return check(mapping(name, value), known, refused or {})

@@ -9,7 +9,13 @@ from onnuri.serve.api.fields import Check, Refused, fields, mapping, one_of, seq
 from onnuri.serve.errors import invalid
 
 MOST_MESSAGES, MOST_PARTS = 4096, 256
-ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant", "tool": "tool"}
+ROLES = {
+    "system": "system",
+    "developer": "system",
+    "user": "user",
+    "assistant": "assistant",
+    "tool": "tool",
+}
 NOTHING: tuple[Any, ...] = (None, [], "")
 """Empty fields that clients send back from an answer."""
 REFUSED: Refused = {
@@ -72,7 +78,8 @@ def calls(name: str, value: Any) -> list[dict[str, Any]]:
 def messages(name: str, value: Any) -> list[dict[str, Any]]:
     """A conversation, as chat completions have it. Raises ApiError."""
     found = [
-        _message(f"{name}[{number}]", each) for number, each in enumerate(sequence(name, value, MOST_MESSAGES))
+        _message(f"{name}[{number}]", each)
+        for number, each in enumerate(sequence(name, value, MOST_MESSAGES))
     ]
     if not found:
         raise invalid(name, "needed: at least one message")

@@ -49,7 +49,9 @@ def responses_text(name: str, value: Any) -> OutputFormat | None:
     )
     if form is None:
         return None
-    found = fields(f"{name}.format", form, {"type": one_of("text", "json_object", "json_schema"), **_SCHEMA})
+    found = fields(
+        f"{name}.format", form, {"type": one_of("text", "json_object", "json_schema"), **_SCHEMA}
+    )
     if found.get("type") == "json_schema":
         return OutputFormat("json", found.get("schema", ANY_OBJECT))
     if "type" not in found or "schema" in found:
