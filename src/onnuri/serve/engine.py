@@ -102,7 +102,7 @@ class Engine:
         self.failures = 0
         self._commands: queue.SimpleQueue[_Text | None] = queue.SimpleQueue()
         self._texts: dict[int, _Text] = {}
-        self._closing = False
+        self.closing = False
         self._thread = threading.Thread(target=self._run, name=f"engine {model.name}", daemon=True)
         self._thread.start()
 
@@ -124,7 +124,7 @@ class Engine:
 
     def close(self) -> None:
         """End the thread once every text has ended."""
-        self._closing = True
+        self.closing = True
         self._commands.put(None)
 
     def join(self) -> None:
@@ -135,7 +135,7 @@ class Engine:
         while True:
             self._take_commands()
             if not self.generator.active:
-                if self._closing and self._commands.empty():
+                if self.closing and self._commands.empty():
                     return
                 continue
             try:
@@ -152,7 +152,7 @@ class Engine:
 
     def _take_commands(self) -> None:
         """All that are there; waits for one if there is nothing else to do."""
-        wait = not self.generator.active and not self._closing
+        wait = not self.generator.active and not self.closing
         while wait or not self._commands.empty():
             text = self._commands.get()
             wait = False

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from onnuri.generate.events import Event
 from onnuri.generate.sampling import Request
-from onnuri.serve.engine import Engine
+from onnuri.serve.engine import Running
 from onnuri.serve.errors import ApiError
 from onnuri.serve.grammar import Following
 from onnuri.serve.held import Held
@@ -52,20 +52,19 @@ class _Text:
 
 
 async def deltas(
-    engine: Engine, requests: Sequence[Request], marks: Sequence[str] = ()
+    running: Running, requests: Sequence[Request], marks: Sequence[str] = ()
 ) -> AsyncIterator[tuple[int, Delta]]:
-    """(index of the request, what came), until all have ended; closed early, they are dropped.
+    """(index of the request, what came), until all have ended.
 
-    Raises ApiError if the server has too much to do, the model fails, or a grammar grows too complex.
+    Raises ApiError if the model fails, or a grammar grows too complex.
     """
-    texts = [_Text(engine.model, request.stops, marks) for request in requests]
-    with engine.start(requests) as running:
-        async for index, event in running:
-            delta = texts[index].push(event)
-            if delta.ended:
-                running.stop(index)
-                check_grammar(requests[index])
-            yield index, delta
+    texts = [_Text(running.engine.model, request.stops, marks) for request in requests]
+    async for index, event in running:
+        delta = texts[index].push(event)
+        if delta.ended:
+            running.stop(index)
+            check_grammar(requests[index])
+        yield index, delta
 
 
 def check_grammar(request: Request) -> None:

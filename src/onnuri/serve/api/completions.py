@@ -6,7 +6,8 @@ import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any, NamedTuple
 
-from onnuri.serve.api.chat import MOST_CHOICES, REFUSED as CHAT_REFUSED, stream_options
+from onnuri.serve.api.chat import MOST_CHOICES, stream_options
+from onnuri.serve.api.chat import REFUSED as CHAT_REFUSED
 from onnuri.serve.api.fields import (
     SAMPLING,
     Check,
