@@ -33,7 +33,7 @@ class _Text:
 
 
 class _Arrived(NamedTuple):
-    index: int
+    position: int
     event: Event | None
     """None: the engine failed."""
 

@@ -1,4 +1,4 @@
-"""A request and its answer over ASGI: bodies within limits, clients that leave, streams with a heartbeat."""
+"""A request and its answer over ASGI: limits of bodies, clients that leave, streams with a heartbeat."""
 
 from __future__ import annotations
 

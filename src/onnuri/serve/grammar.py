@@ -1,4 +1,4 @@
-"""Grammars that a text must follow, with llguidance: they run on bytes, so that tokens may split a syllable."""
+"""Grammars that a text must follow, by llguidance. They run on bytes: tokens may split a syllable."""
 
 from __future__ import annotations
 

@@ -28,8 +28,8 @@ class ServedModel:
         generator = Generator(folder)
         if generator.decoder is None:
             raise UserError(
-                f"model={folder} is of a type that Onnuri's generator does not run (it runs qwen3 and llama): "
-                "serve it with vLLM, and onnuri serve backend=vllm before it"
+                f"model={folder} is of a type that Onnuri's generator does not run (it runs qwen3 and "
+                "llama): serve it with vLLM, and onnuri serve backend=vllm before it"
             )
         self.name, self.folder, self.created = name, folder, int(time.time())
         self.decoder: Any = generator.decoder
@@ -66,7 +66,8 @@ class ServedModel:
         if not self.chat:
             raise invalid(
                 "model",
-                f"{self.name} is a base model: it continues texts (/v1/completions) and knows no conversations",
+                f"{self.name} is a base model, which continues texts (/v1/completions) and knows no "
+                "conversations",
                 "model_not_chat",
             )
         self._check_size(sum(len(each["content"]) for each in messages), "messages")

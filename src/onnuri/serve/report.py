@@ -13,7 +13,9 @@ def key_table(state: str) -> str:
     """Keys and what was used with each, from the audit. Raises UserError if either is damaged."""
     folder = Path(state)
     used = usage_by_key(folder)
-    rows = [("id", "name", "created", "state", "requests", "prompt tokens", "completion tokens")]
+    rows: list[tuple[str, ...]] = [
+        ("id", "name", "created", "state", "requests", "prompt tokens", "completion tokens")
+    ]
     for key in read_keys(folder):
         counts = used.get(key.id, {})
         row = (

@@ -1,4 +1,5 @@
-"""`onnuri serve`: models are read, then the port is opened; SIGTERM lets answers end, SIGHUP reads models anew.
+"""`onnuri serve`: models are read, then the port is opened. SIGTERM lets answers end, SIGHUP reads models
+anew.
 
 h11 reads requests: unlike faster parsers it bounds what the headers of a request may hold.
 """

@@ -1,4 +1,4 @@
-"""What the routes share: engines by name, keys, metrics, audit and log; and how a request goes through them."""
+"""What the routes share: engines by name, keys, metrics, audit and log; how a request goes through them."""
 
 from __future__ import annotations
 

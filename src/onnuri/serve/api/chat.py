@@ -74,11 +74,11 @@ def plan(body: dict[str, Any], request_id: str, engine_of: Callable[[str], Engin
     if "top_logprobs" in found and not found.get("logprobs"):
         raise invalid("top_logprobs", "needs logprobs=true")
     if "max_tokens" in found and "max_completion_tokens" in found:
-        raise invalid("max_tokens", "give max_tokens or max_completion_tokens, not both")
+        raise invalid("max_completion_tokens", "give it or max_tokens, not both")
     if "stream_options" in found and not found.get("stream"):
         raise invalid("stream_options", "needs stream=true")
     engine = engine_of(found["model"])
-    known, choice, form, param = calls_and_form(found, found.get("response_format"), "response_format")
+    known, form, param = calls_and_form(found, found.get("response_format"), "response_format")
     ids = engine.model.conversation(found["messages"], [tool.shown for tool in known])
     requests = generator_requests(
         engine.model,
@@ -104,8 +104,8 @@ def plan(body: dict[str, Any], request_id: str, engine_of: Callable[[str], Engin
 
 def calls_and_form(
     found: dict[str, Any], form: OutputFormat | None, param: str
-) -> tuple[list[tools_.Tool], tools_.Choice, OutputFormat | None, str]:
-    """The tools to show, the choice among them, what the text must follow, and which field asked for it."""
+) -> tuple[list[tools_.Tool], OutputFormat | None, str]:
+    """The tools to show, what the text must follow, and which field asked for it."""
     known: list[tools_.Tool] = found.get("tools", [])
     choice = found.get("tool_choice", tools_.Choice())
     tools_.check_choice(choice, known)
@@ -114,10 +114,10 @@ def calls_and_form(
             raise invalid("structured_outputs", "goes with neither response_format nor tools")
         form, param = found["structured_outputs"], "structured_outputs"
     if choice.kind == "none" or not known:
-        return [], choice, form, param
+        return [], form, param
     schema = form.value if form else None
     lark = tools_.grammar(known, choice, found.get("parallel_tool_calls", True), schema)
-    return known, choice, OutputFormat("lark", lark), "tools"
+    return known, OutputFormat("lark", lark), "tools"
 
 
 class ChatAnswer:

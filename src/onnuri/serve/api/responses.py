@@ -24,7 +24,7 @@ def plan(body: dict[str, Any], request_id: str, engine_of: Callable[[str], Engin
         if name not in found:
             raise invalid(name, "missing")
     engine = engine_of(found["model"])
-    known, _, form, param = calls_and_form(found, found.get("text"), "text")
+    known, form, param = calls_and_form(found, found.get("text"), "text")
     conversation = found["input"]
     if "instructions" in found:
         conversation = [{"role": "system", "content": found["instructions"]}, *conversation]
@@ -104,7 +104,7 @@ class ResponseAnswer:
     def _text(self, piece: str) -> Iterator[bytes]:
         """Text belongs to the message at the end of the output, which begins with it."""
         if not self.output or self.output[-1]["type"] != "message":
-            item = {
+            item: dict[str, Any] = {
                 "id": f"msg_{self.id}_{len(self.output)}",
                 "type": "message",
                 "role": "assistant",
@@ -113,7 +113,7 @@ class ResponseAnswer:
             }
             self.output.append(item)
             yield self._event("response.output_item.added", output_index=len(self.output) - 1, item=item)
-            part = {"type": "output_text", "text": "", "annotations": []}
+            part: dict[str, Any] = {"type": "output_text", "text": "", "annotations": []}
             yield self._event("response.content_part.added", **self._where(), part=part)
             item["content"] = [part]
         if piece:
