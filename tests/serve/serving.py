@@ -16,7 +16,7 @@ import httpx
 from tests import processes
 from tests.conftest import SCRIPTS
 
-CONTEXT = 512
+CONTEXT = 1024
 
 
 class Server:

@@ -298,7 +298,7 @@ REFUSED: list[tuple[str, Any]] = [
     ("messages", [{"role": "function", "content": "x"}]),
     ("messages", [{"role": "user", "content": "x", "name": "me"}]),
     ("messages", [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:"}}]}]),
-    ("messages", [{"role": "user", "content": "긴 말 " * 200}]),
+    ("messages", [{"role": "user", "content": "긴 말 " * 800}]),
 ]
 
 

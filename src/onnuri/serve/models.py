@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import time
 from pathlib import Path
 from typing import Any
@@ -113,6 +114,14 @@ class ServedModel:
         if token in self.controls:
             return self.controls[token].encode()
         return self.pieces[token] if token < len(self.pieces) else b""
+
+    def offsets(self, ids: list[int]) -> list[int]:
+        """Characters of the text of ids that are complete before each of them."""
+        decoder, found, count = codecs.getincrementaldecoder("utf-8")("replace"), [], 0
+        for token in ids:
+            found.append(count)
+            count += len(decoder.decode(self.token_bytes(token)))
+        return found
 
     def decode(self, ids: list[int]) -> str:
         """The text of ids, control tokens by name."""

@@ -158,13 +158,10 @@ class CompletionAnswer:
         if self.echo and not self.begun[index]:
             prompt = self.prompts[index]
             text = self._echoed(prompt) + text
-            offset = 0
-            for token, score in zip(prompt.ids, delta.event.prompt, strict=False):
+            scores = [*zip(prompt.ids, delta.event.prompt, strict=False)][prompt.begun :]
+            offsets = self.model.offsets(prompt.ids[prompt.begun :])
+            for (token, score), offset in zip(scores, offsets, strict=False):
                 rows.append((token, score.logprob, score.top, offset))
-                offset += len(self.model.decode([token]))
-            del rows[: prompt.begun]
-            shift = len(self.model.decode(prompt.ids[: prompt.begun]))
-            rows = [(token, logprob, top, at - shift) for token, logprob, top, at in rows]
         self.begun[index] = True
         if delta.is_token:
             event = delta.event
