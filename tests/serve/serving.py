@@ -6,7 +6,7 @@ import json
 import re
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -95,6 +95,14 @@ def joined(events: Sequence[Any], index: int = 0) -> str:
     """The content of a choice of a stream."""
     deltas = [choice for event in events for choice in event["choices"] if choice["index"] == index]
     return "".join(delta["delta"].get("content") or "" for delta in deltas)
+
+
+def wait_until(true: Callable[[], bool], what: str) -> None:
+    """Raises AssertionError if it is not so within 30 seconds."""
+    deadline = time.monotonic() + 30
+    while not true():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.01)
 
 
 @contextmanager

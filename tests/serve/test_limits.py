@@ -8,8 +8,7 @@ import shutil
 import signal
 import socket
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 pytest.importorskip("uvicorn")
-from tests.serve.serving import Client, Server, content, conversation, running
+from tests.serve.serving import Client, Server, content, conversation, running, wait_until
 
 pytestmark = pytest.mark.extra("serve")
 CHAT = "/v1/chat/completions"
@@ -34,13 +33,6 @@ def narrow(folders: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     folder = tmp_path_factory.mktemp("narrow")
     with running(folder, f"model={folders / 'chat'}", *words) as server:
         yield server
-
-
-def wait_until(true: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + 30
-    while not true():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.01)
 
 
 def gauge(server: Server, name: str) -> float:

@@ -16,7 +16,7 @@ from onnuri.serve.audit import Audit
 from onnuri.serve.config import ServeConfig
 from onnuri.serve.engine import Engine
 from onnuri.serve.errors import ApiError
-from onnuri.serve.exchange import ClientLeft, Exchange
+from onnuri.serve.exchange import Exchange
 from onnuri.serve.keys import Key, KeyRing
 from onnuri.serve.masked_log import MaskedLog
 from onnuri.serve.metrics import Labels, Metrics
@@ -141,46 +141,48 @@ class Service:
         while work.engine.closing:  # its model was read anew meanwhile
             work = await asyncio.to_thread(plan, body, exchange.id, self.engine_of)
         with work.engine.start(work.requests) as running:
-            tally = Tally(work.prompt_tokens, texts=[""] * len(work.requests))
-            facts = {"request": exchange.id, "key": key.id if key else "", "model": work.engine.model.name}
-            self._audit("request", {**facts, "route": route, "prompt_tokens": work.prompt_tokens})
+            record = _Record(self, exchange, work, key)
+            self._audit("request", {**record.facts, "route": route, "prompt_tokens": work.prompt_tokens})
             try:
-                timed = self._timed(deltas(running, work.requests, work.marks), exchange, facts["model"])
-                await self._send(exchange, work, timed, tally)
+                found = self._timed(deltas(running, work.requests, work.marks), exchange, record)
+                if work.stream:
+                    events = work.answer.events(found, record.tally)
+                    await exchange.stream(events, self.config.heartbeat_seconds, MADE_BY_AI)
+                    await exchange.send(b"")
+                else:
+                    content = await work.answer.whole(found, record.tally)
+                    await exchange.answer(200, content, MADE_BY_AI)
             finally:
-                complete = all(text.ended and not text.cancelled for text in running.texts)
-                counted = {
-                    "prompt_tokens": tally.prompt_tokens,
-                    "completion_tokens": tally.completion_tokens,
-                    "seconds": round(time.monotonic() - exchange.began, 3),
-                    "complete": complete,
-                }
-                self._count(facts["model"], key, tally)
-                self._audit("answer", {**facts, **counted})
-                if self.log:
-                    logged = {"key": facts["key"], "model": facts["model"]}
-                    self.spawn(
-                        asyncio.to_thread(self.log.write, exchange.id, logged, work.said, tally.texts)
-                    )
-
-    async def _send(self, exchange: Exchange, work: Work, timed: Deltas, tally: Tally) -> None:
-        if work.stream:
-            events = work.answer.events(timed, tally)
-            await exchange.stream(events, self.config.heartbeat_seconds, MADE_BY_AI)
-            await exchange.send(b"")
-        else:
-            await exchange.answer(200, await work.answer.whole(timed, tally), MADE_BY_AI)
+                record.close(complete=False)
 
     async def _timed(
-        self, found: Deltas, exchange: Exchange, model: str
+        self, found: Deltas, exchange: Exchange, record: _Record
     ) -> AsyncIterator[tuple[int, Delta]]:
-        last = exchange.began
+        """The same; the record is closed after the last one, before the end of the answer is sent."""
+        last, model = exchange.began, record.facts["model"]
         name = "onnuri_first_token_seconds"
         async for each in found:
             now = time.monotonic()
             self.metrics.observe(name, now - last, model=model)
             last, name = now, "onnuri_token_seconds"
             yield each
+        record.close(complete=True)
+
+    def finish(self, record: _Record, complete: bool) -> None:
+        """Count, audit and log a request whose texts have ended."""
+        tally = record.tally
+        counted = {
+            "prompt_tokens": tally.prompt_tokens,
+            "completion_tokens": tally.completion_tokens,
+            "seconds": round(time.monotonic() - record.exchange.began, 3),
+            "complete": complete,
+        }
+        self._count(record.facts["model"], record.key, tally)
+        self._audit("answer", {**record.facts, **counted})
+        if self.log:
+            logged = {name: record.facts[name] for name in ("key", "model")}
+            said = record.work.said
+            self.spawn(asyncio.to_thread(self.log.write, record.exchange.id, logged, said, tally.texts))
 
     def _count(self, model: str, key: Key | None, tally: Tally) -> None:
         counts = {
@@ -202,4 +204,21 @@ class Service:
             raise ApiError(503, "the audit cannot be written", None, "audit_failed", 60) from None
 
 
-__all__ = ["ClientLeft", "Service"]
+class _Record:
+    """What is counted of a request; closed once."""
+
+    def __init__(self, service: Service, exchange: Exchange, work: Work, key: Key | None) -> None:
+        self.service, self.exchange, self.work, self.key = service, exchange, work, key
+        self.tally = Tally(work.prompt_tokens, texts=[""] * len(work.requests))
+        self.facts = {
+            "request": exchange.id,
+            "key": key.id if key else "",
+            "model": work.engine.model.name,
+        }
+        self.closed = False
+
+    def close(self, complete: bool) -> None:
+        """`complete`: every text came to its end."""
+        if not self.closed:
+            self.closed = True
+            self.service.finish(self, complete)
