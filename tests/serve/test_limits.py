@@ -160,7 +160,8 @@ def test_a_client_that_leaves_frees_its_slot(narrow: Server) -> None:
 def test_a_full_queue_says_when_to_come_again(narrow: Server) -> None:
     with narrow.client() as client, narrow.client() as other, narrow.client() as third:
         with client.stream("POST", CHAT, json=long_text(n=16)) as first:
-            assert next(first.iter_lines()).startswith("data: ")
+            begun = first.iter_lines()
+            assert next(begun).startswith("data: ")
             with other.stream("POST", CHAT, json=long_text()) as second:
                 lines = second.iter_lines()
                 assert any(line == ": waiting" for line in lines), "a heartbeat while it waits for its slot"
