@@ -63,11 +63,13 @@ def call(name: str, value: Any) -> dict[str, Any]:
     """A call that an assistant made."""
     known: dict[str, Check] = {"id": text, "type": one_of("function"), "function": mapping}
     found = fields(name, value, known, {"index": (tuple(range(128)), "")})
-    known = {"name": text, "arguments": arguments}
+    # openai's client sends what it parsed of the arguments back with them.
+    known = {"name": text, "arguments": arguments, "parsed_arguments": lambda _, value: value}
     function = fields(f"{name}.function", found.get("function"), known)
     if "name" not in function or "id" not in found:
         raise invalid(name, "id or function.name is missing")
-    return {"id": found["id"], "function": {"arguments": "{}", **function}}
+    shown = {"name": function["name"], "arguments": function.get("arguments", "{}")}
+    return {"id": found["id"], "function": shown}
 
 
 def calls(name: str, value: Any) -> list[dict[str, Any]]:
