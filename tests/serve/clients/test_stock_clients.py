@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-openai = pytest.importorskip("openai")
-pytest.importorskip("uvicorn")
 from tests.evaluate import benchmark_rows
 from tests.serve.serving import Server
 
+openai = pytest.importorskip("openai")
 pytestmark = pytest.mark.extra("clients")
 ASKED: list[Any] = [{"role": "user", "content": "안녕"}]
 
@@ -27,8 +26,8 @@ class City(Enum):
 
 
 class Person(BaseModel):
-    이름: Literal["김", "이"]
-    도시: City
+    name: Literal["김", "이"] = Field(alias="이름")
+    city: City = Field(alias="도시")
 
 
 PARAMETERS = {
@@ -151,7 +150,8 @@ def test_lm_eval_scores_as_it_does_by_itself(
         stream.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     (tmp_path / "ours.yaml").write_text(
         f"include: {Path(lm_eval.__file__).parent}/tasks/kobest/kobest_boolq.yaml\ntask: ours\n"
-        f"dataset_path: json\ndataset_name: null\ndataset_kwargs:\n  data_files:\n    test: {tmp_path}/rows.jsonl\n"
+        "dataset_path: json\ndataset_name: null\n"
+        f"dataset_kwargs:\n  data_files:\n    test: {tmp_path}/rows.jsonl\n"
         "test_split: test\ntraining_split: null\nvalidation_split: null\nfewshot_split: test\n"
     )
     folder = folders / "base"

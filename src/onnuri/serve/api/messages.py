@@ -104,10 +104,11 @@ def _message(name: str, value: Any) -> dict[str, Any]:
         raise invalid(f"{name}.role", f"needed: one of {', '.join(ROLES)}")
     known: dict[str, Check] = {"role": text, "content": content}
     if role == "assistant":
-        known["tool_calls"] = calls
+        known |= {"tool_calls": calls, "parsed": lambda _, value: value}  # see `call`
     if role == "tool":
         known["tool_call_id"] = text
     found = fields(name, value, known, REFUSED)
+    found.pop("parsed", None)
     needed = {"tool": ("content", "tool_call_id")}.get(role, ("content",))
     for key in needed:
         if key not in found and not found.get("tool_calls"):
