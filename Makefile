@@ -19,7 +19,7 @@ export DO_NOT_TRACK := 1
 export TOKENIZERS_PARALLELISM := true
 
 .DEFAULT_GOAL := help
-.PHONY: help install pretrain chat test test-extras test-harness test-posttrain test-oldest test-newest soak lint types check format clean distclean
+.PHONY: help install pretrain chat test test-extras test-harness test-posttrain test-clients test-oldest test-newest soak lint types check format clean distclean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 21
@@ -109,6 +109,14 @@ test-posttrain: $(POSTTRAIN)/.installed ## Losses and exported chat models in TR
 
 $(POSTTRAIN)/.installed: $(INSTALLED) constraints-posttrain.txt
 	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --upgrade --target $(POSTTRAIN) -r constraints-posttrain.txt
+	touch $@
+
+CLIENTS := build/clients
+test-clients: $(CLIENTS)/.installed $(HARNESS)/.installed ## onnuri serve with openai, langchain-openai, lm-evaluation-harness
+	PYTHONPATH=$(CLIENTS):$(HARNESS) HF_DATASETS_OFFLINE=1 $(BIN)/python -m pytest tests/serve/clients
+
+$(CLIENTS)/.installed: $(INSTALLED) constraints-clients.txt
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --upgrade --target $(CLIENTS) -r constraints-clients.txt
 	touch $@
 
 soak: $(INSTALLED) ## Random inputs, kills and faults in bulk: an hour and more
