@@ -16,6 +16,7 @@ import psutil
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
 
 pytest.importorskip("uvicorn")
 from tests.serve.serving import Client, Server, content, conversation, running, wait_until
@@ -170,6 +171,39 @@ def test_a_full_queue_says_when_to_come_again(narrow: Server) -> None:
                 assert answer.json()["error"]["code"] == "overloaded"
         wait_until(lambda: gauge(narrow, "onnuri_texts") == 0, "the slots are free")
         assert content(third.chat())
+
+
+@pytest.fixture(scope="module")
+def failing(folders: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Answers have 0.3 seconds; one of two models is broken."""
+    folder = tmp_path_factory.mktemp("failing")
+    broken = shutil.copytree(folders / "chat", folder / "broken")
+    weights = load_file(broken / "model.safetensors")
+    weights["model.norm.weight"].fill_(float("nan"))
+    save_file(weights, broken / "model.safetensors", metadata={"format": "pt"})
+    words = (f"model={folders / 'chat'}", f"models=[{broken}]", "request_seconds=0.3", "slots=1")
+    with running(folder, *words) as server:
+        yield server
+
+
+def test_an_answer_that_takes_too_long_is_cut_off(failing: Server) -> None:
+    with failing.client() as client:
+        assert client.refused(CHAT, 504, **long_text(n=16, stream=False))["code"] == "timeout"
+        with client.stream("POST", CHAT, json=long_text(n=16)) as answer:
+            events = [line for line in answer.iter_lines() if line]
+        assert json.loads(events[-1].removeprefix("data: "))["error"]["code"] == "timeout"
+        wait_until(lambda: gauge(failing, "onnuri_texts") == 0, "its slots are free")
+
+
+def test_a_model_that_fails_ends_its_texts_only(failing: Server) -> None:
+    with failing.client() as client:
+        for _ in range(2):
+            assert client.refused(CHAT, 500, **conversation(model="broken"))["code"] == "model_failed"
+        with client.stream("POST", CHAT, json={**long_text(), "model": "broken"}) as answer:
+            events = [line for line in answer.iter_lines() if line]
+        assert json.loads(events[-1].removeprefix("data: "))["error"]["code"] == "model_failed"
+        assert content(client.chat(max_tokens=2))
+    assert gauge(failing, 'onnuri_model_failures_total{model="broken"}') == 3
 
 
 def test_many_clients_vanish(plain: Server) -> None:

@@ -87,12 +87,17 @@ def application(service: Service) -> Starlette:
 
     def writing(route: str, plan: Any) -> Handler:
         async def run(exchange: Exchange, key: Key | None) -> None:
-            await service.write(exchange, route, plan, key)
+            if service.upstream:
+                await service.upstream.write(exchange, service, route, key)
+            else:
+                await service.write(exchange, route, plan, key)
 
         return run
 
-    def converting(convert: Any) -> Handler:
+    def converting(route: str, convert: Any) -> Handler:
         async def run(exchange: Exchange, key: Key | None) -> None:
+            if service.upstream:
+                return await service.upstream.convert(exchange, service, route)
             body = parse(await exchange.body(config.max_body_bytes, config.body_seconds))
             await exchange.answer(200, await asyncio.to_thread(convert, body, service.model_of))
 
@@ -109,10 +114,17 @@ def application(service: Service) -> Starlette:
         }
 
     async def models(exchange: Exchange, key: Key | None) -> None:
-        await exchange.answer(200, {"object": "list", "data": [*map(described, service.models)]})
+        found = await service.upstream.models() if service.upstream else [*map(described, service.models)]
+        await exchange.answer(200, {"object": "list", "data": found})
 
     async def model(exchange: Exchange, key: Key | None) -> None:
-        found = service.model_of(exchange.scope["path_params"]["model"])
+        name = exchange.scope["path_params"]["model"]
+        if service.upstream:
+            listed = {each.get("id"): each for each in await service.upstream.models()}
+            if name not in listed:
+                raise ApiError(404, f"no model has the name {name[:64]!r}", "model", "model_not_found")
+            return await exchange.answer(200, listed[name])
+        found = service.model_of(name)
         await exchange.answer(200, described(found.name))
 
     async def health(exchange: Exchange, key: Key | None) -> None:
@@ -127,6 +139,12 @@ def application(service: Service) -> Starlette:
             {"id": name, "chat": model.chat, "context": model.context}
             for name, model in service.models.items()
         ]
+        if service.upstream:
+            listed = await service.upstream.models()
+            known = [
+                {"id": each.get("id"), "chat": True, "context": each.get("max_model_len")}
+                for each in listed
+            ]
         found = {
             "models": known,
             "key_needed": service.keys.needed,
@@ -163,8 +181,8 @@ def application(service: Service) -> Starlette:
             route("/v1/responses", "POST", writing("/v1/responses", responses.plan)),
             route("/v1/models", "GET", models),
             route("/v1/models/{model:path}", "GET", model),
-            route("/tokenize", "POST", converting(tokenize)),
-            route("/detokenize", "POST", converting(detokenize)),
+            route("/tokenize", "POST", converting("/tokenize", tokenize)),
+            route("/detokenize", "POST", converting("/detokenize", detokenize)),
             route("/metrics", "GET", metrics),
             route("/health", "GET", health, open_to_all=True),
             route("/page/info", "GET", info, open_to_all=True),

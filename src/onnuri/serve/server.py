@@ -101,5 +101,5 @@ def _announce(config: ServeConfig, listener: socket.socket, models: dict[str, Se
         f"{name} ({'chat' if model.chat else 'base: completions only'}, {model.context:,} tokens)"
         for name, model in models.items()
     )
-    log.info("serving %s", names)
+    log.info("serving %s", names or f"what vLLM at {config.url} has")
     log.info("chat page and API at %s://%s:%d", scheme, host, listener.getsockname()[1])

@@ -21,8 +21,10 @@ from onnuri.serve.keys import Key, KeyRing
 from onnuri.serve.masked_log import MaskedLog
 from onnuri.serve.metrics import Labels, Metrics
 from onnuri.serve.models import ServedModel
+from onnuri.serve.record import Record
 from onnuri.serve.text import Delta, deltas
-from onnuri.serve.work import Deltas, Plan, Tally, Work
+from onnuri.serve.upstream import Upstream
+from onnuri.serve.work import Deltas, Plan, Tally
 
 log = logging.getLogger(__name__)
 MADE_BY_AI = {"x-ai-generated": "true"}
@@ -36,6 +38,9 @@ class Service:
     def __init__(self, config: ServeConfig, models: dict[str, ServedModel]) -> None:
         self.config, self.models = config, models
         self.engines: dict[str, Engine] = {}
+        self.upstream: Upstream | None = None
+        if config.backend == "vllm":
+            self.upstream = Upstream(config.url, config.slots + config.queue)
         state = Path(config.state) if config.state else None
         self.keys = KeyRing(state, config.requests_per_minute)
         if config.public and not self.keys.needed and not config.allow_no_keys:
@@ -141,8 +146,10 @@ class Service:
         while work.engine.closing:  # its model was read anew meanwhile
             work = await asyncio.to_thread(plan, body, exchange.id, self.engine_of)
         with work.engine.start(work.requests) as running:
-            record = _Record(self, exchange, work, key)
-            self._audit("request", {**record.facts, "route": route, "prompt_tokens": work.prompt_tokens})
+            name, texts = work.engine.model.name, len(work.requests)
+            tally = Tally(work.prompt_tokens, texts=[""] * texts)
+            record = Record(self, exchange, key, name, work.said, tally)
+            record.open(route)
             try:
                 found = self._timed(deltas(running, work.requests, work.marks), exchange, record)
                 if work.stream:
@@ -156,7 +163,7 @@ class Service:
                 record.close(complete=False)
 
     async def _timed(
-        self, found: Deltas, exchange: Exchange, record: _Record
+        self, found: Deltas, exchange: Exchange, record: Record
     ) -> AsyncIterator[tuple[int, Delta]]:
         """The same; the record is closed after the last one, before the end of the answer is sent."""
         last, model = exchange.began, record.facts["model"]
@@ -168,7 +175,7 @@ class Service:
             yield each
         record.close(complete=True)
 
-    def finish(self, record: _Record, complete: bool) -> None:
+    def finish(self, record: Record, complete: bool) -> None:
         """Count, audit and log a request whose texts have ended."""
         tally = record.tally
         counted = {
@@ -178,11 +185,11 @@ class Service:
             "complete": complete,
         }
         self._count(record.facts["model"], record.key, tally)
-        self._audit("answer", {**record.facts, **counted})
+        self.note("answer", {**record.facts, **counted})
         if self.log:
             logged = {name: record.facts[name] for name in ("key", "model")}
-            said = record.work.said
-            self.spawn(asyncio.to_thread(self.log.write, record.exchange.id, logged, said, tally.texts))
+            said, texts = record.said, tally.texts
+            self.spawn(asyncio.to_thread(self.log.write, record.exchange.id, logged, said, texts))
 
     def _count(self, model: str, key: Key | None, tally: Tally) -> None:
         counts = {
@@ -194,7 +201,8 @@ class Service:
             name = key.name if key else ""
             self.metrics.count("onnuri_tokens_total", number, model=model, key=name, kind=kind)
 
-    def _audit(self, event: str, facts: dict[str, Any]) -> None:
+    def note(self, event: str, facts: dict[str, Any]) -> None:
+        """Add to the audit. Raises ApiError if it cannot be written."""
         if self.audit is None:
             return
         try:
@@ -202,23 +210,3 @@ class Service:
         except (OSError, UserError) as error:
             log.error("the audit cannot be written: %s", error)
             raise ApiError(503, "the audit cannot be written", None, "audit_failed", 60) from None
-
-
-class _Record:
-    """What is counted of a request; closed once."""
-
-    def __init__(self, service: Service, exchange: Exchange, work: Work, key: Key | None) -> None:
-        self.service, self.exchange, self.work, self.key = service, exchange, work, key
-        self.tally = Tally(work.prompt_tokens, texts=[""] * len(work.requests))
-        self.facts = {
-            "request": exchange.id,
-            "key": key.id if key else "",
-            "model": work.engine.model.name,
-        }
-        self.closed = False
-
-    def close(self, complete: bool) -> None:
-        """`complete`: every text came to its end."""
-        if not self.closed:
-            self.closed = True
-            self.service.finish(self, complete)
