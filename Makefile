@@ -19,7 +19,7 @@ export DO_NOT_TRACK := 1
 export TOKENIZERS_PARALLELISM := true
 
 .DEFAULT_GOAL := help
-.PHONY: help install pretrain chat test test-extras test-harness test-posttrain test-clients test-oldest test-newest soak lint types check format clean distclean
+.PHONY: help install pretrain chat test test-extras test-harness test-posttrain test-oldest test-newest soak lint types check format clean distclean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 21
@@ -111,14 +111,6 @@ $(POSTTRAIN)/.installed: $(INSTALLED) constraints-posttrain.txt
 	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --upgrade --target $(POSTTRAIN) -r constraints-posttrain.txt
 	touch $@
 
-CLIENTS := build/clients
-test-clients: $(CLIENTS)/.installed $(HARNESS)/.installed ## onnuri serve with openai, langchain-openai, lm-evaluation-harness
-	PYTHONPATH=$(CLIENTS):$(HARNESS) HF_DATASETS_OFFLINE=1 $(BIN)/python -m pytest tests/serve/clients
-
-$(CLIENTS)/.installed: $(INSTALLED) constraints-clients.txt
-	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --upgrade --target $(CLIENTS) -r constraints-clients.txt
-	touch $@
-
 soak: $(INSTALLED) ## Random inputs, kills and faults in bulk: an hour and more
 	ONNURI_SOAK=1 $(BIN)/python -m pytest --timeout 3600 $(TOGETHER)
 
@@ -156,6 +148,15 @@ bundle: $(INSTALLED) ## All that an installation without a network needs, in bui
 
 bundle-check: bundle ## Install it where there is no network, and train there (5 minutes)
 	scripts/bundle_check.sh '$(BUNDLE)'
+
+.PHONY: test-clients
+CLIENTS := build/clients
+test-clients: $(CLIENTS)/.installed $(HARNESS)/.installed ## onnuri serve with openai, langchain-openai, lm-evaluation-harness
+	PYTHONPATH=$(CLIENTS):$(HARNESS) HF_DATASETS_OFFLINE=1 $(BIN)/python -m pytest tests/serve/clients
+
+$(CLIENTS)/.installed: $(INSTALLED) constraints-clients.txt
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --upgrade --target $(CLIENTS) -r constraints-clients.txt
+	touch $@
 
 .PHONY: gpu-rehearsal
 gpu-rehearsal: $(INSTALLED) ## Every stage of the GPU check on the CPU, at tiny sizes
