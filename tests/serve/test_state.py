@@ -248,6 +248,7 @@ def test_a_public_address_needs_a_key(folders: Path, tmp_path: Path) -> None:
         (["model={chat}", "slots=0"], "slots=0 must be at least 1"),
         (["model={chat}", "models=[{chat}]"], "two models have the name chat"),
         (["model={chat}/none"], "does not exist"),
+        (["model={chat}", "cache_tokens=64"], "cache_tokens=64 must be at least 1,024"),
     ],
 )
 def test_mistakes_are_one_line(folders: Path, words: list[str], expected: str) -> None:

@@ -161,7 +161,11 @@ def application(service: Service) -> Starlette:
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        service.open()
+        try:
+            service.open()
+        except Exception:  # uvicorn ends the process without a word
+            log.exception("the server cannot start")
+            raise
         yield
         await service.close()
 

@@ -47,6 +47,8 @@ class ServeConfig:
     """Texts of a model that may wait for a slot; one more is answered with 503."""
     context: int = 0
     """Most tokens of a prompt and its text; 0: as many as the model reads."""
+    cache_tokens: int = 0
+    """Tokens of all texts of a model whose keys and values are kept in memory; 0: slots times context."""
     max_body_bytes: int = 4 << 20
     """Largest body of a request."""
     body_seconds: float = 30.0
@@ -78,7 +80,7 @@ class ServeConfig:
         for option in ("slots", "max_body_bytes", "log_days", "stop_seconds"):
             if getattr(self, option) < 1:
                 raise UserError(f"{option}={getattr(self, option)} must be at least 1")
-        for option in ("queue", "context", "requests_per_minute"):
+        for option in ("queue", "context", "cache_tokens", "requests_per_minute"):
             if getattr(self, option) < 0:
                 raise UserError(f"{option}={getattr(self, option)} must be at least 0")
         for option in ("body_seconds", "request_seconds", "heartbeat_seconds"):

@@ -90,13 +90,21 @@ class Engine:
     Args:
         slots: texts in progress at a time.
         waiting: most texts that wait for a slot.
+        cache_tokens: tokens that the cache holds; 0: slots times the model's context.
     """
 
     def __init__(
-        self, model: ServedModel, slots: int, waiting: int, loop: asyncio.AbstractEventLoop
+        self,
+        model: ServedModel,
+        slots: int,
+        waiting: int,
+        cache_tokens: int,
+        loop: asyncio.AbstractEventLoop,
     ) -> None:
         self.model, self.most, self.loop = model, slots + waiting, loop
-        self.generator = BatchGenerator(model.decoder, slots, model.context, model.num_ids)
+        self.generator = BatchGenerator(
+            model.decoder, slots, model.context, model.num_ids, cache_tokens=cache_tokens or None
+        )
         self.load = 0
         """Texts in progress or waiting."""
         self.failures = 0

@@ -36,6 +36,8 @@ class ServedModel:
         self.decoder: Any = generator.decoder
         self.context = min(context or generator.context, generator.context)
         self.vocab_size, self.num_ids, self.first = generator.vocab_size, generator.num_ids, generator.first
+        if self.context < 2:
+            raise UserError(f"context={context} must be at least 2")
         self.tokenizer = load_tokenizer(folder)
         self.pieces = token_bytes(self.tokenizer)
         self.longest_piece = max(map(len, self.pieces), default=1)

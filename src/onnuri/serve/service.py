@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from onnuri.base.errors import UserError, nearest
+from onnuri.generate.blocks import BLOCK, blocks_of
 from onnuri.serve.api.fields import parse
 from onnuri.serve.audit import Audit
 from onnuri.serve.config import ServeConfig
@@ -41,6 +42,13 @@ class Service:
         self.upstream: Upstream | None = None
         if config.backend == "vllm":
             self.upstream = Upstream(config.url, config.slots + config.queue)
+        for model in models.values():
+            least = blocks_of(model.context) * BLOCK
+            if 0 < config.cache_tokens < least:
+                raise UserError(
+                    f"cache_tokens={config.cache_tokens} must be at least {least:,}, for one text of "
+                    f"{model.name}; or give a smaller context="
+                )
         state = Path(config.state) if config.state else None
         self.keys = KeyRing(state, config.requests_per_minute)
         if config.public and not self.keys.needed and not config.allow_no_keys:
@@ -61,7 +69,8 @@ class Service:
 
     def _engine(self, model: ServedModel) -> Engine:
         config = self.config
-        return Engine(model, config.slots, config.queue, asyncio.get_running_loop())
+        loop = asyncio.get_running_loop()
+        return Engine(model, config.slots, config.queue, config.cache_tokens, loop)
 
     def spawn(self, work: Any) -> None:
         """Run in the background."""
