@@ -65,7 +65,7 @@ class Client(httpx.Client):
         return dict(error)
 
     def chat(self, text: str = "안녕", **options: Any) -> Any:
-        """A chat completion; greedy unless told otherwise."""
+        """A chat completion, greedy by default."""
         return self.ask("/v1/chat/completions", **conversation(text, **options))
 
     def events(self, route: str, **body: Any) -> list[Any]:

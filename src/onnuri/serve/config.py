@@ -122,7 +122,7 @@ class CreateKeyConfig:
     state: str = path_option()
     """Folder that `onnuri serve state=` has."""
     name: str = "???"
-    """Whom the key is for; shown in lists, metrics and the audit."""
+    """Whom the key is for; shown in lists and metrics."""
     requests_per_minute: int = 0
     """Limit of this key; 0: that of the server."""
 

@@ -60,8 +60,8 @@ REFUSED: Refused = {
     "prompt_cache_key": ((), "prefixes are reused by their tokens"),
     "prompt_cache_retention": ((), "prefixes are reused by their tokens"),
     "prompt_cache_options": ((), "prefixes are reused by their tokens"),
-    "safety_identifier": ((), "users are told apart by their keys"),
-    "user": ((), "users are told apart by their keys"),
+    "safety_identifier": ((), "keys identify users"),
+    "user": ((), "keys identify users"),
 }
 
 

@@ -103,11 +103,11 @@ REFUSED: Refused = {
     "prompt_cache_options": ((), "prefixes are reused by their tokens"),
     "prompt_cache_retention": ((), "prefixes are reused by their tokens"),
     "reasoning": (({},), "the model does not reason apart from its answer"),
-    "safety_identifier": ((), "users are told apart by their keys"),
+    "safety_identifier": ((), "keys identify users"),
     "service_tier": (("auto", "default"), "there is one tier"),
     "store": ((False,), NOT_STORED),
     "stream_options": ((), "usage is part of the last event"),
     "top_logprobs": ((0,), "use /v1/chat/completions"),
     "truncation": (("disabled",), "a conversation that does not fit is an error"),
-    "user": ((), "users are told apart by their keys"),
+    "user": ((), "keys identify users"),
 }
