@@ -156,6 +156,15 @@ bundle: $(INSTALLED) ## All that an installation without a network needs, in bui
 bundle-check: bundle ## Install it where there is no network, and train there (5 minutes)
 	scripts/bundle_check.sh '$(BUNDLE)'
 
+.PHONY: test-clients
+CLIENTS := build/clients
+test-clients: $(CLIENTS)/.installed $(HARNESS)/.installed ## onnuri serve with openai, langchain-openai, lm-evaluation-harness
+	PYTHONPATH=$(CLIENTS):$(HARNESS) HF_DATASETS_OFFLINE=1 $(BIN)/python -m pytest tests/serve/clients
+
+$(CLIENTS)/.installed: $(INSTALLED) constraints-clients.txt
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --upgrade --target $(CLIENTS) -r constraints-clients.txt
+	touch $@
+
 .PHONY: gpu-rehearsal
 gpu-rehearsal: $(INSTALLED) ## Every stage of the GPU check on the CPU, at tiny sizes
 	scripts/gpu_kit.sh rehearse

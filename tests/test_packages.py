@@ -18,7 +18,7 @@ LAYERS = [
     {"tokens", "parallel"},
     {"checkpoint", "optim", "hf", "chat"},
     {"generate"},
-    {"evaluate"},
+    {"evaluate", "serve"},
     {"train"},
     {"plan", "export"},
     {"ledger"},

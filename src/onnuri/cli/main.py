@@ -21,6 +21,7 @@ COMMANDS = {
     "evaluate": "bits per byte of a model on held-out text",
     "generate": "continue a text with a model",
     "chat": "talk to a chat model in the terminal",
+    "serve": "an OpenAI-compatible server with a chat page",
     "tasks": "Korean tasks made by program, with exact checkers",
     "ledger": "verify or sign a run, list the sources of a checkpoint",
     "challenge": "an open contest: fixed text, sealed held-out text, runs that replay",

@@ -7,6 +7,7 @@ the character is whole; bytes that can no longer become one turn into U+FFFD.
 from __future__ import annotations
 
 import codecs
+import copy
 from typing import TYPE_CHECKING
 
 from onnuri.tokenizer.huggingface import token_bytes
@@ -24,6 +25,12 @@ class Utf8Stream:
             for number, token in tokenizer.get_added_tokens_decoder().items():
                 self.pieces[number] = token.content.encode()
         self.decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+
+    def another(self) -> Utf8Stream:
+        """One for another sequence, without reading the vocabulary again."""
+        other = copy.copy(self)
+        other.decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        return other
 
     def push(self, token: int) -> str:
         """The characters that are complete now. Ids beyond the vocabulary (padding rows) give nothing."""

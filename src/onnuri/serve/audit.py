@@ -1,0 +1,82 @@
+"""The audit: who asked when for how much, in a hash chain a day. It holds counts, never text.
+
+A request has a line before its answer begins and one when it has ended, so that the first alone shows an
+answer that a crash cut off. The first line of a day holds the last hash of the day before.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from onnuri.base.errors import UserError
+from onnuri.run.chain import LEDGER_FILE, Ledger, read
+
+AUDIT = "audit"
+
+
+def day(now: float) -> str:
+    """The date, in UTC."""
+    return time.strftime("%Y-%m-%d", time.gmtime(now))
+
+
+class Audit:
+    """Open for adding. Raises UserError if the newest chain is damaged."""
+
+    def __init__(self, state: Path) -> None:
+        self.folder = state / AUDIT
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.day = ""
+        self.ledger: Ledger | None = None
+        self._open(day(time.time()))
+
+    def _open(self, today: str) -> None:
+        before = max((path.name for path in self.folder.iterdir() if path.name < today), default="")
+        head = (read(self.folder / before) or [{"hash": ""}])[-1]["hash"] if before else ""
+        folder = self.folder / today
+        new = not (folder / LEDGER_FILE).exists()
+        folder.mkdir(exist_ok=True, mode=0o700)
+        if self.ledger:
+            self.ledger.sync()
+            self.ledger.close()
+        self.ledger, self.day = Ledger(folder), today
+        if new:
+            self.ledger.add("day", {"day": today, "before": before, "before_hash": head})
+
+    def add(self, event: str, facts: dict[str, Any]) -> None:
+        """A line, in the file before this returns, and on disk with the next `sync`."""
+        if (today := day(time.time())) > self.day:
+            self._open(today)
+        assert self.ledger is not None
+        self.ledger.add(event, facts)
+
+    def sync(self) -> None:
+        """Put every line on disk."""
+        if self.ledger:
+            self.ledger.sync()
+
+
+def lines(state: Path) -> Iterator[dict[str, Any]]:
+    """All lines, verified. Raises UserError naming the first that does not follow from the one before."""
+    head = ""
+    for folder in sorted((state / AUDIT).glob("????-??-??")):
+        found = read(folder)
+        if found and head and found[0].get("before_hash") != head:
+            raise UserError(f"{folder / LEDGER_FILE} does not follow the day before")
+        head = found[-1]["hash"] if found else head
+        yield from found
+
+
+def usage_by_key(state: Path) -> dict[str, dict[str, int]]:
+    """Requests and tokens of each key id; "" for requests without a key."""
+    found: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    for line in lines(state):
+        if line["event"] == "answer":
+            counts = found[line["key"]]
+            counts["requests"] += 1
+            counts["prompt_tokens"] += line["prompt_tokens"]
+            counts["completion_tokens"] += line["completion_tokens"]
+    return found

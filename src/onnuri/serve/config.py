@@ -1,0 +1,155 @@
+"""Options of scripts/serve.py."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from onnuri.base.errors import UserError, check_choice
+from onnuri.config.paths import path_option
+
+LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]", "::1")
+
+
+@dataclass
+class ServeConfig:
+    """Which models, at which address, within which limits."""
+
+    model: str = path_option("")
+    """Hugging Face model folder; needed unless backend=vllm."""
+    name: str = ""
+    """What requests call it; empty: the folder's name."""
+    models: list[str] = field(default_factory=list)
+    """Further models, each a folder or NAME=FOLDER."""
+    host: str = "127.0.0.1"
+    """Address to listen at; 0.0.0.0 takes requests from other machines, and then needs keys."""
+    port: int = 8000
+    """Port to listen at; 0: a free one."""
+    hosts: list[str] = field(default_factory=list)
+    """Names by which browsers and clients call the server, beside localhost and `host`. At a public address
+    without this list, any."""
+    allow_no_keys: bool = False
+    """Listen at a public address though no key exists: whoever reaches it may use it."""
+    tls_certificate: str = path_option("")
+    """PEM file with the certificate chain; serves https."""
+    tls_key: str = path_option("")
+    """PEM file with its private key."""
+    state: str = path_option("")
+    """Folder of keys, audit and masked log; empty: no keys, and nothing is written."""
+    log: str = "none"
+    """none: no text is written to disk; masked: requests and answers, after personal data was masked."""
+    log_days: int = 30
+    """Days after which a masked log is deleted."""
+    slots: int = 8
+    """Texts of a model in progress at a time."""
+    queue: int = 64
+    """Texts of a model that may wait for a slot; one more is answered with 503."""
+    context: int = 0
+    """Most tokens of a prompt and its text; 0: as many as the model reads."""
+    cache_tokens: int = 0
+    """Tokens of all texts of a model whose keys and values are kept in memory; 0: slots times context."""
+    max_body_bytes: int = 4 << 20
+    """Largest body of a request."""
+    body_seconds: float = 30.0
+    """A body that has not come by then ends the request."""
+    request_seconds: float = 600.0
+    """An answer that has not ended by then is cut off."""
+    requests_per_minute: int = 0
+    """Of one key, or of all clients where there are no keys; 0: no limit."""
+    heartbeat_seconds: float = 15.0
+    """A stream that has nothing to send for so long sends a comment."""
+    stop_seconds: int = 60
+    """After SIGTERM, answers in progress have this long to end."""
+    backend: str = "native"
+    """native: Onnuri's generator; vllm: an unmodified vLLM server at `url`."""
+    url: str = ""
+    """Address of vLLM, for example http://127.0.0.1:8001."""
+
+    def __post_init__(self) -> None:
+        check_choice("log", self.log, ("none", "masked"))
+        check_choice("backend", self.backend, ("native", "vllm"))
+        if (self.backend == "vllm") != bool(self.url) or (self.backend == "vllm") == bool(self.model):
+            raise UserError("give model=DIR, or backend=vllm url=http://HOST:PORT without model=")
+        if bool(self.tls_certificate) != bool(self.tls_key):
+            raise UserError("give both tls_certificate= and tls_key=, or neither")
+        if self.log == "masked" and not self.state:
+            raise UserError("log=masked needs state=DIR, the folder to write to")
+        if not 0 <= self.port < 1 << 16:
+            raise UserError(f"port={self.port} must be between 0 and 65535")
+        for option in ("slots", "max_body_bytes", "log_days", "stop_seconds"):
+            if getattr(self, option) < 1:
+                raise UserError(f"{option}={getattr(self, option)} must be at least 1")
+        for option in ("queue", "context", "cache_tokens", "requests_per_minute"):
+            if getattr(self, option) < 0:
+                raise UserError(f"{option}={getattr(self, option)} must be at least 0")
+        for option in ("body_seconds", "request_seconds", "heartbeat_seconds"):
+            if getattr(self, option) <= 0:
+                raise UserError(f"{option}={getattr(self, option)} must be above 0")
+
+    @property
+    def public(self) -> bool:
+        """Whether other machines can reach it."""
+        try:
+            return not ipaddress.ip_address(self.host.strip("[]")).is_loopback
+        except ValueError:
+            return self.host != "localhost"
+
+    @property
+    def accepted_hosts(self) -> frozenset[str] | None:
+        """Names that the Host header may have; None: any."""
+        if self.public and not self.hosts:
+            return None
+        return frozenset((*LOCAL_NAMES, self.host, *(name.lower() for name in self.hosts)))
+
+    def folders(self) -> dict[str, str]:
+        """Model folders by name. Raises UserError for a name that two of them have."""
+        found: dict[str, str] = {}
+        for number, each in enumerate([self.model, *self.models] if self.model else self.models):
+            name, equals, folder = each.rpartition("=")
+            if not equals or number == 0 or "/" in name:
+                name, folder = (self.name if number == 0 else "") or Path(each).resolve().name, each
+            if name in found:
+                raise UserError(f"two models have the name {name}; write models=[OTHER_NAME={folder}]")
+            found[name] = folder
+        return found
+
+
+@dataclass
+class CreateKeyConfig:
+    """For whom."""
+
+    state: str = path_option()
+    """Folder that `onnuri serve state=` has."""
+    name: str = "???"
+    """Whom the key is for; shown in lists and metrics."""
+    requests_per_minute: int = 0
+    """Limit of this key; 0: that of the server."""
+
+
+@dataclass
+class ListKeysConfig:
+    """Where."""
+
+    state: str = path_option()
+    """Folder that `onnuri serve state=` has."""
+
+
+@dataclass
+class RevokeKeyConfig:
+    """Which."""
+
+    state: str = path_option()
+    """Folder that `onnuri serve state=` has."""
+    id: str = "???"
+    """Id of the key, from `onnuri serve keys list`."""
+
+
+@dataclass
+class EraseConfig:
+    """Whose record."""
+
+    state: str = path_option()
+    """Folder that `onnuri serve state=` has."""
+    request: str = "???"
+    """Id of the request, from the header x-request-id of its answer."""
