@@ -8,20 +8,24 @@ from pathlib import Path
 
 import pytest
 
+from onnuri.tokenizer.special import SEPARATOR, TURN_END
 from tests.conftest import made_once, save_model, untrained_model
 from tests.serve.serving import CONTEXT, Client, Server, running
 
 
 @pytest.fixture(scope="session")
 def folders(sample: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """`chat` knows the form of a conversation, `base` does not. To be read only."""
+    """`chat` ends its turns as its template does. `base` has the template of its tokenizer too, as a base
+    model that `onnuri export` wrote. To be read only."""
 
     def make(folder: Path) -> None:
         for name in ("chat", "base"):
             save_model(untrained_model(1024, CONTEXT), sample("tokenizer"), folder / name)
-        path = folder / "base" / "tokenizer_config.json"
+        path = folder / "chat" / "generation_config.json"
         described = json.loads(path.read_text(encoding="utf-8"))
-        del described["chat_template"]
+        names = {TURN_END, SEPARATOR}
+        added = json.loads((folder / "chat" / "tokenizer.json").read_text(encoding="utf-8"))["added_tokens"]
+        described["eos_token_id"] = [each["id"] for each in added if each["content"] in names]
         path.write_text(json.dumps(described), encoding="utf-8")
 
     return made_once(tmp_path_factory, "served", make)

@@ -31,6 +31,7 @@ SOAK = bool(os.environ.get("ONNURI_SOAK"))
 def narrow(folders: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One text at a time, 31 that wait, small bodies."""
     words = ["slots=1", "queue=31", "max_body_bytes=20000", "body_seconds=0.5", "heartbeat_seconds=0.05"]
+    words.append("hosts=[chat.example]")
     folder = tmp_path_factory.mktemp("narrow")
     with running(folder, f"model={folders / 'chat'}", *words) as server:
         yield server
@@ -114,9 +115,20 @@ def test_other_types_are_refused(client: Client) -> None:
 def test_pages_of_other_names_are_refused(client: Client) -> None:
     assert client.get("/v1/models", headers={"host": "evil.example"}).status_code == 403
     assert client.get("/v1/models", headers={"origin": "http://evil.example"}).status_code == 403
+    assert client.get("/health", headers={"host": "10.1.2.3:8000"}).status_code == 200, "a probe"
     assert client.get("/v1/models", headers={"host": "localhost:9"}).status_code == 200
     own = f"http://{client.base_url.host}:{client.base_url.port}"
     assert client.get("/v1/models", headers={"origin": own}).status_code == 200
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:8000", "chat.example"])
+def test_a_page_behind_a_proxy_reaches_its_server(narrow: Server, host: str) -> None:
+    """A proxy may keep the name that the browser has, or put its own before the server."""
+    with narrow.client() as client:
+        own = {"host": host, "origin": "https://chat.example:8443"}
+        assert client.get("/v1/models", headers=own).status_code == 200
+        answer = client.get("/v1/models", headers={"host": host, "origin": "https://evil.example"})
+        assert answer.status_code == 403 and "hosts=[NAME]" in answer.json()["error"]["message"]
 
 
 def raw(server: Server, head: str, body: bytes = b"") -> socket.socket:

@@ -133,6 +133,26 @@ def test_an_edited_audit_is_found(tmp_path: Path) -> None:
         [*audit.lines(tmp_path)]
 
 
+def test_two_servers_do_not_share_an_audit(guarded: Server, folders: Path, state: Path) -> None:
+    second = run_command("serve", f"model={folders / 'chat'}", "port=0", f"state={state}", check=False)
+    assert second.returncode == 2 and second.stderr.count("\n") == 1
+    assert f"state={state} is in use by another server" in second.stderr
+
+
+def test_a_damaged_audit_says_how_to_start_again(tmp_path: Path) -> None:
+    kept = audit.Audit(tmp_path)
+    kept.add("answer", {"request": "a"})
+    (path,) = (tmp_path / "audit").rglob(LEDGER_FILE)
+    path.write_text(path.read_text().replace('"a"', '"b"'))
+    kept.close()
+    with pytest.raises(UserError, match=f"move {path.parent} elsewhere") as refused:
+        audit.Audit(tmp_path)
+    assert "train" not in str(refused.value)
+    path.parent.rename(tmp_path / "kept")
+    audit.Audit(tmp_path).add("answer", {"request": "c"})
+    assert [line.get("request") for line in audit.lines(tmp_path)] == [None, "c"]
+
+
 def test_a_day_follows_the_one_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1_800_000_000.0
     monkeypatch.setattr(time, "time", lambda: now)
@@ -249,6 +269,11 @@ def test_a_public_address_needs_a_key(folders: Path, tmp_path: Path) -> None:
         (["model={chat}", "models=[{chat}]"], "two models have the name chat"),
         (["model={chat}/none"], "does not exist"),
         (["model={chat}", "cache_tokens=64"], "cache_tokens=64 must be at least 1,024"),
+        (["model={chat}", "hosts=[https://x.kr]"], "hosts=[https://x.kr] must be names alone"),
+        (["model={chat}", "state={chat}/config.json"], "config.json cannot be a folder"),
+        (["keys", "create", "name=x", "state={chat}/config.json"], "config.json cannot be a folder"),
+        (["keys", "list", "state={chat}/none"], "none is no folder"),
+        (["erase", "request=1", "state={chat}/none"], "none is no folder"),
     ],
 )
 def test_mistakes_are_one_line(folders: Path, words: list[str], expected: str) -> None:
@@ -274,6 +299,15 @@ def test_tls(folders: Path, tmp_path: Path) -> None:
     pkcs8 = serialization.PrivateFormat.PKCS8
     private.write_bytes(key.private_bytes(serialization.Encoding.PEM, pkcs8, plain))
     words = (f"model={folders / 'chat'}", f"tls_certificate={chain}", f"tls_key={private}")
+    locked, other = tmp_path / "locked.pem", tmp_path / "other.pem"
+    sealed = serialization.BestAvailableEncryption(b"secret")
+    locked.write_bytes(key.private_bytes(serialization.Encoding.PEM, pkcs8, sealed))
+    other_key = ec.generate_private_key(ec.SECP256R1())
+    other.write_bytes(other_key.private_bytes(serialization.Encoding.PEM, pkcs8, plain))
+    for wrong, expected in ((locked, "needs a passphrase"), (other, "the key that belongs to it")):
+        done = run_command("serve", *words[:2], f"tls_key={wrong}", check=False)
+        assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
+        assert f"tls_key={wrong}" in done.stderr and expected in done.stderr
     with running(tmp_path, *words) as server:
         assert server.url.startswith("https://")
         trusted = ssl.create_default_context(cafile=str(chain))

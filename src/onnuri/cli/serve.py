@@ -56,8 +56,10 @@ def run_erase(config: EraseConfig) -> int:
     """Erase; the status is 1 if there was nothing."""
     from pathlib import Path
 
+    from onnuri.serve.keys import check_state
     from onnuri.serve.masked_log import erase
 
+    check_state(Path(config.state))
     erased = erase(Path(config.state), config.request)
     print(f"{erased} record(s) of request {config.request} erased")
     return 0 if erased else 1

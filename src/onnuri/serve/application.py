@@ -24,6 +24,7 @@ from onnuri.serve.service import Service
 
 log = logging.getLogger(__name__)
 Handler = Callable[[Exchange, Key | None], Awaitable[None]]
+HEALTH = "/health"
 LEFT = 499
 """Status in metrics of a request whose client left."""
 
@@ -39,7 +40,8 @@ class Endpoint:
         exchange, key = Exchange(scope, receive, send), None
         status = 0
         try:
-            self._check_origin(exchange)
+            if self.route != HEALTH:  # probes call a machine by its address
+                self._check_origin(exchange)
             if not self.open_to_all:
                 key = self.service.keys.admit(exchange.header("authorization"), time.monotonic())
             await self.handler(exchange, key)
@@ -66,12 +68,25 @@ class Endpoint:
         this machine, nor by a request across origins."""
         accepted = self.service.config.accepted_hosts
         host = exchange.header("host").lower()
-        name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
-        if accepted is not None and name not in accepted:
-            raise ApiError(403, "this name is not one of the server's; add it with hosts=[NAME]")
-        origin = exchange.header("origin").lower()
-        if origin and origin.partition("://")[2] != host:
-            raise ApiError(403, "requests of pages from elsewhere are refused")
+        if accepted is not None and _name(host) not in accepted:
+            raise ApiError(
+                403,
+                f"{_name(host)[:64]!r} is not one of the server's names; hosts=[NAME] at its start adds it",
+            )
+        origin = exchange.header("origin").lower().partition("://")[2]
+        listed = {name.lower() for name in self.service.config.hosts}
+        if exchange.header("origin") and origin != host and _name(origin) not in listed:
+            raise ApiError(
+                403,
+                "requests of pages from elsewhere are refused; behind a proxy, start the server with "
+                "hosts=[NAME], the name that browsers see",
+            )
+
+
+def _name(host: str) -> str:
+    """A host without its port."""
+    name, _, port = host.rpartition(":")
+    return name if port.isdigit() else host
 
 
 def _where(error: BaseException) -> str:
@@ -188,7 +203,7 @@ def application(service: Service) -> Starlette:
             route("/tokenize", "POST", converting("/tokenize", tokenize)),
             route("/detokenize", "POST", converting("/detokenize", detokenize)),
             route("/metrics", "GET", metrics),
-            route("/health", "GET", health, open_to_all=True),
+            route(HEALTH, "GET", health, open_to_all=True),
             route("/page/info", "GET", info, open_to_all=True),
             route("/{file}", "GET", page, open_to_all=True),
             route("/", "GET", page, open_to_all=True),

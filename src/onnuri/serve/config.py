@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from onnuri.base.errors import UserError, check_choice
 from onnuri.config.paths import path_option
 
+HOST_NAME = re.compile(r"[\w.-]+|\[[0-9A-Fa-f:.]+\]")
 LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]", "::1")
 
 
@@ -27,8 +29,8 @@ class ServeConfig:
     port: int = 8000
     """Port to listen at; 0: a free one."""
     hosts: list[str] = field(default_factory=list)
-    """Names by which browsers and clients call the server, beside localhost and `host`. At a public address
-    without this list, any."""
+    """Names by which browsers and clients call the server, or a proxy before it, beside localhost and
+    `host`. At a public address without this list, any."""
     allow_no_keys: bool = False
     """Listen at a public address though no key exists: whoever reaches it may use it."""
     tls_certificate: str = path_option("")
@@ -75,6 +77,11 @@ class ServeConfig:
             raise UserError("give both tls_certificate= and tls_key=, or neither")
         if self.log == "masked" and not self.state:
             raise UserError("log=masked needs state=DIR, the folder to write to")
+        for name in self.hosts:
+            if not HOST_NAME.fullmatch(name):
+                raise UserError(
+                    f"hosts=[{name}] must be names alone, without http:// and without a port; * is none"
+                )
         if not 0 <= self.port < 1 << 16:
             raise UserError(f"port={self.port} must be between 0 and 65535")
         for option in ("slots", "max_body_bytes", "log_days", "stop_seconds"):

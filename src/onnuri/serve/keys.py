@@ -53,10 +53,26 @@ def read_keys(state: Path) -> list[Key]:
         raise UserError(f"{path} cannot be read: {error}; restore it from a copy") from None
 
 
+def make_state(state: Path) -> None:
+    """Make the folder where it is missing. Raises UserError where there can be none."""
+    try:
+        state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise UserError(f"state={state} cannot be a folder: {error.strerror}") from None
+    if not os.access(state, os.R_OK | os.W_OK | os.X_OK):
+        raise UserError(f"state={state} cannot be written to: it belongs to another user")
+
+
+def check_state(state: Path) -> None:
+    """Raise UserError if no server and no key has had the folder."""
+    if not state.is_dir():
+        raise UserError(f"state={state} is no folder; give the one that `onnuri serve state=` has")
+
+
 @contextmanager
 def _changing(state: Path) -> Iterator[list[Key]]:
     """The keys, to be changed; written whole, or not at all."""
-    state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_state(state)
     with (state / "keys.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         keys = read_keys(state)
@@ -84,6 +100,7 @@ def create(state: Path, name: str, requests_per_minute: int = 0) -> tuple[Key, s
 
 def revoke(state: Path, key_id: str) -> None:
     """End a key, at once in a server that runs. Raises UserError if there is none with this id."""
+    check_state(state)
     with _changing(state) as keys:
         for number, key in enumerate(keys):
             if key.id == key_id and not key.revoked:

@@ -43,10 +43,9 @@ class ServedModel:
         self.longest_piece = max(map(len, self.pieces), default=1)
         added = self.tokenizer.get_added_tokens_decoder()
         self.controls = {number: token.content for number, token in added.items() if token.special}
-        self.chat = _knows_conversations(Path(folder), self.tokenizer, self.vocab_size)
-        names = (SEPARATOR, TURN_END) if self.chat else (SEPARATOR,)
-        ids = {self.tokenizer.token_to_id(each) for each in names} - {None}
-        self.stops = frozenset(generator.stops | ids)
+        self.chat = _knows_conversations(Path(folder), self.tokenizer, generator)
+        separator = {self.tokenizer.token_to_id(SEPARATOR)} - {None}
+        self.stops = frozenset(generator.stops | separator)
         self.utf8 = Utf8Stream(self.tokenizer)
         pieces = self.pieces[: self.vocab_size]
         stops = sorted(self.stops) or [self.first]
@@ -70,7 +69,8 @@ class ServedModel:
             raise invalid(
                 "model",
                 f"{self.name} is a base model, which continues texts (/v1/completions) and knows no "
-                "conversations",
+                f"conversations: it has no chat template, or {TURN_END} is not in the eos_token_id of its "
+                "generation_config.json",
                 "model_not_chat",
             )
         self._check_size(sum(len(each["content"]) for each in messages), "messages")
@@ -130,7 +130,10 @@ class ServedModel:
         return b"".join(map(self.token_bytes, ids)).decode(errors="replace")
 
 
-def _knows_conversations(folder: Path, tokenizer: Any, vocab_size: int) -> bool:
+def _knows_conversations(folder: Path, tokenizer: Any, generator: Generator) -> bool:
+    """Whether there is a template, and the model ends its turns as the template does. Base models have
+    templates too: their tokenizers bring them along, for a training that is yet to come."""
     template = (folder / "chat_template.jinja").is_file() or tokenizer_config(folder).get("chat_template")
     ids = [tokenizer.token_to_id(name) for name in (TURN_START, TURN_END)]
-    return bool(template) and None not in ids and max(ids) < vocab_size
+    known = None not in ids and max(ids) < generator.vocab_size
+    return bool(template) and known and ids[1] in generator.stops

@@ -6,12 +6,13 @@ import time
 from pathlib import Path
 
 from onnuri.serve.audit import usage_by_key
-from onnuri.serve.keys import read_keys
+from onnuri.serve.keys import check_state, read_keys
 
 
 def key_table(state: str) -> str:
     """Keys and what was used with each, from the audit. Raises UserError if either is damaged."""
     folder = Path(state)
+    check_state(folder)
     used = usage_by_key(folder)
     rows: list[tuple[str, ...]] = [
         ("id", "name", "created", "state", "requests", "prompt tokens", "completion tokens")

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import errno
 import logging
+import os
 import signal
 import socket
 from collections.abc import Iterator
@@ -36,6 +37,13 @@ def serve(config: ServeConfig) -> None:
     for path in filter(None, (config.tls_certificate, config.tls_key)):
         if not Path(path).is_file():
             raise UserError(f"{path} does not exist: tls_certificate= and tls_key= are PEM files")
+        if not os.access(path, os.R_OK):
+            raise UserError(f"{path} cannot be read by this user")
+    if config.tls_key and b"ENCRYPTED" in Path(config.tls_key).read_bytes():
+        raise UserError(
+            f"tls_key={config.tls_key} needs a passphrase, which a server has nobody to ask for: "
+            "openssl pkey -in KEY -out NEW writes the key without it"
+        )
     models = {name: ServedModel(name, folder, config.context) for name, folder in config.folders().items()}
     service = Service(config, models)
     listener = _listen(config)
@@ -74,7 +82,11 @@ def serve(config: ServeConfig) -> None:
     try:
         settings.load()
     except (OSError, ValueError) as error:  # of ssl
-        raise UserError(f"tls_certificate={config.tls_certificate} cannot be used: {error}") from None
+        found = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
+        raise UserError(
+            f"tls_certificate={config.tls_certificate} and tls_key={config.tls_key} cannot be used: "
+            f"{found}; needed: PEM files, a certificate with its chain and the key that belongs to it"
+        ) from None
     Server(settings).run([listener])
 
 

@@ -18,7 +18,7 @@ from onnuri.serve.config import ServeConfig
 from onnuri.serve.engine import Engine
 from onnuri.serve.errors import ApiError
 from onnuri.serve.exchange import Exchange
-from onnuri.serve.keys import Key, KeyRing
+from onnuri.serve.keys import Key, KeyRing, make_state
 from onnuri.serve.masked_log import MaskedLog
 from onnuri.serve.metrics import Labels, Metrics
 from onnuri.serve.models import ServedModel
@@ -50,6 +50,8 @@ class Service:
                     f"{model.name}; or give a smaller context="
                 )
         state = Path(config.state) if config.state else None
+        if state:
+            make_state(state)
         self.keys = KeyRing(state, config.requests_per_minute)
         if config.public and not self.keys.needed and not config.allow_no_keys:
             raise UserError(
@@ -112,7 +114,7 @@ class Service:
         for engine in self.engines.values():
             await asyncio.to_thread(engine.join)
         if self.audit:
-            self.audit.sync()
+            self.audit.close()
 
     def model_of(self, name: str) -> ServedModel:
         """A model by its name; "" if there is only one. Raises ApiError."""

@@ -34,6 +34,8 @@ def parse(body: bytes) -> dict[str, Any]:
             json.dumps(found, ensure_ascii=False).encode()
     except UnicodeEncodeError:
         raise invalid(None, "the body has half a surrogate pair, which UTF-8 cannot hold") from None
+    except UnicodeDecodeError:
+        raise invalid(None, "the body is not UTF-8, which JSON must be in") from None
     except RecursionError:
         raise invalid(None, "the body is nested too deeply") from None
     except ValueError as error:
