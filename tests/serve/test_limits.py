@@ -260,12 +260,17 @@ def test_signals(folders: Path, tmp_path: Path) -> None:
         socket.create_connection(("127.0.0.1", server.port))
 
 
-def test_a_broken_model_is_not_taken(folders: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("broken", ["{", "a longer context than cache_tokens="])
+def test_a_broken_model_is_not_taken(folders: Path, tmp_path: Path, broken: str) -> None:
     model = shutil.copytree(folders / "chat", tmp_path / "model")
-    with running(tmp_path, f"model={model}", "name=chat") as server, server.client() as client:
+    words = (f"model={model}", "name=chat", f"cache_tokens={CONTEXT}", f"models=[{folders / 'base'}]")
+    with running(tmp_path, *words) as server, server.client() as client:
         before = content(client.chat())
-        (model / "config.json").write_text("{")
+        config = json.loads((model / "config.json").read_text(encoding="utf-8"))
+        longer = json.dumps(config | {"max_position_embeddings": 2 * CONTEXT})
+        (model / "config.json").write_text("{" if broken == "{" else longer)
         server.process.send_signal(signal.SIGHUP)
-        wait_until(lambda: "model chat stays as it is" in server.printed(), "the folder is refused")
+        wait_until(lambda: "model base was read anew" in server.printed(), "the other model is read")
+        assert "model chat stays as it is" in server.printed() and "Traceback" not in server.printed()
         assert content(client.chat()) == before
         assert server.stop() == 0

@@ -248,6 +248,27 @@ def test_old_days_are_deleted(tmp_path: Path) -> None:
     assert log.delete_old(time.time() + 29 * 86_400) == [] and log.delete_old(time.time() + 31 * 86_400)
 
 
+def test_a_line_that_was_cut_off_stops_neither_log_nor_erasing(tmp_path: Path) -> None:
+    log = MaskedLog(tmp_path, 30)
+    log.write("a", {}, [("user", "처음")], ["답"])
+    (path,) = (tmp_path / "log").glob("*.jsonl")
+    whole = path.read_bytes()
+    path.write_bytes(whole + b'{"request": "b", "asked": [{"te')
+    log.write("c", {}, [("user", "다음")], ["답"])
+    assert erase(tmp_path, "c") == 1 and erase(tmp_path, "b") == 1
+    assert path.read_bytes() == whole
+
+
+def test_a_log_that_cannot_be_written_is_reported(folders: Path, tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    words = (f"model={folders / 'chat'}", f"state={state}", "log=masked")
+    with running(tmp_path, *words) as server, server.client() as client:
+        (state / "log").write_text("")
+        client.chat("비밀 낱말", max_tokens=2)
+        wait_until(lambda: "is not in the log of texts" in server.printed(), "the log says so")
+        assert "Traceback" not in server.printed() and "비밀" not in server.printed()
+
+
 def test_a_public_address_needs_a_key(folders: Path, tmp_path: Path) -> None:
     words = [f"model={folders / 'chat'}", "host=0.0.0.0", "port=0", f"state={tmp_path}"]
     refused = run_command("serve", *words, check=False)

@@ -56,12 +56,12 @@ class MaskedLog:
         record |= {"asked": asked, "answers": clean[len(said) :]}
         line = json.dumps(record, ensure_ascii=False).encode(errors="backslashreplace") + b"\n"
         with _locked(self.folder):
-            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
-            file = os.open(self.folder / f"{day(now)}.jsonl", flags, 0o600)
-            try:
-                os.write(file, line)
-            finally:
-                os.close(file)
+            flags = os.O_RDWR | os.O_APPEND | os.O_CREAT
+            with os.fdopen(os.open(self.folder / f"{day(now)}.jsonl", flags, 0o600), "ab") as stream:
+                size = stream.tell()
+                if size and os.pread(stream.fileno(), 1, size - 1) != b"\n":
+                    stream.write(b"\n")  # a full disk or a crash cut the line before
+                stream.write(line)
 
     def delete_old(self, now: float) -> list[str]:
         """Delete the days that are too old; their names."""
@@ -75,6 +75,14 @@ class MaskedLog:
         return [path.name for path in old]
 
 
+def _belongs(line: bytes, request_id: str) -> bool:
+    """Whether it is a record of the request; of a line that was cut off, whether it names it."""
+    try:
+        return bool(json.loads(line)["request"] == request_id)
+    except (ValueError, KeyError, TypeError):
+        return request_id.encode() in line
+
+
 def erase(state: Path, request_id: str) -> int:
     """Delete the records of a request; how many there were. A server that runs may go on writing."""
     folder, erased = state / LOG, 0
@@ -83,7 +91,7 @@ def erase(state: Path, request_id: str) -> int:
     with _locked(folder):
         for path in sorted(folder.glob("????-??-??.jsonl")):
             lines = path.read_bytes().splitlines(keepends=True)
-            kept = [line for line in lines if json.loads(line)["request"] != request_id]
+            kept = [line for line in lines if not _belongs(line, request_id)]
             if len(kept) < len(lines):
                 erased += len(lines) - len(kept)
                 partial = path.with_suffix(".partial")

@@ -97,10 +97,11 @@ class Service:
         for name, model in self.models.items():
             try:
                 fresh = await asyncio.to_thread(ServedModel, name, model.folder, self.config.context)
+                engine = self._engine(fresh)
             except Exception as error:
                 log.error("model %s stays as it is: %s", name, error)
                 continue
-            old, self.engines[name] = self.engines[name], self._engine(fresh)
+            old, self.engines[name] = self.engines[name], engine
             self.models = {**self.models, name: fresh}
             old.close()
             log.info("model %s was read anew", name)
@@ -200,7 +201,14 @@ class Service:
         if self.log:
             logged = {name: record.facts[name] for name in ("key", "model")}
             said, texts = record.said, tally.texts
-            self.spawn(asyncio.to_thread(self.log.write, record.exchange.id, logged, said, texts))
+            self.spawn(self._log(record.exchange.id, logged, said, texts))
+
+    async def _log(self, request_id: str, *facts: Any) -> None:
+        assert self.log is not None
+        try:
+            await asyncio.to_thread(self.log.write, request_id, *facts)
+        except OSError as error:
+            log.error("request %s is not in the log of texts: %s", request_id, error)
 
     def _count(self, model: str, key: Key | None, tally: Tally) -> None:
         counts = {
