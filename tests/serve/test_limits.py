@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 pytest.importorskip("uvicorn")
-from tests.serve.serving import Client, Server, content, conversation, running, wait_until
+from tests.serve.serving import CONTEXT, Client, Server, content, conversation, running, wait_until
 
 pytestmark = pytest.mark.extra("serve")
 CHAT = "/v1/chat/completions"
