@@ -17,6 +17,7 @@ from onnuri.base.errors import UserError
 from onnuri.config import CONFIG_ROOT, compose
 from onnuri.export.config import ExportConfig
 from onnuri.export.huggingface import export
+from onnuri.hf.load import check_model_folder
 from onnuri.hf.weights import load_decoder
 from onnuri.ledger.config import VerifyConfig
 from onnuri.ledger.verify import verify
@@ -175,6 +176,8 @@ def test_the_adapter_alone(run: Path, undisturbed: Path, tmp_path: Path) -> None
         keys = set(file.keys())
     assert "base_model.model.model.layers.0.self_attn.v_proj.lora_B.weight" in keys
     assert 0 < made.counts["parameters"] < 100_000
+    with pytest.raises(UserError, match=r"is an adapter alone: onnuri export .* without adapter=true"):
+        check_model_folder(tmp_path / "adapter")
     with pytest.raises(UserError, match=r"adapter=true: .* trained all weights"):
         export(ExportConfig(str(undisturbed), str(tmp_path / "none"), adapter=True))
 
@@ -188,7 +191,7 @@ def test_another_model_under_them_is_refused(
     facts = json.loads(manifest.read_text())
     facts["counts"]["base"]["folder"] = str(tmp_path / "gone")
     manifest.write_text(json.dumps(facts))
-    with pytest.raises(UserError, match=r"the model under them: train.init_from=.*gone does not exist"):
+    with pytest.raises(UserError, match=r"under them: train.init_from=.*gone does not exist; .*base=DIR"):
         open_warm_start(str(alone))
     export(ExportConfig(str(newest(alone)), str(tmp_path / "model"), base=str(moved)))
     other = next(step for step in list_checkpoints(undisturbed) if step != newest(undisturbed))

@@ -33,9 +33,15 @@ def check_model_folder(folder: Path) -> None:
         raise UserError(f"model={folder} is a file; give its folder")
     if not folder.is_dir():
         raise UserError(f"model={folder} does not exist")
+    if (folder / "adapter_config.json").is_file():
+        raise UserError(
+            f"model={folder} is an adapter alone: onnuri export checkpoint=RUN_DIR output=DIR without "
+            "adapter=true makes a model with the adapter in its weights"
+        )
     if not (folder / "config.json").is_file() or not list(folder.glob("*.safetensors")):
         raise UserError(
-            f"model={folder} has no config.json with safetensors weights; see scripts/export.py"
+            f"model={folder} has no config.json with safetensors weights; give the folder that onnuri "
+            "export wrote, or another Hugging Face folder"
         )
 
 

@@ -176,7 +176,7 @@ def load_tokenizer(folder: str | Path) -> Any:
 
     path = Path(folder) / "tokenizer.json"
     if not path.is_file():
-        raise UserError(f"tokenizer {path} does not exist; make one with scripts/tokenizer.py")
+        raise UserError(f"tokenizer {path} does not exist; onnuri tokenizer makes one")
     try:
         tokenizer = Tokenizer.from_file(str(path))
     except Exception as error:  # the library raises plain Exception

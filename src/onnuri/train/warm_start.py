@@ -186,7 +186,10 @@ def open_base(checkpoint: Manifest, model: ModelConfig, base: str = "") -> WarmS
     try:
         start = open_warm_start(name)
     except UserError as error:
-        raise UserError(f"the checkpoint has adapters alone, and the model under them: {error}") from None
+        way_out = "" if base else "; where it is now, onnuri export takes as base=DIR"
+        raise UserError(
+            f"the checkpoint has adapters alone, and the model under them: {error}{way_out}"
+        ) from None
     table, ours, theirs = spec_of(model).by_name(model), asdict(model), asdict(start.model)
     fits = start.model.vocab_size <= model.vocab_size and all(
         ours[option] == theirs[option] for option in ours if option not in NOT_ITS_SHAPE
