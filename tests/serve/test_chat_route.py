@@ -36,6 +36,17 @@ WEATHER = {
 }
 
 
+def test_a_wrong_address_says_the_right_one(client: Client) -> None:
+    for path in ("/chat/completions", "/v1/v1/chat/completions"):
+        answer = client.post(path, json={})
+        assert answer.status_code == 404 and "/v1 as base URL" in answer.json()["error"]["message"]
+    answer = client.get(CHAT)
+    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+    assert answer.json()["error"]["message"] == "this address takes POST"
+    error = client.refused(CHAT, 404, **conversation(model="gpt-4o"))
+    assert error["message"].endswith("; /v1/models lists them")
+
+
 def test_models_and_health(client: Client) -> None:
     listed = client.get("/v1/models").json()
     assert [each["id"] for each in listed["data"]] == ["chat", "base"]

@@ -216,6 +216,7 @@ def test_a_model_that_fails_ends_its_texts_only(failing: Server) -> None:
         assert json.loads(events[-1].removeprefix("data: "))["error"]["code"] == "model_failed"
         assert content(client.chat(max_tokens=2))
     assert gauge(failing, 'onnuri_model_failures_total{model="broken"}') == 3
+    assert "the generator of broken failed; its texts end: the model's logits are not" in failing.printed()
 
 
 def test_many_clients_vanish(plain: Server) -> None:

@@ -19,7 +19,7 @@ from onnuri.serve.api.tokenize import detokenize, tokenize
 from onnuri.serve.errors import ApiError
 from onnuri.serve.exchange import ClientLeft, Exchange, Receive, Scope, Send
 from onnuri.serve.keys import Key
-from onnuri.serve.page_files import NOTICE, page_files, send_page
+from onnuri.serve.page_files import NO_ROUTE, NOTICE, page_files, send_page
 from onnuri.serve.service import Service
 
 log = logging.getLogger(__name__)
@@ -189,9 +189,10 @@ def application(service: Service) -> Starlette:
 
         from onnuri.serve.errors import dump
 
-        message = {404: "there is nothing at this address", 405: "this method is not for this address"}
+        allowed = dict(error.headers or {})
+        message = {404: NO_ROUTE, 405: f"this address takes {allowed.get('Allow', 'another method')}"}
         found = ApiError(error.status_code, message.get(error.status_code, "refused"))
-        return Response(dump(found.content()), error.status_code, media_type="application/json")
+        return Response(dump(found.content()), error.status_code, allowed, "application/json")
 
     return Starlette(
         routes=[

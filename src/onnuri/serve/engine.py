@@ -148,8 +148,8 @@ class Engine:
                 continue
             try:
                 events = self.generator.step()
-            except Exception:
-                log.exception("the generator of %s failed; its texts end", self.model.name)
+            except Exception as error:
+                log.exception("the generator of %s failed; its texts end: %s", self.model.name, error)
                 self._fail()
                 continue
             if not self._deliver([(self._texts[event.request], event) for event in events]):
@@ -173,8 +173,10 @@ class Engine:
                 try:
                     text.number = self.generator.submit(text.request)
                     self._texts[text.number] = text
-                except Exception:
-                    log.exception("a request was refused by the generator of %s", self.model.name)
+                except Exception as error:
+                    log.exception(
+                        "a request was refused by the generator of %s: %s", self.model.name, error
+                    )
                     self._deliver([(text, None)])
 
     def _fail(self) -> None:

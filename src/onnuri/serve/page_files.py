@@ -31,6 +31,7 @@ BARE = (
     "<!doctype html><html lang=ko><meta charset=utf-8><title>Onnuri</title>"
     "<p>온누리 서버 · an OpenAI-compatible API at <code>/v1</code>\n"
 ).encode()
+NO_ROUTE = "there is nothing at this address; clients of the API need http://HOST:PORT/v1 as base URL"
 NOTICE = {
     "ko": "이 글은 인공지능이 만든 것입니다. 틀릴 수 있으니 확인하고 쓰십시오.",
     "en": "This text is made by AI. It can be wrong: check it before you use it.",
@@ -52,6 +53,6 @@ async def send_page(exchange: Exchange, files: dict[str, tuple[bytes, str]]) -> 
     """Send a file. Raises ApiError if there is none of this name."""
     name = exchange.scope["path"].removeprefix("/")
     if name not in files:
-        raise ApiError(404, "there is nothing at this address", None, "not_found")
+        raise ApiError(404, NO_ROUTE, None, "not_found")
     body, kind = files[name]
     await exchange.answer(200, body, {"content-type": kind, **HEADERS})

@@ -125,7 +125,7 @@ class Service:
             shown = name[:64]
             raise ApiError(
                 404,
-                f"no model has the name {shown!r}{nearest(shown, self.models)}",
+                f"no model has the name {shown!r}{nearest(shown, self.models)}; /v1/models lists them",
                 "model",
                 "model_not_found",
             )
