@@ -19,7 +19,8 @@ pytestmark = pytest.mark.extra("serve")
 
 def served(folders: Path, tmp_path: Path, **described: object) -> ServedModel:
     folder = Path(shutil.copytree(folders / "chat", tmp_path / "model"))
-    (folder / "generation_config.json").write_text(json.dumps(described), encoding="utf-8")
+    path = folder / "generation_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **described}), encoding="utf-8")
     return ServedModel("chat", str(folder))
 
 

@@ -48,7 +48,7 @@ class ServedModel:
         self.longest_piece = max(map(len, self.pieces), default=1)
         added = self.tokenizer.get_added_tokens_decoder()
         self.controls = {number: token.content for number, token in added.items() if token.special}
-        self.chat = _knows_conversations(Path(folder), self.tokenizer, self.vocab_size)
+        self.chat = _knows_conversations(Path(folder), self.tokenizer, generator.stops)
         names = (SEPARATOR, TURN_END) if self.chat else (SEPARATOR,)
         ids = {self.tokenizer.token_to_id(each) for each in names} - {None}
         self.stops = frozenset(generator.stops | ids)
@@ -149,7 +149,9 @@ def _defaults(folder: Path) -> dict[str, Any]:
     return found
 
 
-def _knows_conversations(folder: Path, tokenizer: Any, vocab_size: int) -> bool:
+def _knows_conversations(folder: Path, tokenizer: Any, stops: frozenset[int]) -> bool:
+    """A template alone tells nothing, base models come with one too: the folder says that <|im_end|> ends a
+    text."""
     template = (folder / "chat_template.jinja").is_file() or tokenizer_config(folder).get("chat_template")
-    ids = [tokenizer.token_to_id(name) for name in (TURN_START, TURN_END)]
-    return bool(template) and None not in ids and max(ids) < vocab_size
+    start, end = (tokenizer.token_to_id(name) for name in (TURN_START, TURN_END))
+    return bool(template) and start is not None and end in stops
