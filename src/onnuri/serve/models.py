@@ -10,11 +10,16 @@ from typing import Any
 from onnuri.base.errors import UserError
 from onnuri.chat.format import render
 from onnuri.generate.sample import Generator, check_text
+from onnuri.hf.folder import read_json
+from onnuri.serve.api.fields import SAMPLING
 from onnuri.serve.errors import ApiError, invalid
 from onnuri.serve.grammar import Grammars
 from onnuri.tokenizer.huggingface import load_tokenizer, token_bytes, tokenizer_config
 from onnuri.tokenizer.special import SEPARATOR, TURN_END, TURN_START
 from onnuri.tokenizer.stream import Utf8Stream
+
+DEFAULTS = {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "min_p": 0.0, "repetition_penalty": 1.0}
+"""Of a request, where neither it nor the folder's generation_config.json says more."""
 
 
 class ServedModel:
@@ -43,9 +48,11 @@ class ServedModel:
         self.longest_piece = max(map(len, self.pieces), default=1)
         added = self.tokenizer.get_added_tokens_decoder()
         self.controls = {number: token.content for number, token in added.items() if token.special}
-        self.chat = _knows_conversations(Path(folder), self.tokenizer, generator)
-        separator = {self.tokenizer.token_to_id(SEPARATOR)} - {None}
-        self.stops = frozenset(generator.stops | separator)
+        self.chat = _knows_conversations(Path(folder), self.tokenizer, generator.stops)
+        names = (SEPARATOR, TURN_END) if self.chat else (SEPARATOR,)
+        ids = {self.tokenizer.token_to_id(each) for each in names} - {None}
+        self.stops = frozenset(generator.stops | ids)
+        self.defaults = _defaults(Path(folder))
         self.utf8 = Utf8Stream(self.tokenizer)
         pieces = self.pieces[: self.vocab_size]
         stops = sorted(self.stops) or [self.first]
@@ -69,8 +76,8 @@ class ServedModel:
             raise invalid(
                 "model",
                 f"{self.name} is a base model, which continues texts (/v1/completions) and knows no "
-                f"conversations: it has no chat template, or {TURN_END} is not in the eos_token_id of its "
-                "generation_config.json",
+                "conversations: it has no chat template, or its generation_config.json does not say that "
+                f"{TURN_END} ends a text",
                 "model_not_chat",
             )
         self._check_size(sum(len(each["content"]) for each in messages), "messages")
@@ -130,10 +137,22 @@ class ServedModel:
         return b"".join(map(self.token_bytes, ids)).decode(errors="replace")
 
 
-def _knows_conversations(folder: Path, tokenizer: Any, generator: Generator) -> bool:
-    """Whether there is a template, and the model ends its turns as the template does. Base models have
-    templates too: their tokenizers bring them along, for a training that is yet to come."""
+def _defaults(folder: Path) -> dict[str, Any]:
+    """How a text is sampled that says nothing else. Raises UserError for a damaged file."""
+    path, found = folder / "generation_config.json", dict(DEFAULTS)
+    given = read_json(path) if path.is_file() else {}
+    for name in found:
+        if given.get(name) is not None:
+            try:
+                found[name] = SAMPLING[name](name, given[name])
+            except ApiError as error:
+                raise UserError(f"{path}: {error.message}") from None
+    return found
+
+
+def _knows_conversations(folder: Path, tokenizer: Any, stops: frozenset[int]) -> bool:
+    """A template alone tells nothing, base models come with one too: the folder says that <|im_end|> ends a
+    text."""
     template = (folder / "chat_template.jinja").is_file() or tokenizer_config(folder).get("chat_template")
-    ids = [tokenizer.token_to_id(name) for name in (TURN_START, TURN_END)]
-    known = None not in ids and max(ids) < generator.vocab_size
-    return bool(template) and known and ids[1] in generator.stops
+    start, end = (tokenizer.token_to_id(name) for name in (TURN_START, TURN_END))
+    return bool(template) and start is not None and end in stops
