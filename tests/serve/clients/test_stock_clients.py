@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import shutil
+import subprocess
 from enum import Enum
 from pathlib import Path
 from typing import Any, Literal
@@ -13,7 +16,7 @@ from pydantic import BaseModel, Field
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from tests.evaluate import benchmark_rows
-from tests.serve.serving import Server
+from tests.serve.serving import Server, wait_until
 
 openai = pytest.importorskip("openai")
 pytestmark = pytest.mark.extra("clients")
@@ -105,6 +108,21 @@ def test_openai_raises_what_it_should(client: Any) -> None:
         create(model="gpt-4", messages=ASKED)
     with pytest.raises(openai.BadRequestError, match="is a base model"):
         create(model="base", messages=ASKED)
+
+
+def test_openai_of_npm(plain: Server) -> None:
+    node = shutil.which("node")
+    packages = [Path(folder) / "node_modules" for folder in os.environ.get("PYTHONPATH", "").split(":")]
+    installed = next((str(folder) for folder in packages if (folder / "openai").is_dir()), None)
+    if node is None or installed is None:
+        pytest.skip("node and openai of npm are not installed: make test-clients installs openai")
+    command = [node, str(Path(__file__).with_name("openai_node.mjs")), plain.url]
+    environment = {**os.environ, "NODE_PATH": installed}
+    ran = subprocess.run(command, check=False, env=environment, capture_output=True, text=True, timeout=120)
+    assert ran.returncode == 0 and ran.stdout == "ok\n", ran.stdout + ran.stderr
+    left = 'onnuri_requests_total{route="/v1/chat/completions",status="499",key=""} 1'
+    with plain.client() as reader:
+        wait_until(lambda: left in reader.get("/metrics").text, "the server sees the abort")
 
 
 def test_langchain(plain: Server) -> None:
