@@ -19,7 +19,7 @@ export DO_NOT_TRACK := 1
 export TOKENIZERS_PARALLELISM := true
 
 .DEFAULT_GOAL := help
-.PHONY: help install pretrain chat test test-extras test-harness test-posttrain test-page test-oldest test-newest soak lint types check format clean distclean
+.PHONY: help install pretrain chat serve test test-extras test-harness test-posttrain test-page test-oldest test-newest soak lint types check format clean distclean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 21
@@ -81,6 +81,13 @@ chat: $(INSTALLED) ## A model that answers: the sample model tuned on conversati
 		$(BIN)/python scripts/evaluate.py model=$$model data=$(BUILD)/corpus $(ASKED) || exit 1; done
 	@echo; echo "$(QUESTIONS)" | tr '|' '\n' | $(BIN)/python scripts/chat.py model=$(CHAT)/model temperature=0
 	@echo; echo "talk to it   $(BIN)/onnuri chat model=$(CHAT)/model"
+
+serve: $(CHAT)/model/manifest.json ## That model behind an OpenAI-compatible API and a chat page, on this machine only
+	$(BIN)/onnuri serve model=$(<D) name=sample-chat
+
+# Made once: what it was made of may have changed since.
+$(CHAT)/model/manifest.json:
+	@$(MAKE) --no-print-directory chat BUILD=$(BUILD)
 
 # Three files at a time on two cores: many tests wait for something.
 TOGETHER := -n 3 --dist loadfile --no-loadscope-reorder

@@ -8,21 +8,22 @@ from pathlib import Path
 
 import pytest
 
+from onnuri.tokenizer.huggingface import load_tokenizer
+from onnuri.tokenizer.special import TURN_END
 from tests.conftest import made_once, save_model, untrained_model
 from tests.serve.serving import CONTEXT, Client, Server, running
 
 
 @pytest.fixture(scope="session")
 def folders(sample: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """`chat` knows the form of a conversation, `base` does not. To be read only."""
+    """`chat` ends its turns, `base` has the template alone. To be read only."""
 
     def make(folder: Path) -> None:
         for name in ("chat", "base"):
             save_model(untrained_model(1024, CONTEXT), sample("tokenizer"), folder / name)
-        path = folder / "base" / "tokenizer_config.json"
-        described = json.loads(path.read_text(encoding="utf-8"))
-        del described["chat_template"]
-        path.write_text(json.dumps(described), encoding="utf-8")
+        path = folder / "chat" / "generation_config.json"
+        end = load_tokenizer(sample("tokenizer")).token_to_id(TURN_END)
+        path.write_text(json.dumps({"eos_token_id": [end]}), encoding="utf-8")
 
     return made_once(tmp_path_factory, "served", make)
 

@@ -88,8 +88,13 @@ def test_weights_are_those_of_the_folder(
 
 
 def test_a_run_goes_on_without_the_folder(folders: dict[str, str], sample: Sample, tmp_path: Path) -> None:
-    """Stopped after two of four steps, bit for bit; its ledger verifies, and in `make soak` replays."""
+    """Stopped after two of four steps, bit for bit; its ledger verifies, and in `make soak` replays.
+
+    Its export reads as many tokens as the folder, though the windows of the run are shorter.
+    """
     folder = shutil.copytree(folders["hf"], tmp_path / "base")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"max_position_embeddings": 4321}))
     words = [
         f"train.init_from={folder}",
         "engine.precision=fp32",
@@ -101,6 +106,8 @@ def test_a_run_goes_on_without_the_folder(folders: dict[str, str], sample: Sampl
     shutil.rmtree(folder)
     model = tmp_path / "model"
     run_command("export", f"checkpoint={tmp_path / 'run'}", f"output={model}")
+    assert json.loads((model / "config.json").read_text())["max_position_embeddings"] == 4321
+    assert "| 4321 tokens |" in (model / "README.md").read_text()
     identity = manifest.read(folders["hf"], "model").identity
     assert (
         f"started from the weights of | base, manifest {identity}; the data"
@@ -108,6 +115,7 @@ def test_a_run_goes_on_without_the_folder(folders: dict[str, str], sample: Sampl
     )
     said = start(2, sample, tmp_path / "run", *words, "train.steps=4", "schedule=constant")
     assert "resumes after step 2" in said
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["context"] == 4321
     assert losses(tmp_path / "run") == losses(tmp_path / "whole")
     verify = ("verify", f"run={tmp_path / 'run'}", f"data={sample('tokens')}", *["replay=2"] * SOAK)
     assert "error" not in run_command("ledger", *verify).stderr

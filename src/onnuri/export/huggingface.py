@@ -26,7 +26,7 @@ from onnuri.model.lora_config import LoraConfig
 from onnuri.model.spec import TOKEN_KINDS, spec_of
 from onnuri.run.checkpoints import newest_verified, read_verified
 from onnuri.run.locate import locate
-from onnuri.run.run_file import DATA_FOLDER, RUN_FILE, read_run_file
+from onnuri.run.run_file import DATA_FOLDER, RUN_FILE, context_of, read_run_file
 from onnuri.tokens.ramp import batch_ramp, length_ramp, training_flops
 
 log = logging.getLogger(__name__)
@@ -275,7 +275,7 @@ def write_texts(
     )
     from onnuri.tokenizer.special import PAD, TURN_END
 
-    length = source.run["config"]["data"]["sequence_length"]
+    length = context_of(source.run)
     folder = source.tokens_folder / "tokenizer"
     for name in TOKENIZER_FILES:
         if (folder / name).is_file():

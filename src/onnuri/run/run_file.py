@@ -64,6 +64,12 @@ def unknown_options(schema: Any, tree: dict[str, Any], prefix: str = "") -> list
     return unknown
 
 
+def context_of(run: dict[str, Any]) -> int:
+    """Tokens that the model of a `run.json` reads: a window of training, or more where it began with a
+    model that reads more."""
+    return max(int(run.get("context", 0)), int(run["config"]["data"]["sequence_length"]))
+
+
 def flatten(tree: dict[str, Any], prefix: str = "", whole: Collection[str] = ()) -> dict[str, Any]:
     """Nested dicts to one dict with dotted names.
 

@@ -10,11 +10,16 @@ from typing import Any
 from onnuri.base.errors import UserError
 from onnuri.chat.format import render
 from onnuri.generate.sample import Generator, check_text
+from onnuri.hf.folder import read_json
+from onnuri.serve.api.fields import SAMPLING
 from onnuri.serve.errors import ApiError, invalid
 from onnuri.serve.grammar import Grammars
 from onnuri.tokenizer.huggingface import load_tokenizer, token_bytes, tokenizer_config
 from onnuri.tokenizer.special import SEPARATOR, TURN_END, TURN_START
 from onnuri.tokenizer.stream import Utf8Stream
+
+DEFAULTS = {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "min_p": 0.0, "repetition_penalty": 1.0}
+"""Of a request, where neither it nor the folder's generation_config.json says more."""
 
 
 class ServedModel:
@@ -43,10 +48,11 @@ class ServedModel:
         self.longest_piece = max(map(len, self.pieces), default=1)
         added = self.tokenizer.get_added_tokens_decoder()
         self.controls = {number: token.content for number, token in added.items() if token.special}
-        self.chat = _knows_conversations(Path(folder), self.tokenizer, self.vocab_size)
+        self.chat = _knows_conversations(Path(folder), self.tokenizer, generator.stops)
         names = (SEPARATOR, TURN_END) if self.chat else (SEPARATOR,)
         ids = {self.tokenizer.token_to_id(each) for each in names} - {None}
         self.stops = frozenset(generator.stops | ids)
+        self.defaults = _defaults(Path(folder))
         self.utf8 = Utf8Stream(self.tokenizer)
         pieces = self.pieces[: self.vocab_size]
         stops = sorted(self.stops) or [self.first]
@@ -130,7 +136,22 @@ class ServedModel:
         return b"".join(map(self.token_bytes, ids)).decode(errors="replace")
 
 
-def _knows_conversations(folder: Path, tokenizer: Any, vocab_size: int) -> bool:
+def _defaults(folder: Path) -> dict[str, Any]:
+    """How a text is sampled that says nothing else. Raises UserError for a damaged file."""
+    path, found = folder / "generation_config.json", dict(DEFAULTS)
+    given = read_json(path) if path.is_file() else {}
+    for name in found:
+        if given.get(name) is not None:
+            try:
+                found[name] = SAMPLING[name](name, given[name])
+            except ApiError as error:
+                raise UserError(f"{path}: {error.message}") from None
+    return found
+
+
+def _knows_conversations(folder: Path, tokenizer: Any, stops: frozenset[int]) -> bool:
+    """A template alone tells nothing, base models come with one too: the folder says that <|im_end|> ends a
+    text."""
     template = (folder / "chat_template.jinja").is_file() or tokenizer_config(folder).get("chat_template")
-    ids = [tokenizer.token_to_id(name) for name in (TURN_START, TURN_END)]
-    return bool(template) and None not in ids and max(ids) < vocab_size
+    start, end = (tokenizer.token_to_id(name) for name in (TURN_START, TURN_END))
+    return bool(template) and start is not None and end in stops

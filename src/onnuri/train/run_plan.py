@@ -195,9 +195,12 @@ def choose_micro_batch_size(config: PretrainConfig, dp_size: int) -> int:
     return min(sizes, key=lambda size: (cost(size), -size))
 
 
-def run_record(config: PretrainConfig, data: Manifest) -> dict[str, Any]:
-    """What `run.json` remembers: the resolved config, the identity of the data, and the code."""
-    return {"config": to_dict(config), "data": data.identity, "code": code_version()}
+def run_record(plan: RunPlan) -> dict[str, Any]:
+    """What `run.json` remembers: the resolved config, the identity of the data, the code, and the tokens
+    that the model reads where it began with one that reads more than a window."""
+    record = {"config": to_dict(plan.config), "data": plan.data.identity, "code": code_version()}
+    before = plan.warm_start.context if plan.warm_start else (plan.stored or {}).get("context", 0)
+    return record | ({"context": before} if before > plan.config.data.sequence_length else {})
 
 
 def record_words(run_dir: Path) -> None:

@@ -200,7 +200,7 @@ def record_start(
             ledger = open_ledger(plan, engine, progress, resumed, cleanup)
             ledger.sync()
             keep_description(plan, run_dir)
-            manifest.write_json(run_dir / RUN_FILE, run_record(plan.config, plan.data))
+            manifest.write_json(run_dir / RUN_FILE, run_record(plan))
             record_words(run_dir)
     return ledger
 

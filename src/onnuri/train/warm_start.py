@@ -19,13 +19,13 @@ from onnuri.base.errors import UserError
 from onnuri.base.manifest import Manifest
 from onnuri.checkpoint.weights import MODEL_FILE, TOKENIZER_FOLDER, read_weights_folder, tensor_name
 from onnuri.hf.config import read_config
-from onnuri.hf.folder import CONFIG
+from onnuri.hf.folder import CONFIG, read_config_file
 from onnuri.model.config import ModelConfig
 from onnuri.model.lora_config import LoraConfig
 from onnuri.model.spec import TOKEN_KINDS, Parameter, spec_of
 from onnuri.run.checkpoints import newest_verified, read_verified
 from onnuri.run.locate import find_run
-from onnuri.run.run_file import DATA_FOLDER, read_run_file
+from onnuri.run.run_file import DATA_FOLDER, context_of, read_run_file
 from onnuri.train.config import PretrainConfig
 
 if TYPE_CHECKING:
@@ -52,6 +52,8 @@ class WarmStart:
     """Of the manifest, which states the hash of every file; "" for a folder that others have made."""
     read: Callable[[str], torch.Tensor]
     """A weight by the name that the model has for it: float32, [rows, columns] or [rows]."""
+    context: int = 0
+    """Tokens that the model is known to read; 0: the folder does not say."""
 
     def read_for(self, model: ModelConfig, name: str, parameter: Parameter) -> torch.Tensor:
         """The same for a model that may have more rows of embeddings.
@@ -84,13 +86,14 @@ def open_warm_start(name: str) -> WarmStart:
         identity = (
             manifest.read(folder, "model").identity if (folder / manifest.FILE_NAME).is_file() else ""
         )
-        return WarmStart(
-            folder, model, _hash(folder / "tokenizer.json"), identity, Weights(folder, model).read
-        )
+        tokenizer, weights = _hash(folder / "tokenizer.json"), Weights(folder, model)
+        context = _whole(read_config_file(folder).get("max_position_embeddings"))
+        return WarmStart(folder, model, tokenizer, identity, weights.read, context)
     if (folder / MODEL_FILE).is_file():
         made, model = read_weights_folder(folder)
         tokenizer = _hash(folder / TOKENIZER_FOLDER / "tokenizer.json")
-        return WarmStart(folder, model, tokenizer, made.identity, stored(folder, model))
+        context = _whole(made.counts.get("context_length"))
+        return WarmStart(folder, model, tokenizer, made.identity, stored(folder, model), context)
     if not folder.exists():
         raise UserError(f"train.init_from={name} does not exist")
     found = find_run(name)
@@ -116,7 +119,11 @@ def open_warm_start(name: str) -> WarmStart:
     counts = manifest.read(found.run_dir / DATA_FOLDER, "tokens").counts
     lora = LoraConfig(**run["config"].get("lora", {}))
     read = merged(checkpoint, made, model, lora) if lora.rank else stored(checkpoint, model)
-    return WarmStart(checkpoint, model, counts["tokenizer_sha256"], made.identity, read)
+    return WarmStart(checkpoint, model, counts["tokenizer_sha256"], made.identity, read, context_of(run))
+
+
+def _whole(found: object) -> int:
+    return found if type(found) is int and found > 0 else 0
 
 
 def _hash(path: Path) -> str:

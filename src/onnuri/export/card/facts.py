@@ -20,6 +20,7 @@ from onnuri.export.card.energy import Energy, energy
 from onnuri.export.card.results import Result, read_evaluation, results
 from onnuri.export.card.training import TRAINING_FILE
 from onnuri.export.weights import describe
+from onnuri.run.run_file import context_of
 
 COMPUTE_THRESHOLD = 1e26
 """FLOPs of training, summed up, from which the Korean AI Basic Act asks for safety measures."""
@@ -161,7 +162,7 @@ def gather(folder: Path, name: str, stated: Statements, watts: float = 0.0) -> F
         dtype=found.settings["dtype"],
         vocab_size=tokens["vocab_size"],
         rows_trained=training["rows_trained"],
-        context=training["config"]["data"]["sequence_length"],
+        context=context_of(training),
         step=training["step"],
         averaged=describe(training.get("weights", {})),
         chat_template=training.get("chat", {}).get("template_sha256", ""),

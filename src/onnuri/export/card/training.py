@@ -36,6 +36,7 @@ def training_facts(
         "step": checkpoint.settings["step"],
         "tokens_seen": checkpoint.counts["progress"]["tokens"],
         "config": run["config"],
+        **({"context": run["context"]} if "context" in run else {}),
         "code": run["code"],
         "rows_trained": rows_trained,
         "tokens": {"identity": tokens.identity}

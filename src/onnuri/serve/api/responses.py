@@ -61,11 +61,11 @@ class ResponseAnswer:
             "previous_response_id": None,
             "reasoning": {"effort": None, "summary": None},
             "store": False,
-            "temperature": body.get("temperature", 1.0),
+            "temperature": body.get("temperature", model.defaults["temperature"]),
             "text": body.get("text") or {"format": {"type": "text"}},
             "tool_choice": body.get("tool_choice", "auto"),
             "tools": body.get("tools") or [],
-            "top_p": body.get("top_p", 1.0),
+            "top_p": body.get("top_p", model.defaults["top_p"]),
             "truncation": "disabled",
             "usage": None,
         }

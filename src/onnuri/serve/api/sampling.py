@@ -38,7 +38,7 @@ def generator_requests(
     if any(token >= model.vocab_size for token in bias):
         raise invalid("logit_bias", f"the model has {model.vocab_size:,} tokens")
     matcher = model.grammars.compile(form, param) if form else None
-    seed = found.get("seed")
+    found, seed = {**model.defaults, **found}, found.get("seed")
     seed = secrets.randbits(63) if seed is None else seed
     requests = []
     for ids in prompts:
@@ -57,15 +57,15 @@ def generator_requests(
                 Request(
                     ids,
                     free if max_tokens is None else max_tokens,
-                    temperature=found.get("temperature", 1.0),
-                    top_k=max(0, found.get("top_k", 0)),
-                    top_p=found.get("top_p", 1.0),
-                    min_p=found.get("min_p", 0.0),
+                    temperature=found["temperature"],
+                    top_k=max(0, found["top_k"]),
+                    top_p=found["top_p"],
+                    min_p=found["min_p"],
                     seed=seed + choice * SEED_STRIDE,
                     stops=model.stops,
                     presence_penalty=found.get("presence_penalty", 0.0),
                     frequency_penalty=found.get("frequency_penalty", 0.0),
-                    repetition_penalty=found.get("repetition_penalty", 1.0),
+                    repetition_penalty=found["repetition_penalty"],
                     bias=bias,
                     top_logprobs=top_logprobs,
                     prompt_logprobs=prompt_logprobs,
