@@ -165,11 +165,12 @@ bundle-check: bundle ## Install it where there is no network, and train there (5
 
 .PHONY: test-clients
 CLIENTS := build/clients
-test-clients: $(CLIENTS)/.installed $(HARNESS)/.installed ## onnuri serve with openai, langchain-openai, lm-evaluation-harness
+test-clients: $(CLIENTS)/.installed $(HARNESS)/.installed ## onnuri serve with openai (Python, npm), langchain-openai, lm-evaluation-harness
 	PYTHONPATH=$(CLIENTS):$(HARNESS) HF_DATASETS_OFFLINE=1 $(BIN)/python -m pytest tests/serve/clients
 
 $(CLIENTS)/.installed: $(INSTALLED) constraints-clients.txt
 	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --upgrade --target $(CLIENTS) -r constraints-clients.txt
+	! command -v npm > /dev/null || npm install --silent --no-audit --no-fund --prefix $(CLIENTS) openai@7.59.0
 	touch $@
 
 .PHONY: gpu-rehearsal

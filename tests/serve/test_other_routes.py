@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +14,8 @@ import torch
 from transformers import AutoModelForCausalLM
 
 pytest.importorskip("uvicorn")
-from tests.serve.serving import CONTEXT, Client
+from tests.conftest import REPOSITORY
+from tests.serve.serving import CONTEXT, Client, Server
 from tests.serve.test_chat_route import WEATHER
 
 pytestmark = pytest.mark.extra("serve")
@@ -164,3 +168,14 @@ def test_responses_follow_a_schema(client: Client) -> None:
 def test_refused_fields_of_responses(client: Client, name: str, value: Any) -> None:
     error = client.refused(RESPONSES, **{"input": "안녕", name: value})
     assert str(error["param"]).partition("[")[0].partition(".")[0].replace("max_tokens", name) == name
+
+
+def test_the_load_script_reports_times_and_errors(plain: Server) -> None:
+    command = [sys.executable, str(REPOSITORY / "benchmarks" / "serving.py"), "--url", plain.url]
+    command += ["--clients", "3", "--requests", "6", "--words", "5", "--tokens", "8"]
+    options: Any = {"capture_output": True, "text": True, "timeout": 120}
+    good = subprocess.run([*command, "--model", "chat"], check=False, **options)
+    assert good.returncode == 0 and re.match(r"6 requests in [\d.]+ s, 0 failed\n", good.stdout), good
+    assert re.search(r"^tokens written [1-9]", good.stdout, re.M) and "nan" not in good.stdout
+    bad = subprocess.run([*command, "--model", "base"], check=False, **options)
+    assert bad.returncode == 1 and "6 failed\n  6 x status 400\n" in bad.stdout, bad

@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 FACTS_FILE = "bundle.json"
 SBOM_FILE = "sbom.cdx.json"
-PROGRAMS = ("install.sh", "install.py", "onnuri.def")
+PROGRAMS = ("install.sh", "install.py", "onnuri.def", "Containerfile", "onnuri.service")
 BUILT_FILE = ".built.json"
 """In an unfinished bundle: hashes of the wheels that were built here, which no index knows."""
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import shutil
+import subprocess
 from enum import Enum
 from pathlib import Path
 from typing import Any, Literal
@@ -13,7 +16,7 @@ from pydantic import BaseModel, Field
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from tests.evaluate import benchmark_rows
-from tests.serve.serving import Server
+from tests.serve.serving import Server, wait_until
 
 openai = pytest.importorskip("openai")
 pytestmark = pytest.mark.extra("clients")
@@ -107,6 +110,21 @@ def test_openai_raises_what_it_should(client: Any) -> None:
         create(model="base", messages=ASKED)
 
 
+def test_openai_of_npm(plain: Server) -> None:
+    node = shutil.which("node")
+    packages = [Path(folder) / "node_modules" for folder in os.environ.get("PYTHONPATH", "").split(":")]
+    installed = next((str(folder) for folder in packages if (folder / "openai").is_dir()), None)
+    if node is None or installed is None:
+        pytest.skip("node and openai of npm are not installed: make test-clients installs openai")
+    command = [node, str(Path(__file__).with_name("openai_node.mjs")), plain.url]
+    environment = {**os.environ, "NODE_PATH": installed}
+    ran = subprocess.run(command, check=False, env=environment, capture_output=True, text=True, timeout=120)
+    assert ran.returncode == 0 and ran.stdout == "ok\n", ran.stdout + ran.stderr
+    left = 'onnuri_requests_total{route="/v1/chat/completions",status="499",key=""} 1'
+    with plain.client() as reader:
+        wait_until(lambda: left in reader.get("/metrics").text, "the server sees the abort")
+
+
 def test_langchain(plain: Server) -> None:
     langchain = pytest.importorskip("langchain_openai")
     from langchain_core.messages import HumanMessage, ToolMessage
@@ -135,21 +153,41 @@ def test_langchain(plain: Server) -> None:
     assert responses.invoke("안녕").content
 
 
+BOOLQ = "include: {tasks}/kobest/kobest_boolq.yaml\n"
+# lm-evaluation-harness has no KLUE: its XNLI, on columns of KLUE-NLI. What is asked is empty.
+NLI = """
+output_type: multiple_choice
+doc_to_text: ""
+doc_to_target: "{{{{ {{'entailment': 0, 'neutral': 1, 'contradiction': 2}}[gold_label] }}}}"
+doc_to_choice:
+  - "{{{{premise}}}}, 맞죠? 예, {{{{hypothesis}}}}"
+  - "{{{{premise}}}}, 맞죠? 또한, {{{{hypothesis}}}}"
+  - "{{{{premise}}}}, 맞죠? 아니요, {{{{hypothesis}}}}"
+metric_list: [{{metric: acc, aggregation: mean, higher_is_better: true}}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "task", "choices"), [("kobest_boolq", BOOLQ, 2), ("klue_nli", NLI, 3)], ids=["boolq", "nli"]
+)
 def test_lm_eval_scores_as_it_does_by_itself(
-    plain: Server, folders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    plain: Server,
+    folders: Path,
+    tmp_path: Path,
+    name: str,
+    task: str,
+    choices: int,
 ) -> None:
-    """local-completions against lm-eval's own hf model, on rows in the columns of KoBEST's BoolQ."""
+    """local-completions against lm-eval's own hf model, on rows of our own in the published columns."""
     lm_eval = pytest.importorskip("lm_eval")
     from lm_eval.models.huggingface import HFLM
     from lm_eval.tasks import TaskManager
 
-    data = benchmark_rows.write("kobest_boolq", tmp_path / "data", 24)
-    rows = data if isinstance(data, list) else []
-    assert rows
+    rows = benchmark_rows.write(name, tmp_path / "data", 24)
     with (tmp_path / "rows.jsonl").open("w", encoding="utf-8") as stream:
         stream.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     (tmp_path / "ours.yaml").write_text(
-        f"include: {Path(lm_eval.__file__).parent}/tasks/kobest/kobest_boolq.yaml\ntask: ours\n"
+        f"{task.format(tasks=Path(lm_eval.__file__).parent / 'tasks')}task: ours\n"
         "dataset_path: json\ndataset_name: null\n"
         f"dataset_kwargs:\n  data_files:\n    test: {tmp_path}/rows.jsonl\n"
         "test_split: test\ntraining_split: null\nvalidation_split: null\nfewshot_split: test\n"
@@ -182,5 +220,5 @@ def test_lm_eval_scores_as_it_does_by_itself(
         [float(answer[0][0]) for sample in result["samples"]["ours"] for answer in sample["resps"]]
         for result in found
     )
-    assert len(ours) == 48 and ours == pytest.approx(theirs, abs=1e-3)
+    assert len(ours) == 24 * choices and ours == pytest.approx(theirs, abs=1e-3)
     assert found[0]["results"]["ours"]["acc,none"] == found[1]["results"]["ours"]["acc,none"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -26,9 +27,9 @@ def server() -> Iterator[ScriptedServer]:
     started.server_close()
 
 
-@pytest.fixture
-def visit(browser: Any, server: ScriptedServer) -> Iterator[Callable[..., Any]]:
-    """Open the page; afterwards every request was to its own origin, and no policy or script failed."""
+@contextmanager
+def visiting(browser: Any, url: str) -> Iterator[Callable[..., Any]]:
+    """Opens the page; afterwards every request was to its own origin, and no policy or script failed."""
     contexts = []
     requests: list[str] = []
     errors: list[str] = []
@@ -42,7 +43,7 @@ def visit(browser: Any, server: ScriptedServer) -> Iterator[Callable[..., Any]]:
         page = context.new_page()
         page.on("request", lambda request: requests.append(request.url))
         page.on("pageerror", lambda error: errors.append(str(error)))
-        page.goto(server.url)
+        page.goto(url)
         page.wait_for_selector("#model-names:not(:empty)")
         return page
 
@@ -50,8 +51,13 @@ def visit(browser: Any, server: ScriptedServer) -> Iterator[Callable[..., Any]]:
     for context in contexts:
         context.close()
     assert requests
-    assert [
-        url for url in requests if not url.startswith((server.url, "data:", "blob:" + server.url))
-    ] == []
-    assert [body for path, body in server.seen if path == "/policy-report"] == []
+    assert [each for each in requests if not each.startswith((url, "data:", "blob:" + url))] == []
     assert errors == []
+
+
+@pytest.fixture
+def visit(browser: Any, server: ScriptedServer) -> Iterator[Callable[..., Any]]:
+    """Open the page of the scripted server, which also hears of what its policy forbids."""
+    with visiting(browser, server.url) as opened:
+        yield opened
+    assert [body for path, body in server.seen if path == "/policy-report"] == []
