@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -137,6 +138,8 @@ class Run:
         skipped = self.progress.skipped_in_a_row
         if skipped < self.plan.config.guard.max_skipped:
             return
+        with contextlib.suppress(UserError):
+            self.saver.wait()
         good = list_checkpoints(self.run_dir)
         raise UserError(
             f"step {self.progress.step}: {skipped} steps in a row were skipped, as their loss or gradient "
