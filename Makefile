@@ -98,7 +98,7 @@ test: $(INSTALLED) ## The core's tests, without optional packages; ends with wha
 test-packaging: $(INSTALLED) ## The wheel, the installer of a bundle, the notebook
 	$(BIN)/python -m pytest -m packaging $(TOGETHER)
 
-test-extras: $(INSTALLED) ## The tests of optional packages: signing, Ray, morphemes, unigram, trackers, Triton's interpreter, peers
+test-extras: $(INSTALLED) ## The tests of optional packages and compilers: signing, Ray, morphemes, unigram, trackers, serving, torch.compile, Triton
 	$(BIN)/python -m pytest -m extra $(TOGETHER)
 
 # Without its requirements: a resolver takes 20 minutes over them, and no pin of ours may move.

@@ -15,6 +15,7 @@ from tests.train.test_pretrain import losses
 
 Sample = Callable[[str], str]
 WORKER = Path(__file__).with_name("live_weights_worker.py")
+pytestmark = pytest.mark.extra("compile")
 OPTIONS = ["train.steps=12", "train.validate_every=4", "engine.precision=fp32", "train.checkpoint_every=6"]
 
 
