@@ -243,7 +243,7 @@ class Recipe:
             role = "assistant" if speaker in assistant else "user"
             if messages and messages[-1]["role"] == role:
                 messages[-1]["content"] += f"\n{text}"
-            elif messages or role == "user":  # what is said before the first question is left out
+            elif messages or role == "user":  # turns before the first question are left out
                 messages.append({"role": role, "content": text})
         while messages and messages[-1]["role"] == "user":
             messages.pop()
