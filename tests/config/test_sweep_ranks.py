@@ -7,10 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from tests import processes
 from tests.conftest import TINY_MODEL
+from tests.soak import SOAK
 
 STABLE = [word for word in TINY_MODEL if not word.startswith("optim.lr=")]
 
@@ -33,6 +35,7 @@ def losses(run_dir: Path) -> list[Any]:
     return [line["loss"] for line in map(json.loads, lines) if "loss" in line]
 
 
+@pytest.mark.skipif(not SOAK, reason="six runs on two ranks: make soak")
 def test_jobs_are_the_runs_started_alone(sample: Callable[[str], str], tmp_path: Path) -> None:
     """Bit for bit; the first one fails, and the other is not held up by it."""
     words = [f"data={sample('tokens')}", *STABLE, "train.steps=3", "engine.precision=fp32"]

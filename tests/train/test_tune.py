@@ -26,6 +26,7 @@ from onnuri.train.objectives.dpo import MEASURES
 from onnuri.train.run_plan import make_plan
 from tests.conftest import SCRIPTS, made_once, our_traceback_lines, run_command, torchrun, torchrun_command
 from tests.processes import Process
+from tests.soak import SOAK
 
 Sample = Callable[[str], str]
 KILLED = Path(__file__).with_name("killed_tuning.py")
@@ -121,7 +122,7 @@ def test_pairs_begin_at_the_reference(tune: Tune) -> None:
     assert [line["path"] for line in files] == ["data/reference.npy", "data/reference-heldout.npy"]
 
 
-@pytest.mark.parametrize("objective", ["sft", "dpo"])
+@pytest.mark.parametrize("objective", ["sft", *["dpo"] * SOAK])
 def test_killed_and_resumed_bit_for_bit(objective: str, tune: Tune, tmp_path: Path) -> None:
     """In the second micro-batch of the seventh step; pairs before the first step too."""
     run_dir, whole = tmp_path / "run", tune(objective, 2)
