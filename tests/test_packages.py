@@ -13,7 +13,7 @@ ROOT = Path(onnuri.__file__).parent
 LAYERS = [
     {"base"},
     {"config"},
-    {"run", "corpus", "kernels"},
+    {"run", "corpus", "kernels", "web"},
     {"tokenizer", "model"},
     {"tokens", "parallel"},
     {"checkpoint", "optim", "hf", "chat"},
@@ -22,7 +22,7 @@ LAYERS = [
     {"train"},
     {"plan", "export"},
     {"ledger"},
-    {"gpu", "challenge"},
+    {"gpu", "challenge", "hub"},
     {"bundle"},
     {"cli"},
 ]

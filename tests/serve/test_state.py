@@ -24,6 +24,7 @@ from cryptography.x509.oid import NameOID
 pytest.importorskip("uvicorn")
 from onnuri.base.errors import UserError
 from onnuri.corpus.stages.pii.mask import KINDS, find
+from onnuri.run import daily_chain
 from onnuri.run.chain import LEDGER_FILE
 from onnuri.serve import audit
 from onnuri.serve.masked_log import MaskedLog, erase
@@ -112,7 +113,7 @@ def test_the_audit_holds_counts_in_a_chain(guarded: Server, state: Path, secret:
     with guarded.client(secret) as client:
         answer = client.post(CHAT, json={"model": "chat", **conversation("비밀 낱말")})
     number = answer.headers["x-request-id"]
-    lines = [line for line in audit.lines(state) if line.get("request") == number]
+    lines = [line for line in daily_chain.lines(state) if line.get("request") == number]
     assert [line["event"] for line in lines] == ["request", "answer"]
     asked, answered = lines
     assert asked["route"] == CHAT and asked["prompt_tokens"] == answered["prompt_tokens"] > 0
@@ -122,7 +123,7 @@ def test_the_audit_holds_counts_in_a_chain(guarded: Server, state: Path, secret:
 
 
 def test_an_edited_audit_is_found(tmp_path: Path) -> None:
-    kept = audit.Audit(tmp_path)
+    kept = daily_chain.Audit(tmp_path)
     for number in range(3):
         kept.add("answer", {"request": str(number), "key": "", "prompt_tokens": 1, "completion_tokens": 2})
     kept.sync()
@@ -130,7 +131,7 @@ def test_an_edited_audit_is_found(tmp_path: Path) -> None:
     assert audit.usage_by_key(tmp_path)[""]["completion_tokens"] == 6
     path.write_text(path.read_text().replace('"completion_tokens":2', '"completion_tokens":1', 1))
     with pytest.raises(UserError, match="was changed"):
-        [*audit.lines(tmp_path)]
+        [*daily_chain.lines(tmp_path)]
 
 
 def test_two_servers_do_not_share_an_audit(guarded: Server, folders: Path, state: Path) -> None:
@@ -140,32 +141,32 @@ def test_two_servers_do_not_share_an_audit(guarded: Server, folders: Path, state
 
 
 def test_a_damaged_audit_says_how_to_start_again(tmp_path: Path) -> None:
-    kept = audit.Audit(tmp_path)
+    kept = daily_chain.Audit(tmp_path)
     kept.add("answer", {"request": "a"})
     (path,) = (tmp_path / "audit").rglob(LEDGER_FILE)
     path.write_text(path.read_text().replace('"a"', '"b"'))
     kept.close()
     with pytest.raises(UserError, match=f"move {path.parent} elsewhere") as refused:
-        audit.Audit(tmp_path)
+        daily_chain.Audit(tmp_path)
     assert "train" not in str(refused.value)
     path.parent.rename(tmp_path / "kept")
-    audit.Audit(tmp_path).add("answer", {"request": "c"})
-    assert [line.get("request") for line in audit.lines(tmp_path)] == [None, "c"]
+    daily_chain.Audit(tmp_path).add("answer", {"request": "c"})
+    assert [line.get("request") for line in daily_chain.lines(tmp_path)] == [None, "c"]
 
 
 def test_a_day_follows_the_one_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1_800_000_000.0
     monkeypatch.setattr(time, "time", lambda: now)
-    kept = audit.Audit(tmp_path)
+    kept = daily_chain.Audit(tmp_path)
     kept.add("answer", {"request": "a"})
     now += 86_400
     kept.add("answer", {"request": "b"})
-    assert [line.get("request") for line in audit.lines(tmp_path)] == [None, "a", None, "b"]
+    assert [line.get("request") for line in daily_chain.lines(tmp_path)] == [None, "a", None, "b"]
     first, second = sorted((tmp_path / "audit").iterdir())
     lines = (first / LEDGER_FILE).read_text().splitlines(keepends=True)
     (first / LEDGER_FILE).write_text("".join(lines[:-1]))
     with pytest.raises(UserError, match="does not follow the day before"):
-        [*audit.lines(tmp_path)]
+        [*daily_chain.lines(tmp_path)]
     assert second.name == "2027-01-16"
 
 
@@ -183,7 +184,7 @@ def test_a_killed_server_loses_no_line(folders: Path, tmp_path: Path) -> None:
             ):
                 server.process.send_signal(signal.SIGKILL)
                 server.process.wait(60)
-    lines = [*audit.lines(tmp_path)]
+    lines = [*daily_chain.lines(tmp_path)]
     assert [line["request"] for line in lines if line["event"] == "answer"] == asked
     assert len([line for line in lines if line["event"] == "request"]) == len(asked) + 2
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("uvicorn")
-from onnuri.serve import audit
+from onnuri.run import daily_chain
 from tests.serve.serving import Client, Server, content, conversation, joined, running, wait_until
 
 pytestmark = pytest.mark.extra("serve")
@@ -61,7 +61,9 @@ def test_the_front_counts_and_masks(front: Client, state: Path) -> None:
     answer = front.post(CHAT, json={"model": "chat", **body})
     number = answer.headers["x-request-id"]
     (line,) = [
-        each for each in audit.lines(state) if each.get("request") == number and each["event"] == "answer"
+        each
+        for each in daily_chain.lines(state)
+        if each.get("request") == number and each["event"] == "answer"
     ]
     assert (line["completion_tokens"], line["complete"]) == (5, True) and line["prompt_tokens"] > 5
 

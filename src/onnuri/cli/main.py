@@ -22,6 +22,7 @@ COMMANDS = {
     "generate": "continue a text with a model",
     "chat": "talk to a chat model in the terminal",
     "serve": "an OpenAI-compatible server with a chat page",
+    "hub": "a place to share models and datasets, for Hugging Face clients",
     "tasks": "Korean tasks made by program, with exact checkers",
     "ledger": "verify or sign a run, list the sources of a checkpoint",
     "challenge": "an open contest: fixed text, sealed held-out text, runs that replay",

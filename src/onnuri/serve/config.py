@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import ipaddress
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from onnuri.base.errors import UserError, check_choice
 from onnuri.config.paths import path_option
-
-HOST_NAME = re.compile(r"[\w.-]+|\[[0-9A-Fa-f:.]+\]")
-LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]", "::1")
+from onnuri.web.config import WebConfig
 
 
 @dataclass
-class ServeConfig:
+class ServeConfig(WebConfig):
     """Which models, at which address, within which limits."""
 
     model: str = path_option("")
@@ -26,17 +22,8 @@ class ServeConfig:
     """Further models, each a folder or NAME=FOLDER."""
     host: str = "127.0.0.1"
     """Address to listen at; 0.0.0.0 takes requests from other machines, and then needs keys."""
-    port: int = 8000
-    """Port to listen at; 0: a free one."""
-    hosts: list[str] = field(default_factory=list)
-    """Names by which browsers and clients call the server, or a proxy before it, beside localhost and
-    `host`. At a public address without this list, any."""
     allow_no_keys: bool = False
     """Listen at a public address though no key exists: whoever reaches it may use it."""
-    tls_certificate: str = path_option("")
-    """PEM file with the certificate chain; serves https."""
-    tls_key: str = path_option("")
-    """PEM file with its private key."""
     state: str = path_option("")
     """Folder of keys, audit and masked log; empty: no keys, and nothing is written."""
     log: str = "none"
@@ -61,30 +48,20 @@ class ServeConfig:
     """Of one key, or of all clients where there are no keys; 0: no limit."""
     heartbeat_seconds: float = 15.0
     """A stream that has nothing to send for so long sends a comment."""
-    stop_seconds: int = 60
-    """After SIGTERM, answers in progress have this long to end."""
     backend: str = "native"
     """native: Onnuri's generator; vllm: an unmodified vLLM server at `url`."""
     url: str = ""
     """Address of vLLM, for example http://127.0.0.1:8001."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_choice("log", self.log, ("none", "masked"))
         check_choice("backend", self.backend, ("native", "vllm"))
         if (self.backend == "vllm") != bool(self.url) or (self.backend == "vllm") == bool(self.model):
             raise UserError("give model=DIR, or backend=vllm url=http://HOST:PORT without model=")
-        if bool(self.tls_certificate) != bool(self.tls_key):
-            raise UserError("give both tls_certificate= and tls_key=, or neither")
         if self.log == "masked" and not self.state:
             raise UserError("log=masked needs state=DIR, the folder to write to")
-        for name in self.hosts:
-            if not HOST_NAME.fullmatch(name):
-                raise UserError(
-                    f"hosts=[{name}] must be names alone, without http:// and without a port; * is none"
-                )
-        if not 0 <= self.port < 1 << 16:
-            raise UserError(f"port={self.port} must be between 0 and 65535")
-        for option in ("slots", "max_body_bytes", "log_days", "stop_seconds"):
+        for option in ("slots", "max_body_bytes", "log_days"):
             if getattr(self, option) < 1:
                 raise UserError(f"{option}={getattr(self, option)} must be at least 1")
         for option in ("queue", "context", "cache_tokens", "requests_per_minute"):
@@ -93,21 +70,6 @@ class ServeConfig:
         for option in ("body_seconds", "request_seconds", "heartbeat_seconds"):
             if getattr(self, option) <= 0:
                 raise UserError(f"{option}={getattr(self, option)} must be above 0")
-
-    @property
-    def public(self) -> bool:
-        """Whether other machines can reach it."""
-        try:
-            return not ipaddress.ip_address(self.host.strip("[]")).is_loopback
-        except ValueError:
-            return self.host != "localhost"
-
-    @property
-    def accepted_hosts(self) -> frozenset[str] | None:
-        """Names that the Host header may have; None: any."""
-        if self.public and not self.hosts:
-            return None
-        return frozenset((*LOCAL_NAMES, self.host, *(name.lower() for name in self.hosts)))
 
     def folders(self) -> dict[str, str]:
         """Model folders by name. Raises UserError for a name that two of them have."""

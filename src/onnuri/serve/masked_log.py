@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from onnuri.serve.audit import day
+from onnuri.run.daily_chain import day
 
 LOG, DAY_SECONDS = "log", 86_400
 

@@ -12,8 +12,8 @@ from typing import Any
 
 from onnuri.base.errors import UserError, nearest
 from onnuri.generate.blocks import BLOCK, blocks_of
+from onnuri.run.daily_chain import Audit
 from onnuri.serve.api.fields import parse
-from onnuri.serve.audit import Audit
 from onnuri.serve.config import ServeConfig
 from onnuri.serve.engine import Engine
 from onnuri.serve.errors import ApiError

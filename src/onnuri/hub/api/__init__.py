@@ -1,0 +1,1 @@
+"""What clients call: one module a subject, each with its routes."""

@@ -1,0 +1,67 @@
+"""Options of `onnuri hub`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from onnuri.base.errors import UserError
+from onnuri.config.paths import path_option
+from onnuri.web.config import WebConfig
+
+
+@dataclass
+class HubConfig(WebConfig):
+    """Where everything is kept, at which address it is reached, within which limits."""
+
+    data: str = path_option()
+    """Folder of the hub: tables, contents of files, audit. Made where it is missing."""
+    port: int = 8080
+    """Port to listen at; 0: a free one."""
+    url: str = ""
+    """Address that clients use, for example https://hub.example.go.kr; empty: the one that each asks by."""
+    anonymous: bool = False
+    """Show public repositories to whoever reaches the hub, without a token."""
+    database: str = ""
+    """postgresql://USER:PASSWORD@HOST/NAME; empty: SQLite in the data folder."""
+    blobs: str = ""
+    """s3://BUCKET/PREFIX for the contents of files; empty: the data folder."""
+    accel: str = ""
+    """nginx's internal location for the contents, for example /contents/; empty: the hub sends them."""
+    signing_key: str = path_option("")
+    """Private key in PEM that signs the head of each day of the audit."""
+    quota_bytes: int = 0
+    """Bytes that an account may hold, unless it has its own quota; 0: no limit."""
+    most_uploads: int = 8
+    """Bodies of large files received at a time; one more is asked to come back."""
+    requests_per_minute: int = 0
+    """Of one user; 0: no limit."""
+    sign_ins_per_minute: int = 10
+    """Attempts from one address."""
+    languages: list[str] = field(default_factory=lambda: ["ko", "en"])
+    """Of the pages; the first where a browser names neither."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.url and not self.url.startswith(("http://", "https://")):
+            raise UserError(f"url={self.url} must begin with http:// or https://")
+        if self.accel and not (self.accel.startswith("/") and self.accel.endswith("/")):
+            raise UserError(f"accel={self.accel} must begin and end with /")
+        if self.most_uploads < 1:
+            raise UserError(f"most_uploads={self.most_uploads} must be at least 1")
+        for option in ("quota_bytes", "requests_per_minute", "sign_ins_per_minute"):
+            if getattr(self, option) < 0:
+                raise UserError(f"{option}={getattr(self, option)} must be at least 0")
+        if not self.languages or set(self.languages) - {"ko", "en"}:
+            raise UserError(f"languages={self.languages} must be of ko and en")
+
+
+@dataclass
+class CreateAdminConfig:
+    """Whom."""
+
+    data: str = path_option()
+    """Folder that `onnuri hub data=` has."""
+    name: str = "???"
+    """Name of the account."""
+    database: str = ""
+    """postgresql://USER:PASSWORD@HOST/NAME, where the hub has one."""

@@ -1,0 +1,1 @@
+"""Terms, consents and grants."""

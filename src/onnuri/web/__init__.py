@@ -1,0 +1,1 @@
+"""What the servers of Onnuri share: the socket they listen at, TLS, signals."""
