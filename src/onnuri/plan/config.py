@@ -141,7 +141,7 @@ class PlanConfig(PretrainConfig):
             raise UserError(f"tokens={self.tokens} must be at least 0")
         if self.lora.rank:
             raise UserError(
-                f"lora.rank={self.lora.rank} is not planned yet; without it the plan is of all weights, and "
+                f"lora.rank={self.lora.rank} is not planned yet; the plan without it is of all weights: "
                 "adapters need less"
             )
         if self.vocab_size < 1:
