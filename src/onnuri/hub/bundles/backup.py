@@ -14,17 +14,18 @@ import shutil
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
-from onnuri.base.errors import UserError, system_error
+from onnuri.base.errors import UserError
 from onnuri.base.manifest import hash_file, sync
 from onnuri.hub.blobs import FileStore, Incoming
 from onnuri.hub.bundles import signed, state
 from onnuri.hub.bundles.config import BackupConfig, RestoreConfig
+from onnuri.hub.bundles.folder import built
 from onnuri.hub.database import FILE
 from onnuri.hub.hub import open_store
 from onnuri.run.daily_chain import AUDIT
@@ -44,8 +45,7 @@ def backup(config: BackupConfig) -> None:
             f"data={data} has no {FILE}; a hub with database=postgresql:// is backed up with pg_dump first "
             f"and a copy of {data} after it"
         )
-    partial = _new_folder("output", output)
-    try:
+    with built("output", output) as partial, _one_line(data / FILE):
         with (
             closing(sqlite3.connect(data / FILE, timeout=30)) as source,
             closing(sqlite3.connect(partial / FILE)) as target,
@@ -63,13 +63,6 @@ def backup(config: BackupConfig) -> None:
         value = {"format": FORMAT, "time": int(time.time()), "files": files, **contents}
         (partial / BACKUP).write_bytes(signed.canonical(value))
         sync(partial / BACKUP)
-        sync(partial)
-        partial.replace(output)
-        sync(output.parent)
-    except OSError as error:
-        raise system_error(error, output) from None
-    except sqlite3.Error as error:
-        raise UserError(f"{data / FILE}: {error}") from None
     log.info(
         "%s: %s contents, %s bytes; keep it as safe as the hub, whose secret it holds",
         output,
@@ -84,8 +77,7 @@ def restore(config: RestoreConfig) -> None:
     if data.is_dir() and not any(data.iterdir()):
         data.rmdir()
     files = _files_of(folder)
-    partial = _new_folder("data", data)
-    try:
+    with built("data", data) as partial, _one_line(folder / FILE):
         for name, facts in files.items():
             target = partial / name
             target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -97,37 +89,20 @@ def restore(config: RestoreConfig) -> None:
         with closing(sqlite3.connect(partial / FILE)) as tables:
             if tables.execute("PRAGMA integrity_check").fetchone() != ("ok",):
                 raise UserError(f"{folder / FILE} is damaged")
-            source, target_store = FileStore(folder / CONTENTS), FileStore(partial / CONTENTS)
-            with _bar(tables, "restoring") as bar:
-                for sha256, size in _named(tables):
-                    path = source.path(sha256)
-                    if not path.is_file():
-                        raise UserError(f"{path} is missing from the backup")
-                    pieces = source.read(sha256, 0, size + 1)
-                    _add(target_store, partial, sha256, size, pieces, bar)
+            _restore_contents(tables, folder, partial)
             _begin_anew(tables)
-        sync(partial)
-        partial.replace(data)
-        sync(data.parent)
-    except OSError as error:
-        raise system_error(error, data) from None
-    except sqlite3.Error as error:
-        raise UserError(f"{folder / FILE}: {error}") from None
+        sync(partial / FILE)
     log.info("%s: restored, every content checked", data)
     log.info("what was withdrawn or revoked after the backup is valid again: see docs/hub.md")
 
 
-def _new_folder(option: str, folder: Path) -> Path:
-    """The folder to build in. Raises UserError if what it will be is there already."""
-    partial = folder.with_name(folder.name + ".partial")
-    for path in (folder, partial):
-        if path.exists():
-            raise UserError(f"{option}={path} is there already: give another folder, or delete it")
+@contextmanager
+def _one_line(path: Path) -> Iterator[None]:
+    """Around work with SQLite. Raises UserError for its errors."""
     try:
-        partial.mkdir(parents=True, mode=0o700)
-    except OSError as error:
-        raise system_error(error, partial) from None
-    return partial
+        yield
+    except sqlite3.Error as error:
+        raise UserError(f"{path}: {error}") from None
 
 
 def _named(tables: sqlite3.Connection) -> Iterator[tuple[str, int]]:
@@ -160,6 +135,15 @@ def _copy_contents(config: BackupConfig, partial: Path) -> dict[str, int]:
                 )
             _add(target, partial, sha256, size, source.read(sha256, 0, size + 1), bar)
     return {"contents": number, "bytes": total}
+
+
+def _restore_contents(tables: sqlite3.Connection, folder: Path, partial: Path) -> None:
+    source, target = FileStore(folder / CONTENTS), FileStore(partial / CONTENTS)
+    with _bar(tables, "restoring") as bar:
+        for sha256, size in _named(tables):
+            if not source.has(sha256):
+                raise UserError(f"{source.path(sha256)} is missing from the backup")
+            _add(target, partial, sha256, size, source.read(sha256, 0, size + 1), bar)
 
 
 def _linked(old: Path, new: Path, size: int) -> bool:

@@ -7,22 +7,21 @@ The folder is built beside its final path and gets its name when all of it is on
 from __future__ import annotations
 
 import hashlib
-import importlib
-import importlib.util
 import logging
 import time
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, distinct, or_, select
+from sqlalchemy import Connection, or_, select
 from tqdm import tqdm
 
 from onnuri.base.errors import UserError, system_error
 from onnuri.base.manifest import hash_file, sync
 from onnuri.hub import schema
 from onnuri.hub.access import Repository
-from onnuri.hub.bundles import signed, state
+from onnuri.hub.bundles import consent, signed, state
 from onnuri.hub.bundles.config import ExportConfig, HaveConfig
+from onnuri.hub.bundles.folder import built, name_it, partial_of
 from onnuri.hub.bundles.history import contents_of, describe
 from onnuri.hub.bundles.volumes import Writer
 from onnuri.hub.hub import open_store
@@ -32,7 +31,6 @@ from onnuri.ledger.keys import load_private_key
 
 log = logging.getLogger(__name__)
 BUNDLE, FORMAT, HAVE_FORMAT = "bundle.json", "onnuri-hub-bundle/1", "onnuri-hub-have/1"
-CONSENT = "onnuri.hub.consent.basis"
 
 
 def may_be_named(source: str) -> Any:
@@ -52,7 +50,7 @@ def write_have(config: HaveConfig) -> None:
         with database.writing() as connection:
             receiver = state.hub_id(connection)
         with database.reading() as connection:
-            sources = connection.execute(select(distinct(state.arrivals.c.source))).scalars().all()
+            sources = connection.execute(select(state.arrivals.c.source).distinct()).scalars().all()
             everyone = set(_held(connection, ""))
             contents = {"": sorted(everyone)}
             for source in sorted(sources):
@@ -68,7 +66,8 @@ def write_have(config: HaveConfig) -> None:
 def _held(connection: Connection, source: str) -> list[str]:
     table = schema.holdings.c
     rows = connection.execute(
-        select(distinct(table.sha256))
+        select(table.sha256)
+        .distinct()
         .join(schema.repositories, schema.repositories.c.id == table.repository)
         .where(table.committed.is_(True), may_be_named(source))
     )
@@ -79,26 +78,23 @@ def export_bundle(config: ExportConfig) -> None:
     """Write a bundle. Raises UserError for a repository that is not there or must not leave, a list or key
     that cannot be used, and a content that is damaged."""
     output, data = Path(config.output), Path(config.data)
-    partial = output.with_name(output.name + ".partial")
-    if output.exists():
-        raise UserError(f"output={output} is there already: give another one, or delete it")
     load_private_key(Path(config.key))  # for its errors, before hours of copying
     with state.opened(data, config.database) as database:
         with database.writing() as connection:
             source = state.hub_id(connection)
-            if partial.exists():
-                _finish(connection, partial, output)
+            if _finish(connection, output):
                 return
         receiver, had = _receiver(config, source)
         trees = Trees()
         with database.reading() as connection:
             found = [_repository(connection, each) for each in config.repositories]
             once = {each.id: each for each in found}.values()
-            described = [describe(connection, trees, each) for each in once]
+            described = [
+                describe(connection, trees, each) | consent.stated(connection, each) for each in once
+            ]
             sizes = {sha256: size for each in described for sha256, size in contents_of(each)}
         sizes = {sha256: size for sha256, size in sizes.items() if sha256 not in had}
-        try:
-            partial.mkdir(parents=True)
+        with built("output", output) as partial:
             volumes = _write_volumes(config, partial, sizes)
             table = state.sent
             with database.writing() as connection:
@@ -129,10 +125,6 @@ def export_bundle(config: ExportConfig) -> None:
                 )
                 facts = {"sequence": sequence, "sha256": sha256, "time": time.time()}
                 state.set_last(connection, table, receiver=receiver, **facts)
-            partial.replace(output)
-            sync(output.parent)
-        except OSError as error:
-            raise system_error(error, output) from None
     log.info(
         "%s: bundle %d of hub %s for %s, %d repositories, %s bytes in %d volumes",
         output,
@@ -145,16 +137,17 @@ def export_bundle(config: ExportConfig) -> None:
     )
 
 
-def _finish(connection: Connection, partial: Path, output: Path) -> None:
-    """Give an export its name that was complete and on record when it was interrupted. Raises UserError if
-    it was not."""
-    path = partial / BUNDLE
-    digest = hash_file(path) if path.is_file() else ""
-    if connection.execute(select(state.sent).where(state.sent.c.sha256 == digest)).first() is None:
-        raise UserError(f"{partial} is left from an export that was interrupted: delete it")
-    partial.replace(output)
-    sync(output.parent)
+def _finish(connection: Connection, output: Path) -> bool:
+    """Give an export its name that was complete and on record when it was interrupted, if there is one."""
+    path = partial_of(output) / BUNDLE
+    if output.exists() or not path.is_file():
+        return False
+    same = select(state.sent).where(state.sent.c.sha256 == hash_file(path))
+    if connection.execute(same).first() is None:
+        return False
+    name_it(output)
     log.info("%s: was complete when its export was interrupted", output)
+    return True
 
 
 def _receiver(config: ExportConfig, source: str) -> tuple[str, set[str]]:
@@ -177,16 +170,9 @@ def _repository(connection: Connection, wanted: str) -> Repository:
         raise UserError(f"repositories: there is no {kind} {namespace}/{name}")
     if found.disabled:
         raise UserError(f"repositories: {wanted} was closed by an administrator and is not exported")
-    if reason := _why_it_stays(connection, found):
+    if reason := consent.why_it_stays(connection, found):
         raise UserError(f"repositories: {wanted} must not leave this hub: {reason}")
     return found
-
-
-def _why_it_stays(connection: Connection, repository: Repository) -> str:
-    """Why the consent that its contents were collected with keeps a repository here; "" if it may leave."""
-    if importlib.util.find_spec(CONSENT) is None:
-        return ""
-    return str(importlib.import_module(CONSENT).may_leave(connection, repository))
 
 
 def _write_volumes(config: ExportConfig, folder: Path, sizes: dict[str, int]) -> list[dict[str, Any]]:

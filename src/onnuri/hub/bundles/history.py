@@ -47,6 +47,8 @@ class Described:
     gated: str
     refs: list[tuple[str, str, str, str]]
     """branch or tag, name, commit, message."""
+    sources: dict[str, Any]
+    """As the consent package states them."""
     commits: dict[str, dict[str, Any]] = field(default_factory=dict)
     trees: dict[str, Tree] = field(default_factory=dict)
     contents: dict[str, Content] = field(default_factory=dict)
@@ -120,6 +122,7 @@ def check(value: dict[str, Any]) -> Described:
         _is(value["private"], bool),
         _one_of(value["gated"], GATES),
         [],
+        _is(value["sources"], dict),
     )
     for oid, entries in _is(value["trees"], dict).items():
         found.trees[oid] = _tree(found, oid, entries)

@@ -6,7 +6,9 @@ when it is run again. Users, grants and tokens do not travel.
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
 import shutil
 import time
 from itertools import islice
@@ -19,7 +21,7 @@ from onnuri.base.errors import UserError, system_error
 from onnuri.hub import accounts, facts, quotas, schema
 from onnuri.hub.access import Repository
 from onnuri.hub.blobs import BlobStore, Incoming
-from onnuri.hub.bundles import state
+from onnuri.hub.bundles import consent, state
 from onnuri.hub.bundles.check import Bundle, check_bytes, check_held, check_order, read_bundle
 from onnuri.hub.bundles.config import ImportConfig
 from onnuri.hub.bundles.export import may_be_named
@@ -61,12 +63,12 @@ def import_bundle(config: ImportConfig) -> None:
                 check_order(connection, bundle, own, config)
                 _check_fits(connection, config, bundle)
                 _check_rest(connection, blobs, bundle)
-                if lost := [sha256 for sha256 in bundle.contents if not blobs.has(sha256)]:
+                if lost := [sha256 for sha256 in bundle.contents if not _keep(blobs, sha256)]:
                     raise UserError(
                         f"the content {lost[0]} was deleted meanwhile: run the same command again"
                     )
                 for each in bundle.repositories:
-                    _take(connection, config, blobs, each)
+                    _take(connection, config, blobs, bundle, each)
                 _remember(connection, bundle)
                 state.record(
                     data,
@@ -147,6 +149,8 @@ def _check_rest(connection: Connection, blobs: BlobStore, bundle: Bundle) -> Non
 
 def _copy(data: Path, blobs: BlobStore, bundle: Bundle) -> tuple[int, int]:
     """Take over the contents that are not here; returns how many, and their bytes."""
+    for sha256 in bundle.contents:
+        _keep(blobs, sha256)
     missing = {sha256: size for sha256, size in bundle.sent.items() if not blobs.has(sha256)}
     total, free = sum(missing.values()), shutil.disk_usage(data).free
     if blobs.local("0" * 64) is not None and total + SPARE > free:
@@ -171,7 +175,18 @@ def _copy(data: Path, blobs: BlobStore, bundle: Bundle) -> tuple[int, int]:
     return len(missing), total
 
 
-def _take(connection: Connection, config: ImportConfig, blobs: BlobStore, each: Described) -> None:
+def _keep(blobs: BlobStore, sha256: str) -> bool:
+    """Whether a content is here. Its grace, after which it is deleted if nothing names it, begins anew."""
+    path = blobs.local(sha256)
+    if path is not None:
+        with contextlib.suppress(FileNotFoundError):
+            os.utime(path)
+    return blobs.has(sha256)
+
+
+def _take(
+    connection: Connection, config: ImportConfig, blobs: BlobStore, bundle: Bundle, each: Described
+) -> None:
     """Make or update a repository. What is gated at its source is closed here until its owner opens it."""
     gated = "manual" if each.gated else ""
     here = _existing(connection, each)
@@ -200,6 +215,12 @@ def _take(connection: Connection, config: ImportConfig, blobs: BlobStore, each: 
     (head,) = (commit for kind, name, commit, _ in each.refs if (kind, name) == ("branch", MAIN))
     facts.refresh(connection, trees, lambda sha, size: b"".join(blobs.read(sha, 0, size)), repository, head)
     set_facts(connection, number, modified=time.time())
+    consent.state(connection, repository, each.sources, f"hub {bundle.source}")
+    for _, _, commit, _ in each.refs:
+        files = dict(trees.walk(connection, number, each.commits[commit]["tree"]))
+        consent.scan(connection, blobs, repository, files)
+    earlier = {f"{oid}/{name}": entry for oid, tree in each.trees.items() for name, entry in tree.items()}
+    consent.scan(connection, blobs, repository, earlier)
     quotas.check(connection, HubConfig(data=config.data, database=config.database), repository)
 
 
