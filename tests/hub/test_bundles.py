@@ -24,7 +24,7 @@ from onnuri.hub.bundles.export import export_bundle, write_have
 from onnuri.hub.bundles.take import import_bundle
 from onnuri.hub.database import Database
 from onnuri.hub.git import Entry, commit_id, small_file, tree_id
-from onnuri.hub.repositories import refs
+from onnuri.hub.repositories import find, refs
 from onnuri.run import chain
 from tests.conftest import run_command, untrained_model
 from tests.hub.carriers import look, make_key, put, stored
@@ -522,3 +522,40 @@ def test_what_is_not_exported(source: Source, tmp_path: Path) -> None:
     tables.close()
     with pytest.raises(UserError, match="is damaged: restore it from a backup"):
         export(data, tmp_path / "bundle", source.key, MODEL)
+
+
+def test_what_may_leave_and_what_may_be_public(source: Source, receiver: Path, tmp_path: Path) -> None:
+    """A source that may not be given on stays; what is stated of others arrives with them."""
+    basis = pytest.importorskip("onnuri.hub.consent.basis")
+    data = Path(shutil.copytree(source.data, tmp_path / "source"))
+    statement = {"name": "minutes", "license": "KOGL-1", "legal_basis": "public-data"}
+
+    def state_sources(hub: Path, **facts: Any) -> None:
+        tables = Database(hub)
+        with tables.writing() as connection:
+            found = find(connection, "dataset", *TEXT.split("/"))
+            assert found
+            basis.state(connection, found, "kim", [statement | facts])
+        tables.close()
+
+    for facts, why in (
+        ({"license": "LicenseRef-AIHub"}, "the licence forbids passing the data on"),
+        ({"legal_basis": "unverified"}, "licence and legal basis are unverified"),
+    ):
+        state_sources(data, **facts)
+        with pytest.raises(UserError, match=f"must not leave this hub: {why}"):
+            export(data, tmp_path / "bundle", source.key)
+    state_sources(data)
+    export(data, tmp_path / "bundle", source.key)
+    take(receiver, tmp_path / "bundle", source.trust, accept_gap=True)
+    text = look(receiver, TEXT, "dataset")
+    tables = Database(receiver)
+    with tables.reading() as connection:
+        assert text and basis.stated(connection, text)["minutes"]["license"] == "KOGL-1"
+    tables.close()
+    unverified = {"x": {"license": "", "legal_basis": "unverified", "reference": "", "recipients": []}}
+    people(tmp_path / "third")
+    edit(tmp_path / "bundle", source.key, lambda value: first(value).update(sources=unverified, gated=""))
+    take(tmp_path / "third", tmp_path / "bundle", source.trust, accept_gap=True)
+    model = look(tmp_path / "third", MODEL)
+    assert model and model.private, "a hub that lets out what it must not does not make it public here"

@@ -171,11 +171,12 @@ def _add(store: FileStore, folder: Path, sha256: str, size: int, pieces: Iterato
 
 
 def _copy_files(data: Path, partial: Path) -> None:
-    """The secret, and the chains of the audit and of transfers, which only grow."""
+    """The secret, and the chains of the audit and of transfers, which only grow: signed heads before the days
+    that they sign."""
     shutil.copyfile(data / SECRET, partial / SECRET)
     (partial / SECRET).chmod(0o600)
     for chain in CHAINS:
-        for path in sorted((data / chain).rglob("*")):
+        for path in sorted((data / chain).rglob("*"), reverse=True):
             target = partial / path.relative_to(data)
             if path.is_file() and not path.is_symlink():
                 target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

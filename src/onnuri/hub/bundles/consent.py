@@ -43,15 +43,20 @@ def stated(connection: Connection, repository: Repository) -> dict[str, Any]:
     }
 
 
-def state(connection: Connection, repository: Repository, sources: dict[str, Any], creator: str) -> None:
-    """Keep the sources of a repository that has arrived, unless somebody here has stated others. Raises
-    HubError for a statement that nobody can make."""
+def state(connection: Connection, repository: Repository, sources: dict[str, Any], creator: str) -> str:
+    """Keep the sources of a repository that has arrived, unless somebody here has stated others.
+
+    Returns why it must not be public here; "" if it may. Raises HubError for a statement that nobody can make.
+    """
     basis = _module(BASIS)
-    if basis and sources and not basis.stated(connection, repository):
+    if basis is None:
+        return ""
+    if sources and not basis.stated(connection, repository):
         given = [{"name": name, **entry} for name, entry in sources.items()]
         for each in given:
-            each.pop("url", None)
+            each.pop("url", None)  # read from the files, here as there
         basis.state(connection, repository, creator, given)
+    return str(basis.why_not_public(connection, repository))
 
 
 def scan(connection: Connection, blobs: BlobStore, repository: Repository, files: Tree) -> None:

@@ -215,7 +215,10 @@ def _take(
     (head,) = (commit for kind, name, commit, _ in each.refs if (kind, name) == ("branch", MAIN))
     facts.refresh(connection, trees, lambda sha, size: b"".join(blobs.read(sha, 0, size)), repository, head)
     set_facts(connection, number, modified=time.time())
-    consent.state(connection, repository, each.sources, f"hub {bundle.source}")
+    repository = by_id(connection, number)
+    if reason := consent.state(connection, repository, each.sources, f"hub {bundle.source}"):
+        log.info("%s is private here: %s", each.full_name, reason)
+        set_facts(connection, number, private=True)
     for _, _, commit, _ in each.refs:
         files = dict(trees.walk(connection, number, each.commits[commit]["tree"]))
         consent.scan(connection, blobs, repository, files)

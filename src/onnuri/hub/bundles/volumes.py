@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import hashlib
 import os
 import re
@@ -64,6 +65,8 @@ class Reader:
         if not isinstance(volumes, list) or len(volumes) > MOST:
             raise UserError(f"{folder}: volumes is no list of at most {MOST:,}")
         self.folder, self.volumes, self.total = folder, volumes, 0
+        self.starts: list[int] = []
+        """Offset of each volume."""
         for number, each in enumerate(volumes, start=1):
             if each["name"] != NAME.format(number) or type(each["bytes"]) is not int or each["bytes"] < 1:
                 raise UserError(
@@ -78,6 +81,7 @@ class Reader:
                 raise UserError(
                     f"{path} has {found:,} bytes and must have {each['bytes']:,}: copy it again"
                 )
+            self.starts.append(self.total)
             self.total += found
 
     def scan(self) -> Iterator[bytes]:
@@ -93,12 +97,11 @@ class Reader:
 
     def read(self, start: int, size: int) -> Iterator[bytes]:
         """`size` bytes from the offset `start`."""
-        at = 0
-        for each in self.volumes:
-            if start < at + each["bytes"] and size > 0:
-                with open_regular(self.folder / each["name"]) as stream:
-                    stream.seek(start - at)
-                    while size > 0 and (piece := stream.read(min(SLICE, size))):
-                        start, size = start + len(piece), size - len(piece)
-                        yield piece
-            at += each["bytes"]
+        number = bisect.bisect_right(self.starts, start) - 1
+        while size > 0 and number < len(self.volumes):
+            with open_regular(self.folder / self.volumes[number]["name"]) as stream:
+                stream.seek(start - self.starts[number])
+                while size > 0 and (piece := stream.read(min(SLICE, size))):
+                    start, size = start + len(piece), size - len(piece)
+                    yield piece
+            number += 1
