@@ -171,8 +171,8 @@ def _add(store: FileStore, folder: Path, sha256: str, size: int, pieces: Iterato
 
 
 def _copy_files(data: Path, partial: Path) -> None:
-    """The secret, and the chains of the audit and of transfers, which only grow: signed heads before the days
-    that they sign."""
+    """The secret, and the chains of the audit and of transfers, which only grow: signed heads before the
+    days that they sign."""
     shutil.copyfile(data / SECRET, partial / SECRET)
     (partial / SECRET).chmod(0o600)
     for chain in CHAINS:

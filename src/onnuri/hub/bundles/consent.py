@@ -46,7 +46,7 @@ def stated(connection: Connection, repository: Repository) -> dict[str, Any]:
 def state(connection: Connection, repository: Repository, sources: dict[str, Any], creator: str) -> str:
     """Keep the sources of a repository that has arrived, unless somebody here has stated others.
 
-    Returns why it must not be public here; "" if it may. Raises HubError for a statement that nobody can make.
+    Returns why it must not be public here; "" if it may. Raises HubError for a statement that no hub takes.
     """
     basis = _module(BASIS)
     if basis is None:
