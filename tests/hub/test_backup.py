@@ -81,7 +81,6 @@ def test_a_damaged_content_ends_a_backup(tmp_path: Path) -> None:
     data = tmp_path / "hub"
     people(data)
     put(data, NAME, {"model.bin": CONTENT})
-    (data / "secret").write_bytes(b"s" * 32)
     (content,) = (data / "contents").glob("??/*")
     content.write_bytes(CONTENT[:-1])
     with pytest.raises(UserError, match="is damaged"):

@@ -173,8 +173,9 @@ def _add(store: FileStore, folder: Path, sha256: str, size: int, pieces: Iterato
 def _copy_files(data: Path, partial: Path) -> None:
     """The secret, and the chains of the audit and of transfers, which only grow: signed heads before the
     days that they sign."""
-    shutil.copyfile(data / SECRET, partial / SECRET)
-    (partial / SECRET).chmod(0o600)
+    if (data / SECRET).exists():  # a hub that has never served has none
+        shutil.copyfile(data / SECRET, partial / SECRET)
+        (partial / SECRET).chmod(0o600)
     for chain in CHAINS:
         for path in sorted((data / chain).rglob("*"), reverse=True):
             target = partial / path.relative_to(data)
