@@ -24,7 +24,7 @@ from onnuri.hub.bundles.export import export_bundle, write_have
 from onnuri.hub.bundles.take import import_bundle
 from onnuri.hub.database import Database
 from onnuri.hub.git import Entry, commit_id, small_file, tree_id
-from onnuri.hub.repositories import find, refs
+from onnuri.hub.repositories import find, move, refs
 from onnuri.run import chain
 from tests.conftest import run_command, untrained_model
 from tests.hub.carriers import look, make_key, put, stored
@@ -455,6 +455,33 @@ def test_commits_that_do_not_follow(source: Source, receiver: Path, tmp_path: Pa
 def test_a_namespace_needs_an_owner(source: Source, unchanged: Path) -> None:
     refused(unchanged, source.bundle, "physics is not a user or organisation here", source.trust, owner="")
     refused(unchanged, source.bundle, "give owner=NAME", source.trust, owner="lab")
+
+
+def test_another_user_does_not_leave_files_that_the_hub_cannot_read(
+    source: Source, unchanged: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: unchanged.stat().st_uid + 1)
+    refused(unchanged, source.bundle, "run this as the user that the hub runs as", source.trust)
+
+
+def test_two_repositories_that_are_one_here(source: Source, receiver: Path, tmp_path: Path) -> None:
+    data = Path(shutil.copytree(source.data, tmp_path / "source"))
+    take(receiver, source.bundle, source.trust)
+    tables = Database(receiver)
+    with tables.writing() as connection:
+        model = find(connection, "model", *MODEL.split("/"))
+        assert model
+        move(connection, model, model.owner, "other")
+    tables.close()
+    put(data, "physics/other", {"x": b"x"})
+    export(data, tmp_path / "both", source.key, MODEL, "physics/other")
+    with pytest.raises(UserError, match="are both physics/other here"):
+        take(receiver, tmp_path / "both", source.trust, accept_gap=True)
+    put(data, MODEL, {"config.json": b'{"model_type": "new"}'})
+    export(data, tmp_path / "one", source.key, MODEL)
+    take(receiver, tmp_path / "one", source.trust, accept_gap=True)
+    here = look(receiver, "physics/other")
+    assert here and here.facts["config"] == {"model_type": "new"}
 
 
 def test_an_interrupted_import_copies_only_the_rest(source: Source, receiver: Path, tmp_path: Path) -> None:

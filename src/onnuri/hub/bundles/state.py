@@ -7,6 +7,7 @@ their own, DATA/transfers/ledger.jsonl, one process at a time.
 from __future__ import annotations
 
 import fcntl
+import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Column, Connection, Float, String, Table, insert, select
 
-from onnuri.base.errors import UserError
+from onnuri.base.errors import UserError, system_error
 from onnuri.hub import schema
 from onnuri.hub.database import FILE, Database
 from onnuri.hub.errors import HubError
@@ -59,8 +60,16 @@ def opened(data: Path, url: str) -> Iterator[Database]:
     what a HubError says."""
     if not url and not (data / FILE).is_file():
         raise UserError(f"data={data} has no {FILE}: it is not the folder of a hub with SQLite")
-    data.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with (data / "bundles.lock").open("w") as lock:
+    try:
+        data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if data.stat().st_uid != os.geteuid():
+            raise UserError(
+                f"data={data} belongs to another user: run this as the user that the hub runs as"
+            )
+        stream = (data / "bundles.lock").open("w")
+    except OSError as error:
+        raise system_error(error, data) from None
+    with stream as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

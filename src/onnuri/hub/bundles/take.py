@@ -101,9 +101,15 @@ def _existing(connection: Connection, each: Described) -> Repository | None:
 
 def _check_fits(connection: Connection, config: ImportConfig, bundle: Bundle) -> None:
     """Raises UserError for a repository that cannot be made or updated."""
+    found: dict[int, str] = {}
     for each in bundle.repositories:
         here = _existing(connection, each)
         if here is not None:
+            if (other := found.setdefault(here.id, each.full_name)) != each.full_name:
+                raise UserError(
+                    f"{each.full_name} and {other} of the bundle are both {here.full_name} here, which was "
+                    "renamed: export them in two bundles"
+                )
             _check_forward(connection, here, each)
         elif accounts.find_account(connection, each.namespace) is None:
             owner = accounts.find_account(connection, config.owner) if config.owner else None
