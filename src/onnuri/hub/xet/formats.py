@@ -21,8 +21,8 @@ NODE_KEY = bytes.fromhex("017ec5c7a5472996fd946666b48a02e65ddd536f37c76dd2f86352
 VERIFICATION_KEY = bytes.fromhex("7f1857d6ce56ed66127ff913e7a5c3f3a4cd26d5b5db49e64124987f28fb94c3")
 FILE_KEY = bytes(32)
 LARGEST_RAW_CHUNK, LARGEST_CHUNK, MOST_CHUNKS = 128 << 10, 256 << 10, 8192
-LARGEST_BODY = 64 << 20
-"""Bytes of a xorb or shard as it is sent."""
+LARGEST_RAW, LARGEST_BODY = 64 << 20, 65 << 20
+"""Bytes of the chunks of a xorb, and of a xorb or shard as it is sent: chunks have headers."""
 MOST_REFERENCES = 8_000_000
 """Chunks that the files of one shard may be made of, counted each time: this bounds the time it takes."""
 HEX = re.compile(r"[0-9a-f]{64}")
@@ -137,11 +137,11 @@ class XorbReader:
             raw = _unpack(bytes(buffer[start + 8 : start + 8 + packed]), scheme, size, self.count)
             start += 8 + packed
             self.count += 1
-            if self.count > MOST_CHUNKS:
-                raise bad_request(f"a xorb has {MOST_CHUNKS} chunks at most")
+            self.size += size
+            if self.count > MOST_CHUNKS or self.size > LARGEST_RAW:
+                raise bad_request(f"a xorb has {MOST_CHUNKS:,} chunks and {LARGEST_RAW:,} bytes at most")
             digest = chunk_hash(raw)
             self.tree.add(digest, size)
-            self.size += size
             yield digest, raw
         if self._footer:
             buffer.clear()
