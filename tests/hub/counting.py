@@ -1,11 +1,16 @@
-"""A TCP proxy that counts what clients send, and can act at a byte."""
+"""Stock clients, and a TCP proxy that counts what they send and can act at a byte."""
 
 from __future__ import annotations
 
+import os
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
 
 
 class Proxy:
@@ -74,3 +79,22 @@ def counting(server: int) -> Iterator[Proxy]:
         yield proxy
     finally:
         proxy.close()
+
+
+def start_client(
+    *words: str | Path, url: str, token: str, home: Path, **more: str
+) -> subprocess.Popen[str]:
+    """`hf`, with nothing set but where the hub is; `more`: further environment variables."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("HF_", "PYTHON"))}
+    environment = kept | {"HF_ENDPOINT": url, "HF_TOKEN": token, "HF_HOME": str(home)} | more
+    command = [str(Path(sys.executable).with_name("hf")), *map(str, words)]
+    return subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def client(*words: str | Path, **named: Any) -> None:
+    """The same, to its end, which must be good."""
+    process = start_client(*words, **named)
+    printed, _ = process.communicate()
+    assert process.returncode == 0, printed
