@@ -26,9 +26,17 @@ class Proxy:
         self.url = f"http://127.0.0.1:{self.port}"
         threading.Thread(target=self._accept, daemon=True).start()
 
-    def at(self, count: int, act: Callable[[], None]) -> None:
-        """Call `act` when this many more bytes have been sent, before any other byte goes on."""
-        self._at = (self.sent + count, act)
+    def at(self, count: int, act: Callable[[], None]) -> threading.Event:
+        """Call `act` when this many more bytes have been sent, before any other byte goes on; what is
+        returned is set afterwards."""
+        done = threading.Event()
+
+        def once() -> None:
+            act()
+            done.set()
+
+        self._at = (self.sent + count, once)
+        return done
 
     def _accept(self) -> None:
         with suppress(OSError):
