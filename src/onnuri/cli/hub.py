@@ -5,6 +5,7 @@ that they need.
     onnuri hub admin create data=DIR name=NAME         # the first administrator
     onnuri hub export|have|import ...                  # to and from hubs without a network between them
     onnuri hub backup|restore ...                      # the whole hub
+    onnuri hub collect data=DIR                        # delete what no repository needs
 
 Commands of clients, consent, air-gapped networks: docs/hub.md
 """
@@ -16,7 +17,7 @@ from onnuri.base.errors import optional_package
 from onnuri.config import run_cli
 from onnuri.config.parts import Parts, run_part
 from onnuri.hub.bundles.config import BackupConfig, ExportConfig, HaveConfig, ImportConfig, RestoreConfig
-from onnuri.hub.config import CreateAdminConfig, HubConfig
+from onnuri.hub.config import CollectConfig, CreateAdminConfig, HubConfig
 
 
 def run(config: HubConfig) -> None:
@@ -24,6 +25,13 @@ def run(config: HubConfig) -> None:
     from onnuri.hub.server import serve
 
     serve(config)
+
+
+def collect(config: CollectConfig) -> None:
+    """Delete and print."""
+    from onnuri.hub.collect import collect_now
+
+    collect_now(config)
 
 
 def create_admin(config: CreateAdminConfig) -> None:
@@ -76,7 +84,8 @@ def restore(config: RestoreConfig) -> None:
     make(config)
 
 
-TRANSFERS: Parts = {
+PARTS: Parts = {
+    "collect": (CollectConfig, collect, "Delete what no repository needs, as a hub that runs does daily."),
     "export": (ExportConfig, export, "Write repositories into a signed folder for another hub."),
     "have": (HaveConfig, have, "Sign a list of what this hub has, so that others leave it out."),
     "import": (ImportConfig, import_, "Check a folder that another hub signed, and take it over."),
@@ -91,8 +100,8 @@ def main() -> None:
     if part == "admin":
         del sys.argv[1]
         run_part("hub admin", ADMIN, lambda: ADMIN_HELP)
-    elif part in TRANSFERS:
-        run_part("hub", TRANSFERS, lambda: "")
+    elif part in PARTS:
+        run_part("hub", PARTS, lambda: "")
     else:
         run_cli(HubConfig, run, inspect.cleandoc(__doc__ or ""), command="hub")
 
