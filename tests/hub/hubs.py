@@ -24,7 +24,7 @@ class Server:
 
     def __init__(self, folder: Path, *words: str, database: str = "") -> None:
         self.folder, self.words = folder, [*words, *([f"database={database}"] if database else [])]
-        self.data = folder / "hub"
+        self.data, self.database = folder / "hub", database
         self.tokens = {} if self.data.exists() else people(self.data, database)
         self.start()
 

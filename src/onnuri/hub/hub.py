@@ -17,6 +17,7 @@ from onnuri.hub.blobs import BlobStore, FileStore, Incoming
 from onnuri.hub.config import HubConfig
 from onnuri.hub.database import Database
 from onnuri.hub.links import Signer
+from onnuri.hub.scan.scanner import Scanner
 from onnuri.hub.trees import Trees
 from onnuri.run.daily_chain import Audit
 
@@ -48,6 +49,7 @@ class Hub:
             raise
         self.signer = Signer(_secret(self.data / "secret"))
         self.trees = Trees()
+        self.scanner = Scanner(self)
         self.sweep()
 
     def record(self, event: str, durable: bool = True, **facts: Any) -> None:
@@ -86,6 +88,7 @@ class Hub:
 
     def close(self) -> None:
         """Put the audit on disk and close the tables."""
+        self.scanner.stop()
         with self._audit_lock:
             self.audit.close()
         self.database.close()

@@ -23,6 +23,9 @@ from onnuri.hub.commits import DEFAULT_ATTRIBUTES, Proposal, commit, hold, is_la
 from onnuri.hub.errors import HubError, bad_request
 from onnuri.hub.git import FOLDER, small_file
 from onnuri.hub.names import clean_path
+from onnuri.hub.scan import policy
+from onnuri.hub.scan.table import parameters
+from onnuri.hub.trees import Changes
 
 LARGEST_COMMIT = 160 << 20
 """Bytes of a body: a client puts up to 100 MiB of small files into one, in base64."""
@@ -124,7 +127,11 @@ def _apply(call: Call, repository: Repository, caller: Caller, wanted: Proposal)
         before = repositories.resolve(connection, repository.id, branch).commit
         for entry in wanted.small.values():
             hold(connection, repository, caller, entry.sha256, entry.size, committed=False)
-        new = commit(connection, hub.trees, repository, caller, branch, wanted)
+
+        def check(changes: Changes) -> None:
+            policy.check_commit(connection, hub.blobs, again.owner, changes)
+
+        new = commit(connection, hub.trees, repository, caller, branch, wanted, check)
         quotas.check(connection, hub.config, again)
         if new != before and branch == repositories.MAIN:
             _refresh(call, connection, again, new)
@@ -132,6 +139,7 @@ def _apply(call: Call, repository: Repository, caller: Caller, wanted: Proposal)
         call.record(
             "commit", repository=repository.full_name, uid=repository.uid, branch=branch, commit=new
         )
+        hub.scanner.wake()
     return new
 
 
@@ -149,6 +157,7 @@ def _refresh(call: Call, connection: Connection, repository: Repository, new: st
         path for path, entry in hub.trees.walk(connection, repository.id, tree) if entry.kind != FOLDER
     ]
     card, facts = read_facts(repository.type, paths, content)
+    facts["safetensors"] = parameters(connection, hub.trees, repository.id, tree)
     repositories.set_facts(connection, repository.id, card=card, facts=facts)
 
 
