@@ -173,6 +173,10 @@ $(CLIENTS)/.installed: $(INSTALLED) constraints-clients.txt
 	! command -v npm > /dev/null || npm install --silent --no-audit --no-fund --prefix $(CLIENTS) openai@7.59.0
 	touch $@
 
+.PHONY: test-hub-postgresql
+test-hub-postgresql: $(INSTALLED) ## The hub's tests with PostgreSQL instead of SQLite: needs Debian's postgresql
+	ONNURI_HUB_DATABASE=postgresql $(BIN)/python -m pytest tests/hub $(TOGETHER)
+
 .PHONY: gpu-rehearsal
 gpu-rehearsal: $(INSTALLED) ## Every stage of the GPU check on the CPU, at tiny sizes
 	scripts/gpu_kit.sh rehearse

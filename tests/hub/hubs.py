@@ -16,6 +16,7 @@ from onnuri.hub import accounts
 from onnuri.hub.database import Database
 from tests import processes
 from tests.conftest import SCRIPTS
+from tests.hub.postgresql import new_database
 
 
 class Server:
@@ -23,6 +24,7 @@ class Server:
     the hub and the organisation, `lee` is a member who writes, `park` is a stranger."""
 
     def __init__(self, folder: Path, *words: str, database: str = "") -> None:
+        database = database or new_database()
         self.folder, self.words = folder, [*words, *([f"database={database}"] if database else [])]
         self.data, self.database = folder / "hub", database
         self.tokens = {} if self.data.exists() else people(self.data, database)
