@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, func, insert, s
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, OperationalError
 
-from onnuri.base.errors import UserError
+from onnuri.base.errors import UserError, optional_package
 from onnuri.hub import schema
 
 FILE = "hub.sqlite3"
@@ -109,13 +109,14 @@ def _postgresql(url: str) -> Engine:
             f"database={_without_password(url)} must be postgresql://USER:PASSWORD@HOST/NAME, or empty for "
             "a file in the data folder"
         )
-    return create_engine(
-        parsed.set(drivername="postgresql+psycopg"),
-        pool_size=16,
-        max_overflow=48,
-        pool_pre_ping=True,
-        isolation_level="REPEATABLE READ",
-    )
+    with optional_package("hub-cluster", f"database={_without_password(url)}"):
+        return create_engine(
+            parsed.set(drivername="postgresql+psycopg"),
+            pool_size=16,
+            max_overflow=48,
+            pool_pre_ping=True,
+            isolation_level="REPEATABLE READ",
+        )
 
 
 def _without_password(url: str) -> str:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from onnuri.base.errors import UserError
+from onnuri.base.errors import UserError, optional_package
 from onnuri.base.manifest import sync
 from onnuri.hub.blobs import BlobStore, FileStore, Incoming
 from onnuri.hub.config import HubConfig
@@ -97,7 +97,9 @@ class Hub:
 def _store(data: Path, url: str) -> BlobStore:
     if not url:
         return FileStore(data / "contents")
-    raise UserError(f"blobs={url} is not known")
+    with optional_package("hub-cluster", f"blobs={url}"):
+        from onnuri.hub.objects import ObjectStore
+    return ObjectStore(url)
 
 
 def _secret(path: Path) -> bytes:
