@@ -83,8 +83,8 @@ def test_contents_come_back(endpoint: str, tmp_path: Path) -> None:
     found = dict(store.every())
     assert len(found) == 3 and abs(found[sha256] - time.time()) < 3600
     assert not list(ObjectStore("s3://contents/hub/b").every())
-    store.remove(sha256)
-    store.remove(sha256)
+    assert not store.remove(sha256, time.time() - 3600)
+    assert store.remove(sha256, time.time() + 3600) and not store.remove(sha256, time.time() + 3600)
     assert not store.has(sha256)
     with pytest.raises(FileNotFoundError):
         list(store.read(sha256, 0, 1))
@@ -97,6 +97,11 @@ def test_a_hub_with_its_contents_in_a_bucket(endpoint: str, tmp_path: Path) -> N
         api = server.api("lee")
         api.create_repo("lab/model")
         api.upload_file(path_or_fileobj=content, path_in_repo="a.txt", repo_id="lab/model")
+        large = os.urandom(12 << 20)
+        api.upload_file(path_or_fileobj=large, path_in_repo="large.gguf", repo_id="lab/model")
+        assert (
+            Path(api.hf_hub_download("lab/model", "large.gguf", cache_dir=tmp_path)).read_bytes() == large
+        )
         assert Path(api.hf_hub_download("lab/model", "a.txt", cache_dir=tmp_path)).read_bytes() == content
         with server.client("park") as client:
             part = client.get("/lab/model/resolve/main/a.txt", headers={"range": "bytes=1000-2000"})

@@ -9,6 +9,8 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import os
+import threading
+from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -34,6 +36,9 @@ class ObjectStore:
 
     def __init__(self, url: str) -> None:
         """`url`: s3://BUCKET or s3://BUCKET/PREFIX."""
+        self._lock = threading.Lock()
+        self._arriving: Counter[str] = Counter()
+        """A content that comes again must not be removed in the same moment."""
         parts = urlsplit(url)
         if parts.scheme != "s3" or not parts.netloc or parts.query or parts.fragment:
             raise UserError(f"blobs={url} must be s3://BUCKET/PREFIX, or empty for the data folder")
@@ -67,7 +72,14 @@ class ObjectStore:
 
     def add(self, path: Path, sha256: str) -> None:
         """Upload a file, also over one that is there, so that its grace begins anew."""
-        obstore.put(self.store, self.key(sha256), path, chunk_size=PIECE, max_concurrency=AT_ONCE)
+        with self._lock:
+            self._arriving[sha256] += 1
+        try:
+            obstore.put(self.store, self.key(sha256), path, chunk_size=PIECE, max_concurrency=AT_ONCE)
+        finally:
+            with self._lock:
+                self._arriving[sha256] -= 1
+                self._arriving += Counter()  # forgets those at zero
         path.unlink()
 
     def read(self, sha256: str, start: int, stop: int) -> Iterator[bytes]:
@@ -81,10 +93,14 @@ class ObjectStore:
         """It is on another machine."""
         return None
 
-    def remove(self, sha256: str) -> None:
+    def remove(self, sha256: str, before: float) -> bool:
         """Delete it."""
-        with contextlib.suppress(FileNotFoundError):
-            obstore.delete(self.store, self.key(sha256))
+        with self._lock, contextlib.suppress(FileNotFoundError):
+            came = obstore.head(self.store, self.key(sha256))["last_modified"].timestamp()
+            if sha256 not in self._arriving and came < before:
+                obstore.delete(self.store, self.key(sha256))
+                return True
+        return False
 
     def every(self) -> Iterator[tuple[str, float]]:
         """All of them."""
