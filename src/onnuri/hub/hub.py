@@ -46,7 +46,7 @@ class Hub:
         self._audit_lock = threading.Lock()
         try:
             self.database = Database(self.data, config.database)
-            self.blobs: BlobStore = _store(self.data, config.blobs)
+            self.blobs: BlobStore = _store(self.data, config.blobs, bool(config.accel))
         except UserError:
             self.audit.close()
             raise
@@ -100,9 +100,11 @@ class Hub:
         self.database.close()
 
 
-def _store(data: Path, url: str) -> BlobStore:
+def _store(data: Path, url: str, group_reads: bool) -> BlobStore:
     if not url:
-        return FileStore(data / "contents")
+        if group_reads:
+            data.chmod(0o710)
+        return FileStore(data / "contents", group_reads)
     with optional_package("hub-cluster", f"blobs={url}"):
         from onnuri.hub.objects import ObjectStore
     return ObjectStore(url)
