@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.hub.hubs import Server, running
+from tests.hub.postgresql import cluster
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -15,6 +16,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "tests/hub/" in item.path.as_posix():
             item.add_marker(pytest.mark.extra("hub"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _postgresql() -> Iterator[None]:
+    with cluster():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -16,17 +16,19 @@ from onnuri.hub import accounts
 from onnuri.hub.database import Database
 from tests import processes
 from tests.conftest import SCRIPTS
+from tests.hub.postgresql import new_database
 
 
 class Server:
     """`onnuri hub` in a process of its own, with an organisation `lab` and three people: `kim` administers
     the hub and the organisation, `lee` is a member who writes, `park` is a stranger."""
 
-    def __init__(self, folder: Path, *words: str, database: str = "") -> None:
+    def __init__(self, folder: Path, *words: str, database: str = "", port: int = 0) -> None:
+        database = database or new_database()
         self.folder, self.words = folder, [*words, *([f"database={database}"] if database else [])]
-        self.data = folder / "hub"
+        self.data, self.database = folder / "hub", database
         self.tokens = {} if self.data.exists() else people(self.data, database)
-        self.start()
+        self.start(port)
 
     def start(self, port: int = 0) -> None:
         """Start, again after `kill` or `stop`."""
@@ -96,9 +98,9 @@ def people(data: Path, database: str = "") -> dict[str, str]:
 
 
 @contextmanager
-def running(folder: Path, *words: str, database: str = "") -> Iterator[Server]:
+def running(folder: Path, *words: str, database: str = "", port: int = 0) -> Iterator[Server]:
     """A hub, ended by SIGTERM with status 0."""
-    server = Server(folder, *words, database=database)
+    server = Server(folder, *words, database=database, port=port)
     try:
         yield server
     except BaseException:

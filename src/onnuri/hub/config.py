@@ -27,6 +27,8 @@ class HubConfig(WebConfig):
     """s3://BUCKET/PREFIX for the contents of files; empty: the data folder."""
     accel: str = ""
     """nginx's internal location for the contents, for example /contents/; empty: the hub sends them."""
+    proxy: str = ""
+    """IP address of the web server in front of the hub, which names the client in X-Forwarded-For."""
     signing_key: str = path_option("")
     """Private key in PEM that signs the head of each day of the audit."""
     quota_bytes: int = 0

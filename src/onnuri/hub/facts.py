@@ -10,6 +10,7 @@ from onnuri.hub.access import Repository
 from onnuri.hub.card import read_facts
 from onnuri.hub.git import FOLDER
 from onnuri.hub.repositories import set_facts, tree_of
+from onnuri.hub.scan.table import parameters
 from onnuri.hub.trees import Trees
 
 
@@ -35,4 +36,5 @@ def refresh(
 
     paths = [path for path, entry in trees.walk(connection, repository.id, tree) if entry.kind != FOLDER]
     card, facts = read_facts(repository.type, paths, read)
+    facts["safetensors"] = parameters(connection, trees, repository.id, tree)
     set_facts(connection, repository.id, card=card, facts=facts)

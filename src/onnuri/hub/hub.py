@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from onnuri.base.errors import UserError
+from onnuri.base.errors import UserError, optional_package
 from onnuri.base.manifest import sync
 from onnuri.hub.blobs import BlobStore, FileStore, Incoming
 from onnuri.hub.bundles import state  # noqa: F401 - its tables
@@ -19,6 +19,7 @@ from onnuri.hub.config import HubConfig
 from onnuri.hub.database import Database
 from onnuri.hub.links import Signer
 from onnuri.hub.parts import Parts
+from onnuri.hub.scan.scanner import Scanner
 from onnuri.hub.trees import Trees
 from onnuri.hub.uploads import Uploads
 from onnuri.hub.xet.gateway import Xorbs
@@ -46,7 +47,7 @@ class Hub:
         self._audit_lock = threading.Lock()
         try:
             self.database = Database(self.data, config.database)
-            self.blobs: BlobStore = open_store(self.data, config.blobs)
+            self.blobs: BlobStore = open_store(self.data, config.blobs, bool(config.accel))
         except UserError:
             self.audit.close()
             raise
@@ -54,6 +55,7 @@ class Hub:
         self.trees = Trees()
         self.uploads = Uploads(config.most_uploads)
         self.xorbs, self.parts = Xorbs(self.data / "xorbs"), Parts(self.data / "parts", self.incoming)
+        self.scanner = Scanner(self)
         self.sweep()
 
     def record(self, event: str, durable: bool = True, **facts: Any) -> None:
@@ -93,16 +95,21 @@ class Hub:
 
     def close(self) -> None:
         """Put the audit on disk and close the tables."""
+        self.scanner.stop()
         with self._audit_lock:
             self.audit.close()
         self.database.close()
 
 
-def open_store(data: Path, url: str) -> BlobStore:
+def open_store(data: Path, url: str, group_reads: bool = False) -> BlobStore:
     """What holds the contents of a hub. Raises UserError for an address that is not known."""
     if not url:
-        return FileStore(data / "contents")
-    raise UserError(f"blobs={url} is not known")
+        if group_reads:
+            data.chmod(0o710)
+        return FileStore(data / "contents", group_reads)
+    with optional_package("hub-cluster", f"blobs={url}"):
+        from onnuri.hub.objects import ObjectStore
+    return ObjectStore(url)
 
 
 def _secret(path: Path) -> bytes:

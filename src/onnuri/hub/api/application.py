@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from onnuri import __version__
-from onnuri.hub.api import commit, files, lfs, repos, users, xet
+from onnuri.hub.api import commit, files, lfs, repos, safety, users, xet
 from onnuri.hub.api.call import Call, answer
 from onnuri.hub.api.router import Route, Router
 from onnuri.hub.hub import Hub
@@ -19,6 +19,7 @@ def application(hub: Hub) -> Router:
     routes = [
         Route("GET", "/health", health, anyone=True),
         *users.ROUTES,
+        *safety.ROUTES,
         *files.ROUTES,
         *commit.ROUTES,
         *lfs.ROUTES,

@@ -60,7 +60,10 @@ class Call:
     @property
     def address(self) -> str:
         """Where the request comes from."""
-        return self.request.client.host if self.request.client else ""
+        host = self.request.client.host if self.request.client else ""
+        if host and host == self.hub.config.proxy:  # which adds what it sees after what the client sent
+            return self.request.headers.get("x-forwarded-for", host).rpartition(",")[2].strip()[:64]
+        return host
 
     def repository(self, connection: Connection) -> Repository:
         """The one in the address. Raises HubError if the caller must not know that it is there."""

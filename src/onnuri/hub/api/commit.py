@@ -22,6 +22,8 @@ from onnuri.hub.commits import DEFAULT_ATTRIBUTES, Proposal, commit, hold, is_la
 from onnuri.hub.errors import HubError, bad_request
 from onnuri.hub.git import FOLDER, small_file
 from onnuri.hub.names import clean_path
+from onnuri.hub.scan import policy
+from onnuri.hub.trees import Changes
 
 LARGEST_COMMIT = 160 << 20
 """Bytes of a body: a client puts up to 100 MiB of small files into one, in base64."""
@@ -124,7 +126,11 @@ def _apply(call: Call, repository: Repository, caller: Caller, wanted: Proposal)
         before = repositories.resolve(connection, repository.id, branch).commit
         for entry in wanted.small.values():
             hold(connection, repository, caller, entry.sha256, entry.size, committed=False)
-        new = commit(connection, hub.trees, repository, caller, branch, wanted)
+
+        def check(changes: Changes) -> None:
+            policy.check_commit(connection, hub.blobs, again.owner, changes)
+
+        new = commit(connection, hub.trees, repository, caller, branch, wanted, check)
         quotas.check(connection, hub.config, again)
         if new != before and branch == repositories.MAIN:
             facts.refresh(connection, hub.trees, hub.content, again, new)
@@ -132,6 +138,7 @@ def _apply(call: Call, repository: Repository, caller: Caller, wanted: Proposal)
         call.record(
             "commit", repository=repository.full_name, uid=repository.uid, branch=branch, commit=new
         )
+        hub.scanner.wake()
     return new
 
 

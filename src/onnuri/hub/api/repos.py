@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from sqlalchemy import String, cast, func, or_
@@ -133,9 +134,13 @@ def listing(call: Call) -> Response:
     query = access.REPOSITORY_ROWS.where(table.type == call.kind)
     for text in words.getlist("search"):
         key = f"%{_escaped(text.casefold())}%"
+        words_of_card = f"%{_escaped(json.dumps(text.casefold())[1:-1])}%"  # JSON has Hangul as escapes
         full = func.lower(access.OWNER_KEY + "/" + table.name_key)
         query = query.where(
-            or_(full.like(key, escape="\\"), cast(table.card, String).like(key, escape="\\"))
+            or_(
+                full.like(key, escape="\\"),
+                func.lower(cast(table.card, String)).like(words_of_card, escape="\\"),
+            )
         )
     if call.query("author"):
         query = query.where(access.OWNER_KEY.in_([call.query("author").casefold()]))

@@ -13,6 +13,7 @@ from collections.abc import Callable, MutableMapping, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
+from sqlalchemy.exc import DataError, OperationalError
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -75,6 +76,13 @@ class Router:
             response = answer(error.content(), error.status, error.headers())
         except ClientDisconnect:
             return
+        except (DataError, UnicodeEncodeError):
+            response = answer(
+                {"error": "a text has characters that cannot be kept, or a number is too large"}, 400
+            )
+        except OperationalError:
+            log.exception("request %s to %s could not use the database", number, scope["path"])
+            response = answer({"error": "the database is busy; try again"}, 503, {"Retry-After": "1"})
         except Exception:
             log.exception("request %s to %s failed", number, scope["path"])
             response = answer({"error": "the hub failed; its log has more"}, 500)
