@@ -3,6 +3,8 @@ that they need.
 
     onnuri hub data=DIR
     onnuri hub admin create data=DIR name=NAME         # the first administrator
+    onnuri hub verify data=DIR [public_key=KEY.pem]    # is the audit whole?
+    onnuri hub review data=DIR month=2026-11 output=FILE.csv
 
 Commands of clients, consent, air-gapped networks: docs/hub.md
 """
@@ -10,9 +12,10 @@ Commands of clients, consent, air-gapped networks: docs/hub.md
 import inspect
 import sys
 
+from onnuri.base.errors import optional_package
 from onnuri.config import run_cli
 from onnuri.config.parts import Parts, run_part
-from onnuri.hub.config import CreateAdminConfig, HubConfig
+from onnuri.hub.config import CreateAdminConfig, HubConfig, ReviewConfig, VerifyConfig
 
 
 def run(config: HubConfig) -> None:
@@ -29,6 +32,28 @@ def create_admin(config: CreateAdminConfig) -> None:
     create_administrator(config)
 
 
+def verify(config: VerifyConfig) -> int:
+    """Print what does not match."""
+    with optional_package("hub", "onnuri hub"):
+        from onnuri.hub.review import verify
+
+    problems = verify(config)
+    print(*problems, sep="\n", end="\n" if problems else "")
+    return 1 if problems else 0
+
+
+def review(config: ReviewConfig) -> None:
+    """Write the table."""
+    with optional_package("hub", "onnuri hub"):
+        from onnuri.hub.review import review
+
+    review(config)
+
+
+AUDIT: Parts = {
+    "verify": (VerifyConfig, verify, "Check that no line of the audit was changed, cut off or left out."),
+    "review": (ReviewConfig, review, "Write a month of the audit as a table, for the monthly review."),
+}
 ADMIN: Parts = {
     "create": (CreateAdminConfig, create_admin, "Make an administrator; the password is shown once."),
 }
@@ -43,6 +68,10 @@ def main() -> None:
     if part == "admin":
         del sys.argv[1]
         run_part("hub admin", ADMIN, lambda: ADMIN_HELP)
+    elif part in AUDIT:
+        schema, run_audit, meaning = AUDIT[part]
+        del sys.argv[1]
+        run_cli(schema, run_audit, meaning, command=f"hub {part}")
     else:
         run_cli(HubConfig, run, inspect.cleandoc(__doc__ or ""), command="hub")
 

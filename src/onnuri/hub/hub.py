@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import threading
@@ -15,11 +16,15 @@ from onnuri.base.errors import UserError
 from onnuri.base.manifest import sync
 from onnuri.hub.blobs import BlobStore, FileStore, Incoming
 from onnuri.hub.config import HubConfig
+from onnuri.hub.consent.requests import sweep
 from onnuri.hub.database import Database
+from onnuri.hub.heads import Heads
 from onnuri.hub.links import Signer
 from onnuri.hub.trees import Trees
 from onnuri.run.daily_chain import Audit
 
+log = logging.getLogger(__name__)
+SWEEP_SECONDS = 3600.0
 INCOMING_SECONDS = 24 * 3600.0
 """After which what was never completed is deleted."""
 
@@ -46,14 +51,21 @@ class Hub:
         except UserError:
             self.audit.close()
             raise
+        self.heads = Heads(self.data, config.signing_key)
+        self.heads.sign_missing(self.audit.day)
         self.signer = Signer(_secret(self.data / "secret"))
         self.trees = Trees()
         self.sweep()
+        self._closing = threading.Event()
+        threading.Thread(target=self._keep_swept, daemon=True).start()
 
     def record(self, event: str, durable: bool = True, **facts: Any) -> None:
         """A line in the audit; on disk before this returns, unless it may be lost with the power."""
         with self._audit_lock:
+            before = self.audit.day
             self.audit.add(event, facts)
+            if self.audit.day != before:
+                self.heads.sign_missing(self.audit.day)
             if durable:
                 self.audit.sync()
 
@@ -79,14 +91,29 @@ class Hub:
         return b"".join(self.blobs.read(sha256, 0, size))
 
     def sweep(self) -> None:
-        """Delete uploads that were given up."""
+        """Delete uploads that were given up, and forms of consent whose time is over."""
         for path in self.incoming.iterdir():
             if path.is_file() and time.time() - path.stat().st_mtime > INCOMING_SECONDS:
                 path.unlink(missing_ok=True)
+        with self.database.writing() as connection:
+            deleted = sweep(connection, time.time())
+        if deleted:
+            self.record("forms deleted", number=deleted)
+
+    def _keep_swept(self) -> None:
+        while not self._closing.wait(SWEEP_SECONDS):
+            try:
+                self.sweep()
+            except Exception:  # the next one may succeed
+                log.exception("what is old could not be deleted")
 
     def close(self) -> None:
-        """Put the audit on disk and close the tables."""
+        """Put the audit on disk, sign its head, and close the tables."""
+        self._closing.set()
         with self._audit_lock:
+            self.audit.add("stopped", {})
+            self.audit.sync()
+            self.heads.sign(self.audit.day)
             self.audit.close()
         self.database.close()
 

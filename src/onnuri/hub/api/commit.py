@@ -20,6 +20,7 @@ from onnuri.hub.api.router import Route
 from onnuri.hub.blobs import SHA256
 from onnuri.hub.card import check_card, read_facts
 from onnuri.hub.commits import DEFAULT_ATTRIBUTES, Proposal, commit, hold, is_large
+from onnuri.hub.consent import basis
 from onnuri.hub.errors import HubError, bad_request
 from onnuri.hub.git import FOLDER, small_file
 from onnuri.hub.names import clean_path
@@ -128,6 +129,8 @@ def _apply(call: Call, repository: Repository, caller: Caller, wanted: Proposal)
         quotas.check(connection, hub.config, again)
         if new != before and branch == repositories.MAIN:
             _refresh(call, connection, again, new)
+            again = repositories.by_id(connection, repository.id)
+            basis.check_public(connection, again, hub.config.require_basis)
     if new != before:
         call.record(
             "commit", repository=repository.full_name, uid=repository.uid, branch=branch, commit=new

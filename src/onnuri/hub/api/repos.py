@@ -11,6 +11,7 @@ from onnuri.hub import access, accounts, repositories, schema
 from onnuri.hub.api.call import Call, answer, flag, next_page
 from onnuri.hub.api.describe import described, head, moment, summary, tags_of
 from onnuri.hub.api.router import Route
+from onnuri.hub.consent import basis
 from onnuri.hub.errors import HubError, bad_request
 from onnuri.hub.names import TYPES, plural_of
 
@@ -111,6 +112,8 @@ def settings(call: Call) -> Response:
         repository, _ = call.writable(connection, "admin")
         if values:
             repositories.set_facts(connection, repository.id, **values)
+            after = repositories.by_id(connection, repository.id)
+            basis.check_public(connection, after, call.hub.config.require_basis)
     call.record("settings", repository=repository.full_name, uid=repository.uid, **values)
     return answer({**wanted, "private": values.get("private", repository.private)})
 
