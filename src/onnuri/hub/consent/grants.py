@@ -183,6 +183,7 @@ def grant(
         return decide(connection, repository, decider, row, "accepted", reason, expires)
     if row is not None and row.status == ENDED:
         raise HubError(403, f"{name} withdrew the consent: only {name} can ask again")
+    _check_recipient(connection, repository, user, name)
     now = time.time()
     if (
         row is not None
@@ -191,7 +192,6 @@ def grant(
         and not (row.expires and row.expires <= now)
     ):
         raise HubError(400, f"{name} has access already")
-    _check_recipient(connection, repository, user, name)
     return add(
         connection,
         None,
