@@ -26,6 +26,10 @@ def build(folder: Path) -> Path:
     return library
 
 
+def _folder(name: str) -> str:
+    return name.rpartition("/")[0]
+
+
 @dataclass
 class Content:
     """A file, whatever its name: bytes on disk, and operations that may not be there yet."""
@@ -106,7 +110,7 @@ class Disk:
         inode, thread, path = words.split(" ", 2)
         if path == self.root or self.names.get(path) == FOLDER:
             self._running[thread] = {path: FOLDER} | {
-                name: number for name, number in self.names.items() if os.path.dirname(name) == path
+                name: number for name, number in self.names.items() if _folder(name) == path
             }
         elif inode in self.by_inode:
             self._running[thread] = (self.by_inode[inode], len(self._content(inode).operations))
@@ -117,7 +121,7 @@ class Disk:
             self.contents[done[0]].sync(done[1])
         elif done:
             folder = next(iter(done))
-            for name in [each for each in self.durable if os.path.dirname(each) == folder]:
+            for name in [each for each in self.durable if _folder(each) == folder]:
                 del self.durable[name]
             self.durable |= {name: number for name, number in done.items() if name != folder}
 

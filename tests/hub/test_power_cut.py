@@ -1,8 +1,9 @@
-"""A consent or withdrawal whose answer has arrived is there after a power cut, in the tables and the audit."""
+"""A consent or withdrawal whose answer has arrived is there after a power cut: in tables and audit."""
 
 from __future__ import annotations
 
 import copy
+import itertools
 import os
 import shutil
 import subprocess
@@ -58,7 +59,7 @@ def test_consents_survive_a_power_cut(tmp_path: Path) -> None:
         hub.kill()
     journal = Recorded.journal.read_bytes()
     cuts = [size for size, _ in answered]
-    between = [(first + second) // 2 for first, second in zip(cuts, cuts[1:], strict=False)]
+    between = [(first + second) // 2 for first, second in itertools.pairwise(cuts)]
     for number, cut in enumerate(sorted({*cuts, *between})):
         disk = copy.deepcopy(before)
         disk.replay(journal[:cut])

@@ -42,8 +42,9 @@ class Heads:
         """Sign the last line of every day before `today` that has no signature yet, as after a crash."""
         if self._key:
             signed = {each["day"]: each["lines"] for each in heads(self.folder)}
+            newest = max(signed, default="")
             for folder in sorted(self.folder.glob(DAYS)):
-                if folder.name < today and (folder / LEDGER_FILE).is_file():
+                if newest <= folder.name < today and (folder / LEDGER_FILE).is_file():
                     lines = read(folder)
                     if len(lines) > signed.get(folder.name, 0):
                         self._add(folder.name, lines)
