@@ -53,15 +53,20 @@ def publish_terms(call: Call) -> Response:
     with call.hub.database.writing() as connection:
         repository, caller = call.writable(connection, "admin")
         found = terms.publish(connection, repository, caller.name, given, keeps)
-        call.record(
-            "terms",
-            repository=repository.full_name,
-            uid=repository.uid,
-            version=found.version,
-            terms=found.sha256,
-            keeps_decisions=found.keeps_decisions,
-        )
+        record_terms(call, repository, found)
     return answer(found.shown())
+
+
+def record_terms(call: Call, repository: Repository, version: terms.Terms) -> None:
+    """A line for a new version."""
+    call.record(
+        "terms",
+        repository=repository.full_name,
+        uid=repository.uid,
+        version=version.version,
+        terms=version.sha256,
+        keeps_decisions=version.keeps_decisions,
+    )
 
 
 def ask(call: Call) -> Response:
@@ -94,8 +99,8 @@ def own_state(call: Call) -> Response:
         subject = grants.subject_of(connection, caller.id)
         row = grants.newest(connection, repository.uid, subject) if subject else None
         found = described(row, repository) if row is not None else {"status": ""}
-        gated = repository.gated and not has_role(connection, caller, repository, "read")
-        found["reasonForNoAccess"] = grants.why_not(connection, caller, repository) if gated else ""
+        asks = repository.gated and not has_role(connection, caller, repository, "read")
+        found["reasonForNoAccess"] = grants.why_not(connection, caller, repository) if asks else ""
     return answer(found)
 
 
@@ -145,12 +150,12 @@ def listing(call: Call) -> Response:
         raise HubError(404, f"there are lists of {', '.join(grants.STATUSES)}")
     start = int(cursor) if cursor.isdecimal() and len(cursor) < 10 else 0
     with call.hub.database.reading() as connection:
-        repository = _gated(call, connection)[0]
+        repository = gated(call, connection)[0]
         rows = [
             row for row in rows_of(connection, repository) if grants.status_of(row, repository) == status
         ]
         current = terms.current(connection, repository).sha256
-        found = [_listed(connection, repository, row, current) for row in rows[start : start + PAGE]]
+        found = [listed(connection, repository, row, current) for row in rows[start : start + PAGE]]
     more = len(rows) > start + PAGE
     call.record("requests read", repository=repository.full_name, uid=repository.uid, list=status)
     return answer(found, headers=next_page(call, cursor=str(start + PAGE)) if more else None)
@@ -161,7 +166,7 @@ def rows_of(connection: Connection, repository: Repository) -> list[Row[Any]]:
     return list(grants.newest_rows(connection, tables.grants.c.repository == repository.uid))
 
 
-def _listed(connection: Connection, repository: Repository, row: Row[Any], current: str) -> dict[str, Any]:
+def listed(connection: Connection, repository: Repository, row: Row[Any], current: str) -> dict[str, Any]:
     """A request as its owner sees it; without the person, once that was deleted."""
     found = {
         "requestId": str(grants.request_of(row)),
@@ -190,11 +195,11 @@ def handle(call: Call) -> Response:
     status = wanted.get("status")
     if status not in grants.STATUSES:
         raise bad_request(f"status is one of {', '.join(grants.STATUSES)}")
-    reason = _reason(wanted.get("rejectionReason") or wanted.get("reason"))
-    expires = _moment(wanted.get("expires"))
+    reason = reason_in(wanted.get("rejectionReason") or wanted.get("reason"))
+    expires = end_of(wanted.get("expires"))
     with call.hub.database.writing() as connection:
-        repository, caller = _gated(call, connection)
-        row = _request(connection, repository, wanted)
+        repository, caller = gated(call, connection)
+        row = request_in(connection, repository, wanted)
         new = grants.decide(connection, repository, caller, row, status, reason, expires)
         record(call, "decision", repository, new)
     return answer({"status": status, "requestId": str(grants.request_of(new))})
@@ -204,9 +209,9 @@ def grant(call: Call) -> Response:
     """POST /api/T/NAME/user-access-request/grant: access that nobody asked for."""
     check_own_page(call)
     wanted = call.json()
-    reason, expires = _reason(wanted.get("reason")), _moment(wanted.get("expires"))
+    reason, expires = reason_in(wanted.get("reason")), end_of(wanted.get("expires"))
     with call.hub.database.writing() as connection:
-        repository, caller = _gated(call, connection)
+        repository, caller = gated(call, connection)
         user = accounts.account_of(connection, str(wanted.get("user", "")), "user")
         subject = requests.subject_for(connection, call.hub.signer, user.id)
         row = grants.grant(connection, repository, caller, user.id, user.name, subject, reason, expires)
@@ -277,14 +282,15 @@ def _signed_in(call: Call) -> Caller:
     return call.caller
 
 
-def _gated(call: Call, connection: Connection) -> tuple[Repository, Caller]:
+def gated(call: Call, connection: Connection) -> tuple[Repository, Caller]:
+    """The repository in the address, for those who decide upon its requests."""
     repository, caller = call.writable(connection, "admin")
     if not repository.gated:
         raise bad_request(f"{repository.full_name} is not gated")
     return repository, caller
 
 
-def _request(connection: Connection, repository: Repository, wanted: dict[str, Any]) -> Row[Any]:
+def request_in(connection: Connection, repository: Repository, wanted: dict[str, Any]) -> Row[Any]:
     """The request that is meant, by user or requestId. Raises HubError 404 if there is none."""
     row, number = None, str(wanted.get("requestId") or "")
     if wanted.get("user"):
@@ -299,13 +305,14 @@ def _request(connection: Connection, repository: Repository, wanted: dict[str, A
     return row
 
 
-def _reason(value: Any) -> str:
+def reason_in(value: Any) -> str:
+    """A reason. Raises HubError for one that is too long."""
     if value is not None and (not isinstance(value, str) or len(value) > LONGEST_REASON):
         raise bad_request(f"a reason is a text of {LONGEST_REASON:,} characters at most")
     return (value or "").strip()
 
 
-def _moment(value: Any) -> float:
+def end_of(value: Any) -> float:
     """Seconds since 1970 from a date or time of ISO 8601; 0: none."""
     if not value:
         return 0
