@@ -33,6 +33,11 @@ def run(config: ChatConfig) -> int:
 
     conversation = Conversation(config)
     typed, problems = sys.stdin.isatty(), 0
+    if conversation.base:
+        note(
+            f"note: {config.model} was not tuned on conversations (generation_config.json does not end a "
+            "text with a turn): it continues, and may answer anything"
+        )
     if typed:
         note(f"{config.model}, {conversation.generator.context:,} tokens of context; {HELP}")
     with editing(typed), Interrupts(typed) as interrupts:

@@ -19,6 +19,7 @@ from onnuri.hub.config import HubConfig
 from onnuri.hub.consent.requests import sweep
 from onnuri.hub.database import Database
 from onnuri.hub.heads import Heads
+from onnuri.hub.limits import Limits
 from onnuri.hub.links import Signer
 from onnuri.hub.trees import Trees
 from onnuri.run.daily_chain import Audit
@@ -33,7 +34,7 @@ class Hub:
     """Everything that requests share. Raises UserError if the data folder cannot be used."""
 
     def __init__(self, config: HubConfig) -> None:
-        self.config = config
+        self.config, self.limits = config, Limits(config)
         self.data = Path(config.data)
         try:
             self.data.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -7,6 +7,8 @@ from onnuri.hub.api import commit, consent, files, repos, users
 from onnuri.hub.api.call import Call, answer
 from onnuri.hub.api.router import Route, Router
 from onnuri.hub.hub import Hub
+from onnuri.hub.pages.routes import ROUTES as PAGES
+from onnuri.hub.pages.view import error_page
 
 
 def health(call: Call) -> object:
@@ -23,5 +25,6 @@ def application(hub: Hub) -> Router:
         *commit.ROUTES,
         *consent.ROUTES,
         *repos.ROUTES,
+        *PAGES,
     ]
-    return Router(hub, routes)
+    return Router(hub, routes, error_page)
