@@ -5,6 +5,8 @@ that they need.
     onnuri hub admin create data=DIR name=NAME         # the first administrator
     onnuri hub verify data=DIR [public_key=KEY.pem]    # is the audit whole?
     onnuri hub review data=DIR month=2026-11 output=FILE.csv
+    onnuri hub export|have|import ...                  # to and from hubs without a network between them
+    onnuri hub backup|restore ...                      # the whole hub
 
 Commands of clients, consent, air-gapped networks: docs/hub.md
 """
@@ -15,6 +17,7 @@ import sys
 from onnuri.base.errors import optional_package
 from onnuri.config import run_cli
 from onnuri.config.parts import Parts, run_part
+from onnuri.hub.bundles.config import BackupConfig, ExportConfig, HaveConfig, ImportConfig, RestoreConfig
 from onnuri.hub.config import CreateAdminConfig, HubConfig, ReviewConfig, VerifyConfig
 
 
@@ -62,6 +65,50 @@ ADMIN_HELP = """Accounts, where no page can be reached yet.
     onnuri hub admin create data=DIR name=NAME"""
 
 
+def export(config: ExportConfig) -> None:
+    """Write a bundle."""
+    with optional_package("hub", "onnuri hub export"):
+        from onnuri.hub.bundles.export import export_bundle
+    export_bundle(config)
+
+
+def have(config: HaveConfig) -> None:
+    """List what is here."""
+    with optional_package("hub", "onnuri hub have"):
+        from onnuri.hub.bundles.export import write_have
+    write_have(config)
+
+
+def import_(config: ImportConfig) -> None:
+    """Take a bundle over."""
+    with optional_package("hub", "onnuri hub import"):
+        from onnuri.hub.bundles.take import import_bundle
+    import_bundle(config)
+
+
+def backup(config: BackupConfig) -> None:
+    """Copy a hub."""
+    with optional_package("hub", "onnuri hub backup"):
+        from onnuri.hub.bundles.backup import backup as write
+    write(config)
+
+
+def restore(config: RestoreConfig) -> None:
+    """Make a hub from its copy."""
+    with optional_package("hub", "onnuri hub restore"):
+        from onnuri.hub.bundles.backup import restore as make
+    make(config)
+
+
+TRANSFERS: Parts = {
+    "export": (ExportConfig, export, "Write repositories into a signed folder for another hub."),
+    "have": (HaveConfig, have, "Sign a list of what this hub has, so that others leave it out."),
+    "import": (ImportConfig, import_, "Check a folder that another hub signed, and take it over."),
+    "backup": (BackupConfig, backup, "Copy the whole hub into a folder, while it runs."),
+    "restore": (RestoreConfig, restore, "Make a hub from a backup; every content is checked."),
+}
+
+
 def main() -> None:
     """The command."""
     part = sys.argv[1] if len(sys.argv) > 1 else ""
@@ -69,9 +116,9 @@ def main() -> None:
         del sys.argv[1]
         run_part("hub admin", ADMIN, lambda: ADMIN_HELP)
     elif part in AUDIT:
-        schema, run_audit, meaning = AUDIT[part]
-        del sys.argv[1]
-        run_cli(schema, run_audit, meaning, command=f"hub {part}")
+        run_part("hub", AUDIT, lambda: "")
+    elif part in TRANSFERS:
+        run_part("hub", TRANSFERS, lambda: "")
     else:
         run_cli(HubConfig, run, inspect.cleandoc(__doc__ or ""), command="hub")
 

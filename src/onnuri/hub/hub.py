@@ -15,6 +15,7 @@ from typing import Any
 from onnuri.base.errors import UserError
 from onnuri.base.manifest import sync
 from onnuri.hub.blobs import BlobStore, FileStore, Incoming
+from onnuri.hub.bundles import state  # noqa: F401 - its tables
 from onnuri.hub.config import HubConfig
 from onnuri.hub.consent.requests import sweep
 from onnuri.hub.database import Database
@@ -48,7 +49,7 @@ class Hub:
         self._audit_lock = threading.Lock()
         try:
             self.database = Database(self.data, config.database)
-            self.blobs: BlobStore = _store(self.data, config.blobs)
+            self.blobs: BlobStore = open_store(self.data, config.blobs)
         except UserError:
             self.audit.close()
             raise
@@ -119,7 +120,8 @@ class Hub:
         self.database.close()
 
 
-def _store(data: Path, url: str) -> BlobStore:
+def open_store(data: Path, url: str) -> BlobStore:
+    """What holds the contents of a hub. Raises UserError for an address that is not known."""
     if not url:
         return FileStore(data / "contents")
     raise UserError(f"blobs={url} is not known")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from onnuri.hub.pages import sign_in, start
+from onnuri.hub.pages import consent, sign_in, start
 
 ROUTES = [
     *sign_in.ROUTES,
     *start.ROUTES,
+    *consent.ROUTES,
 ]
