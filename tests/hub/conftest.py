@@ -26,7 +26,7 @@ def _postgresql() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with running(tmp_path_factory.mktemp("hub")) as server:
+    with running(tmp_path_factory.mktemp("hub"), "sign_ins_per_minute=0") as server:
         yield server
 
 

@@ -3,6 +3,8 @@ that they need.
 
     onnuri hub data=DIR
     onnuri hub admin create data=DIR name=NAME         # the first administrator
+    onnuri hub verify data=DIR [public_key=KEY.pem]    # is the audit whole?
+    onnuri hub review data=DIR month=2026-11 output=FILE.csv
     onnuri hub export|have|import ...                  # to and from hubs without a network between them
     onnuri hub backup|restore ...                      # the whole hub
     onnuri hub collect data=DIR                        # delete what no repository needs
@@ -17,7 +19,7 @@ from onnuri.base.errors import optional_package
 from onnuri.config import run_cli
 from onnuri.config.parts import Parts, run_part
 from onnuri.hub.bundles.config import BackupConfig, ExportConfig, HaveConfig, ImportConfig, RestoreConfig
-from onnuri.hub.config import CollectConfig, CreateAdminConfig, HubConfig
+from onnuri.hub.config import CollectConfig, CreateAdminConfig, HubConfig, ReviewConfig, VerifyConfig
 
 
 def run(config: HubConfig) -> None:
@@ -39,6 +41,24 @@ def create_admin(config: CreateAdminConfig) -> None:
     from onnuri.hub.administration import create_administrator
 
     create_administrator(config)
+
+
+def verify(config: VerifyConfig) -> int:
+    """Print what does not match."""
+    with optional_package("hub", "onnuri hub"):
+        from onnuri.hub.review import verify
+
+    problems = verify(config)
+    print(*problems, sep="\n", end="\n" if problems else "")
+    return 1 if problems else 0
+
+
+def review(config: ReviewConfig) -> None:
+    """Write the table."""
+    with optional_package("hub", "onnuri hub"):
+        from onnuri.hub.review import review
+
+    review(config)
 
 
 ADMIN: Parts = {
@@ -85,6 +105,8 @@ def restore(config: RestoreConfig) -> None:
 
 
 PARTS: Parts = {
+    "verify": (VerifyConfig, verify, "Check that no line of the audit was changed, cut off or left out."),
+    "review": (ReviewConfig, review, "Write a month of the audit as a table, for the monthly review."),
     "collect": (CollectConfig, collect, "Delete what no repository needs, as a hub that runs does daily."),
     "export": (ExportConfig, export, "Write repositories into a signed folder for another hub."),
     "have": (HaveConfig, have, "Sign a list of what this hub has, so that others leave it out."),

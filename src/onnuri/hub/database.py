@@ -19,6 +19,7 @@ from sqlalchemy.exc import ArgumentError, OperationalError
 
 from onnuri.base.errors import UserError, optional_package
 from onnuri.hub import schema
+from onnuri.hub.consent import tables  # noqa: F401 - defined there
 
 FILE = "hub.sqlite3"
 BUSY_SECONDS = 30
@@ -88,7 +89,13 @@ def _sqlite(path: Path) -> Engine:
     @event.listens_for(engine, "connect")
     def connect(connection: Any, _: Any) -> None:
         connection.isolation_level = None  # transactions begin where this module says so
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000"):
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "foreign_keys=ON",
+            "busy_timeout=30000",
+            "secure_delete=ON",
+        ):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")

@@ -100,7 +100,7 @@ def by_id(connection: Connection, number: int) -> Repository:
 
 
 def by_uid(connection: Connection, uid: str) -> Repository | None:
-    """A repository that an address names, if it is still there."""
+    """A repository by the random name that it keeps; None once it was deleted."""
     row = connection.execute(REPOSITORY_ROWS.where(schema.repositories.c.uid == uid)).one_or_none()
     return repository_of(row) if row is not None else None
 

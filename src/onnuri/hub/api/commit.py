@@ -19,6 +19,7 @@ from onnuri.hub.api.router import Route
 from onnuri.hub.blobs import SHA256
 from onnuri.hub.card import check_card
 from onnuri.hub.commits import DEFAULT_ATTRIBUTES, Proposal, commit, hold, is_large
+from onnuri.hub.consent import basis
 from onnuri.hub.errors import HubError, bad_request
 from onnuri.hub.git import FOLDER, small_file
 from onnuri.hub.names import clean_path
@@ -134,6 +135,8 @@ def _apply(call: Call, repository: Repository, caller: Caller, wanted: Proposal)
         quotas.check(connection, hub.config, again)
         if new != before and branch == repositories.MAIN:
             facts.refresh(connection, hub.trees, hub.content, again, new)
+            again = repositories.by_id(connection, repository.id)
+            basis.check_public(connection, again, hub.config.require_basis)
     if new != before:
         call.record(
             "commit", repository=repository.full_name, uid=repository.uid, branch=branch, commit=new
