@@ -37,8 +37,8 @@ class ExportConfig:
     base: str = path_option("")
     """Of a run with lora.rank: folder of the model under the adapter, where it has moved."""
     push: str = ""
-    """Model ORG/NAME or ORG/NAME@BRANCH on a hub to upload the finished folder to; where it is missing, it is
-    made, private."""
+    """Model on a hub to upload the finished folder to: ORG/NAME or ORG/NAME@BRANCH. Made
+    private where it is missing."""
     hub: str = ""
     """Address of the hub (docs/hub.md); empty: HF_ENDPOINT. Never the public hub."""
 

@@ -1,4 +1,4 @@
-"""Connections to a hub of one's own. The public hub is never one: nothing goes there, nothing comes from it.
+"""Connections to a hub of one's own. The public hub is refused: nothing goes there, nothing comes from it.
 
 A hub is named by `hub=URL` or HF_ENDPOINT; without either there is no connection and no lookup of a name.
 huggingface_hub speaks to it. While it does, each request, also one that follows a redirect or an upload

@@ -78,8 +78,8 @@ class PackConfig:
     """Conversations: if a larger share of the records is refused, the command ends and writes nothing;
     duplicates do not count."""
     push: str = ""
-    """Dataset ORG/NAME or ORG/NAME@BRANCH on a hub to upload the finished folder to; where it is missing, it is
-    made, private."""
+    """Dataset on a hub to upload the finished folder to: ORG/NAME or ORG/NAME@BRANCH. Made
+    private where it is missing."""
     hub: str = ""
     """Address of the hub (docs/hub.md); empty: HF_ENDPOINT. Never the public hub."""
 
