@@ -22,7 +22,8 @@ class Server:
     """`onnuri hub` in a process of its own, with an organisation `lab` and three people: `kim` administers
     the hub and the organisation, `lee` is a member who writes, `park` is a stranger."""
 
-    def __init__(self, folder: Path, *words: str, database: str = "") -> None:
+    def __init__(self, folder: Path, *words: str, database: str = "", warm: str = "") -> None:
+        self.warm = warm
         self.folder, self.words = folder, [*words, *([f"database={database}"] if database else [])]
         self.data = folder / "hub"
         self.tokens = {} if self.data.exists() else people(self.data, database)
@@ -39,7 +40,7 @@ class Server:
             *self.words,
         ]
         with self.log.open("wb") as stream:
-            self.process = processes.Process(command, stream, stream)
+            self.process = processes.Process(command, stream, stream, server=self.warm)
         deadline = time.monotonic() + 120
         while not (found := re.search(r"at (https?)://\S+?:(\d+)\n", self.printed())):
             assert self.process.poll() is None and time.monotonic() < deadline, self.printed()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import re
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -94,8 +95,8 @@ def connected(name: HubName) -> Iterator[HfApi]:
     """
     with optional_package("hf", "a hub"):
         from huggingface_hub import HfApi, constants, get_token
-        from huggingface_hub.utils import close_session, disable_progress_bars, get_session
-        from huggingface_hub.utils.tqdm import are_progress_bars_disabled, enable_progress_bars
+        from huggingface_hub.utils import set_client_factory
+        from huggingface_hub.utils._http import default_client_factory
 
     own = {"HF_HUB_OFFLINE": False, "HF_HUB_DISABLE_TELEMETRY": True, "HF_HUB_DISABLE_XET": True}
     before = {key: getattr(constants, key) for key in own}
@@ -109,26 +110,27 @@ def connected(name: HubName) -> Iterator[HfApi]:
                 "address; the hub's option url= must be the address that clients use"
             )
 
-    quiet = not are_progress_bars_disabled()
+    def client() -> Any:
+        made = default_client_factory()
+        hooks = made.event_hooks
+        made.event_hooks = {**hooks, "request": [stay, *hooks["request"]]}
+        return made
+
     for key, value in own.items():
         setattr(constants, key, value)
-    close_session()
+    set_client_factory(client)
     try:
-        session = get_session()
-        hooks = session.event_hooks
-        session.event_hooks = {**hooks, "request": [stay, *hooks.get("request", [])]}
-        disable_progress_bars()
-        yield HfApi(endpoint=name.endpoint, token=get_token() or False, library_name="onnuri")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of huggingface_hub, about what a card lacks
+            yield HfApi(endpoint=name.endpoint, token=get_token() or False, library_name="onnuri")
     except UserError:
         raise
     except Exception as error:
         raise _explained(error, name) from None
     finally:
-        close_session()
+        set_client_factory(default_client_factory)
         for key, value in before.items():
             setattr(constants, key, value)
-        if quiet:
-            enable_progress_bars()
 
 
 def _address(url: str) -> tuple[str, str, int]:
