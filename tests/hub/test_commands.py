@@ -242,7 +242,7 @@ def test_damage_and_a_full_disk(
     (partial,) = (tmp_path / "cache").glob(f"onnuri/hub/*/lab/{commit}/partial")
     whole = (tmp_path / "model" / "model.safetensors").read_bytes()
     (partial / "model.safetensors").write_bytes(whole[: len(whole) // 2])
-    (partial / "config.json").write_bytes(b"{")
+    (partial / "config.json").write_bytes(b"[")
     with pytest.raises(UserError, match=r"config\.json .* its hash differs"):
         fetch(wanted)
     found = fetch(wanted)
