@@ -28,6 +28,7 @@ from onnuri.run import daily_chain
 from onnuri.run.chain import LEDGER_FILE
 from onnuri.serve import audit
 from onnuri.serve.masked_log import MaskedLog, erase
+from onnuri.serve.report import key_table
 from tests.conftest import run_command
 from tests.serve.serving import Client, Server, content, conversation, running, wait_until
 
@@ -152,6 +153,18 @@ def test_a_damaged_audit_says_how_to_start_again(tmp_path: Path) -> None:
     path.parent.rename(tmp_path / "kept")
     daily_chain.Audit(tmp_path).add("answer", {"request": "c"})
     assert [line.get("request") for line in daily_chain.lines(tmp_path)] == [None, "c"]
+
+
+def test_keys_are_listed_beside_a_damaged_audit(tmp_path: Path) -> None:
+    number, _ = make_key(tmp_path, "남는 이")
+    kept = daily_chain.Audit(tmp_path)
+    kept.add("answer", {"request": "a", "key": number, "prompt_tokens": 1, "completion_tokens": 2})
+    kept.close()
+    assert number in key_table(str(tmp_path)) and "?" not in key_table(str(tmp_path))
+    (path,) = (tmp_path / "audit").rglob(LEDGER_FILE)
+    path.write_text(path.read_text().replace('"a"', '"b"'))
+    _, line, problem = key_table(str(tmp_path)).splitlines()
+    assert line.startswith(number) and line.endswith("?") and str(path) in problem
 
 
 def test_a_day_follows_the_one_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -291,6 +304,7 @@ def test_a_public_address_needs_a_key(folders: Path, tmp_path: Path) -> None:
         (["model={chat}", "models=[{chat}]"], "two models have the name chat"),
         (["model={chat}/none"], "does not exist"),
         (["model={chat}", "cache_tokens=64"], "cache_tokens=64 must be at least 1,024"),
+        (["model={chat}", "context=9999"], "is above what model={chat} reads: 1,024"),
         (["model={chat}", "hosts=[https://x.kr]"], "hosts=[https://x.kr] must be names alone"),
         (["model={chat}", "state={chat}/config.json"], "config.json cannot be a folder"),
         (["keys", "create", "name=x", "state={chat}/config.json"], "config.json cannot be a folder"),
@@ -301,7 +315,7 @@ def test_a_public_address_needs_a_key(folders: Path, tmp_path: Path) -> None:
 def test_mistakes_are_one_line(folders: Path, words: list[str], expected: str) -> None:
     done = run_command("serve", *(word.format(chat=folders / "chat") for word in words), check=False)
     assert done.returncode == 2 and done.stderr.count("\n") == 1
-    assert expected in done.stderr
+    assert expected.format(chat=folders / "chat") in done.stderr
 
 
 def test_tls(folders: Path, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors import safe_open
+from torch.utils.flop_counter import FlopCounterMode
 
 from onnuri.base.errors import UserError
 from onnuri.config import CONFIG_ROOT, compose
@@ -21,7 +22,8 @@ from onnuri.hf.load import check_model_folder
 from onnuri.hf.weights import load_decoder
 from onnuri.ledger.config import VerifyConfig
 from onnuri.ledger.verify import verify
-from onnuri.model.lora import adapter_names, adapters, add_adapters
+from onnuri.model.config import ModelConfig
+from onnuri.model.lora import LoraLinear, adapter_names, adapters, add_adapters
 from onnuri.model.lora_config import LoraConfig
 from onnuri.model.spec import spec_of
 from onnuri.run.checkpoints import list_checkpoints
@@ -244,3 +246,22 @@ def test_what_is_refused(message: str, undisturbed: Path, data: Path) -> None:
     given = [f"train.init_from={undisturbed}", f"data={data}", *REFUSED[message]]
     with pytest.raises(UserError, match=message):
         make_plan(compose(PretrainConfig, given, CONFIG_ROOT, "tune"))
+
+
+def test_flops_are_those_that_are_computed() -> None:
+    """4 a frozen weight, 6 a weight of an adapter; the sum of a model's layers is that of its config."""
+    tokens, linear = 3, torch.nn.Linear(32, 48, bias=False).requires_grad_(False)
+    layer = LoraLinear(linear, LORA)
+    with FlopCounterMode(display=False) as counter:
+        layer(torch.zeros(tokens, 32, requires_grad=True)).sum().backward()
+    added = LORA.rank * (32 + 48)
+    assert counter.get_total_flops() == tokens * (4 * 32 * 48 + 6 * added)
+    model = ModelConfig(
+        vocab_size=64, hidden_size=32, num_layers=1, num_heads=2, num_kv_heads=1, head_dim=16
+    )
+    weights = model.num_parameters(include_embeddings=False) + 64 * 32
+    rows = {"qkv": 64, "out": 32, "gate_up": 2 * 1408, "down": 32}
+    columns = {"qkv": 32, "out": 32, "gate_up": 32, "down": 1408}
+    added = LORA.rank * (sum(rows.values()) + sum(columns.values()))
+    assert model.flops_per_token(8) - LORA.flops_per_token(model, 8) == 2 * weights - 6 * added
+    assert LoraConfig().flops_per_token(model, 8) == model.flops_per_token(8)

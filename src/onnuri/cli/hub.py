@@ -3,6 +3,7 @@ that they need.
 
     onnuri hub data=DIR
     onnuri hub admin create data=DIR name=NAME         # the first administrator
+    onnuri hub collect data=DIR                        # delete what no repository needs
 
 Commands of clients, consent, air-gapped networks: docs/hub.md
 """
@@ -12,7 +13,7 @@ import sys
 
 from onnuri.config import run_cli
 from onnuri.config.parts import Parts, run_part
-from onnuri.hub.config import CreateAdminConfig, HubConfig
+from onnuri.hub.config import CollectConfig, CreateAdminConfig, HubConfig
 
 
 def run(config: HubConfig) -> None:
@@ -20,6 +21,13 @@ def run(config: HubConfig) -> None:
     from onnuri.hub.server import serve
 
     serve(config)
+
+
+def collect(config: CollectConfig) -> None:
+    """Delete and print."""
+    from onnuri.hub.collect import collect_now
+
+    collect_now(config)
 
 
 def create_admin(config: CreateAdminConfig) -> None:
@@ -36,6 +44,10 @@ ADMIN_HELP = """Accounts, where no page can be reached yet.
 
     onnuri hub admin create data=DIR name=NAME"""
 
+COLLECT_HELP = """Delete contents that no repository has any more. A hub that runs does it once a day.
+
+    onnuri hub collect data=DIR"""
+
 
 def main() -> None:
     """The command."""
@@ -43,6 +55,9 @@ def main() -> None:
     if part == "admin":
         del sys.argv[1]
         run_part("hub admin", ADMIN, lambda: ADMIN_HELP)
+    elif part == "collect":
+        del sys.argv[1]
+        run_cli(CollectConfig, collect, COLLECT_HELP, command="hub collect")
     else:
         run_cli(HubConfig, run, inspect.cleandoc(__doc__ or ""), command="hub")
 

@@ -199,3 +199,10 @@ def check_administrator(caller: Caller | None) -> Caller:
 def bad_token() -> HubError:
     """The answer to a token that is wrong, expired or revoked."""
     return HubError(401, BAD_TOKEN)
+
+
+def signed_in(caller: Caller | None) -> Caller:
+    """The caller. Raises HubError if there is none."""
+    if caller is None:
+        raise HubError(401, "a token is needed")
+    return caller

@@ -163,20 +163,37 @@ def _digest(token: str) -> str:
     return hashlib.sha256(token.encode(errors="replace")).hexdigest()
 
 
+_TOKEN_ROWS = select(
+    schema.tokens,
+    schema.accounts.c.name.label("user_name"),
+    schema.accounts.c.administrator,
+    schema.accounts.c.disabled,
+).join(schema.accounts, schema.accounts.c.id == schema.tokens.c.user)
+
+
 def token_row(connection: Connection, token: str) -> Row[Any]:
     """A token and its user. Raises HubError if it is wrong, expired or revoked, or its user is disabled."""
     body, check = token.removeprefix(PREFIX)[:-8], token[-8:]
     if not token.startswith(PREFIX) or f"{zlib.crc32(body.encode(errors='replace')):08x}" != check:
         raise bad_token()
-    tokens, accounts = schema.tokens, schema.accounts.c
-    row = connection.execute(
-        select(tokens, accounts.name.label("user_name"), accounts.administrator, accounts.disabled)
-        .join(schema.accounts, accounts.id == tokens.c.user)
-        .where(tokens.c.sha256 == _digest(token))
-    ).one_or_none()
+    return _in_use(
+        connection.execute(_TOKEN_ROWS.where(schema.tokens.c.sha256 == _digest(token))).one_or_none()
+    )
+
+
+def _in_use(row: Row[Any] | None) -> Row[Any]:
     if row is None or row.revoked or row.disabled or (row.expires and row.expires < time.time()):
         raise bad_token()
     return row
+
+
+def caller_again(connection: Connection, method: str) -> Caller:
+    """Whom a token, named by `Caller.method`, stands for now. Raises HubError if it is no longer in use."""
+    kind, _, number = method.partition(":")
+    row = None
+    if kind == "token":
+        row = connection.execute(_TOKEN_ROWS.where(schema.tokens.c.id == int(number))).one_or_none()
+    return caller_of(_in_use(row))
 
 
 def caller_of(row: Row[Any]) -> Caller:

@@ -10,6 +10,7 @@ import hashlib
 import os
 import re
 import secrets
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,8 +39,8 @@ class BlobStore(Protocol):
     def local(self, sha256: str) -> Path | None:
         """The file, where it is one on this machine."""
 
-    def remove(self, sha256: str) -> None:
-        """Forget it, if it is there."""
+    def remove(self, sha256: str, before: float) -> bool:
+        """Forget it, unless it came, or came again, after `before`; whether it was forgotten."""
 
     def every(self) -> Iterator[tuple[str, float]]:
         """All hashes, each with when it came."""
@@ -54,7 +55,7 @@ class Incoming:
         self._hash = hashlib.sha256()
         self.size = 0
 
-    def write(self, piece: bytes | memoryview) -> None:
+    def write(self, piece: bytes | bytearray | memoryview) -> None:
         """Append."""
         self._hash.update(piece)
         self._stream.write(piece)
@@ -78,6 +79,8 @@ class FileStore:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._lock = threading.Lock()
+        """A content that comes again must not be removed in the same moment."""
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def path(self, sha256: str) -> Path:
@@ -93,8 +96,11 @@ class FileStore:
     def add(self, path: Path, sha256: str) -> None:
         """Take over a file."""
         target = self.path(sha256)
-        if target.is_file():
-            os.utime(target)  # its grace begins anew
+        with self._lock:
+            known = target.is_file()
+            if known:
+                os.utime(target)  # its grace begins anew
+        if known:
             path.unlink()
             return
         if not target.parent.is_dir():
@@ -115,9 +121,14 @@ class FileStore:
         """Its file."""
         return self.path(sha256)
 
-    def remove(self, sha256: str) -> None:
+    def remove(self, sha256: str, before: float) -> bool:
         """Delete it."""
-        self.path(sha256).unlink(missing_ok=True)
+        path = self.path(sha256)
+        with self._lock:
+            if not path.is_file() or path.stat().st_mtime >= before:
+                return False
+            path.unlink()
+        return True
 
     def every(self) -> Iterator[tuple[str, float]]:
         """All of them."""

@@ -56,6 +56,20 @@ class HubConfig(WebConfig):
 
 
 @dataclass
+class CollectConfig:
+    """What is deleted from where."""
+
+    data: str = path_option()
+    """Folder that `onnuri hub data=` has; the hub is stopped."""
+    grace_hours: float = 25.0
+    """How long a content stays that no repository has any more: at least 25 hours."""
+    database: str = ""
+    """postgresql://USER:PASSWORD@HOST/NAME, where the hub has one."""
+    blobs: str = ""
+    """s3://BUCKET/PREFIX, where the hub has it."""
+
+
+@dataclass
 class CreateAdminConfig:
     """Whom."""
 

@@ -17,7 +17,10 @@ from onnuri.hub.blobs import BlobStore, FileStore, Incoming
 from onnuri.hub.config import HubConfig
 from onnuri.hub.database import Database
 from onnuri.hub.links import Signer
+from onnuri.hub.parts import Parts
 from onnuri.hub.trees import Trees
+from onnuri.hub.uploads import Uploads
+from onnuri.hub.xet.gateway import Xorbs
 from onnuri.run.daily_chain import Audit
 
 INCOMING_SECONDS = 24 * 3600.0
@@ -48,6 +51,8 @@ class Hub:
             raise
         self.signer = Signer(_secret(self.data / "secret"))
         self.trees = Trees()
+        self.uploads = Uploads(config.most_uploads)
+        self.xorbs, self.parts = Xorbs(self.data / "xorbs"), Parts(self.data / "parts", self.incoming)
         self.sweep()
 
     def record(self, event: str, durable: bool = True, **facts: Any) -> None:
@@ -83,6 +88,7 @@ class Hub:
         for path in self.incoming.iterdir():
             if path.is_file() and time.time() - path.stat().st_mtime > INCOMING_SECONDS:
                 path.unlink(missing_ok=True)
+        self.parts.sweep(INCOMING_SECONDS)
 
     def close(self) -> None:
         """Put the audit on disk and close the tables."""

@@ -22,14 +22,17 @@ def used(connection: Connection, account: int) -> int:
     return int(found)
 
 
-def check(connection: Connection, config: HubConfig, repository: Repository, more: int = 0) -> None:
-    """Raises HubError if its owner would hold more than allowed with `more` bytes."""
+def check(
+    connection: Connection, config: HubConfig, repository: Repository, more: int = 0, pending: int = 0
+) -> None:
+    """Raises HubError if its owner would hold more than allowed with `more` bytes; or if what was uploaded
+    and is not a content yet, `pending` bytes, would be more than all that he may hold."""
     accounts = schema.accounts.c
     own = connection.execute(
         select(accounts.quota_bytes).where(accounts.id == repository.owner)
     ).scalar_one()
     most = own or config.quota_bytes
-    if most and (found := used(connection, repository.owner) + more) > most:
+    if most and (found := max(used(connection, repository.owner), pending) + more) > most:
         raise HubError(
             413,
             f"{repository.namespace} would hold {found:,} bytes, and may hold {most:,}: delete something",

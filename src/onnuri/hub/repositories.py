@@ -93,6 +93,12 @@ def by_id(connection: Connection, number: int) -> Repository:
     return repository_of(rows.one())
 
 
+def by_uid(connection: Connection, uid: str) -> Repository | None:
+    """A repository that an address names, if it is still there."""
+    row = connection.execute(REPOSITORY_ROWS.where(schema.repositories.c.uid == uid)).one_or_none()
+    return repository_of(row) if row is not None else None
+
+
 def find(connection: Connection, kind: str, namespace: str, name: str) -> Repository | None:
     """A repository by its name in any case, or by one that it had."""
     table = schema.repositories.c

@@ -12,6 +12,7 @@ from sqlalchemy import (
     Column,
     Float,
     ForeignKey,
+    Index,
     Integer,
     LargeBinary,
     MetaData,
@@ -142,3 +143,4 @@ holdings = Table(
     Column("committed", Boolean, nullable=False),
 )
 """Which contents a repository has. A content is there only for a repository that it was uploaded to."""
+Index("holdings_by_sha256", holdings.c.sha256)

@@ -17,6 +17,7 @@ def serve(config: HubConfig) -> None:
         from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
         from onnuri.hub.api.application import application
+        from onnuri.hub.collect import Daily
         from onnuri.hub.hub import Hub
         from onnuri.web.server import LARGEST_HEADERS, address, listen, run
 
@@ -56,4 +57,8 @@ def serve(config: HubConfig) -> None:
         log.info("hub of %s at %s", config.data, where)
         log.info("clients: HF_ENDPOINT=%s HF_TOKEN=TOKEN", where)
 
-    run(application(hub), config, listener, announce, protocol=Protocol)
+    daily = Daily(hub)
+    try:
+        run(application(hub), config, listener, announce, protocol=Protocol)
+    finally:
+        daily.stop()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from onnuri.base.errors import UserError
+from onnuri.model.config import ModelConfig
+from onnuri.model.spec import spec_of
 
 
 @dataclass
@@ -25,3 +27,14 @@ class LoraConfig:
     def scale(self) -> float:
         """What the product of an adapter is multiplied by."""
         return self.alpha / self.rank
+
+    def flops_per_token(self, model: ModelConfig, sequence_length: int) -> int:
+        """Training FLOPs a token, forward and backward: a weight that stays as it is has no gradient of its
+        own, so 4 instead of 6."""
+        whole = model.flops_per_token(sequence_length)
+        if not self.rank:
+            return whole
+        frozen = model.num_parameters(include_embeddings=False) + model.vocab_size * model.hidden_size
+        matrices = [each for each in spec_of(model).by_name(model).values() if each.kind == "matrix"]
+        added = self.rank * sum(sum(each.rows) + each.columns for each in matrices)
+        return whole - 2 * frozen + 6 * added

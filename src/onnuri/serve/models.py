@@ -39,7 +39,9 @@ class ServedModel:
             )
         self.name, self.folder, self.created = name, folder, int(time.time())
         self.decoder: Any = generator.decoder
-        self.context = min(context or generator.context, generator.context)
+        if context > generator.context:
+            raise UserError(f"context={context} is above what model={folder} reads: {generator.context:,}")
+        self.context = context or generator.context
         self.vocab_size, self.num_ids, self.first = generator.vocab_size, generator.num_ids, generator.first
         if self.context < 2:
             raise UserError(f"context={context} must be at least 2")

@@ -32,7 +32,7 @@ def worth_compiling(plan: RunPlan) -> bool:
         return True
     config = plan.config
     tokens = plan.batches.before(config.train.steps) * config.data.sequence_length
-    flops = config.model.flops_per_token(config.data.sequence_length) * tokens
+    flops = config.flops_per_token(config.data.sequence_length) * tokens
     has_compiler = bool(shutil.which("g++") or shutil.which("clang++"))
     return has_compiler and flops / plan.ranks.dp_size > WORTH_IT
 

@@ -191,3 +191,7 @@ class PretrainConfig:
     engine: EngineConfig = field(default_factory=EngineConfig)
     kernels: KernelConfig = field(default_factory=KernelConfig)
     tracker: TrackerConfig = field(default_factory=TrackerConfig)
+
+    def flops_per_token(self, sequence_length: int) -> int:
+        """Training FLOPs a token, forward and backward."""
+        return self.lora.flops_per_token(self.model, sequence_length)

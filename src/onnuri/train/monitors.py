@@ -59,7 +59,7 @@ class Monitors:
         seconds = time.perf_counter() - self._started
         speed = num_tokens / seconds
         used, warnings = self.resources.end_step(seconds)
-        flops_per_token = self.plan.config.model.flops_per_token(self.plan.lengths.at(self._step))
+        flops_per_token = self.plan.config.flops_per_token(self.plan.lengths.at(self._step))
         mfu = speed * flops_per_token / self.peak if self.peak else None
         return {"tokens_per_second": speed, "mfu": mfu, "seconds": seconds, **used}, warnings
 

@@ -61,7 +61,7 @@ def ledger_line(plan: RunPlan, guard: StepGuard, progress: Progress) -> dict[str
         "grad_norm": finite(guard.grad_norm),
         "tokens": progress.tokens,
         "flops": training_flops(
-            plan.config.model.flops_per_token, plan.batches, plan.lengths, progress.step, progress.tokens
+            plan.config.flops_per_token, plan.batches, plan.lengths, progress.step, progress.tokens
         ),
         **({"verdict": guard.verdict, "taken": guard.taken} if guard.verdict else {}),
     }

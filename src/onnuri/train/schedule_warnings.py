@@ -28,7 +28,9 @@ def schedule_warnings(config: PretrainConfig, first_step: int, steps_before: int
     def rate(step: int, length: int) -> float:
         return config.optim.lr * lr_multiplier(schedule, step, length)
 
-    if warmup and warmup >= steps:
+    if not config.optim.lr:
+        yield "optim.lr=0: no step will change the weights"
+    elif warmup and warmup >= steps:
         last = rate(steps, steps)
         yield (
             f"schedule.warmup_steps={warmup} is not below train.steps={steps}: the learning rate gets "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from onnuri import __version__
-from onnuri.hub.api import commit, files, repos, users
+from onnuri.hub.api import commit, files, lfs, repos, users, xet
 from onnuri.hub.api.call import Call, answer
 from onnuri.hub.api.router import Route, Router
 from onnuri.hub.hub import Hub
@@ -21,6 +21,8 @@ def application(hub: Hub) -> Router:
         *users.ROUTES,
         *files.ROUTES,
         *commit.ROUTES,
+        *lfs.ROUTES,
+        *xet.ROUTES,
         *repos.ROUTES,
     ]
     return Router(hub, routes)

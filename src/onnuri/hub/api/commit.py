@@ -34,7 +34,7 @@ LARGEST_FILE = 50 * 10**9
 
 def preupload(call: Call) -> Response:
     """POST /api/T/NAME/preupload/REV: which files go up as large contents."""
-    _no_pull_request(call)
+    no_pull_request(call)
     wanted = call.json().get("files")
     if not isinstance(wanted, list) or len(wanted) > 10_000:
         raise bad_request("files is a list of 10,000 at most")
@@ -84,7 +84,8 @@ def _ignores(pattern: str, path: str) -> bool:
     return any(fnmatch.fnmatchcase(part, pattern) for part in path.split("/"))
 
 
-def _no_pull_request(call: Call) -> None:
+def no_pull_request(call: Call) -> None:
+    """Raises HubError for a commit that is to be a pull request."""
     if call.query("create_pr") in ("1", "true", "True"):
         raise bad_request("pull requests are not kept here: commit to a branch, then ask its owner")
 
@@ -102,7 +103,7 @@ def validate_yaml(call: Call) -> Response:
 
 async def make_commit(call: Call) -> Response:
     """POST /api/T/NAME/commit/REV."""
-    _no_pull_request(call)
+    no_pull_request(call)
     repository, caller = await run_in_threadpool(_may_commit, call)
     wanted = await _read_proposal(call)
     new = await run_in_threadpool(_apply, call, repository, caller, wanted)

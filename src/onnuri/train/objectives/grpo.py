@@ -227,6 +227,11 @@ class TaskSource:
     def warnings(self, first_step: int) -> list[str]:
         """See BatchSource."""
         found, window = [], f"data.sequence_length={self.config.sequence_length}"
+        if self.options.temperature != 1:
+            found.append(
+                f"grpo.temperature={self.options.temperature:g}: answers are drawn at it; the loss is "
+                "of the probabilities at 1"
+            )
         if self.too_long:
             found.append(
                 f"{self.too_long} of {self.too_long + len(self.prompts)} tasks do not fit {window} and are "

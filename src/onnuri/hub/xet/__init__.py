@@ -1,0 +1,1 @@
+"""Uploads by the xet protocol: formats, and what takes them in."""
