@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from onnuri.base import manifest
+from onnuri.hf.push import prepare, push_folder
 from onnuri.tokenizer.huggingface import load_tokenizer
 from tests.conftest import save_model, untrained_model
 from tests.hub.clients.client import Client
@@ -102,6 +103,36 @@ def test_datasets(person: Callable[[str], Client], new_name: NewName, tmp_path: 
     person("lee").python(DATASETS, f"lab/{new_name()}", str(tmp_path / "cache"))
 
 
+CORPUS = """
+import sys
+from datasets import load_dataset
+
+name, cache, train, heldout = sys.argv[1:]
+found = load_dataset(name, cache_dir=cache)
+assert {key: len(split) for key, split in found.items()} == {"train": int(train), "heldout": int(heldout)}
+assert next(iter(load_dataset(name, split="heldout", streaming=True)))["license"]
+"""
+
+
+def test_a_corpus_of_onnuri(
+    hub: Server,
+    person: Callable[[str], Client],
+    new_name: NewName,
+    sample: Callable[[str], str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What `onnuri corpus push=` sends is a dataset with two splits."""
+    monkeypatch.setenv("HF_TOKEN", hub.tokens["lee"])
+    name = f"lab/{new_name()}"
+    target = prepare(name, hub.url, "dataset")
+    assert target is not None
+    push_folder(sample("corpus"), target, "corpus")
+    counts = manifest.read(sample("corpus"), "corpus").counts
+    numbers = [str(counts["kept"] - counts["heldout"]), str(counts["heldout"])]
+    person("lee").python(CORPUS, name, str(tmp_path / "cache"), *numbers)
+
+
 ADAPTER = """
 import sys
 import torch
@@ -181,6 +212,18 @@ doc_to_target: answer
 metric_list:
   - metric: acc
 """
+SCORE = """
+import sys
+import lm_eval
+from lm_eval.tasks import TaskManager
+
+name, tasks = sys.argv[1:]
+found = lm_eval.simple_evaluate(
+    model="hf", model_args=f"pretrained={name}", tasks=["hub_task"], device="cpu",
+    task_manager=TaskManager(include_path=tasks, include_defaults=False))
+assert 0 <= found["results"]["hub_task"]["acc,none"] <= 1
+assert found["n-samples"]["hub_task"]["effective"] == 8
+"""
 PUSH_TASK = """
 import sys
 from datasets import Dataset
@@ -201,21 +244,4 @@ def test_lm_evaluation_harness(
     (tmp_path / "tasks").mkdir()
     (tmp_path / "tasks" / "hub_task.yaml").write_text(TASK.format(name=questions), encoding="utf-8")
     lee.packages = [harness]
-    words = [
-        "--model",
-        "hf",
-        "--model_args",
-        f"pretrained={name}",
-        "--tasks",
-        "hub_task",
-        "--device",
-        "cpu",
-    ]
-    words += ["--include_path", str(tmp_path / "tasks"), "--output_path", str(tmp_path / "scores")]
-    lee.run(sys.executable, "-m", "lm_eval", *words)
-    (found,) = (tmp_path / "scores").rglob("results_*.json")
-    scores = json.loads(found.read_text())
-    assert (
-        0 <= scores["results"]["hub_task"]["acc,none"] <= 1
-        and scores["n-samples"]["hub_task"]["effective"] == 8
-    )
+    lee.python(SCORE, name, str(tmp_path / "tasks"))
