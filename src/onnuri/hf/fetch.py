@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import logging
 import os
 import re
 import shutil
@@ -25,8 +24,6 @@ from onnuri.base import manifest
 from onnuri.base.errors import UserError, system_error
 from onnuri.hf.folder import read_json
 from onnuri.hf.hub import HubName, connected, hub_name, looks_like_a_name
-
-log = logging.getLogger(__name__)
 
 FILES = "files.json"
 COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -149,7 +146,6 @@ def _download(
         shutil.rmtree(final)
     partial.replace(final)
     manifest.sync(final.parent)
-    log.info("fetched %s at %s, %s bytes", name.repository, commit[:12], f"{total:,}")
     return final
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -95,7 +96,12 @@ def connected(name: HubName) -> Iterator[HfApi]:
     """
     with optional_package("hf", "a hub"):
         from huggingface_hub import HfApi, constants, get_token
-        from huggingface_hub.utils import set_client_factory
+        from huggingface_hub.utils import (
+            are_progress_bars_disabled,
+            disable_progress_bars,
+            enable_progress_bars,
+            set_client_factory,
+        )
         from huggingface_hub.utils._http import default_client_factory
 
     own = {"HF_HUB_OFFLINE": False, "HF_HUB_DISABLE_TELEMETRY": True, "HF_HUB_DISABLE_XET": True}
@@ -116,8 +122,11 @@ def connected(name: HubName) -> Iterator[HfApi]:
         made.event_hooks = {**hooks, "request": [stay, *hooks["request"]]}
         return made
 
+    silenced = not sys.stderr.isatty() and not are_progress_bars_disabled()
     for key, value in own.items():
         setattr(constants, key, value)
+    if silenced:
+        disable_progress_bars()
     set_client_factory(client)
     try:
         with warnings.catch_warnings():
@@ -131,6 +140,8 @@ def connected(name: HubName) -> Iterator[HfApi]:
         set_client_factory(default_client_factory)
         for key, value in before.items():
             setattr(constants, key, value)
+        if silenced:
+            enable_progress_bars()
 
 
 def _address(url: str) -> tuple[str, str, int]:
