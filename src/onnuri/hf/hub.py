@@ -169,9 +169,9 @@ def _explained(error: Exception, name: HubName) -> UserError:
     reason = " ".join(reason.split())[:LONGEST_MESSAGE]
     status = getattr(getattr(error, "response", None), "status_code", 0)
     what = f"{name.kind} {name.repository}"
-    token = "" if has_token() else "; there is no token: set HF_TOKEN, or run hf auth login"
+    token = "" if has_token() else "; there is no token: set HF_TOKEN, or run hf auth login --token TOKEN"
     if isinstance(error, errors.GatedRepoError):
-        return UserError(f"{what} is open to those who were given access; ask for it at {name.page}{token}")
+        return UserError(f"{what} asks for consent first: {reason}; open {name.page}{token}")
     if isinstance(error, errors.RevisionNotFoundError):
         return UserError(f"{what} has no branch, tag or commit {name.revision} on {name.endpoint}")
     if isinstance(error, errors.RepositoryNotFoundError):

@@ -40,7 +40,7 @@ def prepare(push: str, hub: str, kind: str) -> HubName | None:
         return None
     name = hub_name("push", push, hub, kind)
     if not has_token():
-        raise UserError(f"push={push} needs a token: set HF_TOKEN, or run hf auth login")
+        raise UserError(f"push={push} needs a token: set HF_TOKEN, or run hf auth login --token TOKEN")
     with connected(name) as api:
         api.create_repo(name.repository, repo_type=kind, private=True, exist_ok=True)
         if name.revision != "main":

@@ -50,6 +50,8 @@ def test_the_command(client: Client, hub: Server, new_name: NewName, tmp_path: P
     path = client.hf("download", name, "other.txt", "--revision", "실험/one", "--quiet").split()[-1]
     assert Path(path).read_bytes() == b""
     client.hf("download", name, "other.txt", "--revision", "v1.0", check=False)
+    assert "role admin" in client.hf("repos", "delete", name, "--yes", check=False)
+    client.token = hub.tokens["kim"]
     client.hf("repos", "delete", name, "--yes")
     assert "not found" in client.hf("download", name, check=False).lower()
 
