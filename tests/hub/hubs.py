@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import httpx
 
@@ -22,8 +22,7 @@ class Server:
     """`onnuri hub` in a process of its own, with an organisation `lab` and three people: `kim` administers
     the hub and the organisation, `lee` is a member who writes, `park` is a stranger."""
 
-    def __init__(self, folder: Path, *words: str, database: str = "", warm: str = "") -> None:
-        self.warm = warm
+    def __init__(self, folder: Path, *words: str, database: str = "") -> None:
         self.folder, self.words = folder, [*words, *([f"database={database}"] if database else [])]
         self.data = folder / "hub"
         self.tokens = {} if self.data.exists() else people(self.data, database)
@@ -40,13 +39,17 @@ class Server:
             *self.words,
         ]
         with self.log.open("wb") as stream:
-            self.process = processes.Process(command, stream, stream, server=self.warm)
+            self.process = self.launch(command, stream)
         deadline = time.monotonic() + 120
         while not (found := re.search(r"at (https?)://\S+?:(\d+)\n", self.printed())):
             assert self.process.poll() is None and time.monotonic() < deadline, self.printed()
             time.sleep(0.02)
         self.port = int(found[2])
         self.url = f"{found[1]}://127.0.0.1:{self.port}"
+
+    def launch(self, command: list[str], stream: IO[bytes]) -> Any:
+        """A process of this command."""
+        return processes.Process(command, stream, stream)
 
     def printed(self) -> str:
         return self.log.read_text(encoding="utf-8")

@@ -19,6 +19,7 @@ from onnuri.hf.fetch import fetch, model_folder
 from onnuri.hf.hub import endpoint, hub_name
 from onnuri.hf.push import prepare, push_folder
 from tests.conftest import SCRIPTS, made_once, pretrain, run_command
+from tests.hub.apart import ServerApart
 from tests.hub.hubs import Server
 from tests.test_offline import Cell, cells
 
@@ -259,7 +260,7 @@ def test_only_the_hub_is_asked(
 ) -> None:
     """In a network namespace without a route, whose name server writes down what is asked; no variable
     keeps a library from trying."""
-    hub = Server(tmp_path, warm=cell.warm())
+    hub = ServerApart(tmp_path, cell)
     cell.variables = {"HF_TOKEN": hub.tokens["lee"]}
 
     def command(name: str, *words: str) -> str:

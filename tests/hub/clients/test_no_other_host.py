@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.hub.apart import ServerApart
 from tests.hub.clients.client import OLDER, Client
 from tests.hub.clients.test_hf_command import contents, folder_of_files
-from tests.hub.hubs import Server
 from tests.test_offline import Cell, cells
 
 SWITCHES = {
@@ -29,7 +29,7 @@ def cell(tmp_path: Path) -> Iterator[Cell]:
 
 @pytest.mark.parametrize("packages", [[], [OLDER]], ids=["2.4.0", "1.33.0"])
 def test_only_the_hub_is_asked(cell: Cell, tmp_path: Path, packages: list[Path]) -> None:
-    hub = Server(tmp_path, warm=cell.warm())
+    hub = ServerApart(tmp_path, cell)
     try:
         inside = ["ip", "netns", "exec", cell.name]
         client = Client(hub.url, hub.tokens["lee"], tmp_path / "lee", packages, inside, dict(SWITCHES))
@@ -45,7 +45,7 @@ def test_only_the_hub_is_asked(cell: Cell, tmp_path: Path, packages: list[Path])
 
 def test_without_the_switches_an_update_is_looked_for(cell: Cell, tmp_path: Path) -> None:
     """Why the switches are in the docs; and the test above could fail."""
-    hub = Server(tmp_path, warm=cell.warm())
+    hub = ServerApart(tmp_path, cell)
     try:
         client = Client(
             hub.url, hub.tokens["lee"], tmp_path / "lee", [], ["ip", "netns", "exec", cell.name]
