@@ -1,8 +1,8 @@
 """Deletes what no repository needs: contents, xorbs, and uploads that were given up.
 
 A content stays while a repository has it: for good once a commit names it, for a day after its upload
-otherwise. What has lost its last repository stays for a grace period, which is longer than any signed address
-and any upload that counts on it.
+otherwise. What has lost its last repository stays for a grace period, which is longer than any signed
+address and any upload that counts on it.
 """
 
 from __future__ import annotations
@@ -93,17 +93,17 @@ class Daily:
             wait = EVERY
 
     def stop(self) -> None:
-        """Wait for a collection that runs, and begin no other."""
+        """Begin no other collection; one that runs is given some seconds, and may be cut off anywhere."""
         self._ended.set()
-        self._thread.join()
+        self._thread.join(10)
 
 
 def collect_now(config: CollectConfig) -> None:
     """`onnuri hub collect`. Raises UserError if a hub is running on the folder: it collects by itself."""
     if config.grace_hours * 3600 < GRACE:
         raise UserError(
-            f"grace_hours={config.grace_hours} must be at least {GRACE / 3600:g}: uploads that are under way "
-            "count on it"
+            f"grace_hours={config.grace_hours} must be at least {GRACE / 3600:g}: uploads that are under "
+            "way count on it"
         )
     hub = Hub(HubConfig(data=config.data, database=config.database, blobs=config.blobs))
     try:

@@ -7,6 +7,7 @@ plain HTTP. Specification: xet-core, openapi/cas.openapi.yaml.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator
 
@@ -28,6 +29,7 @@ from onnuri.hub.uploads import receive
 from onnuri.hub.xet.formats import LARGEST_BODY, File, from_hex, read_shard
 from onnuri.hub.xet.gateway import Xorb
 
+log = logging.getLogger(__name__)
 SILENCE = 15.0
 """Seconds after which a shard that takes longer is answered with spaces, so that clients wait on."""
 
@@ -115,6 +117,9 @@ async def _wait(task: asyncio.Task[dict[str, int]]) -> AsyncIterator[bytes]:
         yield dump(task.result())
     except HubError as error:
         yield dump(error.content())
+    except Exception:
+        log.exception("a shard failed")
+        yield dump({"error": "the hub failed; its log has more"})
 
 
 def _read(call: Call, repository: Repository, epoch: int, body: bytes) -> list[File]:

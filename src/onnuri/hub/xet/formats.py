@@ -21,8 +21,10 @@ NODE_KEY = bytes.fromhex("017ec5c7a5472996fd946666b48a02e65ddd536f37c76dd2f86352
 VERIFICATION_KEY = bytes.fromhex("7f1857d6ce56ed66127ff913e7a5c3f3a4cd26d5b5db49e64124987f28fb94c3")
 FILE_KEY = bytes(32)
 LARGEST_RAW_CHUNK, LARGEST_CHUNK, MOST_CHUNKS = 128 << 10, 256 << 10, 8192
-LARGEST_BODY = 64 << 20
-"""Bytes of a xorb or shard as it is sent."""
+LARGEST_RAW, LARGEST_BODY = 64 << 20, 65 << 20
+"""Bytes of the chunks of a xorb, and of a xorb or shard as it is sent: chunks have headers."""
+MOST_FILES, MOST_SEGMENTS = 50_000, 500_000
+"""Of a shard. A commit has no more files either."""
 MOST_REFERENCES = 8_000_000
 """Chunks that the files of one shard may be made of, counted each time: this bounds the time it takes."""
 HEX = re.compile(r"[0-9a-f]{64}")
@@ -137,11 +139,11 @@ class XorbReader:
             raw = _unpack(bytes(buffer[start + 8 : start + 8 + packed]), scheme, size, self.count)
             start += 8 + packed
             self.count += 1
-            if self.count > MOST_CHUNKS:
-                raise bad_request(f"a xorb has {MOST_CHUNKS} chunks at most")
+            self.size += size
+            if self.count > MOST_CHUNKS or self.size > LARGEST_RAW:
+                raise bad_request(f"a xorb has {MOST_CHUNKS:,} chunks and {LARGEST_RAW:,} bytes at most")
             digest = chunk_hash(raw)
             self.tree.add(digest, size)
-            self.size += size
             yield digest, raw
         if self._footer:
             buffer.clear()
@@ -205,8 +207,10 @@ class File:
         after = offset + _RECORD * count * (1 + self._verified)
         declared = body[after : after + 32]
         self.sha256 = to_hex(declared) if flags & _WITH_SHA256 else ""
-        self.size = sum(each.size for each in self.segments())
-        self.chunks = sum(each.stop - each.start for each in self.segments())
+        self.size = self.chunks = 0
+        for segment in self.segments():
+            self.size += segment.size
+            self.chunks += segment.stop - segment.start
 
     def segments(self) -> Iterator[Segment]:
         """All of them. Raises HubError for one that has no chunks."""
@@ -233,7 +237,7 @@ def read_shard(body: bytes) -> list[File]:
     if tag != _SHARD_TAG or version != 2 or footer >= len(body):
         raise bad_request("the body is not a shard of version 2")
     files: list[File] = []
-    references, at = 0, _RECORD
+    segments, references, at = 0, 0, _RECORD
     while True:
         if at + _RECORD > len(body):
             raise cut
@@ -244,6 +248,10 @@ def read_shard(body: bytes) -> list[File]:
         records = count * (2 if flags & _VERIFIED else 1) + bool(flags & _WITH_SHA256)
         if records * _RECORD > len(body) - at:
             raise cut
+        segments += count
+        if len(files) == MOST_FILES or segments > MOST_SEGMENTS:
+            most = f"{MOST_FILES:,} files of {MOST_SEGMENTS:,} segments"
+            raise HubError(413, f"a shard has {most} at most: upload in several commits")
         file = File(body, at, count, digest, flags)
         references += file.chunks
         if references > MOST_REFERENCES:

@@ -7,6 +7,7 @@ bytes of another repository; addresses hold the epoch, and a client forgets what
 
 from __future__ import annotations
 
+import io
 import os
 import secrets
 import shutil
@@ -23,7 +24,7 @@ from sqlalchemy import Connection, update
 from onnuri.base.manifest import sync
 from onnuri.hub import repositories, schema
 from onnuri.hub.blobs import Incoming
-from onnuri.hub.errors import bad_request
+from onnuri.hub.errors import HubError, bad_request
 from onnuri.hub.xet.formats import File, Tree, XorbReader, file_hash, to_hex, verification_hash
 
 if TYPE_CHECKING:
@@ -88,13 +89,13 @@ class Xorbs:
         return Xorb(self.folder / uid / str(epoch), expected)
 
     def check(self, uid: str, epoch: int, file: File) -> None:
-        """Raises HubError if one that the file is made of is not there, or has fewer chunks."""
+        """Raises HubError if one that the file is made of is not there."""
         folder = self.folder / uid / str(epoch)
-        for xorb in {each.xorb for each in file.segments()}:
-            if not (folder / f"{to_hex(xorb)}.index").is_file():
-                raise bad_request(
-                    f"the xorb {to_hex(xorb)} was not uploaded to this repository: upload again"
-                )
+        known: set[bytes] = set()
+        for segment in file.segments():
+            if segment.xorb not in known and not _index(folder, segment.xorb).is_file():
+                raise _unknown(segment.xorb)
+            known.add(segment.xorb)
 
     def materialise(self, uid: str, epoch: int, file: File, incoming: Incoming) -> str:
         """Write a file's bytes; returns its sha256.
@@ -104,16 +105,15 @@ class Xorbs:
         folder, tree = self.folder / uid / str(epoch), Tree()
 
         @lru_cache(maxsize=32)
-        def index_of(xorb: bytes) -> bytes:
+        def opened(xorb: bytes) -> tuple[bytes, io.FileIO]:
             try:
-                return (folder / f"{to_hex(xorb)}.index").read_bytes()
+                stream = (folder / to_hex(xorb)).open("rb", buffering=0)
+                return _index(folder, xorb).read_bytes(), stream
             except FileNotFoundError:
-                raise bad_request(
-                    f"the xorb {to_hex(xorb)} was not uploaded to this repository: upload again"
-                ) from None
+                raise _unknown(xorb) from None
 
         for segment in file.segments():
-            index, size = index_of(segment.xorb), _LISTED.size
+            (index, stream), size = opened(segment.xorb), _LISTED.size
             if segment.stop * size > len(index):
                 raise bad_request("a segment of the file has more chunks than its xorb")
             chunks = [
@@ -129,7 +129,7 @@ class Xorbs:
             for digest, end in chunks:
                 tree.add(digest, end - stop)
                 stop = end
-            _copy(folder / to_hex(segment.xorb), first, stop, incoming.write)
+            _copy(stream, first, stop, incoming.write)
         if file.count and file_hash(tree.root()) != file.hash:
             raise bad_request("the file's chunks have another hash than the shard says")
         sha256 = incoming.finish()
@@ -167,6 +167,14 @@ class Xorbs:
         return int(folder.name) < now and max(times) < limit
 
 
+def _index(folder: Path, xorb: bytes) -> Path:
+    return folder / f"{to_hex(xorb)}.index"
+
+
+def _unknown(xorb: bytes) -> HubError:
+    return bad_request(f"the xorb {to_hex(xorb)} was not uploaded to this repository: upload again")
+
+
 def _times(folder: Path) -> list[float]:
     found = [folder.stat().st_mtime]
     for path in folder.iterdir():
@@ -175,18 +183,12 @@ def _times(folder: Path) -> list[float]:
     return found[1:] or found
 
 
-def _copy(path: Path, start: int, stop: int, write: Callable[[memoryview], None]) -> None:
+def _copy(stream: io.FileIO, start: int, stop: int, write: Callable[[memoryview], None]) -> None:
     buffer = memoryview(bytearray(min(_AT_ONCE, stop - start)))
-    try:
-        with path.open("rb", buffering=0) as stream:
-            stream.seek(start)
-            while start < stop:
-                count = stream.readinto(buffer[: stop - start])
-                if not count:
-                    break
-                write(buffer[:count])
-                start += count
-    except FileNotFoundError:
-        pass
-    if start < stop:
-        raise bad_request("a xorb of the file is no longer there: upload again")
+    stream.seek(start)
+    while start < stop:
+        count = stream.readinto(buffer[: stop - start])
+        if not count:
+            raise bad_request("a xorb of the file is damaged: upload again")
+        write(buffer[:count])
+        start += count
