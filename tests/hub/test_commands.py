@@ -78,6 +78,10 @@ def test_a_model_goes_up_and_comes_back(
     manifest.verify(found, manifest.read(found, "model"))
     assert manifest.read(found, "model").identity == manifest.read(folder, "model").identity
     assert not (found / "evaluation.samples.jsonl").exists()
+    (folder / "model.sig").write_text("{}")
+    with pytest.raises(UserError, match=r"covers evaluation\.samples\.jsonl, which does not go"):
+        pushed(folder, name, lee, "model")
+    (folder / "model.sig").unlink()
     # The same folder again is no new commit; one with less removes what is gone.
     assert pushed(folder, name, lee, "model") == commit
     (folder / "README.md").write_text("---\nlicense: mit\n---\n")

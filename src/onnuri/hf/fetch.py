@@ -82,7 +82,10 @@ def _complete(name: HubName, commit: str) -> Path | None:
     folder = _folder(name, commit)
     if not folder.is_dir() or not (folder.parent / FILES).is_file():
         return None
-    sizes = read_json(folder.parent / FILES)
+    try:
+        sizes = read_json(folder.parent / FILES)
+    except UserError:
+        return None
     for path, size in sizes.items():
         file = folder / path
         if not file.is_file() or file.stat().st_size != size:

@@ -21,6 +21,7 @@ from onnuri.base import manifest
 from onnuri.base.errors import UserError
 from onnuri.base.manifest import Manifest
 from onnuri.hf.hub import HubName, connected, has_token, hub_name
+from onnuri.run.run_file import SIGNATURE_FILE
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +54,8 @@ def push_folder(folder: str | Path, name: HubName, kind: str) -> str:
 
     Args:
         kind: of the manifest: model, corpus or tokens; adapter too.
+
+    Raises UserError for a folder that is not finished, and for a signature that the copy would not match.
     """
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
@@ -61,8 +64,15 @@ def push_folder(folder: str | Path, name: HubName, kind: str) -> str:
     paths = sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
     names = {path.relative_to(folder).as_posix(): path for path in paths}
     going = {each: path for each, path in names.items() if _goes(each)}
-    contents: dict[str, Path | bytes] = {**going, manifest.FILE_NAME: _bytes(_of_what_goes(made))}
-    if README not in going:
+    if SIGNATURE_FILE in names and (stays := sorted(names.keys() - going.keys())):
+        raise UserError(
+            f"{folder / SIGNATURE_FILE} covers {stays[0]}, which does not go to a hub: move it away, and "
+            "sign again with onnuri ledger sign"
+        )
+    contents: dict[str, Path | bytes] = dict(going)
+    if (goes := _of_what_goes(made)) != made:
+        contents[manifest.FILE_NAME] = _bytes(goes)
+    if README not in going and name.kind == "dataset":
         contents[README] = dataset_card(name.repository.partition("/")[2], made).encode()
     with connected(name) as api:
         there = api.list_repo_files(name.repository, revision=name.revision, repo_type=name.kind)
