@@ -187,6 +187,15 @@ $(MOTO)/.installed: $(INSTALLED)
 	$(BIN)/python -m pip install -q --disable-pip-version-check --upgrade --target $(MOTO) "moto[server,s3]==5.2.5"
 	touch $@
 
+.PHONY: test-hub-clients
+HUB_CLIENT_1X := build/hub-client-1x
+test-hub-clients: $(HUB_CLIENT_1X)/.installed $(HARNESS)/.installed $(POSTTRAIN)/.installed ## onnuri hub with huggingface_hub 2.x and 1.x, transformers, datasets, PEFT, TRL, lm-evaluation-harness
+	PYTHONPATH=$(HARNESS):$(POSTTRAIN) $(BIN)/python -m pytest tests/hub/clients
+
+$(HUB_CLIENT_1X)/.installed: $(INSTALLED) constraints-hub-clients.txt
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --upgrade --target $(HUB_CLIENT_1X) -r constraints-hub-clients.txt
+	touch $@
+
 .PHONY: gpu-rehearsal
 gpu-rehearsal: $(INSTALLED) ## Every stage of the GPU check on the CPU, at tiny sizes
 	scripts/gpu_kit.sh rehearse
