@@ -43,7 +43,7 @@ def check_signature(folder: Path, public_key: Path) -> Iterator[str]:
         yield f"{path} is missing: nobody has signed this"
         return
     try:
-        signed = _signed_files(path, public_key)
+        signed = signed_files(path, public_key)
     except UserError:
         raise
     except ValueError as error:
@@ -63,7 +63,7 @@ def need_package() -> None:
         raise UserError("signatures need a package: pip install 'onnuri[sign]'") from None
 
 
-def _signed_files(signature: Path, public_key: Path) -> dict[str, str]:
+def signed_files(signature: Path, public_key: Path) -> dict[str, str]:
     """Name and sha256 of every file that was signed, once the signature is found to be good.
 
     The public interface only compares a whole folder at once; what lies below it says which files were

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from onnuri.hub.pages import consent, sign_in, start
+from onnuri.hub.pages import account, administration, consent, manage, repository, sign_in, start
 
 ROUTES = [
     *sign_in.ROUTES,
+    *account.ROUTES,
+    *administration.ROUTES,
+    *manage.NEW,
     *start.ROUTES,
     *consent.ROUTES,
+    *repository.both("GET", "/settings", manage.show),
+    *repository.both("POST", "/settings", manage.change),
+    *(route for below, handler in repository.PAGES for route in repository.both("GET", below, handler)),
+    *administration.NAMESPACES,
 ]
