@@ -107,6 +107,7 @@ def _both(process: subprocess.Popen[str], server: Server) -> None:
     server.start(server.port)
 
 
+@pytest.mark.timeout(1200)
 def test_no_commit_is_lost_or_half(server: Server) -> None:
     """The server is killed at random instants of a series of commits, each of two files."""
     seeded, name = random.Random(1), "lee/series"
