@@ -173,6 +173,29 @@ $(CLIENTS)/.installed: $(INSTALLED) constraints-clients.txt
 	! command -v npm > /dev/null || npm install --silent --no-audit --no-fund --prefix $(CLIENTS) openai@7.59.0
 	touch $@
 
+.PHONY: test-hub-postgresql
+test-hub-postgresql: $(INSTALLED) ## The hub's tests with PostgreSQL instead of SQLite: needs Debian's postgresql
+	ONNURI_HUB_DATABASE=postgresql $(BIN)/python -m pytest tests/hub $(TOGETHER)
+
+.PHONY: test-hub-s3
+MOTO := build/moto
+test-hub-s3: $(MOTO)/.installed ## Contents of the hub in an S3 bucket, against moto's server
+	ONNURI_MOTO=$(abspath $(MOTO)) $(BIN)/python -m pytest tests/hub/test_objects.py
+
+# Apart from our packages: the server is a process with these alone.
+$(MOTO)/.installed: $(INSTALLED)
+	$(BIN)/python -m pip install -q --disable-pip-version-check --upgrade --target $(MOTO) "moto[server,s3]==5.2.5"
+	touch $@
+
+.PHONY: test-hub-clients
+HUB_CLIENT_1X := build/hub-client-1x
+test-hub-clients: $(HUB_CLIENT_1X)/.installed $(HARNESS)/.installed $(POSTTRAIN)/.installed ## onnuri hub with huggingface_hub 2.x and 1.x, transformers, datasets, PEFT, TRL, lm-evaluation-harness
+	PYTHONPATH=$(HARNESS):$(POSTTRAIN) $(BIN)/python -m pytest tests/hub/clients
+
+$(HUB_CLIENT_1X)/.installed: $(INSTALLED) constraints-hub-clients.txt
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --upgrade --target $(HUB_CLIENT_1X) -r constraints-hub-clients.txt
+	touch $@
+
 .PHONY: gpu-rehearsal
 gpu-rehearsal: $(INSTALLED) ## Every stage of the GPU check on the CPU, at tiny sizes
 	scripts/gpu_kit.sh rehearse

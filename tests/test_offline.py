@@ -44,6 +44,7 @@ class Cell:
         self.settings, self.asked = Path("/etc/netns", self.name), folder / "asked"
         self.server: subprocess.Popen[bytes] | None = None
         self.commands: tuple[str, subprocess.Popen[bytes]] | None = None
+        self.variables: dict[str, str] = {}
 
     def build(self) -> None:
         """OSError or CalledProcessError where it cannot be done."""
@@ -70,7 +71,7 @@ class Cell:
     def environment(self) -> dict[str, str]:
         """Of what runs here: nothing keeps a library from trying."""
         others = {name: value for name, value in os.environ.items() if name not in QUIET}
-        return others | {"HOME": str(self.home), "XDG_CACHE_HOME": str(self.home)}
+        return others | {"HOME": str(self.home), "XDG_CACHE_HOME": str(self.home)} | self.variables
 
     def run(self, *command: str) -> str:
         """Run a command; AssertionError with its output unless it ends well."""
@@ -81,10 +82,14 @@ class Cell:
 
     def python(self, *command: str) -> str:
         """Run `python COMMAND...`, forked from a server that has imported everything here."""
+        words = [sys.executable, *command]
+        return processes.run(words, environment=self.environment, server=self.warm()).stdout
+
+    def warm(self) -> str:
+        """Address of that server."""
         if self.commands is None:
             self.commands = processes.start_server(["ip", "netns", "exec", self.name], self.environment)
-        words = [sys.executable, *command]
-        return processes.run(words, environment=self.environment, server=self.commands[0]).stdout
+        return self.commands[0]
 
     def attempts(self) -> list[str]:
         """Names that were asked for, but for those of this machine, and "no route" for each connection."""
@@ -96,8 +101,8 @@ class Cell:
         return [name for name in names if not name.endswith(OF_LOOPBACK)] + ["no route"] * refused
 
 
-@pytest.fixture
-def cell(tmp_path: Path) -> Iterator[Cell]:
+def cells(tmp_path: Path) -> Iterator[Cell]:
+    """One, taken apart afterwards; the test is skipped where it cannot be built."""
     cell = Cell(tmp_path)
     try:
         try:
@@ -107,6 +112,11 @@ def cell(tmp_path: Path) -> Iterator[Cell]:
         yield cell
     finally:
         cell.close()
+
+
+@pytest.fixture
+def cell(tmp_path: Path) -> Iterator[Cell]:
+    yield from cells(tmp_path)
 
 
 def test_the_sample_run_needs_and_tries_no_network(cell: Cell, tmp_path: Path) -> None:

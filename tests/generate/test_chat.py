@@ -25,6 +25,8 @@ from onnuri.cli import chat
 from onnuri.generate.config import ChatConfig
 from onnuri.generate.conversation import Conversation
 from onnuri.generate.sample import Generator
+from onnuri.tokenizer.huggingface import load_tokenizer
+from onnuri.tokenizer.special import TURN_END
 from tests.conftest import run_command, save_model, untrained_model
 
 Sample = Callable[[str], str]
@@ -137,7 +139,12 @@ def test_by_pipe(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_command(folder: Path, tmp_path: Path) -> None:
     """With a real model, and with one that knows no conversations."""
     answered = run_command("chat", f"model={folder}", "max_tokens=6")
-    assert (answered.stdout, answered.stderr) == ("", ""), "no input, no answer"
+    assert answered.stdout == "", "no input, no answer"
+    assert "was not tuned on conversations" in answered.stderr
+    tuned = shutil.copytree(folder, tmp_path / "tuned")
+    end = load_tokenizer(str(folder)).token_to_id(TURN_END)
+    (tuned / "generation_config.json").write_text(json.dumps({"eos_token_id": [end]}))
+    assert run_command("chat", f"model={tuned}", "max_tokens=6").stderr == ""
     base = shutil.copytree(folder, tmp_path / "base")
     described = json.loads((base / "tokenizer_config.json").read_text())
     del described["chat_template"]

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.hub.hubs import Server, running
+from tests.hub.postgresql import cluster
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -17,9 +18,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.extra("hub"))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _postgresql() -> Iterator[None]:
+    with cluster():
+        yield
+
+
 @pytest.fixture(scope="session")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with running(tmp_path_factory.mktemp("hub")) as server:
+    with running(tmp_path_factory.mktemp("hub"), "sign_ins_per_minute=0") as server:
         yield server
 
 

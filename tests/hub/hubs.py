@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import httpx
 
@@ -16,17 +16,19 @@ from onnuri.hub import accounts
 from onnuri.hub.database import Database
 from tests import processes
 from tests.conftest import SCRIPTS
+from tests.hub.postgresql import new_database
 
 
 class Server:
     """`onnuri hub` in a process of its own, with an organisation `lab` and three people: `kim` administers
     the hub and the organisation, `lee` is a member who writes, `park` is a stranger."""
 
-    def __init__(self, folder: Path, *words: str, database: str = "") -> None:
+    def __init__(self, folder: Path, *words: str, database: str = "", port: int = 0) -> None:
+        database = database or new_database()
         self.folder, self.words = folder, [*words, *([f"database={database}"] if database else [])]
-        self.data = folder / "hub"
+        self.data, self.database = folder / "hub", database
         self.tokens = {} if self.data.exists() else people(self.data, database)
-        self.start()
+        self.start(port)
 
     def start(self, port: int = 0) -> None:
         """Start, again after `kill` or `stop`."""
@@ -39,13 +41,17 @@ class Server:
             *self.words,
         ]
         with self.log.open("wb") as stream:
-            self.process = processes.Process(command, stream, stream)
+            self.process = self.launch(command, stream)
         deadline = time.monotonic() + 120
         while not (found := re.search(r"at (https?)://\S+?:(\d+)\n", self.printed())):
             assert self.process.poll() is None and time.monotonic() < deadline, self.printed()
             time.sleep(0.02)
         self.port = int(found[2])
         self.url = f"{found[1]}://127.0.0.1:{self.port}"
+
+    def launch(self, command: list[str], stream: IO[bytes]) -> Any:
+        """A process of this command."""
+        return processes.Process(command, stream, stream)
 
     def printed(self) -> str:
         return self.log.read_text(encoding="utf-8")
@@ -96,9 +102,9 @@ def people(data: Path, database: str = "") -> dict[str, str]:
 
 
 @contextmanager
-def running(folder: Path, *words: str, database: str = "") -> Iterator[Server]:
+def running(folder: Path, *words: str, database: str = "", port: int = 0) -> Iterator[Server]:
     """A hub, ended by SIGTERM with status 0."""
-    server = Server(folder, *words, database=database)
+    server = Server(folder, *words, database=database, port=port)
     try:
         yield server
     except BaseException:

@@ -209,6 +209,10 @@ def test_search_and_filters(hub: Server, repository: str) -> None:
     assert repository in [each.id for each in api.list_models(filter=["law", "license:apache-2.0"])]
     assert not list(api.list_models(search=name, filter="license:mit"))
     assert not list(api.list_datasets(search=name))
+    card = "---\nlicense: MIT\ntags: [판례 요약]\n---\n".encode()
+    hub.api("lee").upload_file(path_or_fileobj=card, path_in_repo="README.md", repo_id=repository)
+    for word in ("판례", "mit", "MIT"):
+        assert repository in [each.id for each in api.list_models(search=word)], word
     limited = list(api.list_models(limit=1))
     assert len(limited) == 1
 
@@ -230,7 +234,7 @@ def test_tokens_go_no_further_than_they_say(hub: Server, repository: str) -> Non
     from onnuri.hub import accounts
     from onnuri.hub.database import Database
 
-    tables = Database(hub.data)
+    tables = Database(hub.data, hub.database)
     with tables.writing() as connection:
         user = accounts.account_of(connection, "lee").id
         reads = accounts.create_token(connection, user, "reads", "read")
@@ -253,3 +257,20 @@ def test_tokens_go_no_further_than_they_say(hub: Server, repository: str) -> Non
         assert answer.status_code == 401 and "Invalid credentials" in answer.headers["x-error-message"]
     finally:
         tables.close()
+
+
+def test_texts_that_no_table_can_hold(hub: Server, repository: str) -> None:
+    lines = [
+        {"key": "header", "value": {"summary": "a\0b"}},
+        {"key": "file", "value": {"path": "x", "content": ""}},
+    ]
+    with hub.client("lee") as client:
+        for address in ("/api/models/a%00b/c", "/api/models?author=%00", "/api/users/%00/overview"):
+            assert client.get(address).status_code in (200, 400, 404)
+        for text in ("a\0b", "a\ud800b"):
+            lines[0]["value"] = {"summary": text}
+            body = "\n".join(json.dumps(line) for line in lines)
+            assert client.post(f"/api/models/{repository}/commit/main", content=body).status_code in (
+                200,
+                400,
+            )

@@ -135,7 +135,9 @@ def test_a_pretrain_command_line_can_be_planned() -> None:
         "experiment=sample data=DIR run_dir=DIR train.steps=9 optim=muon tracker=wandb guard.max_skipped=3"
     )
     done = run_command("plan", *words.split(), "cluster=cpu")
-    assert "muon" in done.stdout
+    assert "muon" in done.stdout and "objective" not in done.stdout
+    tuned = run_command("plan", *words.split(), "cluster=cpu", "objective=grpo")
+    assert "objective=grpo: planned as steps of full windows, without the writing" in tuned.stdout
 
 
 @pytest.mark.parametrize(
@@ -147,6 +149,7 @@ def test_a_pretrain_command_line_can_be_planned() -> None:
         ("model.num_layer=3", "did you mean 'model.num_layers'"),
         ("cluster.gpu_per_node=3", "did you mean 'cluster.gpus_per_node'"),
         ("kernels.backend=tritn", "did you mean 'triton'"),
+        ("lora.rank=8", "lora.rank=8 is not planned yet"),
         ("cluster.gpus=0", "must be at least 1"),
         ("engine.hpz_partition_size=3", "does not divide"),
         ("cluster.gpus=64", "train.global_batch_size=32 is too small for 64 ranks"),

@@ -32,7 +32,16 @@ log = logging.getLogger(__name__)
 
 FACTS_FILE = "bundle.json"
 SBOM_FILE = "sbom.cdx.json"
-PROGRAMS = ("install.sh", "install.py", "onnuri.def", "Containerfile", "onnuri.service")
+PROGRAMS = (
+    "install.sh",
+    "install.py",
+    "onnuri.def",
+    "Containerfile",
+    "onnuri.service",
+    "Containerfile.hub",
+    "onnuri-hub.service",
+    "nginx-hub.conf",
+)
 BUILT_FILE = ".built.json"
 """In an unfinished bundle: hashes of the wheels that were built here, which no index knows."""
 

@@ -12,6 +12,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from onnuri.base.errors import UserError
@@ -30,9 +31,15 @@ IUTF8 = 0o40000
 def run(config: ChatConfig) -> int:
     """Answer until the input ends. The status is 1 if a line of a pipe could not be answered."""
     from onnuri.generate.conversation import Conversation
+    from onnuri.hf.fetch import model_folder
 
-    conversation = Conversation(config)
+    conversation = Conversation(replace(config, model=model_folder(config.model, config.hub)))
     typed, problems = sys.stdin.isatty(), 0
+    if conversation.base:
+        note(
+            f"note: {config.model} was not tuned on conversations (generation_config.json does not end a "
+            "text with a turn): it continues, and may answer anything"
+        )
     if typed:
         note(f"{config.model}, {conversation.generator.context:,} tokens of context; {HELP}")
     with editing(typed), Interrupts(typed) as interrupts:

@@ -16,8 +16,14 @@ from onnuri.corpus.config import CorpusConfig, ExplainConfig
 def run(config: CorpusConfig) -> int:
     """Build the corpus folder."""
     from onnuri.corpus.execution.build import build
+    from onnuri.hf.push import prepare, push_folder
 
-    return 0 if build(config).counts["kept"] else 1
+    name = prepare(config.push, config.hub, "dataset")
+    if not build(config).counts["kept"]:
+        return 1
+    if name:
+        push_folder(config.output, name, "corpus")
+    return 0
 
 
 def run_explain(config: ExplainConfig) -> None:

@@ -12,6 +12,7 @@ Bits per byte compares models with different tokenizers. Beside it stands what `
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from onnuri.config import print_any_text, run_cli
@@ -25,9 +26,10 @@ def run(config: EvaluateConfig) -> None:
     from onnuri.evaluate.chat import table as chat
     from onnuri.evaluate.run import evaluate
     from onnuri.evaluate.table import comparison_table, table
+    from onnuri.hf.fetch import model_folder
 
     keep_freed_memory()
-    result = evaluate(config)
+    result = evaluate(replace(config, model=model_folder(config.model, config.hub)))
     parts = [held_out.table(result) if "total" in result else "", table(result)]
     parts += [chat.table(result), comparison_table(result)]
     parts += [f"{name} {value:.4f}" for name, value in result.get("means", {}).items()]

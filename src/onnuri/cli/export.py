@@ -1,6 +1,7 @@
 """Write the newest checkpoint of a run as a Hugging Face folder; its model card; that folder as GGUF.
 
 onnuri export checkpoint=RUN_DIR output=DIR
+onnuri export checkpoint=RUN_DIR output=DIR push=ORG/NAME hub=URL      # and to a hub: docs/hub.md
 onnuri export card model=DIR
 onnuri export gguf model=DIR output=FILE.gguf
 """
@@ -15,8 +16,12 @@ from onnuri.export.config import ExportConfig
 def run(config: ExportConfig) -> None:
     """Export the run."""
     from onnuri.export.huggingface import export
+    from onnuri.hf.push import prepare, push_folder
 
-    export(config)
+    name = prepare(config.push, config.hub, "model")
+    made = export(config)
+    if name:
+        push_folder(config.output, name, made.kind)
 
 
 def run_card(config: Any) -> None:

@@ -4,6 +4,7 @@ onnuri generate model=MODEL_DIR prompt="대한민국의" temperature=0.7
 """
 
 import sys
+from dataclasses import replace
 
 from onnuri.config import run_cli
 from onnuri.generate.config import GenerateConfig
@@ -15,8 +16,10 @@ def run(config: GenerateConfig) -> int:
     Of a file of prompts those that are too long are reported first and left out; the status is then 1.
     """
     from onnuri.generate.sample import Generator, Prompt, fitting, read_prompts
+    from onnuri.hf.fetch import model_folder
 
     prompts = read_prompts(config)
+    config = replace(config, model=model_folder(config.model, config.hub))
     generator = Generator(config.model)
     if config.prompts:
         found, problems = fitting(generator, prompts, config.prompts)

@@ -23,7 +23,12 @@ def run(config: PackConfig) -> None:
         from onnuri.chat.data.pack_tasks import pack_tasks as pack_kind
     else:
         from onnuri.chat.data.pack import pack as pack_kind
+    from onnuri.hf.push import prepare, push_folder
+
+    name = prepare(config.push, config.hub, "dataset")
     pack_kind(config)
+    if name:
+        push_folder(config.output, name, "tokens")
 
 
 def main() -> None:

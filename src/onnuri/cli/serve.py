@@ -2,6 +2,7 @@
 
     onnuri serve model=MODEL_DIR
     onnuri serve model=MODEL_DIR models=[OTHER_DIR] port=8080 state=DIR
+    onnuri serve model=ORG/NAME hub=URL                    # from a hub: docs/hub.md
     onnuri serve backend=vllm url=http://127.0.0.1:8001
     onnuri serve keys create state=DIR name="김 주무관"     # also: keys list, keys revoke
     onnuri serve erase state=DIR request=ID                # from the log of texts that log=masked writes
@@ -11,6 +12,7 @@ SIGTERM and Ctrl-C let answers end, SIGHUP reads the models anew. Fields and lim
 
 import inspect
 import sys
+from dataclasses import replace
 
 from onnuri.config import run_cli
 from onnuri.config.parts import Parts, run_part
@@ -19,9 +21,15 @@ from onnuri.serve.config import CreateKeyConfig, EraseConfig, ListKeysConfig, Re
 
 def run(config: ServeConfig) -> None:
     """Serve."""
+    from onnuri.hf.fetch import model_folder
     from onnuri.serve.server import serve
 
-    serve(config)
+    def fetched(model: str, option: str) -> str:
+        name, equals, folder = model.rpartition("=")
+        return name + equals + model_folder(folder, config.hub, option)
+
+    models = [fetched(each, "models") for each in config.models]
+    serve(replace(config, model=model_folder(config.model, config.hub), models=models))
 
 
 def create_key(config: CreateKeyConfig) -> None:

@@ -60,6 +60,12 @@ class CorpusConfig:
     """Share of documents kept out of training, chosen by hash of the id. Not given: what the recipe
     says, or 0.02."""
 
+    push: str = ""
+    """Dataset on a hub to upload the finished folder to: ORG/NAME or ORG/NAME@BRANCH. Made
+    private where it is missing."""
+    hub: str = ""
+    """Address of the hub (docs/hub.md); empty: HF_ENDPOINT. Never the public hub."""
+
     engine: ExecutionConfig = field(default_factory=ExecutionConfig)
 
     def __post_init__(self) -> None:

@@ -14,7 +14,9 @@ class EvaluateConfig:
     """Which model, on which text."""
 
     model: str = path_option()
-    """Hugging Face model folder."""
+    """Hugging Face model folder, or ORG/NAME of a hub."""
+    hub: str = ""
+    """Address of the hub that has model=ORG/NAME; empty: HF_ENDPOINT. Never the public hub."""
     data: str = path_option("")
     """Text for bits per byte: a corpus folder (its held-out documents), or a file or pattern of .jsonl,
     .parquet, .txt."""

@@ -36,6 +36,11 @@ class ExportConfig:
     weights."""
     base: str = path_option("")
     """Of a run with lora.rank: folder of the model under the adapter, where it has moved."""
+    push: str = ""
+    """Model on a hub to upload the finished folder to: ORG/NAME or ORG/NAME@BRANCH. Made
+    private where it is missing."""
+    hub: str = ""
+    """Address of the hub (docs/hub.md); empty: HF_ENDPOINT. Never the public hub."""
 
     def __post_init__(self) -> None:
         check_choice("dtype", self.dtype, ("float32", "bfloat16"))
@@ -56,6 +61,9 @@ class ImportConfig:
     """Which model to import, and where to."""
 
     model: str = path_option()
-    """Hugging Face model folder, of the type qwen3 or llama, with safetensors weights."""
+    """Hugging Face model folder, of the type qwen3 or llama, with safetensors weights; or ORG/NAME of a
+    hub."""
     output: str = path_option()
     """Folder to write: weights in float32 in the layout of checkpoints, options of the model, tokenizer."""
+    hub: str = ""
+    """Address of the hub that has model=ORG/NAME; empty: HF_ENDPOINT. Never the public hub."""

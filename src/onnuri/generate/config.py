@@ -25,7 +25,9 @@ class GenerateConfig:
     """Which model, from which beginning."""
 
     model: str = path_option()
-    """Hugging Face model folder."""
+    """Hugging Face model folder, or ORG/NAME of a hub."""
+    hub: str = ""
+    """Address of the hub that has model=ORG/NAME; empty: HF_ENDPOINT. Never the public hub."""
     prompt: str = ""
     """Text to continue; empty starts a new document."""
     prompts: str = path_option("")
@@ -52,7 +54,9 @@ class ChatConfig:
     """Which model, and how it answers."""
 
     model: str = path_option()
-    """Hugging Face model folder of a chat model, whose turns are ChatML."""
+    """Hugging Face model folder of a chat model, whose turns are ChatML; or ORG/NAME of a hub."""
+    hub: str = ""
+    """Address of the hub that has model=ORG/NAME; empty: HF_ENDPOINT. Never the public hub."""
     system: str = ""
     """System message at the head of the conversation; empty: none."""
     max_tokens: int = 512

@@ -42,6 +42,8 @@ class Conversation:
         if None in ids or max(ids) >= self.generator.vocab_size:
             raise UserError(f"model={folder} has no tokens {' and '.join(names)}: onnuri chat needs ChatML")
         self.stops = frozenset({ids[1], self.tokenizer.token_to_id(SEPARATOR)} - {None})
+        self.base = ids[1] not in self.generator.stops
+        """Whether the folder does not say that turns end a text: then it is a base model."""
         self.messages: list[dict[str, str]] = []
         self.reset()
 

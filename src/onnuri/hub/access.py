@@ -13,6 +13,7 @@ from sqlalchemy import Connection, select
 
 from onnuri.hub import schema
 from onnuri.hub.errors import BAD_TOKEN, DISABLED, GATED, REPOSITORY, HubError
+from onnuri.hub.git import Entry
 
 ROLES = ("read", "write", "admin")
 """Each may do what those before it may."""
@@ -173,6 +174,20 @@ def why_no_files(connection: Connection, caller: Caller | None, repository: Repo
     from onnuri.hub.consent.grants import why_not
 
     return why_not(connection, caller, repository)
+
+
+def check_scanned(
+    connection: Connection, caller: Caller | None, repository: Repository, path: str, entry: Entry
+) -> None:
+    """Raises HubError if the owner's policy keeps a file that was not found safe from this caller: who may
+    write to the repository gets it all the same."""
+    if caller and has_role(connection, caller, repository, "write"):
+        return
+    from onnuri.hub.scan import policy, table
+
+    status = table.statuses(connection, repository.id, [(path, entry)])[path]
+    if reason := policy.why_withheld(connection, repository.owner, status):
+        raise HubError(403, f"{path}: {reason}")
 
 
 def check_namespace(

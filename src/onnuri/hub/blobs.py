@@ -10,6 +10,7 @@ import hashlib
 import os
 import re
 import secrets
+import stat
 import threading
 import time
 from collections.abc import Iterator
@@ -75,13 +76,20 @@ class Incoming:
 
 
 class FileStore:
-    """Contents as files of a folder."""
+    """Contents as files of a folder: for this user alone, or for its group to read, as a web server that
+    sends them must."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, group_reads: bool = False) -> None:
         self.folder = folder
+        self._folder_mode, self._file_mode = (0o750, 0o640) if group_reads else (0o700, 0o600)
         self._lock = threading.Lock()
         """A content that comes again must not be removed in the same moment."""
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if stat.S_IMODE(folder.stat().st_mode) != self._folder_mode:  # started with another option
+            for path in folder.glob("??/*"):
+                path.chmod(self._file_mode)
+            for path in (*folder.glob("??"), folder):
+                path.chmod(self._folder_mode)
 
     def path(self, sha256: str) -> Path:
         """Where a content is, or would be."""
@@ -105,7 +113,9 @@ class FileStore:
             return
         if not target.parent.is_dir():
             target.parent.mkdir(exist_ok=True, mode=0o700)
+            target.parent.chmod(self._folder_mode)
             sync(self.folder)
+        path.chmod(self._file_mode)
         path.replace(target)
         sync(target.parent)
 

@@ -10,6 +10,8 @@ from typing import Any
 
 import yaml
 
+from onnuri.hub.consent.basis import read_sources
+
 FRONT = re.compile(r"\A﻿?---[ \t]*\r?\n(.*?)(?:\r?\n)?---[ \t]*(?:\r?\n|\Z)", re.DOTALL)
 LONGEST_CARD, MOST_ALIASES = 1 << 18, 0
 LIBRARIES = {
@@ -67,12 +69,12 @@ def check_card(text: str, kind: str) -> tuple[list[str], list[str]]:
 
 
 def read_facts(
-    kind: str, paths: Sequence[str], content: Callable[[str], bytes | None]
+    kind: str, paths: Sequence[str], content: Callable[..., bytes | None]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """The card, and what the files of main say.
 
     Args:
-        content: reads a small file; None if it is not there or too large.
+        content: reads a file, small unless the size is given; None if it is not there or too large.
     """
     readme = content("README.md")
     try:
@@ -98,6 +100,7 @@ def read_facts(
     elif any(path.endswith(".parquet") for path in paths):
         tags.append("format:parquet")
     facts["tags"] = tags
+    facts["sources"] = read_sources(content, present)
     return card, facts
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import fnmatch
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +18,7 @@ from onnuri.hub.access import Caller, Repository
 from onnuri.hub.errors import HubError, bad_request, no_entry, no_revision
 from onnuri.hub.git import FOLDER, Entry, commit_id, large_file
 from onnuri.hub.repositories import MAIN, add_commit, move_branch, resolve, set_facts
+from onnuri.hub.scan import table as scans
 from onnuri.hub.trees import Changes, Trees
 
 UPLOAD_SECONDS = 24 * 3600.0
@@ -76,11 +77,13 @@ def commit(
     caller: Caller,
     branch: str,
     wanted: Proposal,
+    check: Callable[[Changes], None] | None = None,
 ) -> str:
     """Apply a proposal to a branch; returns the id of its new commit.
 
     One that would change nothing gives the commit that is there: so an answer that was lost may be
-    asked for again. Raises HubError 412 if the branch is no longer at the parent that was named.
+    asked for again. `check` may refuse what would change. Raises HubError 412 if the branch is no longer at
+    the parent that was named.
     """
     try:
         head = resolve(connection, repository.id, branch)
@@ -95,6 +98,8 @@ def commit(
             raise _stale(branch)
     base = resolve(connection, repository.id, wanted.parent).tree if behind else head.tree
     changes = _changes(connection, trees, repository, caller, base, wanted)
+    if check:
+        check(changes)
     tree = trees.change(connection, repository.id, base, changes) if changes else base
     if tree == head.tree:
         return head.commit
@@ -116,6 +121,7 @@ def commit(
             .where(table.c.repository == repository.id, table.c.sha256.in_(kept[start : start + 500]))
             .values(committed=True)
         )
+    scans.queue(connection, repository.id, changes)
     if branch == MAIN:
         set_facts(connection, repository.id, modified=time.time())
     return new

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 from onnuri.base.errors import UserError
 from onnuri.config.paths import path_option
 from onnuri.web.config import WebConfig
+
+MONTH = re.compile(r"\d{4}-(?:0[1-9]|1[0-2])")
 
 
 @dataclass
@@ -27,8 +30,12 @@ class HubConfig(WebConfig):
     """s3://BUCKET/PREFIX for the contents of files; empty: the data folder."""
     accel: str = ""
     """nginx's internal location for the contents, for example /contents/; empty: the hub sends them."""
+    proxy: str = ""
+    """IP address of the web server in front of the hub, which names the client in X-Forwarded-For."""
     signing_key: str = path_option("")
     """Private key in PEM that signs the head of each day of the audit."""
+    require_basis: bool = False
+    """Keep a dataset private until its uploader has stated licence and legal basis of its sources."""
     quota_bytes: int = 0
     """Bytes that an account may hold, unless it has its own quota; 0: no limit."""
     most_uploads: int = 8
@@ -79,3 +86,31 @@ class CreateAdminConfig:
     """Name of the account."""
     database: str = ""
     """postgresql://USER:PASSWORD@HOST/NAME, where the hub has one."""
+
+
+@dataclass
+class VerifyConfig:
+    """Which audit to check."""
+
+    data: str = path_option()
+    """Folder that `onnuri hub data=` has; the hub may be running."""
+    public_key: str = path_option("")
+    """Public key (PEM) of signing_key=: check the signed heads too; empty: their hashes alone."""
+
+
+@dataclass
+class ReviewConfig:
+    """Which month to write down."""
+
+    data: str = path_option()
+    """Folder that `onnuri hub data=` has; the hub may be running."""
+    month: str = "???"
+    """YYYY-MM, in UTC."""
+    output: str = path_option()
+    """CSV file to write: time, account, address, repository, action, reason."""
+    database: str = ""
+    """postgresql://USER:PASSWORD@HOST/NAME, where the hub has one."""
+
+    def __post_init__(self) -> None:
+        if not MONTH.fullmatch(self.month):
+            raise UserError(f"month={self.month} must be YYYY-MM, for example 2026-11")

@@ -1,7 +1,8 @@
 """Connections to the tables: SQLite in the data folder, or PostgreSQL.
 
-A transaction of SQLite that will write takes its lock at the start, so that none fails half-way; what was
-committed is on disk when `writing` ends (WAL with synchronous=FULL).
+A transaction that will write takes the lock of all writers at the start, so that none fails half-way by
+another's change or a deadlock; what was committed is on disk when `writing` ends. SQLite: WAL with
+synchronous=FULL. PostgreSQL: an advisory lock; one that reads sees one snapshot (REPEATABLE READ).
 """
 
 from __future__ import annotations
@@ -12,15 +13,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, insert, select
+from sqlalchemy import Connection, Engine, create_engine, event, func, insert, select
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, OperationalError
 
-from onnuri.base.errors import UserError
+from onnuri.base.errors import UserError, optional_package
 from onnuri.hub import schema
+from onnuri.hub.consent import tables  # noqa: F401 - defined there
 
 FILE = "hub.sqlite3"
 BUSY_SECONDS = 30
+WRITERS = 0x6F6E6E757269
+"""The lock of all writers in PostgreSQL, within the database of the hub."""
 
 
 class Database:
@@ -62,8 +66,12 @@ class Database:
                 with connection.begin():
                     yield connection
         else:
-            with self.engine.begin() as connection:
-                yield connection
+            with self.engine.connect() as plain:
+                connection = plain.execution_options(isolation_level="READ COMMITTED")
+                with connection.begin():
+                    connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{BUSY_SECONDS}s'")
+                    connection.execute(select(func.pg_advisory_xact_lock(WRITERS)))
+                    yield connection
 
     def close(self) -> None:
         """Close all connections."""
@@ -81,7 +89,13 @@ def _sqlite(path: Path) -> Engine:
     @event.listens_for(engine, "connect")
     def connect(connection: Any, _: Any) -> None:
         connection.isolation_level = None  # transactions begin where this module says so
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000"):
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "foreign_keys=ON",
+            "busy_timeout=30000",
+            "secure_delete=ON",
+        ):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")
@@ -102,7 +116,14 @@ def _postgresql(url: str) -> Engine:
             f"database={_without_password(url)} must be postgresql://USER:PASSWORD@HOST/NAME, or empty for "
             "a file in the data folder"
         )
-    return create_engine(parsed.set(drivername="postgresql+psycopg"), pool_size=16, pool_pre_ping=True)
+    with optional_package("hub-cluster", f"database={_without_password(url)}"):
+        return create_engine(
+            parsed.set(drivername="postgresql+psycopg"),
+            pool_size=16,
+            max_overflow=48,
+            pool_pre_ping=True,
+            isolation_level="REPEATABLE READ",
+        )
 
 
 def _without_password(url: str) -> str:

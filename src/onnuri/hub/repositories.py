@@ -33,6 +33,17 @@ def create(
     connection: Connection, kind: str, owner: int, name: str, private: bool, author: str
 ) -> Repository:
     """A new repository with one commit, empty. Raises HubError 409 for a name that is taken."""
+    number, now = add_row(connection, kind, owner, name, private), int(time.time())
+    first = commit_id(EMPTY_TREE, "", author, now, FIRST_COMMIT)
+    add_commit(connection, number, first, "", EMPTY_TREE, FIRST_COMMIT, "", author, now)
+    connection.execute(
+        insert(schema.refs).values(repository=number, kind="branch", name=MAIN, commit=first, message="")
+    )
+    return by_id(connection, number)
+
+
+def add_row(connection: Connection, kind: str, owner: int, name: str, private: bool) -> int:
+    """Id of a new repository without a commit or branch. Raises HubError 409 for a name that is taken."""
     now = time.time()
     values: dict[str, Any] = {
         "uid": secrets.token_hex(12),
@@ -47,15 +58,10 @@ def create(
     table = schema.repositories
     try:
         with connection.begin_nested():
-            number = connection.execute(insert(table).values(**values).returning(table.c.id)).scalar_one()
+            row = connection.execute(insert(table).values(**values).returning(table.c.id))
+            return int(row.scalar_one())
     except IntegrityError:
         raise HubError(409, f"the {kind} {name} is there already") from None
-    first = commit_id(EMPTY_TREE, "", author, int(now), FIRST_COMMIT)
-    add_commit(connection, number, first, "", EMPTY_TREE, FIRST_COMMIT, "", author, int(now))
-    connection.execute(
-        insert(schema.refs).values(repository=number, kind="branch", name=MAIN, commit=first, message="")
-    )
-    return by_id(connection, number)
 
 
 def add_commit(
@@ -94,7 +100,7 @@ def by_id(connection: Connection, number: int) -> Repository:
 
 
 def by_uid(connection: Connection, uid: str) -> Repository | None:
-    """A repository that an address names, if it is still there."""
+    """A repository by the random name that it keeps; None once it was deleted."""
     row = connection.execute(REPOSITORY_ROWS.where(schema.repositories.c.uid == uid)).one_or_none()
     return repository_of(row) if row is not None else None
 

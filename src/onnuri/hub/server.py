@@ -53,6 +53,7 @@ def serve(config: HubConfig) -> None:
     listener = listen(config)
 
     def announce() -> None:
+        hub.scanner.start()
         where = config.url or address(config, listener)
         log.info("hub of %s at %s", config.data, where)
         log.info("clients: HF_ENDPOINT=%s HF_TOKEN=TOKEN", where)

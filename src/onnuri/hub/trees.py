@@ -117,7 +117,7 @@ class Trees:
         self._check_case(tree, nested, at)
         if not tree:
             return EMPTY_TREE
-        return self._write(connection, repository, tree)
+        return self.write(connection, repository, tree)
 
     @staticmethod
     def _check_case(tree: Tree, nested: Mapping[str, Any], at: str) -> None:
@@ -129,7 +129,8 @@ class Trees:
                     f"{other!r} and {name!r} in {at or 'the top folder'} differ in case alone"
                 )
 
-    def _write(self, connection: Connection, repository: int, tree: Tree) -> str:
+    def write(self, connection: Connection, repository: int, tree: Tree) -> str:
+        """Keep a folder; returns its id."""
         oid, table = tree_id(tree.items()), schema.trees
         known = connection.execute(
             select(table.c.oid).where(table.c.repository == repository, table.c.oid == oid)

@@ -50,6 +50,12 @@ def _run(config: PlanConfig, setting: Setting) -> Iterator[str]:
             f"note     data={config.data.path} has no token shards yet; planned for a vocabulary of "
             f"{model.vocab_size:,} (vocab_size)"
         )
+    if config.objective != "next_token":
+        more = {"dpo": "the reference's scores", "grpo": "the writing of answers"}.get(config.objective)
+        yield (
+            f"note     objective={config.objective}: planned as steps of full windows"
+            f"{f', without {more}' if more else ''}"
+        )
     if model.num_experts:
         yield (
             "note     a model with experts can be planned, not trained: scripts/pretrain.py has none yet. "

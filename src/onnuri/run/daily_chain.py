@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from onnuri.base.errors import UserError
+from onnuri.base.manifest import sync
 from onnuri.run.chain import LEDGER_FILE, Ledger, read
 
 AUDIT, DAYS = "audit", "????-??-??"
@@ -31,6 +32,7 @@ class Audit:
         """`option`: what names the folder on the command line."""
         self.folder = state / AUDIT
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        sync(state)
         self._lock = (state / "audit.lock").open("w")
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -52,12 +54,15 @@ class Audit:
         folder = self.folder / today
         new = not (folder / LEDGER_FILE).exists()
         folder.mkdir(exist_ok=True, mode=0o700)
+        sync(self.folder)
         if self.ledger:
             self.ledger.sync()
             self.ledger.close()
         self.ledger, self.day = _newest(Ledger, folder), today
         if new:
             self.ledger.add("day", {"day": today, "before": before, "before_hash": head})
+            self.ledger.sync()
+            sync(folder)
 
     def add(self, event: str, facts: dict[str, Any]) -> None:
         """A line, in the file before this returns, and on disk with the next `sync`."""

@@ -15,11 +15,13 @@ class ServeConfig(WebConfig):
     """Which models, at which address, within which limits."""
 
     model: str = path_option("")
-    """Hugging Face model folder; needed unless backend=vllm."""
+    """Hugging Face model folder, or ORG/NAME of a hub; needed unless backend=vllm."""
+    hub: str = ""
+    """Address of the hub that has model=ORG/NAME; empty: HF_ENDPOINT. Never the public hub."""
     name: str = ""
     """What requests call it; empty: the folder's name."""
     models: list[str] = field(default_factory=list)
-    """Further models, each a folder or NAME=FOLDER."""
+    """Further models, each a folder, ORG/NAME of the hub, or NAME= and one of them."""
     host: str = "127.0.0.1"
     """Address to listen at; 0.0.0.0 takes requests from other machines, and then needs keys."""
     allow_no_keys: bool = False

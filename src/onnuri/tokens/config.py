@@ -77,6 +77,11 @@ class PackConfig:
     most_refused: float = 0.2
     """Conversations: if a larger share of the records is refused, the command ends and writes nothing;
     duplicates do not count."""
+    push: str = ""
+    """Dataset on a hub to upload the finished folder to: ORG/NAME or ORG/NAME@BRANCH. Made
+    private where it is missing."""
+    hub: str = ""
+    """Address of the hub (docs/hub.md); empty: HF_ENDPOINT. Never the public hub."""
 
     def __post_init__(self) -> None:
         if self.shard_tokens < 1024:

@@ -13,7 +13,8 @@ from starlette.responses import Response
 
 from onnuri.hub import access, repositories
 from onnuri.hub.access import Caller, Repository
-from onnuri.hub.errors import bad_request
+from onnuri.hub.consent import grants
+from onnuri.hub.errors import GATED, HubError, bad_request
 from onnuri.hub.hub import Hub
 from onnuri.hub.names import type_of
 
@@ -60,7 +61,10 @@ class Call:
     @property
     def address(self) -> str:
         """Where the request comes from."""
-        return self.request.client.host if self.request.client else ""
+        host = self.request.client.host if self.request.client else ""
+        if host and host == self.hub.config.proxy:  # which adds what it sees after what the client sent
+            return self.request.headers.get("x-forwarded-for", host).rpartition(",")[2].strip()[:64]
+        return host
 
     def repository(self, connection: Connection) -> Repository:
         """The one in the address. Raises HubError if the caller must not know that it is there."""
@@ -70,7 +74,15 @@ class Call:
     def readable(self, connection: Connection) -> Repository:
         """The same, if the caller may have its files."""
         found = self.repository(connection)
-        access.check_files(connection, self.caller, found)
+        try:
+            access.check_files(connection, self.caller, found)
+        except HubError as error:
+            if error.code != GATED:
+                raise
+            page = f"{self.base}/{found.path}/access"
+            raise HubError(error.status, f"{error.message}: {page}", GATED, page=page) from None
+        if found.gated and (text := grants.warning(connection, self.caller, found)):
+            self.headers["X-HF-Warning"] = f"access; {text}"
         return found
 
     def writable(self, connection: Connection, role: str = "write") -> tuple[Repository, Caller]:

@@ -8,21 +8,23 @@ import binascii
 import json
 from typing import Any
 
-from sqlalchemy import Connection
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from onnuri.hub import access, quotas, repositories
+from onnuri.hub import access, facts, quotas, repositories
 from onnuri.hub.access import Caller, Repository
 from onnuri.hub.api.call import Call, answer
 from onnuri.hub.api.repos import REPO
 from onnuri.hub.api.router import Route
 from onnuri.hub.blobs import SHA256
-from onnuri.hub.card import check_card, read_facts
+from onnuri.hub.card import check_card
 from onnuri.hub.commits import DEFAULT_ATTRIBUTES, Proposal, commit, hold, is_large
+from onnuri.hub.consent import basis
 from onnuri.hub.errors import HubError, bad_request
 from onnuri.hub.git import FOLDER, small_file
 from onnuri.hub.names import clean_path
+from onnuri.hub.scan import policy
+from onnuri.hub.trees import Changes
 
 LARGEST_COMMIT = 160 << 20
 """Bytes of a body: a client puts up to 100 MiB of small files into one, in base64."""
@@ -125,32 +127,22 @@ def _apply(call: Call, repository: Repository, caller: Caller, wanted: Proposal)
         before = repositories.resolve(connection, repository.id, branch).commit
         for entry in wanted.small.values():
             hold(connection, repository, caller, entry.sha256, entry.size, committed=False)
-        new = commit(connection, hub.trees, repository, caller, branch, wanted)
+
+        def check(changes: Changes) -> None:
+            policy.check_commit(connection, hub.blobs, again.owner, changes)
+
+        new = commit(connection, hub.trees, repository, caller, branch, wanted, check)
         quotas.check(connection, hub.config, again)
         if new != before and branch == repositories.MAIN:
-            _refresh(call, connection, again, new)
+            facts.refresh(connection, hub.trees, hub.content, again, new)
+            again = repositories.by_id(connection, repository.id)
+            basis.check_public(connection, again, hub.config.require_basis)
     if new != before:
         call.record(
             "commit", repository=repository.full_name, uid=repository.uid, branch=branch, commit=new
         )
+        hub.scanner.wake()
     return new
-
-
-def _refresh(call: Call, connection: Connection, repository: Repository, new: str) -> None:
-    """Read the card and other facts from the new main."""
-    hub, tree = call.hub, repositories.tree_of(connection, repository.id, new)
-
-    def content(path: str, most: int = 1 << 20) -> bytes | None:
-        entry = hub.trees.find(connection, repository.id, tree, path)
-        if entry is None or entry.kind == FOLDER or entry.size > most:
-            return None
-        return hub.content(entry.sha256, entry.size)
-
-    paths = [
-        path for path, entry in hub.trees.walk(connection, repository.id, tree) if entry.kind != FOLDER
-    ]
-    card, facts = read_facts(repository.type, paths, content)
-    repositories.set_facts(connection, repository.id, card=card, facts=facts)
 
 
 async def _read_proposal(call: Call) -> Proposal:

@@ -9,9 +9,10 @@ from sqlalchemy import Connection
 
 from onnuri.hub import access, commits, repositories
 from onnuri.hub.access import Repository
-from onnuri.hub.api.call import Call
+from onnuri.hub.api.call import Call, flag
 from onnuri.hub.git import FOLDER, LARGE, Entry
 from onnuri.hub.repositories import Revision
+from onnuri.hub.scan import table as scans
 
 
 def moment(seconds: float) -> str:
@@ -81,8 +82,22 @@ def described(
         config = next((entry for path, entry in files if path == "config.json"), None)
         if repository.type == "model" and config and config.size < 1 << 20:
             found["config"] = repository.facts.get("config", {})
+        if flag(call.query("securityStatus")):
+            found["securityRepoStatus"] = _security(connection, repository.id, files)
     found["siblings"] = siblings
     return found
+
+
+def _security(connection: Connection, repository: int, files: list[tuple[str, Entry]]) -> dict[str, Any]:
+    found = scans.statuses(connection, repository, files)
+    return {
+        "scansDone": all(each.state != scans.PENDING for each in found.values()),
+        "filesWithIssues": [
+            {"path": path, "level": each.state, "message": "; ".join(each.reasons)}
+            for path, each in found.items()
+            if each.state not in (scans.SAFE, scans.PENDING)
+        ],
+    }
 
 
 def _sibling(path: str, entry: Entry, blobs: bool) -> dict[str, Any]:
@@ -117,6 +132,17 @@ def with_last_commits(
     for row in rows:
         found = last[row["path"]]
         row["lastCommit"] = {"id": found.id, "title": found.title, "date": moment(found.date)}
+    return rows
+
+
+def with_scans(
+    connection: Connection, repository: int, files: list[tuple[str, Entry]], rows: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """The same rows with what the scan of each file found."""
+    found = scans.statuses(connection, repository, files)
+    for row in rows:
+        if row["path"] in found:
+            row["securityFileStatus"] = scans.shown(found[row["path"]])
     return rows
 
 

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from itertools import islice
-from typing import Any
 from urllib.parse import parse_qs
 
 from sqlalchemy import update
 from starlette.responses import Response
 
 from onnuri.hub import repositories, schema
-from onnuri.hub.access import Repository
+from onnuri.hub.access import Repository, check_scanned
 from onnuri.hub.api.call import Call, answer, flag, next_page
-from onnuri.hub.api.describe import listed, with_last_commits
+from onnuri.hub.api.describe import listed, with_last_commits, with_scans
 from onnuri.hub.api.repos import REPO
 from onnuri.hub.api.router import Route
 from onnuri.hub.api.send import disposition, send_content
 from onnuri.hub.commits import file_at
 from onnuri.hub.errors import bad_request, no_entry
-from onnuri.hub.git import FOLDER, LARGE
+from onnuri.hub.git import FOLDER, LARGE, Entry
 from onnuri.hub.names import clean_path
 
 PAGE, EXPANDED_PAGE, MOST_PATHS = 1000, 50, 1000
@@ -42,11 +41,12 @@ def tree(call: Call) -> Response:
         walk = call.hub.trees.walk(
             connection, repository.id, entry.oid, path, recursive=flag(call.query("recursive"))
         )
-        found = [listed(*each) for each in islice(walk, start, start + size + 1)]
-        more = len(found) > size
-        found = found[:size]
+        files = list(islice(walk, start, start + size + 1))
+        more = len(files) > size
+        found = [listed(*each) for each in files[:size]]
         if expand:
             found = with_last_commits(call, connection, repository.id, revision.commit, found)
+            found = with_scans(connection, repository.id, files, found)
     headers = {"X-Repo-Commit": revision.commit}
     return answer(found, headers=headers | (next_page(call, cursor=str(start + size)) if more else {}))
 
@@ -68,14 +68,16 @@ def paths_info(call: Call) -> Response:
     with call.hub.database.reading() as connection:
         repository = call.readable(connection)
         revision = repositories.resolve(connection, repository.id, call.names["revision"])
-        found: list[dict[str, Any]] = []
+        files: list[tuple[str, Entry]] = []
         for path in paths:
             clean = clean_path(str(path).strip("/")) if str(path).strip("/") else ""
             entry = call.hub.trees.find(connection, repository.id, revision.tree, clean)
             if entry and clean:
-                found.append(listed(clean, entry))
+                files.append((clean, entry))
+        found = [listed(*each) for each in files]
         if expand:
             found = with_last_commits(call, connection, repository.id, revision.commit, found)
+            found = with_scans(connection, repository.id, files, found)
     return answer(found)
 
 
@@ -86,6 +88,8 @@ def resolve(call: Call) -> Response:
         repository = call.readable(connection)
         path = clean_path(call.names["path"])
         commit, entry = file_at(connection, hub.trees, repository.id, call.names["revision"], path)
+        if call.request.method == "GET":
+            check_scanned(connection, call.caller, repository, path, entry)
     headers = {
         "X-Repo-Commit": commit,
         "ETag": f'"{entry.etag}"',

@@ -4,27 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import String, cast, func, or_
 from starlette.responses import Response
 
-from onnuri.hub import access, accounts, repositories, schema
+from onnuri.hub import access, accounts, repositories
 from onnuri.hub.api.call import Call, answer, flag, next_page
-from onnuri.hub.api.describe import described, head, moment, summary, tags_of
+from onnuri.hub.api.describe import described, head, moment, summary
 from onnuri.hub.api.router import Route
+from onnuri.hub.api.search import matching, number_of
+from onnuri.hub.consent import basis
 from onnuri.hub.errors import HubError, bad_request
 from onnuri.hub.names import TYPES, plural_of
 
 LONGEST_LIST = 1000
-SORTS = {
-    "lastModified": "modified",
-    "last_modified": "modified",
-    "createdAt": "created",
-    "created_at": "created",
-    "downloads": "downloads",
-    "likes": "downloads",
-    "trendingScore": "modified",
-    "trending_score": "modified",
-}
 
 
 def create(call: Call) -> Response:
@@ -111,6 +102,8 @@ def settings(call: Call) -> Response:
         repository, _ = call.writable(connection, "admin")
         if values:
             repositories.set_facts(connection, repository.id, **values)
+            after = repositories.by_id(connection, repository.id)
+            basis.check_public(connection, after, call.hub.config.require_basis)
     call.record("settings", repository=repository.full_name, uid=repository.uid, **values)
     return answer({**wanted, "private": values.get("private", repository.private)})
 
@@ -128,33 +121,11 @@ def info(call: Call) -> Response:
 
 def listing(call: Call) -> Response:
     """GET /api/T: search, filters, order."""
-    words, hub = call.request.query_params, call.hub
-    table = schema.repositories.c
-    query = access.REPOSITORY_ROWS.where(table.type == call.kind)
-    for text in words.getlist("search"):
-        key = f"%{_escaped(text.casefold())}%"
-        full = func.lower(access.OWNER_KEY + "/" + table.name_key)
-        query = query.where(
-            or_(full.like(key, escape="\\"), cast(table.card, String).like(key, escape="\\"))
-        )
-    if call.query("author"):
-        query = query.where(access.OWNER_KEY.in_([call.query("author").casefold()]))
-    sort = call.query("sort", "modified")
-    column = table[SORTS.get(sort, "modified")]
-    query = query.order_by(column.asc() if call.query("direction") == "1" else column.desc(), table.id)
-    most = min(int(call.query("limit") or LONGEST_LIST), LONGEST_LIST) if _digits(call, "limit") else 0
-    start = int(call.query("cursor") or 0) if _digits(call, "cursor") else 0
+    most = min(number_of(call, "limit", LONGEST_LIST), LONGEST_LIST)
     full_rows = flag(call.query("full")) or flag(call.query("cardData"))
     found: list[dict[str, Any]] = []
-    with hub.database.reading() as connection:
-        for number, row in enumerate(connection.execute(query)):
-            if number < start:
-                continue
-            repository = access.repository_of(row)
-            if not access.may_see(connection, call.caller, repository, hub.config.anonymous):
-                continue
-            if not _wanted(call, repository):
-                continue
+    with call.hub.database.reading() as connection:
+        for number, repository in matching(call, connection, [call.kind]):
             if len(found) == most:
                 return answer(found, headers=next_page(call, cursor=str(number)))
             shown = summary(call, repository, head(connection, repository))
@@ -162,29 +133,6 @@ def listing(call: Call) -> Response:
                 shown["cardData"] = repository.card
             found.append(shown)
     return answer(found)
-
-
-def _digits(call: Call, name: str) -> bool:
-    value = call.query(name)
-    if value and not (value.isdecimal() and len(value) < 10):
-        raise bad_request(f"{name} must be a number")
-    return True
-
-
-def _escaped(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-
-
-def _wanted(call: Call, repository: access.Repository) -> bool:
-    words = call.request.query_params
-    tags = {tag.casefold() for tag in tags_of(repository)}
-    asked = [each for value in words.getlist("filter") for each in value.split(",") if each]
-    asked += [value for name in ("pipeline_tag", "library") for value in words.getlist(name)]
-    if any(each.casefold() not in tags for each in asked):
-        return False
-    if "gated" in words:
-        return bool(repository.gated) == flag(call.query("gated"))
-    return True
 
 
 def auth_check(call: Call) -> Response:
@@ -220,7 +168,7 @@ def history(call: Call) -> Response:
 
     from onnuri.hub.commits import history as rows_of
 
-    page, size = int(call.query("p") or 0) if _digits(call, "p") else 0, 50
+    page, size = number_of(call, "p"), 50
     with call.hub.database.reading() as connection:
         repository = call.readable(connection)
         revision = repositories.resolve(connection, repository.id, call.names["revision"])

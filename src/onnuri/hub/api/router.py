@@ -13,6 +13,7 @@ from collections.abc import Callable, MutableMapping, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
+from sqlalchemy.exc import DataError, OperationalError
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -22,12 +23,12 @@ from onnuri.hub.access import Caller
 from onnuri.hub.api.call import Call, answer
 from onnuri.hub.errors import HubError, bad_request
 from onnuri.hub.hub import Hub
-from onnuri.hub.limits import Limits
 from onnuri.hub.sessions import COOKIE, caller_of_session
 
 log = logging.getLogger(__name__)
 Handler = Callable[[Call], Any]
 """A plain function runs in a thread and has the body; a coroutine function reads the body itself."""
+ErrorPage = Callable[[Call, HubError], Response | None]
 LARGEST_BODY = 8 << 20
 """Bytes, of what is no upload."""
 LONGEST_ADDRESS = 8192
@@ -52,8 +53,9 @@ class Route(NamedTuple):
 class Router:
     """The ASGI application."""
 
-    def __init__(self, hub: Hub, routes: Sequence[Route]) -> None:
-        self.hub, self.limits = hub, Limits(hub.config)
+    def __init__(self, hub: Hub, routes: Sequence[Route], error_page: ErrorPage | None = None) -> None:
+        """`error_page`: an error as a page, or None where the caller wants JSON."""
+        self.hub, self.error_page = hub, error_page
         self.routes = [
             (route, route.methods.split(), route.pattern.strip("/").split("/")) for route in routes
         ]
@@ -72,12 +74,20 @@ class Router:
         try:
             response = await self._answer(call)
         except HubError as error:
-            response = answer(error.content(), error.status, error.headers())
+            response = await run_in_threadpool(self._error, call, error)
         except ClientDisconnect:
             return
+        except (DataError, UnicodeEncodeError):
+            response = answer(
+                {"error": "a text has characters that cannot be kept, or a number is too large"}, 400
+            )
+        except OperationalError:
+            log.exception("request %s to %s could not use the database", number, scope["path"])
+            response = answer({"error": "the database is busy; try again"}, 503, {"Retry-After": "1"})
         except Exception:
             log.exception("request %s to %s failed", number, scope["path"])
-            response = answer({"error": "the hub failed; its log has more"}, 500)
+            failed = HubError(500, "the hub failed; its log has more")
+            response = await run_in_threadpool(self._error, call, failed)
         for name, value in (SAFE | {"X-Request-Id": number} | call.headers).items():
             response.headers.setdefault(name, value)
         if scope["method"] == "HEAD" and hasattr(response, "body"):
@@ -86,12 +96,22 @@ class Router:
             response.headers["content-length"] = length
         await response(scope, receive, send)
 
+    def _error(self, call: Call, error: HubError) -> Response:
+        shown = self.error_page(call, error) if self.error_page else None
+        return shown or answer(error.content(), error.status, error.headers())
+
     async def _answer(self, call: Call) -> Response:
         request = call.request
         self._check_host(request)
         route = self._route(call)
         call.caller = await run_in_threadpool(self._identify, request, route.anyone)
-        call.headers |= self.limits.count(call.caller, call.address)
+        if (
+            call.caller
+            and call.caller.method.startswith("session")
+            and request.method not in ("GET", "HEAD")
+        ):
+            check_own_page(call)
+        call.headers |= self.hub.limits.count(call.caller, call.address)
         if inspect.iscoroutinefunction(route.handler):
             found = await route.handler(call)
         else:

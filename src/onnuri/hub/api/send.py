@@ -39,7 +39,8 @@ def send_content(call: Call, sha256: str, size: int, headers: dict[str, str]) ->
         return _Bodiless(b"", status, headers)
     accel, local = call.hub.config.accel, call.hub.blobs.local(sha256)
     if accel and local and size > AT_ONCE:
-        headers.pop("Content-Range", None)  # nginx reads the range itself
+        for name in ("Content-Range", "Accept-Ranges"):  # nginx reads the range itself
+            headers.pop(name, None)
         headers["X-Accel-Redirect"] = f"{accel}{sha256[:2]}/{sha256}"
         return Response(b"", 200, headers)
     headers["Content-Length"] = str(stop - start)
