@@ -7,11 +7,13 @@ import os
 import time
 from pathlib import Path
 
+import pytest
 from huggingface_hub import CommitOperationAdd
 
+from onnuri.hub import collect as collect_module
 from onnuri.hub import schema
 from onnuri.hub.access import Caller
-from onnuri.hub.collect import GRACE, collect
+from onnuri.hub.collect import GRACE, Daily, collect
 from onnuri.hub.commits import hold
 from onnuri.hub.config import HubConfig
 from onnuri.hub.hub import Hub
@@ -74,6 +76,23 @@ def test_only_what_no_repository_needs_is_deleted(tmp_path: Path) -> None:
     with running(tmp_path) as server:
         server.tokens = tokens
         assert server.api("lee").hf_hub_download("lee/one", "shared", cache_dir=tmp_path / "cache")
+
+
+def test_a_server_collects_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(collect_module, "FIRST", 0.0)
+    hub = Hub(HubConfig(data=str(tmp_path)))
+    try:
+        sha256 = hub.store(b"nobody has it")
+        age(hub)
+        daily = Daily(hub)
+        deadline = time.monotonic() + 60
+        while hub.blobs.has(sha256):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        daily.stop()
+    finally:
+        hub.close()
+    assert [line["contents"] for line in daily_chain.lines(tmp_path) if line["event"] == "collect"] == [1]
 
 
 def test_a_grace_that_is_too_short(tmp_path: Path) -> None:

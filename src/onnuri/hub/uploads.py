@@ -15,7 +15,7 @@ PIECE = 4 << 20
 """Bytes that are hashed and written at a time."""
 SLOWEST = 120.0
 """Seconds that one piece may take to come."""
-LONGEST_WAIT = 30.0
+LONGEST_WAIT = 60.0
 """Seconds that a body waits for its turn before it is asked to come back."""
 WAITING = 16
 """How many may wait for each that is received."""

@@ -21,7 +21,7 @@ from onnuri.hub.api.call import Call, answer, dump
 from onnuri.hub.api.commit import no_pull_request
 from onnuri.hub.api.contents import check_room, check_size, keep
 from onnuri.hub.api.repos import REPO
-from onnuri.hub.api.router import Route, read_body
+from onnuri.hub.api.router import Route
 from onnuri.hub.commits import held
 from onnuri.hub.errors import HubError
 from onnuri.hub.links import LAST
@@ -100,8 +100,9 @@ async def post_shard(call: Call) -> Response:
     """POST v1/shards: the files that xorbs make become contents of the repository."""
     async with call.hub.uploads.shard():
         repository, epoch = await run_in_threadpool(_enter, call)
-        body = await read_body(call.request, LARGEST_BODY)
-        files = await asyncio.to_thread(_read, call, repository, epoch, body)
+        body = bytearray()
+        await receive(call.request, body.extend, LARGEST_BODY)
+        files = await asyncio.to_thread(_read, call, repository, epoch, bytes(body))
     task = asyncio.create_task(_materialise(call, repository, epoch, files))
     done, _ = await asyncio.wait([task], timeout=SILENCE)
     if done:
