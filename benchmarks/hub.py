@@ -88,8 +88,13 @@ class Client:
 
     def ask(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, bytes, Any]:
         """Status, body and headers."""
-        self.connection.request(method, path, body, self.headers | headers)
-        answer = self.connection.getresponse()
+        try:
+            self.connection.request(method, path, body, self.headers | headers)
+            answer = self.connection.getresponse()
+        except ConnectionError:  # the server ends a connection after 5 seconds without a request
+            self.connection.close()
+            self.connection.request(method, path, body, self.headers | headers)
+            answer = self.connection.getresponse()
         return answer.status, answer.read(), answer.headers
 
     def json(self, method: str, path: str, value: Any = None) -> Any:
@@ -226,6 +231,12 @@ def downloads(
         row(label, f"{rates[name]:.0f} MB/s = {ratio:.2f} of plain", f">= {bar}" if bar else "", met)
 
 
+def processor_seconds(pid: int) -> float:
+    """What a process has computed so far, which other load of the machine does not stretch."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def write(path: Path, content: bytes) -> None:
     """A file, on disk when this returns."""
     with path.open("wb") as stream:
@@ -234,19 +245,27 @@ def write(path: Path, content: bytes) -> None:
         os.fsync(stream.fileno())
 
 
-def uploads(given: argparse.Namespace, own: int, recorder: int, token: str, folder: Path) -> None:
+def uploads(given: argparse.Namespace, own: int, recorder: int, token: str, folder: Path, pid: int) -> None:
     """In turns with sha256 on one core, and with the disk alone."""
     content, direct = os.urandom(given.megabytes << 20), Client(own, token)
     sent = recorded(own, recorder, token, content)
+    computed = {"sha256": 0.0, "put": 0.0, "xet": 0.0}
     times: dict[str, list[float]] = {"disk": [], "sha256": [], "put": [], "xet": []}
     for number in range(given.rounds):
         other = random.randbytes(16) + content[16:]
         oid = hashlib.sha256(other).hexdigest()
         direct.json("POST", "/api/repos/create", {"name": f"put-{number}"})
         times["disk"].append(seconds(lambda: write(folder / "written", content)))
+        began = time.process_time()
         times["sha256"].append(seconds(lambda: hashlib.sha256(content)))
+        computed["sha256"] += time.process_time() - began
+        at = [processor_seconds(pid)]
         times["put"].append(seconds(lambda: upload(direct, f"kim/put-{number}", other, oid)))  # noqa: B023
+        at.append(processor_seconds(pid))
         times["xet"].append(seconds(lambda: replay(direct, f"kim/put-{number}", sent)))  # noqa: B023
+        at.append(processor_seconds(pid))
+        computed["put"] += at[1] - at[0]
+        computed["xet"] += at[2] - at[1]
     rates = {name: given.megabytes / statistics.median(found) for name, found in times.items()}
     row("one file written and synced", f"{rates['disk']:.0f} MB/s", "", None)
     row("sha256, one core", f"{rates['sha256']:.0f} MB/s", "", None)
@@ -256,6 +275,8 @@ def uploads(given: argparse.Namespace, own: int, recorder: int, token: str, fold
     ):
         ratio = rates[name] / rates["sha256"]
         row(label, f"{rates[name]:.0f} MB/s = {ratio:.2f} of sha256", f">= {bar}", ratio >= bar)
+        ratio = computed["sha256"] / computed[name]
+        row("    by the server's own computing", f"{ratio:.2f} of sha256", "", None)
 
 
 def answers(given: argparse.Namespace, own: int, token: str) -> None:
@@ -292,7 +313,6 @@ def answers(given: argparse.Namespace, own: int, token: str) -> None:
 
 def memory(given: argparse.Namespace, own: int, token: str, pid: int) -> None:
     """Four uploads at a time."""
-    before = peak_megabytes(pid)
     contents = [random.randbytes(16) + bytes(given.megabytes << 20) for _ in range(4)]
     clients = [Client(own, token) for _ in contents]
     for number, client in enumerate(clients):
@@ -304,13 +324,15 @@ def memory(given: argparse.Namespace, own: int, token: str, pid: int) -> None:
         )
         for number, (client, content) in enumerate(zip(clients, contents, strict=True))
     ]
+    Path(f"/proc/{pid}/clear_refs").write_text("5")  # the largest size counts from now on
+    before = peak_megabytes(pid)
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     after = peak_megabytes(pid)
     row(
-        "memory of the server, largest before / at 4 uploads",
+        "memory of the server, before / at most in 4 uploads",
         f"{before:.0f} / {after:.0f} MB",
         "<= 300",
         after <= 300,
@@ -354,7 +376,7 @@ def main() -> None:
             memory(given, ports["hub"], token["nginx"], pid)
             with process(commands["alone"], ports["alone"], folder / "alone.log"):
                 downloads(given, ports, token, folder)
-            uploads(given, ports["hub"], ports["recorder"], token["nginx"], folder)
+            uploads(given, ports["hub"], ports["recorder"], token["nginx"], folder, pid)
             answers(given, ports["hub"], token["nginx"])
             row("memory of the server at the end, largest", f"{peak_megabytes(pid):.0f} MB", "", None)
 
