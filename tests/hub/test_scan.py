@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
@@ -358,6 +359,13 @@ def test_policy_of_an_organisation(hub: Server, new_name: Callable[[], str]) -> 
         refused = parks.get(f"/{name}/resolve/main/bad.pkl")
         assert refused.status_code == 403 and "posix.system" in refused.json()["error"]
         assert lees.get(f"/{name}/resolve/main/bad.pkl").status_code == 200
+        content = bad["bad.pkl"]
+        oid = hashlib.sha256(content).hexdigest()
+        wanted = {"operation": "download", "objects": [{"oid": oid, "size": len(content)}]}
+        for client, status in ((parks, 403), (lees, 200)):
+            answer = client.post(f"/{name}.git/info/lfs/objects/batch", json=wanted)
+            href = answer.json()["objects"][0]["actions"]["download"]["href"]
+            assert client.get(href).status_code == status, "nor by Git LFS"
         for path, content in (
             ("x.pkl", b"x"),
             ("x.txt", pickle.dumps(1)),

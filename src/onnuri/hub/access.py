@@ -13,7 +13,6 @@ from sqlalchemy import Connection, select
 
 from onnuri.hub import schema
 from onnuri.hub.errors import BAD_TOKEN, DISABLED, GATED, REPOSITORY, HubError
-from onnuri.hub.git import Entry
 
 ROLES = ("read", "write", "admin")
 """Each may do what those before it may."""
@@ -177,17 +176,17 @@ def why_no_files(connection: Connection, caller: Caller | None, repository: Repo
 
 
 def check_scanned(
-    connection: Connection, caller: Caller | None, repository: Repository, path: str, entry: Entry
+    connection: Connection, caller: Caller | None, repository: Repository, sha256: str, path: str = ""
 ) -> None:
-    """Raises HubError if the owner's policy keeps a file that was not found safe from this caller: who may
-    write to the repository gets it all the same."""
+    """Raises HubError if the owner's policy keeps a content that was not found safe from this caller: who
+    may write to the repository gets it all the same. Without a path, under any name that it has."""
     if caller and has_role(connection, caller, repository, "write"):
         return
     from onnuri.hub.scan import policy, table
 
-    status = table.statuses(connection, repository.id, [(path, entry)])[path]
-    if reason := policy.why_withheld(connection, repository.owner, status):
-        raise HubError(403, f"{path}: {reason}")
+    for status in table.of_content(connection, repository.id, sha256, path):
+        if reason := policy.why_withheld(connection, repository.owner, status):
+            raise HubError(403, f"{path or sha256}: {reason}")
 
 
 def check_namespace(

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+import sys
 from typing import Any
 
 from onnuri.base.errors import optional_package
 from onnuri.hub.config import HubConfig
 
 log = logging.getLogger(__name__)
+SWITCH_SECONDS = 0.0005
+"""How long a thread may compute while another waits: a scan or an upload must not hold up short answers."""
 
 
 def serve(config: HubConfig) -> None:
@@ -48,6 +51,7 @@ def serve(config: HubConfig) -> None:
             self.before_body = 0
             super().on_message_complete()
 
+    sys.setswitchinterval(SWITCH_SECONDS)
     config.check_certificate()
     hub = Hub(config)
     listener = listen(config)

@@ -89,7 +89,7 @@ def resolve(call: Call) -> Response:
         path = clean_path(call.names["path"])
         commit, entry = file_at(connection, hub.trees, repository.id, call.names["revision"], path)
         if call.request.method == "GET":
-            check_scanned(connection, call.caller, repository, path, entry)
+            check_scanned(connection, call.caller, repository, entry.sha256, path)
     headers = {
         "X-Repo-Commit": commit,
         "ETag": f'"{entry.etag}"',

@@ -199,6 +199,8 @@ def get(call: Call) -> Response:
     """GET of an object."""
     found = _enter(call, "lfs-get")
     oid, size = found.facts["oid"], found.facts["size"]
+    with call.hub.database.reading() as connection:
+        access.check_scanned(connection, call.caller, found.repository, oid)
     if found.repository.private or found.repository.gated:
         facts = {"sha256": oid, "range": call.request.headers.get("range", "")[:64]}
         name, uid = found.repository.full_name, found.repository.uid

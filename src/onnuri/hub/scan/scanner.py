@@ -15,7 +15,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Row, select, update
+from sqlalchemy import Row, bindparam, select, update
 
 from onnuri.hub import repositories, schema
 from onnuri.hub.blobs import BlobStore
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 FILE_SECONDS, CHILD_SECONDS, CHILD_CPU_SECONDS, CHILD_MEGABYTES = 120.0, 30.0, 180, 1024
-BATCH = 64
+BATCH, BATCH_SECONDS = 256, 2.0
 IDLE_SECONDS = 10.0
 BEGINNINGS = (b"\x80", b"PK\x03\x04", b"\x93NUMPY")
 """Files of other names that begin otherwise hold nothing that is loaded as code."""
@@ -167,13 +167,18 @@ class Scanner:
                 select(scans).where(table.state == PENDING).order_by(table.changed).limit(BATCH)
             ).all()
         done: list[tuple[Row[Any], dict[str, Any]]] = []
-        for row in rows:
-            found = self._scan(row)
-            if self._ended.is_set():
-                break
-            done.append((row, found))
-        if done:
-            self._keep(done)
+        began = time.monotonic()
+        try:
+            for row in rows:
+                found = self._scan(row)
+                if self._ended.is_set():
+                    break
+                done.append((row, found))
+                if time.monotonic() - began > BATCH_SECONDS:
+                    break
+        finally:  # also where the contents cannot be reached for a time
+            if done:
+                self._keep(done)
         return bool(rows)
 
     def _scan(self, row: Row[Any]) -> dict[str, Any]:
@@ -198,21 +203,25 @@ class Scanner:
     def _keep(self, done: list[tuple[Row[Any], dict[str, Any]]]) -> None:
         table, hub = scans.c, self.hub
         with hub.database.writing() as connection:
-            for row, found in done:
-                connection.execute(
-                    update(scans)
-                    .where(
-                        table.repository == row.repository,
-                        table.sha256 == row.sha256,
-                        table.kind == row.kind,
-                    )
-                    .values(
-                        state=found["state"],
-                        reasons=found.get("reasons", []),
-                        facts=found.get("facts", {}),
-                        changed=time.time(),
-                    )
-                )
+            connection.execute(
+                update(scans).where(
+                    table.repository == bindparam("repository_of"),
+                    table.sha256 == bindparam("sha256_of"),
+                    table.kind == bindparam("kind_of"),
+                ),
+                [
+                    {
+                        "repository_of": row.repository,
+                        "sha256_of": row.sha256,
+                        "kind_of": row.kind,
+                        "state": found["state"],
+                        "reasons": found.get("reasons", []),
+                        "facts": found.get("facts", {}),
+                        "changed": time.time(),
+                    }
+                    for row, found in done
+                ],
+            )
             for number in {row.repository for row, _ in done if row.kind == SAFETENSORS}:
                 known = schema.repositories.c
                 facts = connection.execute(select(known.facts).where(known.id == number)).scalar()

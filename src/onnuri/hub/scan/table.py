@@ -9,7 +9,19 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from sqlalchemy import JSON, BigInteger, Column, Connection, Float, ForeignKey, String, Table, Text, select
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    Connection,
+    Float,
+    ForeignKey,
+    Index,
+    String,
+    Table,
+    Text,
+    select,
+)
 
 from onnuri.hub.git import FOLDER, Entry
 from onnuri.hub.schema import METADATA
@@ -46,10 +58,11 @@ scans = Table(
     Column("kind", String, primary_key=True),
     Column("path", Text, nullable=False),  # under which it came first
     Column("size", BigInteger, nullable=False),
-    Column("state", String, nullable=False, index=True),
+    Column("state", String, nullable=False),
     Column("reasons", JSON, nullable=False, default=list),
     Column("facts", JSON, nullable=False, default=dict),  # of safetensors: parameters by type
     Column("changed", Float, nullable=False),
+    Index("scans_by_state", "state", "changed"),
 )
 
 
@@ -97,6 +110,14 @@ def statuses(
     wanted = [(path, entry.sha256) for path, entry in files if entry.kind != FOLDER]
     known = _rows(connection, repository, (sha256 for _, sha256 in wanted))
     return {path: known.get((sha256, kind_of(path)), UNKNOWN) for path, sha256 in wanted}
+
+
+def of_content(connection: Connection, repository: int, sha256: str, path: str = "") -> list[Status]:
+    """Of a content under one name, or under all that were committed."""
+    known = _rows(connection, repository, [sha256])
+    if path:
+        return [known.get((sha256, kind_of(path)), UNKNOWN)]
+    return list(known.values()) or [UNKNOWN]
 
 
 def _rows(connection: Connection, repository: int, hashes: Iterable[str]) -> dict[tuple[str, str], Status]:
