@@ -259,7 +259,7 @@ def test_data_for_named_recipients(hub: Server, new_name: NewName) -> None:
     name = make(hub, new_name(), "manual")
     ask(hub, "park", name)
     hub.api("kim").accept_access_request(name, "park", repo_type="dataset")
-    source = {"name": "면담", "license": "LicenseRef-Interview", "legal_basis": "consent"}
+    source: dict[str, Any] = {"name": "면담", "license": "LicenseRef-Interview", "legal_basis": "consent"}
     assert post(hub, "kim", name, "basis", {"sources": [source]}).status_code == 400, "no reference"
     source |= {"reference": "동의서 2026-01", "recipients": ["institute"]}
     answer = post(hub, "kim", name, "basis", {"sources": [source]}).json()
