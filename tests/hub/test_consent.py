@@ -12,6 +12,8 @@ import pytest
 from huggingface_hub import CommitOperationAdd
 from huggingface_hub.errors import GatedRepoError, HfHubHTTPError
 
+from onnuri.hub import accounts
+from onnuri.hub.database import Database
 from tests.hub.consents import agreement, ask, read_terms
 from tests.hub.hubs import Server
 
@@ -170,6 +172,28 @@ def test_no_consent_without_all_of_it(hub: Server, new_name: NewName, change: di
     assert status(hub, "park", name) == 403
 
 
+def test_an_upload_ends_with_the_role(hub: Server, new_name: NewName) -> None:
+    """Who loses the right between two requests of an upload does not finish it."""
+    name, tables = make(hub, new_name(), "auto"), Database(hub.data)
+
+    def set_role(role: str) -> None:
+        with tables.writing() as connection:
+            lab, park = (accounts.account_of(connection, each).id for each in ("lab", "park"))
+            accounts.set_member(connection, lab, park, role)
+
+    file = {"path": "more.txt", "size": 1, "sample": "eA=="}
+    line = {"key": "file", "value": {"path": "more.txt", "content": "eA==", "encoding": "base64"}}
+    try:
+        set_role("write")
+        assert status(hub, "park", name) == 200
+        assert post(hub, "park", name, "preupload/main", {"files": [file]}).status_code == 200
+        set_role("")
+        assert post(hub, "park", name, "commit/main", line).status_code == 403
+        assert status(hub, "park", name) == 403
+    finally:
+        tables.close()
+
+
 def test_terms_must_have_been_shown_to_this_person(hub: Server, new_name: NewName) -> None:
     name = make(hub, new_name(), "auto")
     body = agreement(read_terms(hub, "kim", name))
@@ -235,7 +259,7 @@ def test_data_for_named_recipients(hub: Server, new_name: NewName) -> None:
     name = make(hub, new_name(), "manual")
     ask(hub, "park", name)
     hub.api("kim").accept_access_request(name, "park", repo_type="dataset")
-    source = {"name": "면담", "license": "LicenseRef-Interview", "legal_basis": "consent"}
+    source: dict[str, Any] = {"name": "면담", "license": "LicenseRef-Interview", "legal_basis": "consent"}
     assert post(hub, "kim", name, "basis", {"sources": [source]}).status_code == 400, "no reference"
     source |= {"reference": "동의서 2026-01", "recipients": ["institute"]}
     answer = post(hub, "kim", name, "basis", {"sources": [source]}).json()
