@@ -68,13 +68,13 @@ def test_create_a_token_in_english(visit: Callable[..., Any], hub: Server) -> No
     page = visit(locale="en-US")
     sign_in(page, "lee")
     page.goto(f"{hub.url}/tokens")
-    page.get_by_label("Name").fill("laptop")
+    page.locator("form.stack [name=name]").fill("laptop")
     page.get_by_role("button", name="Create").click()
     token = page.locator("#fresh").inner_text()
     assert hub.client().get("/api/whoami-v2", headers={"authorization": f"Bearer {token}"}).is_success
     page.get_by_role("button", name="Copy").click()
     page.get_by_role("button", name="Revoke laptop").click()
-    page.wait_for_selector("text=There are no tokens", state="detached")
+    page.locator("td", has_text="laptop").wait_for(state="detached")
     page.click("text=한국어")
     assert page.locator("html").get_attribute("lang") == "ko"
 
