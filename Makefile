@@ -119,8 +119,8 @@ $(POSTTRAIN)/.installed: $(INSTALLED) constraints-posttrain.txt
 	touch $@
 
 PAGE := build/page
-test-page: $(PAGE)/.installed ## The chat page in headless Chromium: needs npm, and chromium or CHROMIUM=PATH
-	PYTHONPATH=$(PAGE) $(BIN)/python -m pytest tests/serve/page
+test-page: $(PAGE)/.installed ## The chat page and the hub's pages in headless Chromium: needs npm, and chromium or CHROMIUM=PATH
+	PYTHONPATH=$(PAGE) $(BIN)/python -m pytest tests/serve/page tests/hub/page
 
 # Playwright comes without a browser: Debian's package chromium has one.
 $(PAGE)/.installed: $(INSTALLED) constraints-page.txt

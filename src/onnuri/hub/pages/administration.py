@@ -1,6 +1,9 @@
-"""Pages of administrators (people, organisations, quotas, keys of signatures), of accounts, and of sources."""
+"""Pages of administrators (people, organisations, quotas, public keys), of accounts, of sources."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
 
 from sqlalchemy import insert, select, update
 from starlette.responses import Response
@@ -100,7 +103,7 @@ def account_page(call: Call) -> Response:
             for each in seen
             if access.may_see(connection, call.caller, each, call.hub.config.anonymous)
         ][:MOST_SHOWN]
-        joined = []
+        joined: Sequence[Any] = []
         if call.caller and account.kind == "organisation":
             joined = connection.execute(
                 select(people.name, people.fullname, members.role)
@@ -126,7 +129,7 @@ def change_members(call: Call) -> Response:
 
 
 def sources(call: Call) -> Response:
-    """GET /sources?source=TEXT: repositories that name a source, of those whose files the caller may have."""
+    """GET /sources?source=TEXT: what names a source, of all whose files the caller may have."""
     visible(call)
     wanted = call.query("source").strip()[:200]
     found = []

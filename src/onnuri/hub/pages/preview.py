@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from onnuri.hub.hub import Hub
 ROWS, COLUMNS, CHARACTERS = 20, 30, 300
 LARGEST = 4 << 30
 """Bytes of a file."""
+AT_ONCE = threading.BoundedSemaphore(2)
 SECONDS, MEMORY = 10, 2 << 30
 """Of the process that reads; address space, of which little is used."""
 PROGRAM = f"""
@@ -43,6 +45,8 @@ def first_rows(hub: Hub, entry: Entry) -> dict[str, Any] | None:
     path: Path | None = hub.blobs.local(entry.sha256)
     if path is None or entry.size > LARGEST:
         return None
+    if not AT_ONCE.acquire(timeout=SECONDS):
+        raise HubError(503, "other previews are being made; try again in a moment")
     try:
         done = subprocess.run(
             [sys.executable, "-I", "-c", PROGRAM, str(path)],
@@ -56,4 +60,6 @@ def first_rows(hub: Hub, entry: Entry) -> dict[str, Any] | None:
         return None
     except OSError as error:
         raise HubError(503, "the preview cannot be made now") from error
+    finally:
+        AT_ONCE.release()
     return {"names": names, "rows": rows, "num_rows": num_rows, "num_columns": num_columns}
