@@ -22,9 +22,12 @@ from onnuri.hub.bundles import signed, state
 from onnuri.hub.bundles.config import ExportConfig, HaveConfig, ImportConfig
 from onnuri.hub.bundles.export import export_bundle, write_have
 from onnuri.hub.bundles.take import import_bundle
+from onnuri.hub.config import VerifyConfig
+from onnuri.hub.consent import basis
 from onnuri.hub.database import Database
 from onnuri.hub.git import Entry, commit_id, small_file, tree_id
 from onnuri.hub.repositories import find, move, refs
+from onnuri.hub.review import verify
 from onnuri.run import chain
 from tests.conftest import run_command, untrained_model
 from tests.hub.carriers import look, make_key, put, stored
@@ -157,6 +160,10 @@ def test_a_gated_model_loads_at_another_hub(source: Source, tmp_path: Path) -> N
     lines = chain.read(target.data / state.TRANSFERS)
     assert [line["event"] for line in lines] == ["import"] and lines[0]["repositories"] == [name]
     assert chain.read(data / state.TRANSFERS)[-1]["bundle"] == lines[0]["bundle"]
+    assert verify(VerifyConfig(str(target.data))) == []
+    path = target.data / state.TRANSFERS / chain.LEDGER_FILE
+    path.write_text(path.read_text().replace("bundle", "Bundle", 1))
+    assert "was changed" in verify(VerifyConfig(str(target.data)))[0]
 
 
 def test_what_arrives(source: Source, receiver: Path) -> None:
@@ -553,7 +560,6 @@ def test_what_is_not_exported(source: Source, tmp_path: Path) -> None:
 
 def test_what_may_leave_and_what_may_be_public(source: Source, receiver: Path, tmp_path: Path) -> None:
     """A source that may not be given on stays; what is stated of others arrives with them."""
-    basis = pytest.importorskip("onnuri.hub.consent.basis")
     data = Path(shutil.copytree(source.data, tmp_path / "source"))
     statement = {"name": "minutes", "license": "KOGL-1", "legal_basis": "public-data"}
 

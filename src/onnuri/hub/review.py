@@ -19,11 +19,13 @@ from sqlalchemy import Connection, select
 
 from onnuri.base.errors import UserError
 from onnuri.hub import schema
+from onnuri.hub.bundles.state import TRANSFERS
 from onnuri.hub.config import ReviewConfig, VerifyConfig
 from onnuri.hub.consent import tables
 from onnuri.hub.consent.grants import request_of
 from onnuri.hub.database import Database
 from onnuri.hub.heads import check
+from onnuri.run.chain import read
 from onnuri.run.daily_chain import AUDIT, DAYS, lines
 
 log = logging.getLogger(__name__)
@@ -48,6 +50,7 @@ def verify(config: VerifyConfig) -> list[str]:
     data = _data(config.data)
     try:
         number = sum(1 for _ in lines(data))
+        moved = len(read(data / TRANSFERS)) if (data / TRANSFERS).is_dir() else 0
         problems = list(check(data / AUDIT, config.public_key))
     except UserError as error:
         if "public_key=" in str(error) or "needs the package" in str(error):
@@ -59,6 +62,8 @@ def verify(config: VerifyConfig) -> list[str]:
         log.info(
             f"{data / AUDIT}: {number:,} lines of {days:,} days, each follows from the one before{signed}"
         )
+        if moved:
+            log.info(f"{data / TRANSFERS}: {moved:,} bundles out and in, each follows from the one before")
     return problems
 
 

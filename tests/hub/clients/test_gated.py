@@ -9,10 +9,10 @@ import pytest
 
 from onnuri.base.errors import UserError
 from onnuri.hf.fetch import model_folder
+from tests.hub import consents
 from tests.hub.clients.client import VERSIONS, Client
 from tests.hub.hubs import Server
 
-consents = pytest.importorskip("tests.hub.consents")
 NewName = Callable[[], str]
 CARD = b"---\nlicense: cc-by-4.0\nextra_gated_prompt: for research\n---\n"
 PROGRAM = """

@@ -36,6 +36,7 @@ def frame(call: Call, connection: Connection, tab: str) -> tuple[Repository, dic
         "tab": tab,
         "tags": tags_of(repository),
         "why_not": access.why_no_files(connection, call.caller, repository),
+        "signed_in": call.caller is not None,
         "administers": access.has_role(connection, call.caller, repository, "admin"),
     }
 
@@ -87,6 +88,7 @@ def rows_of_file(call: Call) -> Response:
         repository, values = frame(call, connection, "files")
         access.check_files(connection, call.caller, repository)
         commit, entry = file_at(connection, call.hub.trees, repository.id, call.names["revision"], path)
+        access.check_scanned(connection, call.caller, repository, entry.sha256, path)
     if repository.private or repository.gated:
         call.record(
             "preview", False, repository=repository.full_name, uid=repository.uid, path=path, commit=commit
