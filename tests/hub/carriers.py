@@ -9,11 +9,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from onnuri.hub import accounts, facts, repositories
-from onnuri.hub.access import Caller, Repository
 from onnuri.hub.blobs import FileStore, Incoming
 from onnuri.hub.commits import DEFAULT_ATTRIBUTES, Proposal, commit, hold, is_large
 from onnuri.hub.database import Database
 from onnuri.hub.git import small_file
+from onnuri.hub.records import Caller, Repository
 from onnuri.hub.trees import Trees
 
 

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Callable, Iterator
 
 import pytest
+from huggingface_hub import constants
 
 from tests.hub.hubs import Server, running
 from tests.hub.postgresql import cluster
@@ -21,6 +22,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session", autouse=True)
 def _postgresql() -> Iterator[None]:
     with cluster():
+        yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def online() -> Iterator[None]:
+    """The client of this process may reach a hub of its own, though `make` tells all of them not to try."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(constants, "HF_HUB_OFFLINE", False)
         yield
 
 

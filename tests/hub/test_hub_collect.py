@@ -12,11 +12,11 @@ from huggingface_hub import CommitOperationAdd
 
 from onnuri.hub import collect as collect_module
 from onnuri.hub import schema
-from onnuri.hub.access import Caller
 from onnuri.hub.collect import GRACE, Daily, collect
 from onnuri.hub.commits import hold
 from onnuri.hub.config import HubConfig
 from onnuri.hub.hub import Hub
+from onnuri.hub.records import Caller
 from onnuri.hub.repositories import find
 from onnuri.run import daily_chain
 from tests.conftest import run_command

@@ -14,11 +14,11 @@ from sqlalchemy import select, update
 from onnuri.export.card.cyclonedx import _data
 from onnuri.export.card.facts import Source
 from onnuri.hub import accounts, repositories
-from onnuri.hub.access import Caller, Repository
 from onnuri.hub.config import HubConfig
 from onnuri.hub.consent import basis, grants, requests, tables, terms
 from onnuri.hub.errors import HubError
 from onnuri.hub.hub import Hub
+from onnuri.hub.records import Caller, Repository
 
 DAY = 86_400
 

@@ -14,9 +14,10 @@ from sqlalchemy import Connection, Row, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from onnuri.hub import schema
-from onnuri.hub.access import ROLES, Caller, bad_token
+from onnuri.hub.access import ROLES, bad_token
 from onnuri.hub.errors import HubError, bad_request
 from onnuri.hub.names import check_account
+from onnuri.hub.records import Caller
 
 PREFIX = "onnuri_"
 SHORTEST_PASSWORD, LONGEST_PASSWORD = 10, 1024

@@ -14,9 +14,9 @@ from typing import Any
 from sqlalchemy import Connection, Row, select, update
 
 from onnuri.hub import schema
-from onnuri.hub.access import Caller, Repository
 from onnuri.hub.errors import HubError, bad_request, no_entry, no_revision
 from onnuri.hub.git import FOLDER, Entry, commit_id, large_file
+from onnuri.hub.records import Caller, Repository
 from onnuri.hub.repositories import MAIN, add_commit, move_branch, resolve, set_facts
 from onnuri.hub.scan import table as scans
 from onnuri.hub.trees import Changes, Trees

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 from sqlalchemy import Connection
 
-from onnuri.hub.access import Repository
 from onnuri.hub.card import read_facts
 from onnuri.hub.git import FOLDER
+from onnuri.hub.records import Repository
 from onnuri.hub.repositories import set_facts, tree_of
 from onnuri.hub.scan.table import parameters
 from onnuri.hub.trees import Trees

@@ -8,9 +8,9 @@ from __future__ import annotations
 import threading
 import time
 
-from onnuri.hub.access import Caller
 from onnuri.hub.config import HubConfig
 from onnuri.hub.errors import HubError
+from onnuri.hub.records import Caller
 
 WINDOW = 60
 """Seconds."""

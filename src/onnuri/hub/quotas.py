@@ -5,9 +5,9 @@ from __future__ import annotations
 from sqlalchemy import Connection, func, select
 
 from onnuri.hub import schema
-from onnuri.hub.access import Repository
 from onnuri.hub.config import HubConfig
 from onnuri.hub.errors import HubError
+from onnuri.hub.records import Repository
 
 
 def used(connection: Connection, account: int) -> int:

@@ -10,10 +10,10 @@ from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from onnuri.hub import schema
-from onnuri.hub.access import OWNER_KEY, REPOSITORY_ROWS, Repository, repository_of
 from onnuri.hub.errors import HubError, bad_request, no_revision
 from onnuri.hub.git import EMPTY_TREE, commit_id
 from onnuri.hub.names import check_name, check_ref
+from onnuri.hub.records import OWNER_KEY, REPOSITORY_ROWS, Repository, repository_of
 
 MAIN = "main"
 FIRST_COMMIT = "initial commit"

@@ -10,7 +10,7 @@ import time
 from sqlalchemy import Column, Connection, Float, ForeignKey, Integer, String, Table, delete, insert, select
 
 from onnuri.hub import schema
-from onnuri.hub.access import Caller
+from onnuri.hub.records import Caller
 
 COOKIE = "onnuri_session"
 LAST = 12 * 3600.0

@@ -12,11 +12,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from onnuri.hub import access, repositories
-from onnuri.hub.access import Caller, Repository
 from onnuri.hub.consent import grants
 from onnuri.hub.errors import GATED, HubError, bad_request
 from onnuri.hub.hub import Hub
 from onnuri.hub.names import type_of
+from onnuri.hub.records import Caller, Repository
 
 
 @dataclass

@@ -12,7 +12,6 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from onnuri.hub import access, facts, quotas, repositories
-from onnuri.hub.access import Caller, Repository
 from onnuri.hub.api.call import Call, answer
 from onnuri.hub.api.repos import REPO
 from onnuri.hub.api.router import Route
@@ -23,6 +22,7 @@ from onnuri.hub.consent import basis
 from onnuri.hub.errors import HubError, bad_request
 from onnuri.hub.git import FOLDER, small_file
 from onnuri.hub.names import clean_path
+from onnuri.hub.records import Caller, Repository
 from onnuri.hub.scan import policy
 from onnuri.hub.trees import Changes
 

@@ -14,13 +14,14 @@ from sqlalchemy import Connection, Row
 from starlette.responses import Response
 
 from onnuri.hub import accounts, repositories
-from onnuri.hub.access import Caller, Repository, has_role
+from onnuri.hub.access import has_role
 from onnuri.hub.api.call import Call, answer, next_page
 from onnuri.hub.api.describe import moment
 from onnuri.hub.api.repos import REPO
 from onnuri.hub.api.router import Route, check_own_page
 from onnuri.hub.consent import basis, grants, requests, tables, terms
 from onnuri.hub.errors import HubError, bad_request
+from onnuri.hub.records import Caller, Repository
 
 PAGE = 500
 LONGEST_REASON = 1000

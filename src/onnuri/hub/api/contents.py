@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from onnuri.hub import access, quotas, repositories
-from onnuri.hub.access import Repository
 from onnuri.hub.api.call import Call
 from onnuri.hub.api.commit import LARGEST_FILE
 from onnuri.hub.commits import hold
 from onnuri.hub.errors import HubError, bad_request
+from onnuri.hub.records import Repository
 
 
 def check_size(size: int, what: str = "a file") -> None:

@@ -8,9 +8,9 @@ from typing import Any
 from sqlalchemy import Connection
 
 from onnuri.hub import access, commits, repositories
-from onnuri.hub.access import Repository
 from onnuri.hub.api.call import Call, flag
 from onnuri.hub.git import FOLDER, LARGE, Entry
+from onnuri.hub.records import Repository
 from onnuri.hub.repositories import Revision
 from onnuri.hub.scan import table as scans
 

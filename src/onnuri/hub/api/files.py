@@ -9,7 +9,7 @@ from sqlalchemy import update
 from starlette.responses import Response
 
 from onnuri.hub import repositories, schema
-from onnuri.hub.access import Repository, check_scanned
+from onnuri.hub.access import check_scanned
 from onnuri.hub.api.call import Call, answer, flag, next_page
 from onnuri.hub.api.describe import listed, with_last_commits, with_scans
 from onnuri.hub.api.repos import REPO
@@ -19,6 +19,7 @@ from onnuri.hub.commits import file_at
 from onnuri.hub.errors import bad_request, no_entry
 from onnuri.hub.git import FOLDER, LARGE, Entry
 from onnuri.hub.names import clean_path
+from onnuri.hub.records import Repository
 
 PAGE, EXPANDED_PAGE, MOST_PATHS = 1000, 50, 1000
 

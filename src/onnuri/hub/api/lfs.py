@@ -13,7 +13,6 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from onnuri.hub import access
-from onnuri.hub.access import Repository
 from onnuri.hub.api import signed
 from onnuri.hub.api.call import Call, answer
 from onnuri.hub.api.contents import check_room, check_size, keep
@@ -23,6 +22,7 @@ from onnuri.hub.api.signed import Signed
 from onnuri.hub.blobs import SHA256, Incoming
 from onnuri.hub.commits import held
 from onnuri.hub.errors import HubError, bad_request
+from onnuri.hub.records import Repository
 from onnuri.hub.uploads import receive
 
 PART = 32 << 20

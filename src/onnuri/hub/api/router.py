@@ -19,10 +19,10 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from onnuri.hub import accounts
-from onnuri.hub.access import Caller
 from onnuri.hub.api.call import Call, answer
 from onnuri.hub.errors import HubError, bad_request
 from onnuri.hub.hub import Hub
+from onnuri.hub.records import Caller
 from onnuri.hub.sessions import COOKIE, caller_of_session
 
 log = logging.getLogger(__name__)

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 
 from sqlalchemy import Connection, String, cast, func, or_
 
-from onnuri.hub import access, schema
-from onnuri.hub.access import Repository
+from onnuri.hub import access, records, schema
 from onnuri.hub.api.call import Call, flag
 from onnuri.hub.api.describe import tags_of
 from onnuri.hub.errors import bad_request
+from onnuri.hub.records import Repository
 
 SORTS = {
     "lastModified": "modified",
@@ -29,11 +29,11 @@ def matching(call: Call, connection: Connection, kinds: Sequence[str]) -> Iterat
     """The repositories of these kinds that the query asks for and the caller may see, from `cursor` on,
     each with the cursor that leads to it."""
     words, table = call.request.query_params, schema.repositories.c
-    query = access.REPOSITORY_ROWS.where(table.type.in_(kinds))
+    query = records.REPOSITORY_ROWS.where(table.type.in_(kinds))
     for text in words.getlist("search"):
         key = f"%{_escaped(text.casefold())}%"
         words_of_card = f"%{_escaped(json.dumps(text.casefold())[1:-1])}%"  # JSON has Hangul as escapes
-        full = func.lower(access.OWNER_KEY + "/" + table.name_key)
+        full = func.lower(records.OWNER_KEY + "/" + table.name_key)
         query = query.where(
             or_(
                 full.like(key, escape="\\"),
@@ -41,14 +41,14 @@ def matching(call: Call, connection: Connection, kinds: Sequence[str]) -> Iterat
             )
         )
     if call.query("author"):
-        query = query.where(access.OWNER_KEY.in_([call.query("author").casefold()]))
+        query = query.where(records.OWNER_KEY.in_([call.query("author").casefold()]))
     column = table[SORTS.get(call.query("sort"), "modified")]
     query = query.order_by(column.asc() if call.query("direction") == "1" else column.desc(), table.id)
     start = number_of(call, "cursor")
     for number, row in enumerate(connection.execute(query)):
         if number < start:
             continue
-        repository = access.repository_of(row)
+        repository = records.repository_of(row)
         if access.may_see(connection, call.caller, repository, call.hub.config.anonymous) and _wanted(
             call, repository
         ):

@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from onnuri.hub import access, accounts, repositories
-from onnuri.hub.access import Caller, Repository
 from onnuri.hub.api.call import Call
 from onnuri.hub.errors import HubError
+from onnuri.hub.records import Caller, Repository
 
 
 class Signed(NamedTuple):

@@ -15,7 +15,6 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response, StreamingResponse
 
 from onnuri.hub import repositories
-from onnuri.hub.access import Repository
 from onnuri.hub.api import signed
 from onnuri.hub.api.call import Call, answer, dump
 from onnuri.hub.api.commit import no_pull_request
@@ -25,6 +24,7 @@ from onnuri.hub.api.router import Route
 from onnuri.hub.commits import held
 from onnuri.hub.errors import HubError
 from onnuri.hub.links import LAST
+from onnuri.hub.records import Repository
 from onnuri.hub.uploads import receive
 from onnuri.hub.xet.formats import LARGEST_BODY, File, from_hex, read_shard
 from onnuri.hub.xet.gateway import Xorb

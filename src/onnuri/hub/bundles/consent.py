@@ -10,9 +10,9 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from onnuri.hub.access import Repository
 from onnuri.hub.blobs import BlobStore
 from onnuri.hub.consent import basis, terms
+from onnuri.hub.records import Repository
 from onnuri.hub.scan import policy, table
 from onnuri.hub.trees import Tree
 

@@ -18,13 +18,13 @@ from tqdm import tqdm
 from onnuri.base.errors import UserError, system_error
 from onnuri.base.manifest import hash_file, sync
 from onnuri.hub import schema
-from onnuri.hub.access import Repository
 from onnuri.hub.bundles import consent, signed, state
 from onnuri.hub.bundles.config import ExportConfig, HaveConfig
 from onnuri.hub.bundles.folder import built, name_it, partial_of
 from onnuri.hub.bundles.history import contents_of, describe
 from onnuri.hub.bundles.volumes import Writer
 from onnuri.hub.hub import open_store
+from onnuri.hub.records import Repository
 from onnuri.hub.repositories import find
 from onnuri.hub.trees import Trees
 from onnuri.ledger.keys import load_private_key

@@ -13,11 +13,11 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from onnuri.hub import schema
-from onnuri.hub.access import Repository
 from onnuri.hub.blobs import SHA256
 from onnuri.hub.commits import history
 from onnuri.hub.git import EMPTY_TREE, FILE, FOLDER, LARGE, Entry, commit_id, large_file, tree_id
 from onnuri.hub.names import DEEPEST, LONGEST_PATH, TYPES, check_account, check_name, check_ref, clean_path
+from onnuri.hub.records import Repository
 from onnuri.hub.repositories import GATES, MAIN
 from onnuri.hub.trees import Tree, Trees
 

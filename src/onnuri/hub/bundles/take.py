@@ -19,7 +19,6 @@ from tqdm import tqdm
 
 from onnuri.base.errors import UserError, system_error
 from onnuri.hub import accounts, facts, quotas, schema
-from onnuri.hub.access import Repository
 from onnuri.hub.blobs import BlobStore, Incoming
 from onnuri.hub.bundles import consent, state
 from onnuri.hub.bundles.check import Bundle, check_bytes, check_held, check_order, read_bundle
@@ -29,6 +28,7 @@ from onnuri.hub.bundles.history import Described
 from onnuri.hub.config import HubConfig
 from onnuri.hub.errors import HubError
 from onnuri.hub.hub import open_store
+from onnuri.hub.records import Repository
 from onnuri.hub.repositories import MAIN, add_commit, add_row, by_id, find, refs, set_facts
 from onnuri.hub.trees import Trees
 

@@ -18,9 +18,9 @@ from sqlalchemy import Connection, insert, select
 
 from onnuri.corpus.licences import NO_DERIVATIVES, NONCOMMERCIAL, restrictions
 from onnuri.hub import schema
-from onnuri.hub.access import Repository
 from onnuri.hub.consent import tables
 from onnuri.hub.errors import HubError, bad_request
+from onnuri.hub.records import Repository
 
 UNVERIFIED, PSEUDONYMISED = "unverified", "pseudonymised"
 BASES = (

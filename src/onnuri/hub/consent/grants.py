@@ -20,9 +20,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, insert, select
 
-from onnuri.hub.access import Caller, Repository
 from onnuri.hub.consent import basis, tables, terms
 from onnuri.hub.errors import HubError
+from onnuri.hub.records import Caller, Repository
 
 DAY = 86_400.0
 WARNING_DAYS = 7

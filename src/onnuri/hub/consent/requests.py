@@ -8,11 +8,11 @@ from typing import Any
 from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from onnuri.hub import access, schema
-from onnuri.hub.access import Caller, Repository
 from onnuri.hub.consent import basis, grants, tables, terms, wording
 from onnuri.hub.consent.grants import DAY, ENDED
 from onnuri.hub.errors import HubError, bad_request
 from onnuri.hub.links import Signer
+from onnuri.hub.records import Caller, Repository
 
 REQUIRED_BOXES = ("terms", "personal_data")
 LONGEST_ANSWER = 2000

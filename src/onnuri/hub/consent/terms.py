@@ -18,9 +18,9 @@ from sqlalchemy import Connection, Row, insert, select
 
 from onnuri.base.manifest import hash_json
 from onnuri.hub import schema
-from onnuri.hub.access import Repository
 from onnuri.hub.consent import basis, tables, wording
 from onnuri.hub.errors import HubError, bad_request
+from onnuri.hub.records import Repository
 
 KINDS = ("text", "checkbox", "date_picker", "country", "select")
 """Of fields, as on huggingface.co."""

@@ -8,8 +8,7 @@ from typing import Any
 from sqlalchemy import insert, select, update
 from starlette.responses import Response
 
-from onnuri.hub import access, accounts, quotas, repositories, schema, sessions
-from onnuri.hub.access import Caller
+from onnuri.hub import access, accounts, quotas, records, repositories, schema, sessions
 from onnuri.hub.api.call import Call
 from onnuri.hub.api.describe import tags_of
 from onnuri.hub.api.router import Route
@@ -18,6 +17,7 @@ from onnuri.hub.errors import HubError, bad_request
 from onnuri.hub.pages import provenance
 from onnuri.hub.pages.account import new_link
 from onnuri.hub.pages.view import form, page, see_other, signed_in, visible
+from onnuri.hub.records import Caller
 
 MOST_SHOWN, MOST_READ = 200, 2000
 
@@ -93,11 +93,11 @@ def account_page(call: Call) -> Response:
     with call.hub.database.reading() as connection:
         account = accounts.account_of(connection, call.names["account"])
         rows = connection.execute(
-            access.REPOSITORY_ROWS.where(schema.repositories.c.owner == account.id).order_by(
+            records.REPOSITORY_ROWS.where(schema.repositories.c.owner == account.id).order_by(
                 schema.repositories.c.modified.desc()
             )
         )
-        seen = [access.repository_of(row) for row in rows]
+        seen = [records.repository_of(row) for row in rows]
         found = [
             (each, tags_of(each))
             for each in seen

@@ -14,9 +14,9 @@ from typing import Any
 from sqlalchemy import Column, Connection, ForeignKey, Integer, String, Table, Text, select
 
 from onnuri.hub import schema
-from onnuri.hub.access import Repository
 from onnuri.hub.git import FOLDER
 from onnuri.hub.hub import Hub
+from onnuri.hub.records import Repository
 
 LARGEST = 4 << 20
 """Bytes of a file that is read."""

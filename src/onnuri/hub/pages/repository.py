@@ -10,7 +10,6 @@ from sqlalchemy import Connection
 from starlette.responses import Response
 
 from onnuri.hub import access, repositories
-from onnuri.hub.access import Repository
 from onnuri.hub.api.call import Call
 from onnuri.hub.api.describe import tags_of
 from onnuri.hub.api.router import Route
@@ -23,6 +22,7 @@ from onnuri.hub.names import clean_path
 from onnuri.hub.pages import preview, provenance
 from onnuri.hub.pages.card_text import html_of
 from onnuri.hub.pages.view import page
+from onnuri.hub.records import Repository
 
 LARGEST_CARD, FILES, COMMITS = 1 << 20, 1000, 50
 Shown = Callable[[Call], Response]

@@ -18,9 +18,9 @@ from markupsafe import Markup
 from starlette.datastructures import ImmutableMultiDict
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from onnuri.hub.access import Caller
 from onnuri.hub.api.call import Call
 from onnuri.hub.errors import HubError, bad_request
+from onnuri.hub.records import Caller
 from onnuri.hub.sessions import COOKIE, form_token
 
 POLICY = (
