@@ -47,7 +47,7 @@ class HubConfig(WebConfig):
     sign_ins_per_minute: int = 10
     """Attempts from one address."""
     oidc_issuer: str = ""
-    """Address of an OpenID Connect provider for sign-in, as its discovery document names it; empty: none."""
+    """OpenID Connect provider for sign-in, as its discovery document names it; empty: none."""
     oidc_client: str = ""
     """Id that the provider gave the hub; redirect address there: URL/login/oidc/callback."""
     oidc_secret: str = path_option("")
@@ -91,7 +91,7 @@ class HubConfig(WebConfig):
 
 
 def origin(url: object) -> str:
-    """Scheme, host and port of an address of a provider; empty if it is none: https, or http on loopback."""
+    """Scheme, host, port of an address; empty if a provider cannot have it: https, or http on loopback."""
     try:
         parts = urlsplit(url if isinstance(url, str) else "")
         port = parts.port
