@@ -61,7 +61,7 @@ class Provider:
             if refused.reason != "unreachable":
                 raise UserError(f"oidc_issuer={self.issuer} cannot be used: {refused.detail}") from None
             log.warning(
-                "oidc_issuer=%s cannot be reached (%s): passwords work meanwhile",
+                "oidc_issuer=%s cannot be reached: only passwords work (%s)",
                 self.issuer,
                 refused.detail,
             )
@@ -132,10 +132,8 @@ class Provider:
             ).validate(claims)
         except (JoseError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise Refused("untrusted", f"the ID token is not good: {error}"[:300]) from None
-        given = claims.get("nonce")
-        if not isinstance(given, str) or not hmac.compare_digest(
-            given.encode(errors="replace"), nonce.encode()
-        ):
+        given = str(claims.get("nonce")).encode(errors="replace")
+        if not hmac.compare_digest(given, nonce.encode()):
             raise Refused("untrusted", "the ID token is of another sign-in: its nonce differs")
         if claims.get("azp", self.client) != self.client:
             raise Refused("untrusted", "the ID token is for another client: its azp differs")
@@ -155,9 +153,7 @@ class Provider:
             reason = "unreachable" if refused.reason == "refused" else refused.reason
             raise Refused(reason, f"{url}: {refused.detail}") from None
         if document.get("issuer") != self.issuer:
-            raise Refused(
-                "untrusted", f"its document names the issuer {str(document.get('issuer'))[:200]!r}"
-            )
+            raise Refused("untrusted", f"its document names issuer {str(document.get('issuer'))[:200]!r}")
         for name in ENDPOINTS:
             if origin(document.get(name)) not in self._origins:
                 raise Refused(
@@ -171,9 +167,10 @@ class Provider:
     def _ask(self, method: str, url: str, **words: Any) -> dict[str, Any]:
         """A JSON object. Raises Refused: `refused` for an error of the client, else `unreachable`."""
         content, deadline = b"", time.monotonic() + SECONDS
+        headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
         try:
-            with self._http.stream(method, url, headers={"Accept": "application/json"}, **words) as answer:
-                for piece in answer.iter_bytes():
+            with self._http.stream(method, url, headers=headers, **words) as answer:
+                for piece in answer.iter_raw():
                     content += piece
                     if len(content) > LARGEST_ANSWER or time.monotonic() > deadline:
                         raise Refused("unreachable", "its answer is too large or too slow")

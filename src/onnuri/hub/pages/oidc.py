@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hmac
 import secrets
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from starlette.responses import RedirectResponse, Response
 
@@ -71,7 +71,7 @@ def _words(call: Call) -> dict[str, str]:
     """What this browser began with. Raises Refused if the answer is not to that."""
     try:
         words = call.hub.signer.check(PURPOSE, call.request.cookies.get(COOKIE, ""))
-    except (HubError, UnicodeEncodeError):
+    except HubError:
         raise Refused("expired", "no sign-in was begun in this browser, or too long ago") from None
     if not hmac.compare_digest(words["state"].encode(), call.query("state").encode(errors="replace")):
         raise Refused("expired", "the state is of another sign-in")
@@ -81,7 +81,7 @@ def _words(call: Call) -> dict[str, str]:
 def _begin(call: Call, found: Identity, create: bool, following: str) -> Response:
     with call.hub.database.writing() as connection:
         account, done = account_for(connection, found, create)
-    who = {"issuer": found.issuer, "subject": found.subject}
+    who: dict[str, Any] = {"issuer": found.issuer, "subject": found.subject}
     if done:
         call.record(f"oidc: account {done}", name=account.name, **who)
     return begin(call, account.id, account.name, following, **who)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from starlette.responses import Response
 
 from onnuri.hub import accounts, sessions
@@ -45,7 +47,7 @@ def sign_in(call: Call) -> Response:
     return begin(call, found.id, found.name, following)
 
 
-def begin(call: Call, user: int, name: str, following: str, **facts: str) -> Response:
+def begin(call: Call, user: int, name: str, following: str, **facts: Any) -> Response:
     """A new session of someone who has shown who he is; the one before, if any, ends."""
     with call.hub.database.writing() as connection:
         sessions.end_session(connection, call.request.cookies.get(sessions.COOKIE, ""))
