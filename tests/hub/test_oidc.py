@@ -73,7 +73,7 @@ def _sign_in(server: Server, provider: IdentityProvider, **claims: Any) -> httpx
         return answer
 
 
-def _person(name: str, verified: bool = True, **claims: Any) -> dict[str, Any]:
+def _person(name: str, /, verified: bool = True, **claims: Any) -> dict[str, Any]:
     email = f"{name}@example.go.kr"
     return {
         "sub": f"subject of {name}",
