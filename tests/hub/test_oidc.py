@@ -183,8 +183,8 @@ def test_new_accounts_have_the_name_of_the_provider_unless_it_is_taken_or_none(
     for name in ("lee", "LAB", "jung"):
         answer = _sign_in(creating, provider, **{**stranger, "preferred_username": name})
         assert answer.status_code == 409 and "already exists" in answer.text
-    for name in ("", "정", "admin", "../x", None):
-        answer = _sign_in(creating, provider, **{**stranger, "preferred_username": name})
+    for none in ("", "정", "admin", "../x", None):
+        answer = _sign_in(creating, provider, **{**stranger, "preferred_username": none})
         assert answer.status_code == 400 and "cannot be a name here" in answer.text
     log = str(_audit(creating))
     assert log.count("oidc: account created") == 1 and "'reason': 'taken'" in log
