@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 from onnuri.base.errors import UserError
 from onnuri.config.paths import path_option
@@ -44,6 +46,16 @@ class HubConfig(WebConfig):
     """Of one user; 0: no limit."""
     sign_ins_per_minute: int = 10
     """Attempts from one address."""
+    oidc_issuer: str = ""
+    """OpenID Connect provider for sign-in, as its discovery document names it; empty: none."""
+    oidc_client: str = ""
+    """Id that the provider gave the hub; redirect address there: URL/login/oidc/callback."""
+    oidc_secret: str = path_option("")
+    """File with the secret that belongs to it; empty: a public client."""
+    oidc_create: bool = False
+    """Make an account at the first sign-in; otherwise only link accounts with the same verified e-mail."""
+    oidc_origins: list[str] = field(default_factory=list)
+    """Other origins that the provider's endpoints may have, for example https://keys.example.go.kr."""
     languages: list[str] = field(default_factory=lambda: ["ko", "en"])
     """Of the pages; the first where a browser names neither."""
 
@@ -58,8 +70,47 @@ class HubConfig(WebConfig):
         for option in ("quota_bytes", "requests_per_minute", "sign_ins_per_minute"):
             if getattr(self, option) < 0:
                 raise UserError(f"{option}={getattr(self, option)} must be at least 0")
+        self._check_provider()
         if not self.languages or set(self.languages) - {"ko", "en"}:
             raise UserError(f"languages={self.languages} must be of ko and en")
+
+    def _check_provider(self) -> None:
+        if not self.oidc_issuer:
+            for option in ("oidc_client", "oidc_secret", "oidc_create", "oidc_origins"):
+                if getattr(self, option):
+                    raise UserError(f"{option}= needs oidc_issuer=https://HOST, the provider's address")
+            return
+        for option, urls in (("oidc_issuer", [self.oidc_issuer]), ("oidc_origins", self.oidc_origins)):
+            for url in urls:
+                if not origin(url) or (option == "oidc_origins" and url.rstrip("/") != origin(url)):
+                    raise UserError(
+                        f"{option}={url} must be https://HOST; http:// only on this machine (127.0.0.1)"
+                    )
+        if not self.oidc_client:
+            raise UserError("oidc_issuer= needs oidc_client=ID, which the provider gave the hub")
+
+
+def origin(url: object) -> str:
+    """Scheme, host, port of an address; empty if a provider cannot have it: https, or http on loopback."""
+    try:
+        parts = urlsplit(url if isinstance(url, str) else "")
+        port = parts.port
+    except ValueError:
+        return ""
+    host = parts.hostname or ""
+    secure = parts.scheme == "https" or (parts.scheme == "http" and _loopback(host))
+    if not (host and secure and parts.username is None and not parts.fragment and parts.netloc.isascii()):
+        return ""
+    name = f"[{host}]" if ":" in host else host
+    usual = port in (None, 443 if parts.scheme == "https" else 80)
+    return f"{parts.scheme}://{name}" if usual else f"{parts.scheme}://{name}:{port}"
+
+
+def _loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 @dataclass

@@ -22,6 +22,7 @@ from onnuri.hub.database import Database
 from onnuri.hub.heads import Heads
 from onnuri.hub.limits import Limits
 from onnuri.hub.links import Signer
+from onnuri.hub.oidc import open_provider
 from onnuri.hub.parts import Parts
 from onnuri.hub.scan.scanner import Scanner
 from onnuri.hub.trees import Trees
@@ -41,6 +42,7 @@ class Hub:
     def __init__(self, config: HubConfig) -> None:
         self.config, self.limits = config, Limits(config)
         self.data = Path(config.data)
+        self.provider = open_provider(config)
         try:
             self.data.mkdir(parents=True, exist_ok=True, mode=0o700)
             self.incoming = self.data / "incoming"
@@ -127,6 +129,8 @@ class Hub:
             self.heads.sign(self.audit.day)
             self.audit.close()
         self.database.close()
+        if self.provider:
+            self.provider.close()
 
 
 def open_store(data: Path, url: str, group_reads: bool = False) -> BlobStore:

@@ -50,7 +50,8 @@ def change_accounts(call: Call) -> Response:
     code, table = "", schema.accounts
     with call.hub.database.writing() as connection:
         if action == "invite":
-            user = accounts.create_user(connection, name, fields.get("fullname", "")[:200])
+            email = fields.get("email", "").strip()[:254]
+            user = accounts.create_user(connection, name, fields.get("fullname", "")[:200], email)
             code = new_link(connection, user)
         elif action == "organisation":
             owner = accounts.account_of(connection, fields.get("owner", "").strip(), "user")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from onnuri.hub.pages import account, administration, consent, manage, repository, sign_in, start
+from onnuri.hub.pages import account, administration, consent, manage, oidc, repository, sign_in, start
 
 ROUTES = [
     *sign_in.ROUTES,
+    *oidc.ROUTES,
     *account.ROUTES,
     *administration.ROUTES,
     *manage.NEW,

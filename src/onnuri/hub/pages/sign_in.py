@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from starlette.responses import Response
 
 from onnuri.hub import accounts, sessions
@@ -26,7 +28,10 @@ def show(call: Call) -> Response:
 
 def _form(call: Call, following: str, name: str = "", failed: bool = False) -> Response:
     status = 401 if failed else 200
-    return page(call, "login.html", status, following=local(following), name=name, failed=failed)
+    provider = call.hub.provider is not None
+    return page(
+        call, "login.html", status, following=local(following), name=name, failed=failed, provider=provider
+    )
 
 
 def sign_in(call: Call) -> Response:
@@ -42,12 +47,12 @@ def sign_in(call: Call) -> Response:
     return begin(call, found.id, found.name, following)
 
 
-def begin(call: Call, user: int, name: str, following: str) -> Response:
+def begin(call: Call, user: int, name: str, following: str, **facts: Any) -> Response:
     """A new session of someone who has shown who he is; the one before, if any, ends."""
     with call.hub.database.writing() as connection:
         sessions.end_session(connection, call.request.cookies.get(sessions.COOKIE, ""))
         value = sessions.open_session(connection, user)
-    call.record("sign-in", name=name)
+    call.record("sign-in", name=name, **facts)
     response = see_other(following)
     set_cookie(call, response, sessions.COOKIE, value, int(sessions.LAST))
     response.delete_cookie(VISITOR)
