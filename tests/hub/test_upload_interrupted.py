@@ -16,7 +16,7 @@ import pytest
 from onnuri.run import daily_chain
 from tests.hub.counting import client, counting, start_client
 from tests.hub.hubs import Server, running
-from tests.soak import tries
+from tests.soak import SOAK, tries
 
 ONE_AT_A_TIME = {
     "HF_XET_FIXED_UPLOAD_CONCURRENCY": "1",
@@ -57,6 +57,29 @@ def test_a_killed_client_resumes_xet(server: Server, file: Path, tmp_path: Path)
         print(f"sent {first / 1e6:.1f} MB, then {(proxy.sent - first) / 1e6:.1f} MB")
         assert proxy.sent - first < 0.1 * SIZE
     check(server, "lee/client", file, tmp_path)
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("size", [200_000_000, *([600_000_000, 1_200_000_000] if SOAK else [])])
+def test_a_killed_client_resumes_by_default(server: Server, tmp_path: Path, size: int) -> None:
+    """Nothing is set: the client has noted nothing and asks the hub. Half a xorb is not lost either."""
+    name, file = f"lee/default-{size}", tmp_path / "model.bin"
+    seeded = random.Random(size)
+    with file.open("wb") as stream:
+        for _ in range(size // 20_000_000):
+            stream.write(seeded.randbytes(20_000_000))
+    with counting(server.port) as proxy:
+        named = {"url": proxy.url, "token": server.tokens["lee"], "home": tmp_path / "home"}
+        process = start_client("upload", name, file, **named)
+        proxy.at(int(0.6 * size), process.kill)
+        process.communicate()
+        assert process.returncode == -9
+        first = proxy.sent
+        client("upload", name, file, **named)
+        again = proxy.sent - size
+        print(f"of {size / 1e6:.0f} MB sent {first / 1e6:.1f} MB, then {(proxy.sent - first) / 1e6:.1f} MB")
+        assert again < 0.1 * size, f"{again / 1e6:.1f} MB were sent twice"
+    check(server, name, file, tmp_path)
 
 
 def test_a_killed_server_resumes_xet(server: Server, file: Path, tmp_path: Path) -> None:

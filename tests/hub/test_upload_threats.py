@@ -5,20 +5,25 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
 import random
+import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
 import psutil
 import pytest
+from sqlalchemy import update
 
-from onnuri.hub import accounts
+from onnuri.hub import accounts, schema
 from onnuri.hub.database import Database
 from onnuri.hub.errors import HubError
-from onnuri.hub.xet.formats import Tree, XorbReader, to_hex
+from onnuri.hub.xet import gateway
+from onnuri.hub.xet.formats import Tree, XorbReader, from_hex, to_hex
+from onnuri.hub.xet.gateway import Xorbs
 from tests.hub.hubs import Server, running
-from tests.hub.xorbs import chunk_hash, pack, shard, tree, xorb
+from tests.hub.xorbs import BOOKEND, TAG, chunk_hash, pack, shard, tree, xorb
 from tests.soak import tries
 
 NewName = Callable[[], str]
@@ -42,6 +47,9 @@ class Cas:
 
     def shard(self, body: bytes) -> httpx.Response:
         return self.client.post("/v1/shards", content=body)
+
+    def ask(self, chunk: bytes) -> httpx.Response:
+        return self.client.get(f"/v1/chunks/default/{to_hex(chunk_hash(chunk))}")
 
 
 def commit(hub: Server, who: str, name: str, content: bytes) -> httpx.Response:
@@ -99,9 +107,7 @@ def test_a_hash_opens_nothing(hub: Server, names: tuple[str, str], tmp_path: Pat
     cas = Cas(hub, "park", own)
     answer = cas.shard(shard(hash, chunks))
     assert answer.status_code == 400 and "was not uploaded" in answer.json()["error"]
-    for chunk in chunks:
-        found = cas.client.get(f"/v1/chunks/default/{to_hex(chunk_hash(chunk))}")
-        assert found.status_code == 404
+    assert [cas.ask(chunk).status_code for chunk in chunks] == [404, 404]
     for path in ("/v2/shards", f"/v1/xorb-grants/default/{hash}"):
         assert cas.client.post(path, content=b"x").status_code == 404
     foreign = Cas(hub, "lee", secret)
@@ -112,6 +118,79 @@ def test_a_hash_opens_nothing(hub: Server, names: tuple[str, str], tmp_path: Pat
     with hub.client() as client:
         assert client.post("/v1/telemetry", content=b"{}").status_code == 200
     assert commit(hub, "park", own, SECRET).status_code == 400
+
+
+def described(body: bytes) -> dict[str, list[tuple[bytes, int, int]]]:
+    """Of the xorbs of a shard: hash, start and size of each chunk."""
+    footer = struct.unpack("<9Q32s12Q", body[-200:])
+    assert body.startswith(struct.pack("<32sQQ", TAG, 2, 200) + BOOKEND)
+    first, last = footer[2], footer[3]
+    assert footer[:3] == (1, 48, 96) and footer[-1] == last == len(body) - 200
+    assert footer[3:9] == (last, 0) * 3 and footer[9] == bytes(32)
+    found: dict[str, list[tuple[bytes, int, int]]] = {}
+    while (record := body[first : first + 48]) != BOOKEND:
+        digest, flags, count, size, _ = struct.unpack("<32s4I", record)
+        chunks = [struct.unpack_from("<32s4I", body, first + 48 * number) for number in range(1, count + 1)]
+        assert flags == 0 and size == sum(chunk[2] for chunk in chunks)
+        found[to_hex(digest)] = [chunk[:3] for chunk in chunks]
+        first += 48 * (count + 1)
+    assert first + 48 == last
+    return found
+
+
+def test_a_question_shows_ones_own_xorbs_alone(hub: Server, new_name: NewName) -> None:
+    name, other, foreign = f"lab/{new_name()}", f"lab/{new_name()}", f"park/{new_name()}"
+    for who, each in (("kim", name), ("kim", other), ("park", foreign)):
+        hub.api(who).create_repo(each)
+    lee, kim, chunks = Cas(hub, "lee", name), Cas(hub, "kim", name), [b"a" * 1000, b"b" * 2000]
+    hash, body = xorb(chunks)
+    assert lee.ask(chunks[0]).status_code == 404, "nothing was sent"
+    assert lee.xorb(hash, body).status_code == 200
+    kims = xorb([b"c"])
+    assert kim.xorb(*kims).status_code == 200
+    records = [(chunk_hash(chunks[0]), 0, 1000), (chunk_hash(chunks[1]), 1000, 2000)]
+    for chunk in chunks:
+        answer = lee.ask(chunk)
+        assert answer.headers["content-type"] == "application/octet-stream"
+        assert described(answer.content) == {hash: records}
+
+    nobody, stranger = Cas(hub, "lee", name), Cas(hub, "park", foreign)
+    del nobody.client.headers["authorization"]
+    crossed = Cas(hub, "park", foreign)
+    crossed.client.base_url = lee.client.base_url
+    assert stranger.xorb(*xorb([b"d"])).status_code == 200
+    answers = [each.ask(chunks[0]) for each in (kim, Cas(hub, "lee", other), stranger, nobody, crossed)]
+    answers += [lee.ask(b"c"), lee.ask(b"e"), lee.client.get("/v1/chunks/default/1")]
+    assert {(answer.status_code, answer.text) for answer in answers} == {(404, answers[0].text)}
+    assert kim.xorb(hash, body).status_code == 200
+    assert set(described(kim.ask(chunks[0]).content)) == {hash, kims[0]}, "he has sent it too"
+
+    tables = Database(hub.data)
+    with tables.writing() as connection:
+        table = schema.repositories
+        uid = lee.facts["casUrl"].split("/")[-2]
+        connection.execute(update(table).where(table.c.uid == uid).values(epoch=table.c.epoch + 1))
+    tables.close()
+    assert lee.ask(chunks[0]).status_code == 404, "old xorbs may go at any time"
+    assert Cas(hub, "lee", name).ask(chunks[0]).status_code == 404
+
+
+def test_an_answer_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The latest xorbs are described, and none of those that were not finished."""
+    xorbs, hashes = Xorbs(tmp_path / "xorbs"), []
+    for number in range(5):
+        hash, body = xorb([bytes([number])])
+        received = xorbs.receiving("uid", 0, from_hex(hash), user=7)
+        received.write(body)
+        received.finish()
+        os.utime(tmp_path / "xorbs" / "uid" / "0" / f"{hash}.7", (number, number))
+        hashes.append(hash)
+    xorbs.receiving("uid", 0, bytes(32), user=7).keep_part()
+    monkeypatch.setattr(gateway, "MOST_DESCRIBED", 3 * 36)
+    shards = [xorbs.describe("uid", 0, 7, chunk_hash(bytes([number]))) for number in range(5)]
+    assert shards[:2] == [None, None]
+    assert list(described(shards[4] or b"")) == hashes[:1:-1]
+    assert xorbs.describe("uid", 0, 70, chunk_hash(bytes([4]))) is None
 
 
 def test_rights_are_looked_up_at_every_request(hub: Server, new_name: NewName) -> None:

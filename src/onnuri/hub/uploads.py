@@ -28,6 +28,8 @@ class Uploads:
         self._turn = asyncio.Semaphore(most)
         self._most_waiting, self._waiting = most * WAITING, 0
         self._shard = asyncio.Semaphore(2)
+        self.question = asyncio.Semaphore(1)
+        """The turn of a question for chunks."""
         self._alone: dict[str, asyncio.Lock] = {}
 
     @asynccontextmanager

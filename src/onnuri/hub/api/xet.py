@@ -12,6 +12,7 @@ import time
 from collections.abc import AsyncIterator
 
 from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response, StreamingResponse
 
 from onnuri.hub import repositories
@@ -84,6 +85,9 @@ async def post_xorb(call: Call) -> Response:
         try:
             await receive(call.request, xorb.write, LARGEST_BODY)
             new = await asyncio.to_thread(xorb.finish)
+        except ClientDisconnect:
+            await asyncio.to_thread(xorb.keep_part)
+            raise
         finally:
             xorb.drop()
     return answer({"was_inserted": new})
@@ -93,7 +97,33 @@ def _open(call: Call, repository: Repository, epoch: int, expected: bytes) -> Xo
     hub, size = call.hub, call.request.headers.get("content-length", "")
     more = int(size[:18]) if size.isdecimal() else LARGEST_BODY
     check_room(call, repository, more, hub.xorbs.pending(repository.uid) if hub.config.quota_bytes else 0)
-    return hub.xorbs.receiving(repository.uid, epoch, expected)
+    assert call.caller is not None
+    return hub.xorbs.receiving(repository.uid, epoch, expected, call.caller.id)
+
+
+async def get_chunk(call: Call) -> Response:
+    """GET v1/chunks/default/HASH: a client asks whether this chunk is there, and which others are.
+
+    Answered of what the caller has sent to this repository in this epoch. Else 404, whatever the reason: a
+    hash alone must not tell what others have.
+    """
+    async with call.hub.uploads.question:
+        shard = await run_in_threadpool(_describe, call)
+    if shard is None:
+        raise HubError(404, "not served here")
+    return Response(shard, media_type="application/octet-stream", headers={"Cache-Control": "no-store"})
+
+
+def _describe(call: Call) -> bytes | None:
+    try:
+        chunk = from_hex(call.names["hash"])
+        repository, epoch = _enter(call)
+    except HubError:
+        return None
+    assert call.caller is not None
+    if epoch != repository.epoch:  # its xorbs may go at any time
+        return None
+    return call.hub.xorbs.describe(repository.uid, epoch, call.caller.id, chunk)
 
 
 async def post_shard(call: Call) -> Response:
@@ -158,7 +188,7 @@ def _make(call: Call, repository: Repository, epoch: int, files: list[File]) -> 
 
 
 async def not_served(call: Call) -> Response:
-    """What clients ask for and can do without; a chunk by its hash alone would open others' files."""
+    """What clients ask for and can do without."""
     raise HubError(404, "not served here")
 
 
@@ -173,6 +203,7 @@ ROUTES = [
     Route("GET", f"{REPO}/xet-read-token/{{revision}}", read_token),
     Route("POST", f"{CAS}/v1/xorbs/default/{{hash}}", post_xorb, anyone=True),
     Route("POST", f"{CAS}/v1/shards", post_shard, anyone=True),
+    Route("GET", f"{CAS}/v1/chunks/default/{{hash}}", get_chunk, anyone=True),
     Route("GET HEAD POST PUT", f"{CAS}/{{rest*}}", not_served, anyone=True),
     Route("POST", "/v1/telemetry", telemetry, anyone=True),
 ]

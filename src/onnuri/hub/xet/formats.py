@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import lz4.frame
@@ -27,6 +27,8 @@ MOST_FILES, MOST_SEGMENTS = 50_000, 500_000
 """Of a shard. A commit has no more files either."""
 MOST_REFERENCES = 8_000_000
 """Chunks that the files of one shard may be made of, counted each time: this bounds the time it takes."""
+Chunks = list[tuple[bytes, int]]
+"""Of a xorb: the hash of each, and where it ends, in bytes without compression."""
 HEX = re.compile(r"[0-9a-f]{64}")
 _WORDS = struct.Struct("<4Q")
 _SHARD_TAG = b"HFRepoMetaData\0" + bytes(
@@ -34,6 +36,7 @@ _SHARD_TAG = b"HFRepoMetaData\0" + bytes(
 )
 _RECORD = 48
 _LISTED, _SEGMENT, _SHARD = struct.Struct("<32sII8x"), struct.Struct("<32sIIII"), struct.Struct("<32sQQ")
+_FOOTER = struct.Struct("<9Q32s12Q")
 _BOOKEND = b"\xff" * 32
 _VERIFIED, _WITH_SHA256 = 1 << 31, 1 << 30
 
@@ -260,3 +263,29 @@ def read_shard(body: bytes) -> list[File]:
             )
         files.append(file)
         at += records * _RECORD
+
+
+def write_shard(xorbs: Iterable[tuple[bytes, Chunks]], created: int, expires: int) -> bytes:
+    """A shard that describes xorbs and no files.
+
+    Each xorb is its hash and its chunks. Times are in seconds since 1970. There are no lookup tables:
+    clients build them from the records.
+    """
+    bookend = _BOOKEND + bytes(_RECORD - len(_BOOKEND))
+    body = bytearray(_SHARD.pack(_SHARD_TAG, 2, _FOOTER.size)) + bookend
+    total, first = 0, len(body)
+    for digest, chunks in xorbs:
+        size = chunks[-1][1]
+        body += _SEGMENT.pack(digest, 0, len(chunks), size, size)
+        start = 0
+        for chunk, end in chunks:
+            body += _SEGMENT.pack(chunk, start, end - start, 0, 0)
+            start = end
+        total += size
+    body += bookend
+    end = len(body)
+    key, reserved = bytes(32), (0,) * 6  # no key: the chunk hashes are as they are
+    lookups = (end, 0, end, 0, end, 0)
+    return bytes(body) + _FOOTER.pack(
+        1, _RECORD, first, *lookups, key, created, expires, *reserved, total, total, total, end
+    )

@@ -3,6 +3,9 @@
 A file becomes a plain content when its shard comes. Xorbs are kept for a day after that, for clients upload
 less when they know what is there. They are kept apart by repository and epoch, so that no hash reaches the
 bytes of another repository; addresses hold the epoch, and a client forgets what it knew at a new address.
+
+A client that was cut off asks for chunks by their hash, and learns which xorbs its user has sent already.
+What came of a xorb that was cut off is a xorb itself. An empty file HASH.USER says who sent one.
 """
 
 from __future__ import annotations
@@ -25,7 +28,16 @@ from onnuri.base.manifest import sync
 from onnuri.hub import repositories, schema
 from onnuri.hub.blobs import Incoming
 from onnuri.hub.errors import HubError, bad_request
-from onnuri.hub.xet.formats import File, Tree, XorbReader, file_hash, to_hex, verification_hash
+from onnuri.hub.xet.formats import (
+    File,
+    Tree,
+    XorbReader,
+    file_hash,
+    from_hex,
+    to_hex,
+    verification_hash,
+    write_shard,
+)
 
 if TYPE_CHECKING:
     from onnuri.hub.database import Database
@@ -35,13 +47,16 @@ KEPT = 24 * 3600.0
 _LISTED = struct.Struct("<32sI")
 """Of a chunk, in the index of a xorb: its hash, and where it ends."""
 _AT_ONCE = 1 << 20
+MOST_DESCRIBED = 3 << 20
+"""Bytes of indexes that an answer to a client is made of: about 85 xorbs of 64 MiB. Clients remember older
+ones by themselves."""
 
 
 class Xorb:
     """One that is being received: its chunks go to a file as they are without compression."""
 
-    def __init__(self, folder: Path, expected: bytes) -> None:
-        self.folder, self.expected = folder, expected
+    def __init__(self, folder: Path, expected: bytes, user: int) -> None:
+        self.folder, self.expected, self.user = folder, expected, user
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._temporary = folder / f"{secrets.token_hex(8)}.new"
         self._stream = self._temporary.open("xb")
@@ -57,9 +72,17 @@ class Xorb:
         """Keep it; whether it is new. Raises HubError if it is not the one that was announced."""
         if self._reader.finish() != self.expected:
             raise bad_request("the xorb has another hash than its address says")
+        return self._keep(self.expected)
+
+    def keep_part(self) -> None:
+        """After the body broke off: keep the chunks that came, as a xorb of their own."""
+        if self._index and len(self._index) == self._reader.count * _LISTED.size:
+            self._keep(self._reader.tree.root())
+
+    def _keep(self, digest: bytes) -> bool:
         self._stream.flush()
         os.fsync(self._stream.fileno())
-        path = self.folder / to_hex(self.expected)
+        path = self.folder / to_hex(digest)
         index = path.with_suffix(".index")
         new = not index.exists()
         self._temporary.replace(path)
@@ -68,6 +91,7 @@ class Xorb:
             stream.flush()
             os.fsync(stream.fileno())
         self._temporary.replace(index)  # what has an index is complete
+        path.with_suffix(f".{self.user}").touch(mode=0o600)
         sync(self.folder)
         return new
 
@@ -84,9 +108,35 @@ class Xorbs:
         self.folder = folder
         folder.mkdir(exist_ok=True, mode=0o700)
 
-    def receiving(self, uid: str, epoch: int, expected: bytes) -> Xorb:
-        """A xorb to be written."""
-        return Xorb(self.folder / uid / str(epoch), expected)
+    def receiving(self, uid: str, epoch: int, expected: bytes, user: int) -> Xorb:
+        """A xorb to be written, which this user sends."""
+        return Xorb(self.folder / uid / str(epoch), expected, user)
+
+    def describe(self, uid: str, epoch: int, user: int, chunk: bytes) -> bytes | None:
+        """A shard of the latest xorbs that this user has sent, if one of them has this chunk.
+
+        All of these are searched, whatever is asked: the time tells nothing about other users' xorbs.
+        """
+        folder, sent = self.folder / uid / str(epoch), []
+        for path in folder.glob(f"*.{user}"):
+            with suppress(FileNotFoundError):  # the epoch is being deleted
+                sent.append((path.stat().st_mtime, path))
+        sent.sort(reverse=True)
+        indexes: list[tuple[bytes, bytes]] = []
+        size, there = 0, False
+        for _, path in sent:
+            with suppress(FileNotFoundError):
+                index = path.with_suffix(".index").read_bytes()
+                size += len(index)
+                if size > MOST_DESCRIBED:
+                    break
+                there |= chunk in index
+                indexes.append((from_hex(path.stem), index))
+        if not there:
+            return None
+        newest = int(sent[0][0])
+        xorbs = ((digest, list(_LISTED.iter_unpack(index))) for digest, index in indexes)
+        return write_shard(xorbs, newest, newest + int(KEPT))
 
     def check(self, uid: str, epoch: int, file: File) -> None:
         """Raises HubError if one that the file is made of is not there."""
