@@ -224,6 +224,56 @@ def test_a_moved_repository_is_found_by_its_former_name(hub: Server, repository:
     assert api.file_exists(repository, "README.md")
 
 
+def test_a_former_name_changes_nothing(hub: Server, repository: str) -> None:
+    """Deleting by it deletes nothing; making a repository of this name ends it, and tells nothing."""
+    api = hub.api("kim")
+    api.move_repo(repository, f"{repository}-new")
+    with pytest.raises(HfHubHTTPError, match="409"):
+        api.delete_repo(repository)
+    with pytest.raises(HfHubHTTPError, match="409"):
+        api.update_repo_settings(repository, private=True)
+    assert api.file_exists(f"{repository}-new", "README.md")
+    api.create_repo(repository, exist_ok=True)
+    assert api.model_info(repository).id == repository and not api.file_exists(repository, "README.md")
+    assert api.file_exists(f"{repository}-new", "README.md")
+    api.delete_repo(repository)
+    api.move_repo(f"{repository}-new", repository)
+    assert api.file_exists(repository, "README.md")
+
+
+def test_a_private_name_does_not_show_by_its_former_one(hub: Server, new_name: NewName) -> None:
+    """park, no longer a member, makes a repository of the name that one of his had."""
+    name = new_name()
+    hub.api("kim").create_repo(f"kim/{name}", private=True)
+    hub.api("kim").move_repo(f"kim/{name}", f"lab/{name}-secret")
+    with hub.client("kim") as client:
+        answer = client.post("/api/repos/create", json={"name": f"kim/{name}"})
+    assert answer.status_code == 200 and "secret" not in answer.text
+
+
+def test_a_card_of_any_length_is_read(hub: Server, repository: str) -> None:
+    card = b"---\nlicense: mit\nlanguage: ko\n---\n" + "가나다 ".encode() * 200_000
+    hub.api("lee").upload_file(path_or_fileobj=card, path_in_repo="README.md", repo_id=repository)
+    found = hub.api("park").model_info(repository)
+    assert found.card_data is not None and found.card_data.license == "mit"
+
+
+def test_names_with_joiners(hub: Server, repository: str) -> None:
+    path = "👩\u200d🔬.txt"
+    hub.api("lee").upload_file(path_or_fileobj=b"x", path_in_repo=path, repo_id=repository)
+    assert path in hub.api("park").list_repo_files(repository)
+
+
+def test_what_hub_does_not_do_says_so(hub: Server, repository: str) -> None:
+    with pytest.raises(BadRequestError, match="history is kept"):
+        hub.api("lee").super_squash_history(repository)
+    with hub.client("park") as client:
+        answer = client.get(f"/{repository}/resolve/main/a%5Cb")
+        assert (answer.status_code, answer.headers["x-error-code"]) == (404, "EntryNotFound")
+        far = client.get(f"/{repository}/resolve/main/README.md", headers={"range": f"bytes={'9' * 25}-"})
+        assert far.status_code == 416
+
+
 def test_a_card_that_is_no_yaml(hub: Server, repository: str) -> None:
     text = b"---\nlicense: [a\n---\n"
     with pytest.raises(ValueError, match="front matter is no YAML in line"):

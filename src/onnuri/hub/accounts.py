@@ -213,3 +213,12 @@ def touch_token(connection: Connection, token: int) -> None:
     """Put on record that a token is in use."""
     table = schema.tokens
     connection.execute(update(table).where(table.c.id == token).values(last_used=time.time()))
+
+
+def token_name(connection: Connection, caller: Caller) -> str:
+    """What the caller's token is called by its owner; "session" without one."""
+    kind, _, number = caller.method.partition(":")
+    if kind != "token":
+        return kind
+    table = schema.tokens.c
+    return str(connection.execute(select(table.name).where(table.id == int(number))).scalar_one())

@@ -13,6 +13,8 @@ from onnuri.hub.repositories import set_facts, tree_of
 from onnuri.hub.scan.table import parameters
 from onnuri.hub.trees import Trees
 
+README = "README.md"
+
 
 def refresh(
     connection: Connection,
@@ -30,9 +32,9 @@ def refresh(
 
     def read(path: str, most: int = 1 << 20) -> bytes | None:
         entry = trees.find(connection, repository.id, tree, path)
-        if entry is None or entry.kind == FOLDER or entry.size > most:
+        if entry is None or entry.kind == FOLDER or (entry.size > most and path != README):
             return None
-        return content(entry.sha256, entry.size)
+        return content(entry.sha256, min(entry.size, most))  # a card's fields are at its beginning
 
     paths = [path for path, entry in trees.walk(connection, repository.id, tree) if entry.kind != FOLDER]
     card, facts = read_facts(repository.type, paths, read)

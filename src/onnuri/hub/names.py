@@ -41,6 +41,8 @@ RESERVED = frozenset(
     )
 )
 """First parts of the hub's own addresses."""
+UNSEEN, JOINERS = ("Cc", "Cs", "Zl", "Zp", "Cf"), "\u200c\u200d"
+"""Kinds of characters that a reader does not see; those that emoji and some scripts are written with."""
 LONGEST_PART, LONGEST_PATH, DEEPEST = 255, 1024, 32
 """Bytes, bytes, folders."""
 REF = re.compile(r"(?!/)(?!.*(?://|\.\.|@\{|/\.|\.lock(?:/|$)))[^\x00-\x20\x7f~^:?*\[\\]{1,200}(?<![/.])")
@@ -86,10 +88,11 @@ def clean_path(path: str) -> str:
             or len(part.encode(errors="replace")) > LONGEST_PART
         ):
             raise bad_request(f"{path[:200]!r} is no path of a file here")
-        if any(
-            unicodedata.category(each) in ("Cc", "Cs", "Zl", "Zp", "Cf") or each == "\\" for each in part
-        ):
-            raise bad_request(f"{path[:200]!r} has a character that no path here may have")
+        for each in part:
+            if each == "\\" or (unicodedata.category(each) in UNSEEN and each not in JOINERS):
+                raise bad_request(
+                    f"{path[:200]!r} has the character U+{ord(each):04X}, which no path here may have"
+                )
     if len(path.encode()) > LONGEST_PATH or len(parts) > DEEPEST:
         raise bad_request(f"{path[:100]!r}... is too long: {LONGEST_PATH} bytes, {DEEPEST} folders")
     return path

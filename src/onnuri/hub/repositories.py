@@ -59,9 +59,11 @@ def add_row(connection: Connection, kind: str, owner: int, name: str, private: b
     try:
         with connection.begin_nested():
             row = connection.execute(insert(table).values(**values).returning(table.c.id))
-            return int(row.scalar_one())
+            number = int(row.scalar_one())
     except IntegrityError:
         raise HubError(409, f"the {kind} {name} is there already") from None
+    _forget_redirect(connection, kind, by_id(connection, number).full_name)
+    return number
 
 
 def add_commit(
@@ -105,16 +107,22 @@ def by_uid(connection: Connection, uid: str) -> Repository | None:
     return repository_of(row) if row is not None else None
 
 
-def find(connection: Connection, kind: str, namespace: str, name: str) -> Repository | None:
-    """A repository by its name in any case, or by one that it had."""
+def named(connection: Connection, kind: str, namespace: str, name: str) -> Repository | None:
+    """A repository by its present name, in any case."""
     table = schema.repositories.c
     row = connection.execute(
         REPOSITORY_ROWS.where(
             table.type == kind, OWNER_KEY.in_([namespace.casefold()]), table.name_key == name.casefold()
         )
     ).one_or_none()
-    if row is not None:
-        return repository_of(row)
+    return repository_of(row) if row is not None else None
+
+
+def find(connection: Connection, kind: str, namespace: str, name: str) -> Repository | None:
+    """A repository by its name in any case, or by one that it had."""
+    found = named(connection, kind, namespace, name)
+    if found is not None:
+        return found
     former = schema.redirects.c
     number = connection.execute(
         select(former.repository).where(
@@ -142,9 +150,17 @@ def move(connection: Connection, repository: Repository, owner: int, name: str) 
             )
     except IntegrityError:
         raise HubError(409, f"the {repository.type} {name} is there already") from None
-    old = schema.redirects
-    connection.execute(delete(old).where(old.c.type == repository.type, old.c.name_key == former))
-    connection.execute(insert(old).values(type=repository.type, name_key=former, repository=repository.id))
+    _forget_redirect(connection, repository.type, former)
+    _forget_redirect(connection, repository.type, by_id(connection, repository.id).full_name)
+    connection.execute(
+        insert(schema.redirects).values(type=repository.type, name_key=former, repository=repository.id)
+    )
+
+
+def _forget_redirect(connection: Connection, kind: str, name: str) -> None:
+    """A name that a repository has leads nowhere else."""
+    table = schema.redirects
+    connection.execute(delete(table).where(table.c.type == kind, table.c.name_key == name.casefold()))
 
 
 def set_facts(connection: Connection, repository: int, **values: Any) -> None:

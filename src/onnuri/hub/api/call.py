@@ -88,7 +88,11 @@ class Call:
     def writable(self, connection: Connection, role: str = "write") -> tuple[Repository, Caller]:
         """The same, and the caller, if he has this role there."""
         found = self.repository(connection)
-        return found, access.check_role(connection, self.caller, found, role)
+        caller = access.check_role(connection, self.caller, found, role)
+        given = f"{self.names['namespace']}/{self.names['name']}"
+        if role == "admin" and given.casefold() != found.full_name.casefold():
+            raise HubError(409, f"{given} is {found.full_name} now: name it so to change or delete it")
+        return found, caller
 
     def record(self, event: str, durable: bool = True, **facts: Any) -> None:
         """A line in the audit, with who and from where."""

@@ -16,7 +16,7 @@ from onnuri.hub.api.repos import REPO
 from onnuri.hub.api.router import Route
 from onnuri.hub.api.send import disposition, send_content
 from onnuri.hub.commits import file_at
-from onnuri.hub.errors import bad_request, no_entry
+from onnuri.hub.errors import HubError, bad_request, no_entry
 from onnuri.hub.git import FOLDER, LARGE, Entry
 from onnuri.hub.names import clean_path
 from onnuri.hub.records import Repository
@@ -32,7 +32,7 @@ def tree(call: Call) -> Response:
     if given.isdecimal() and len(given) < 10:
         size = max(1, min(size, int(given)))
     start = int(call.query("cursor", "0")) if call.query("cursor", "0").isdecimal() else 0
-    path = clean_path(call.names["path"]) if call.names.get("path") else ""
+    path = _path(call.names["path"]) if call.names.get("path") else ""
     with call.hub.database.reading() as connection:
         repository = call.readable(connection)
         revision = repositories.resolve(connection, repository.id, call.names["revision"])
@@ -87,7 +87,7 @@ def resolve(call: Call) -> Response:
     hub = call.hub
     with hub.database.reading() as connection:
         repository = call.readable(connection)
-        path = clean_path(call.names["path"])
+        path = _path(call.names["path"])
         commit, entry = file_at(connection, hub.trees, repository.id, call.names["revision"], path)
         if call.request.method == "GET":
             check_scanned(connection, call.caller, repository, entry.sha256, path)
@@ -105,6 +105,14 @@ def resolve(call: Call) -> Response:
     if call.request.method == "GET":
         _count(call, repository, path, commit, entry.size)
     return send_content(call, entry.sha256, entry.size, headers)
+
+
+def _path(given: str) -> str:
+    """A path that is asked for. Raises HubError 404 for one that no file here can have."""
+    try:
+        return clean_path(given)
+    except HubError:
+        raise no_entry(given[:200]) from None
 
 
 def _count(call: Call, repository: Repository, path: str, commit: str, size: int) -> None:

@@ -37,7 +37,7 @@ def create(call: Call) -> Response:
     with hub.database.writing() as connection:
         owner = accounts.account_of(connection, str(namespace))
         caller = access.check_namespace(connection, call.caller, owner.id, f"{owner.name}/{name}", "write")
-        known = repositories.find(connection, kind, owner.name, name)
+        known = repositories.named(connection, kind, owner.name, name)
         if known is not None:
             url = f"{call.base}/{known.path}"
             raise HubError(409, "You already created this repo", url=url, id=known.full_name)
@@ -242,6 +242,13 @@ def no_discussions(call: Call) -> Response:
     raise bad_request("pull requests and discussions are not kept here: commit to a branch")
 
 
+def no_squash(call: Call) -> Response:
+    """POST .../super-squash/B."""
+    raise bad_request(
+        "history is kept here: super-squash is not known; delete the repository to be rid of it"
+    )
+
+
 def no_harnesses(call: Call) -> Response:
     """GET /api/agent-harnesses, which every command of `hf` asks for."""
     raise HubError(404, "not kept here")
@@ -270,6 +277,7 @@ ROUTES = [
     Route("DELETE", f"{REPO}/branch/{{ref*}}", remove_branch),
     Route("POST", f"{REPO}/tag/{{ref*}}", add_tag),
     Route("DELETE", f"{REPO}/tag/{{ref*}}", remove_tag),
+    Route("POST", f"{REPO}/super-squash/{{branch*}}", no_squash),
     Route("GET", f"{REPO}/discussions", discussions),
     Route("POST", f"{REPO}/discussions", no_discussions),
     Route("GET", REPO, info),

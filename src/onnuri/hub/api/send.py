@@ -11,7 +11,7 @@ from starlette.responses import Response, StreamingResponse
 from onnuri.hub.api.call import Call
 from onnuri.hub.errors import HubError
 
-RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
+RANGE = re.compile(r"bytes=(\d{0,40})-(\d{0,40})")
 AT_ONCE = 1 << 16
 """Bytes of a content that is read before the answer begins."""
 

@@ -18,6 +18,7 @@ def whoami(call: Call) -> Response:
     with call.hub.database.reading() as connection:
         account = accounts.account_of(connection, call.caller.name)
         organisations = accounts.organisations_of(connection, call.caller.id)
+        token = accounts.token_name(connection, call.caller)
     found = {
         "type": "user",
         "id": str(account.id),
@@ -31,7 +32,7 @@ def whoami(call: Call) -> Response:
         ],
         "auth": {
             "type": "access_token",
-            "accessToken": {"displayName": call.caller.method, "role": call.caller.role},
+            "accessToken": {"displayName": token, "role": call.caller.role},
         },
     }
     return answer(found)
