@@ -5,6 +5,7 @@ Errors become answers here, whom a request comes from is found here, and bodies 
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import logging
 import secrets
@@ -31,6 +32,7 @@ Handler = Callable[[Call], Any]
 ErrorPage = Callable[[Call, HubError], Response | None]
 LARGEST_BODY = 8 << 20
 """Bytes, of what is no upload."""
+BODY_SECONDS = 120
 LONGEST_ADDRESS = 8192
 SAFE = {
     "X-Content-Type-Options": "nosniff",
@@ -201,11 +203,15 @@ async def read_body(request: Request, most: int) -> bytes:
     if size > most:
         raise too_large
     size = 0
-    async for piece in request.stream():
-        pieces.append(piece)
-        size += len(piece)
-        if size > most:
-            raise too_large
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for piece in request.stream():
+                pieces.append(piece)
+                size += len(piece)
+                if size > most:
+                    raise too_large
+    except TimeoutError:
+        raise HubError(408, f"the body did not come within {BODY_SECONDS} seconds") from None
     return b"".join(pieces)
 
 
