@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 import time
@@ -11,12 +12,17 @@ from pathlib import Path
 from typing import IO, Any
 
 import httpx
+import pytest
 
 from onnuri.hub import accounts
 from onnuri.hub.database import Database
 from tests import processes
 from tests.conftest import SCRIPTS
 from tests.hub.postgresql import new_database
+
+SQLITE_ONLY = pytest.mark.skipif(
+    os.environ.get("ONNURI_HUB_DATABASE") == "postgresql", reason="about the file in the data folder"
+)
 
 
 class Server:

@@ -12,11 +12,12 @@ from onnuri.hub.bundles.config import BackupConfig, RestoreConfig
 from onnuri.run.daily_chain import lines
 from tests.conftest import run_command
 from tests.hub.carriers import put, stored
-from tests.hub.hubs import Server, people, running
+from tests.hub.hubs import SQLITE_ONLY, Server, people, running
 
 NAME, CONTENT = "lab/model", bytes(range(256)) * 100
 
 
+@SQLITE_ONLY
 def test_a_restored_hub_serves(tmp_path: Path) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
     with running(tmp_path) as hub:

@@ -174,7 +174,7 @@ def test_no_consent_without_all_of_it(hub: Server, new_name: NewName, change: di
 
 def test_an_upload_ends_with_the_role(hub: Server, new_name: NewName) -> None:
     """Who loses the right between two requests of an upload does not finish it."""
-    name, tables = make(hub, new_name(), "auto"), Database(hub.data)
+    name, tables = make(hub, new_name(), "auto"), Database(hub.data, hub.database)
 
     def set_role(role: str) -> None:
         with tables.writing() as connection:

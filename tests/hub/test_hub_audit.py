@@ -19,7 +19,7 @@ from onnuri.run.chain import LEDGER_FILE
 from onnuri.run.daily_chain import lines
 from tests.conftest import run_command
 from tests.hub.consents import ask
-from tests.hub.hubs import running
+from tests.hub.hubs import SQLITE_ONLY, running
 
 
 def make_key(folder: Path, name: str) -> tuple[Path, Path]:
@@ -110,6 +110,7 @@ def test_a_day_that_ended_without_a_signature_is_signed_at_the_next_start(
     assert verify(folder)[0] == 0
 
 
+@SQLITE_ONLY
 def test_the_monthly_review(stopped: Path, tmp_path: Path) -> None:
     month = time.strftime("%Y-%m", time.gmtime((next(lines(stopped / "hub")))["time"]))
     output = tmp_path / "review.csv"

@@ -15,6 +15,7 @@ from onnuri.hub import schema
 from onnuri.hub.collect import GRACE, Daily, collect
 from onnuri.hub.commits import hold
 from onnuri.hub.config import HubConfig
+from onnuri.hub.database import ELSEWHERE, FILE
 from onnuri.hub.hub import Hub
 from onnuri.hub.records import Caller
 from onnuri.hub.repositories import find
@@ -33,6 +34,15 @@ def age(hub: Hub) -> None:
         connection.execute(schema.holdings.update().values(uploaded=OLD))
 
 
+def test_tables_that_are_elsewhere_are_not_made_anew(tmp_path: Path) -> None:
+    """An empty table would have every content deleted."""
+    (tmp_path / ELSEWHERE).touch()
+    (tmp_path / "contents").mkdir()
+    done = run_command("hub", "collect", f"data={tmp_path}", check=False)
+    assert done.returncode == 2 and "are in PostgreSQL: give database=" in done.stderr
+    assert not (tmp_path / FILE).exists()
+
+
 def test_only_what_no_repository_needs_is_deleted(tmp_path: Path) -> None:
     with running(tmp_path) as server:
         api = server.api("lee")
@@ -43,7 +53,7 @@ def test_only_what_no_repository_needs_is_deleted(tmp_path: Path) -> None:
             api.create_commit(f"lee/{name}", operations, commit_message="files")
         api.delete_file("one", "lee/one")
         api.delete_repo("lee/two")
-    hub = Hub(HubConfig(data=str(server.data)))
+    hub = Hub(HubConfig(data=str(server.data), database=server.database))
     try:
         assert collect(hub).contents == 0, "nothing is old"
         given_up = hub.store(b"never committed")
@@ -66,14 +76,14 @@ def test_only_what_no_repository_needs_is_deleted(tmp_path: Path) -> None:
         age(hub)
     finally:
         hub.close()
-    printed = run_command("hub", "collect", f"data={server.data}").stdout
+    printed = run_command("hub", "collect", f"data={server.data}", *server.words).stdout
     assert printed.startswith("deleted 2 contents of 35 bytes")
     assert [line["contents"] for line in daily_chain.lines(server.data) if line["event"] == "collect"] == [
         1,
         2,
     ]
     tokens = server.tokens
-    with running(tmp_path) as server:
+    with running(tmp_path, database=server.database) as server:
         server.tokens = tokens
         assert server.api("lee").hf_hub_download("lee/one", "shared", cache_dir=tmp_path / "cache")
 

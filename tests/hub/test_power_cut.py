@@ -19,7 +19,7 @@ from onnuri.hub.hub import Hub
 from onnuri.run.daily_chain import lines
 from tests.hub.consents import agreement, read_terms
 from tests.hub.disks import Disk, build
-from tests.hub.hubs import Server, people
+from tests.hub.hubs import SQLITE_ONLY, Server, people
 
 ROUNDS = 4
 
@@ -36,6 +36,7 @@ class Recorded(Server):
         return subprocess.Popen(command, stdout=stream, stderr=stream, env=environment)
 
 
+@SQLITE_ONLY
 @pytest.mark.skipif(not (shutil.which("cc") or shutil.which("gcc")), reason="needs a C compiler")
 def test_consents_survive_a_power_cut(tmp_path: Path) -> None:
     tokens = people(tmp_path / "hub")

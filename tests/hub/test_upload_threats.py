@@ -165,7 +165,7 @@ def test_a_question_shows_ones_own_xorbs_alone(hub: Server, new_name: NewName) -
     assert kim.xorb(hash, body).status_code == 200
     assert set(described(kim.ask(chunks[0]).content)) == {hash, kims[0]}, "he has sent it too"
 
-    tables = Database(hub.data)
+    tables = Database(hub.data, hub.database)
     with tables.writing() as connection:
         table = schema.repositories
         uid = lee.facts["casUrl"].split("/")[-2]
@@ -196,7 +196,7 @@ def test_an_answer_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_rights_are_looked_up_at_every_request(hub: Server, new_name: NewName) -> None:
     name = f"lab/{new_name()}"
     hub.api("kim").create_repo(name)
-    tables = Database(hub.data)
+    tables = Database(hub.data, hub.database)
     with tables.writing() as connection:
         user = accounts.account_of(connection, "lee").id
         token = accounts.create_token(connection, user, "brief", "write")

@@ -21,7 +21,7 @@ from onnuri.base.errors import UserError, optional_package
 from onnuri.hub import schema
 from onnuri.hub.consent import tables  # noqa: F401 - defined there
 
-FILE = "hub.sqlite3"
+FILE, ELSEWHERE = "hub.sqlite3", "tables-are-in-postgresql"
 BUSY_SECONDS = 30
 WRITERS = 0x6F6E6E757269
 """The lock of all writers in PostgreSQL, within the database of the hub."""
@@ -35,9 +35,17 @@ class Database:
         self.sqlite = not url
         self.name = str(data / FILE) if self.sqlite else _without_password(url)
         self._one_writer = threading.Lock()
+        elsewhere = data / ELSEWHERE
+        if self.sqlite and elsewhere.exists():
+            raise UserError(
+                f"the tables of {data} are in PostgreSQL: give database=postgresql://... ; empty "
+                "tables here would take every content for one that nobody needs"
+            )
         try:
             self.engine = _sqlite(data / FILE) if self.sqlite else _postgresql(url)
             schema.METADATA.create_all(self.engine)
+            if not self.sqlite:
+                elsewhere.touch()
         except OperationalError as error:
             raise UserError(f"{self.name} cannot be opened: {str(error.orig).strip()}") from None
         with self.writing() as connection:

@@ -28,9 +28,10 @@ from onnuri.run import chain
 from tests.conftest import run_command, untrained_model
 from tests.hub.bundling import MODEL, TEXT, Source, edit, export, first, refused, take
 from tests.hub.carriers import look, make_key, put, stored
-from tests.hub.hubs import people, running
+from tests.hub.hubs import SQLITE_ONLY, people, running
 
 
+@SQLITE_ONLY
 def test_a_gated_model_loads_at_another_hub(source: Source, tmp_path: Path) -> None:
     folder, bundle, data = tmp_path / "model", tmp_path / "bundle", tmp_path / "source"
     untrained_model(512, 64).save_pretrained(folder)
