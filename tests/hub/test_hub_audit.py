@@ -63,7 +63,7 @@ def test_an_audit_that_is_whole(stopped: Path) -> None:
 
 
 def test_a_person_is_in_the_audit_by_pseudonym_alone(stopped: Path) -> None:
-    """What is said of consent cannot be deleted from a chain: it must not name anybody."""
+    """A line about consent cannot be deleted from a chain: it names nobody."""
     found = [line for line in lines(stopped / "hub") if line["event"] in ("consent", "withdrawal")]
     assert [line["event"] for line in found] == ["consent", "withdrawal"]
     assert len({line["subject"] for line in found}) == 1
