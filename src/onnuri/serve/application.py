@@ -164,6 +164,7 @@ def application(service: Service) -> Starlette:
             "models": known,
             "key_needed": service.keys.needed,
             "notice": NOTICE,
+            "mark": service.config.mark,
             "version": __version__,
         }
         await exchange.answer(200, found)

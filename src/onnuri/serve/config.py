@@ -30,6 +30,8 @@ class ServeConfig(WebConfig):
     """Folder of keys, audit and masked log; empty: no keys, and nothing is written."""
     log: str = "none"
     """none: no text is written to disk; masked: requests and answers, after personal data was masked."""
+    mark: bool = False
+    """An answer copied from the chat page ends with a line: its model, that AI made it, the date."""
     log_days: int = 30
     """Days after which a masked log is deleted."""
     slots: int = 8

@@ -44,6 +44,7 @@ class Script:
     key: str = ""
     answers: dict[str, list[Step] | Refusal] = field(default_factory=dict)
     finish: str = "stop"
+    mark: bool = False
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -65,7 +66,15 @@ class Handler(BaseHTTPRequestHandler):
                 "ko": "AI가 만든 글입니다. 틀릴 수 있습니다.",
                 "en": "Text is made by AI. It may be wrong.",
             }
-            self.give(200, {"models": script.models, "key_needed": bool(script.key), "notice": notice})
+            self.give(
+                200,
+                {
+                    "models": script.models,
+                    "key_needed": bool(script.key),
+                    "notice": notice,
+                    "mark": script.mark,
+                },
+            )
         elif "/" not in name and (PAGE / name).is_file():
             self.give(200, (PAGE / name).read_bytes(), TYPES[Path(name).suffix])
         else:

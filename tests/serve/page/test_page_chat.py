@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -318,3 +319,27 @@ def test_nothing_is_kept_when_the_reader_says_so(visit: Visit, server: ScriptedS
     page.reload()
     shows(page, "대화를 저장하지 않습니다.", "body")
     assert page.locator(".chat").count() == 0
+
+
+@pytest.mark.parametrize("locale", ["ko-KR", "en-US"])
+def test_a_copied_answer_says_who_made_it_where_the_server_wants_that(
+    visit: Visit, server: ScriptedServer, locale: str
+) -> None:
+    server.script.answers["글"] = ["본문\n\n```\ncode\n```"]
+    permissions = ["clipboard-read", "clipboard-write"]
+    line = {
+        "ko-KR": r"onnuri-chat의 답변, AI 생성, \d{4}-\d\d-\d\d",
+        "en-US": r"Answer of onnuri-chat, made by AI, \d{4}-\d\d-\d\d",
+    }
+    for mark, wanted in ((False, ""), (True, f"\n\n{line[locale]}")):
+        server.script.mark = mark
+        page = visit(locale=locale, permissions=permissions)
+        ask(page, "글")
+        name = {"ko-KR": "복사", "en-US": "Copy"}[locale]
+        whole = page.locator(".answer .tools").get_by_role("button", name=name, exact=True)
+        text = re.escape("본문\n\n```\ncode\n```")
+        for button, expected in ((whole, text + wanted), (page.locator(".code-head button"), "code")):
+            page.evaluate("navigator.clipboard.writeText('')")
+            button.click()
+            page.wait_for_function("navigator.clipboard.readText()")
+            assert re.fullmatch(expected, page.evaluate("navigator.clipboard.readText()"))

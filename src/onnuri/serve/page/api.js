@@ -37,10 +37,10 @@ async function call(path, key, options = {}) {
 	throw new ServerError(kind, detail, retryAfter || null);
 }
 
-// {models: [{id, chat}], key_needed, notice: {ko, en}}
+// {models: [{id, chat}], key_needed, notice: {ko, en}, mark}
 export async function pageInfo() {
-	const { models, key_needed: keyNeeded, notice } = await (await call("page/info")).json();
-	return { models: models.map(({ id, chat }) => ({ id, chat: chat !== false })), keyNeeded, notice: notice ?? {} };
+	const { models, key_needed: keyNeeded, notice, mark } = await (await call("page/info")).json();
+	return { models: models.map(({ id, chat }) => ({ id, chat: chat !== false })), keyNeeded, notice: notice ?? {}, mark };
 }
 
 // Data of server-sent events. Bytes may be cut anywhere, within a syllable too.

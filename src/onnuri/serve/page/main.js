@@ -61,6 +61,7 @@ function banner(text, label = "", act = null) {
 const models = new ModelPicker(settings, show);
 const transcript = new Transcript($("turns"), {
 	touch,
+	marked: () => info.mark,
 	edit(node, text) {
 		stop();
 		ask(text, node.parent);

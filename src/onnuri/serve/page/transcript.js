@@ -108,11 +108,15 @@ export class Transcript {
 		return section;
 	}
 
+	mark({ model }) {
+		return this.actions.marked() ? `\n\n${t("answerOf", { model })}, ${new Date().toLocaleDateString("sv")}` : "";
+	}
+
 	answer(node, answer) {
 		const body = make("div", { class: answer.chat ? "body" : "body plain" });
 		const state = make("div", { class: "state" });
 		const stats = make("span", { class: "stats" });
-		const tools = make("div", { class: "tools" }, copyButton("copy", () => answer.text),
+		const tools = make("div", { class: "tools" }, copyButton("copy", () => answer.text + this.mark(answer)),
 			iconButton("again", t("regenerate"), () => this.actions.regenerate(node, answer), { class: "icon again" }),
 			answer.chat ? null : iconButton("continue", t("continue"), () => this.actions.resume(node, answer)), stats);
 		const name = make("div", { class: "name" }, make("span", {}, answer.model), make("span", { class: "ai" }, "AI"));
