@@ -21,6 +21,7 @@ import hashlib
 import json
 import math
 import os
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -129,8 +130,8 @@ def train(run: Run, words: list[str], options: argparse.Namespace) -> Score:
         score = scored(place, run.steps)
         if result.returncode or not score:
             sys.exit(f"{' '.join(command)} failed: see {log_file}")
-        for folder in (place / "checkpoints").glob("step-*" if not options.keep else ""):
-            subprocess.run(["rm", "-r", str(folder)], check=True)
+        for folder in [] if options.keep else list((place / "checkpoints").glob("step-*")):
+            shutil.rmtree(folder)
     print(f"{run.size} {run.candidate} {run.equal} seed {run.seed}: {describe(score)}", flush=True)
     return score
 

@@ -96,6 +96,7 @@ def test_what_was_changed_is_named(stopped: Path, tmp_path: Path, what: str) -> 
     assert status == 1 and expected in printed, printed
 
 
+@SQLITE_ONLY
 def test_a_day_that_ended_without_a_signature_is_signed_at_the_next_start(
     stopped: Path, tmp_path: Path
 ) -> None:

@@ -229,3 +229,35 @@ def test_a_signature_is_checked_against_registered_keys(hub: Server, kim: Visito
     assert "서명 확인됨: <strong>연구실 키</strong>" in kim.get(at).text
     commit(hub, "kim/signed", {"config.json": b"{ }"})
     assert "서명 후 바뀐 파일이 있습니다: config.json" in kim.get(at).text
+
+
+def test_administrators_correct_names_and_addresses(hub: Server, kim: Visitor) -> None:
+    kim.send("/admin", action="invite", name="jung", fullname="정", email="old@example.go.kr")
+    changed = {"fullname": f"정 {BAD}", "email": "new@example.go.kr"}
+    assert kim.send("/admin", action="details", name="jung", **changed).status_code == 303
+    page = kim.get("/admin").text
+    assert "new@example.go.kr" in page and "old@" not in page and "<script>alert" not in page
+    assert kim.send("/admin", action="details", name="lab", fullname="언어 연구실").status_code == 303
+    assert kim.send("/admin", action="details", name="nobody", **changed).status_code == 404
+    with Visitor(hub, "lee") as lee:
+        token = lee.token("/settings")
+        fields = {"form_token": token, "action": "details", "name": "lee", "email": "x@example.go.kr"}
+        assert lee.client.post("/admin", data=fields).status_code == 403
+
+
+def test_public_keys_are_listed_and_removed(kim: Visitor, tmp_path: Path) -> None:
+    from tests.hub.carriers import make_key
+
+    pem = Path(make_key(tmp_path, "signer")[1]).read_text()
+    assert (
+        kim.send("/admin", action="key", label="언어 연구실 서명", name="lab", pem=pem).status_code == 303
+    )
+    assert kim.send("/admin", action="key", label="x", pem="PRIVATE KEY PUBLIC KEY").status_code == 400
+    page = kim.get("/admin").text
+    assert "언어 연구실 서명 (lab)" in page
+    number = page.rpartition('name="key" value="')[2].partition('"')[0]
+    assert kim.send("/admin", action="remove key", key=number).status_code == 303
+    assert "언어 연구실 서명" not in kim.get("/admin").text
+    for missing in (number, "", "²", "9" * 30):
+        assert kim.send("/admin", action="remove key", key=missing).status_code == 404
+    assert kim.send("/admin", action="no such").status_code == 400

@@ -40,6 +40,15 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+def large_file(folder: Path, size: int) -> Path:
+    """Random bytes, which no chunk of another file has."""
+    path, seeded = folder / "model.bin", random.Random(size)
+    with path.open("wb") as stream:
+        for _ in range(size // 20_000_000):
+            stream.write(seeded.randbytes(20_000_000))
+    return path
+
+
 def check(server: Server, name: str, file: Path, folder: Path) -> None:
     down = server.api("lee").hf_hub_download(name, "model.bin", cache_dir=folder)
     assert Path(down).read_bytes() == file.read_bytes()
@@ -63,11 +72,7 @@ def test_a_killed_client_resumes_xet(server: Server, file: Path, tmp_path: Path)
 @pytest.mark.parametrize("size", [200_000_000, *([600_000_000, 1_200_000_000] if SOAK else [])])
 def test_a_killed_client_resumes_by_default(server: Server, tmp_path: Path, size: int) -> None:
     """Nothing is set: the client has noted nothing and asks the hub. Half a xorb is not lost either."""
-    name, file = f"lee/default-{size}", tmp_path / "model.bin"
-    seeded = random.Random(size)
-    with file.open("wb") as stream:
-        for _ in range(size // 20_000_000):
-            stream.write(seeded.randbytes(20_000_000))
+    name, file = f"lee/default-{size}", large_file(tmp_path, size)
     with counting(server.port) as proxy:
         named = {"url": proxy.url, "token": server.tokens["lee"], "home": tmp_path / "home"}
         process = start_client("upload", name, file, **named)
@@ -90,14 +95,28 @@ def test_a_killed_server_resumes_xet(server: Server, file: Path, tmp_path: Path)
 
         def restart() -> None:
             killed.append(proxy.sent)
-            server.kill()
-            server.start(server.port)
+            _restart(server)
 
         proxy.at(SIZE - 1_000_000, restart)
         client("upload", "lee/server", file, **named)
         print(f"sent {killed[0] / 1e6:.1f} MB, then {(proxy.sent - killed[0]) / 1e6:.1f} MB")
         assert proxy.sent - killed[0] < 0.1 * SIZE
     check(server, "lee/server", file, tmp_path)
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.skipif(not SOAK, reason="make soak: 2.4 GB")
+def test_a_killed_server_resumes_by_default(server: Server, tmp_path: Path) -> None:
+    """The client sends each xorb, of 64 MB at most, that had no answer anew."""
+    size = 2_400_000_000
+    name, file = "lee/default-server", large_file(tmp_path, size)
+    with counting(server.port) as proxy:
+        named = {"url": proxy.url, "token": server.tokens["lee"], "home": tmp_path / "home"}
+        proxy.at(int(0.6 * size), lambda: _restart(server))
+        client("upload", name, file, **named)
+        print(f"of {size / 1e6:.0f} MB {(proxy.sent - size) / 1e6:.1f} MB were sent twice")
+        assert proxy.sent - size < 0.1 * size
+    check(server, name, file, tmp_path)
 
 
 @pytest.mark.parametrize("who", ["client", "server"])
@@ -124,10 +143,14 @@ def test_lfs_resumes(server: Server, tmp_path: Path, who: str) -> None:
         assert (down / f"{number}.bin").read_bytes() == random.Random(number).randbytes(size)
 
 
-def _both(process: subprocess.Popen[str], server: Server) -> None:
-    process.kill()
+def _restart(server: Server) -> None:
     server.kill()
     server.start(server.port)
+
+
+def _both(process: subprocess.Popen[str], server: Server) -> None:
+    process.kill()
+    _restart(server)
 
 
 @pytest.mark.timeout(1200)

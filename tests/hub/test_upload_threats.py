@@ -61,9 +61,16 @@ def commit(hub: Server, who: str, name: str, content: bytes) -> httpx.Response:
         return client.post(f"/api/models/{name}/commit/main", content=line)
 
 
-def batch(hub: Server, who: str, name: str, content: bytes, operation: str = "upload") -> dict:
+def batch(
+    hub: Server,
+    who: str,
+    name: str,
+    content: bytes,
+    operation: str = "upload",
+    transfers: tuple[str, ...] = ("basic", "multipart"),
+) -> dict:
     found = {"oid": hashlib.sha256(content).hexdigest(), "size": len(content)}
-    body = {"operation": operation, "transfers": ["basic", "multipart"], "objects": [found]}
+    body = {"operation": operation, "transfers": transfers, "objects": [found]}
     with hub.client(who) as client:
         answer = client.post(f"/{name}.git/info/lfs/objects/batch", json=body)
     assert answer.status_code == 200, answer.text

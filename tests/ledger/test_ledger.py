@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -64,6 +65,24 @@ def test_a_run_that_was_cut_off_goes_on_in_the_same_chain(run_dir: Path, sample:
     assert events.count("step") == 14
     status, output = verify(run_dir)
     assert status == 0, output
+
+
+def test_a_line_without_room_is_none_and_the_next_one_follows(tmp_path: Path) -> None:
+    ledger, before = Ledger(tmp_path), resource.getrlimit(resource.RLIMIT_FSIZE)
+    for _ in range(3):
+        ledger.add("step", {"loss": 1.0})
+    size = ledger.path.stat().st_size
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size + 100, before[1]))
+    try:
+        for number in range(200):  # more than any buffer holds
+            with pytest.raises(OSError, match="File too large"):
+                ledger.add("lost", {"number": number, "text": "x" * 200})
+            assert ledger.path.stat().st_size == size
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    ledger.add("kept", {})
+    ledger.close()
+    assert [line["event"] for line in read(tmp_path)] == ["step", "step", "step", "kept"]
 
 
 def test_replay_gives_the_recorded_losses(run_dir: Path) -> None:

@@ -24,6 +24,7 @@ from onnuri.hub.limits import Limits
 from onnuri.hub.links import Signer
 from onnuri.hub.oidc import open_provider
 from onnuri.hub.parts import Parts
+from onnuri.hub.room import KEPT, check_disk
 from onnuri.hub.scan.scanner import Scanner
 from onnuri.hub.trees import Trees
 from onnuri.hub.uploads import Uploads
@@ -90,7 +91,8 @@ class Hub:
             incoming.drop()
 
     def store(self, content: bytes) -> str:
-        """Keep a small content; returns its sha256."""
+        """Keep a small content; returns its sha256. Raises HubError where the disk has no room for it."""
+        check_disk(self.data, KEPT + len(content))
         with self.receiving() as incoming:
             incoming.write(content)
             sha256 = incoming.finish()

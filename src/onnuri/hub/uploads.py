@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from starlette.requests import Request
 
 from onnuri.hub.errors import HubError
+from onnuri.hub.room import KEPT, check_disk, is_full, no_room
 
 PIECE = 4 << 20
 """Bytes that are hashed and written at a time."""
@@ -74,15 +75,24 @@ def _busy() -> HubError:
     )
 
 
-async def receive(request: Request, write: Callable[[bytes | bytearray], None], most: int) -> int:
+def declared_size(request: Request) -> int | None:
+    """Bytes of the body, by its header. None without one."""
+    text = request.headers.get("content-length", "")
+    return int(text[:18]) if text.isdecimal() else None
+
+
+async def receive(
+    request: Request, write: Callable[[bytes | bytearray], None], most: int, folder: Path
+) -> int:
     """Pass a body to `write` piece by piece, in a thread, while the next piece comes; returns its bytes.
 
-    Raises HubError for one that is larger than `most`, or comes too slowly, or has no room on the disk.
+    Raises HubError for one that is larger than `most`, or comes too slowly, or has no room in `folder`.
     """
-    declared = request.headers.get("content-length", "")
+    declared = declared_size(request) or 0
     too_large = HubError(413, f"the body is larger than {most:,} bytes")
-    if declared.isdecimal() and int(declared[:18]) > most:
+    if declared > most:
         raise too_large
+    check_disk(folder, KEPT + declared)
     size, buffer = 0, bytearray()
     pending: Awaitable[None] | None = None
     loop = asyncio.get_running_loop()
@@ -94,6 +104,7 @@ async def receive(request: Request, write: Callable[[bytes | bytearray], None], 
                 if size > most:
                     raise too_large
                 if len(buffer) >= PIECE:
+                    check_disk(folder, KEPT)
                     if pending:
                         await pending
                     pending = asyncio.ensure_future(asyncio.to_thread(write, buffer))
@@ -102,7 +113,7 @@ async def receive(request: Request, write: Callable[[bytes | bytearray], None], 
     except TimeoutError:
         raise HubError(408, f"{PIECE:,} bytes did not come within {SLOWEST:.0f} seconds") from None
     except OSError as error:
-        raise _no_room(error) from None
+        raise (no_room() if is_full(error) else error) from None
     finally:
         if pending:
             await asyncio.wait([asyncio.ensure_future(pending)])  # no thread writes on after this
@@ -112,11 +123,5 @@ async def receive(request: Request, write: Callable[[bytes | bytearray], None], 
         if buffer:
             await asyncio.to_thread(write, buffer)
     except OSError as error:
-        raise _no_room(error) from None
+        raise (no_room() if is_full(error) else error) from None
     return size
-
-
-def _no_room(error: OSError) -> Exception:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return HubError(507, "the hub's disk is full: its administrator must make room")
-    return error

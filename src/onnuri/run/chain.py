@@ -50,16 +50,22 @@ class Ledger:
         self.head = lines[-1]["hash"] if lines else BEGINNING
         self.saved = max((line["step"] for line in lines if line["event"] == "checkpoint"), default=0)
         """Step of the newest checkpoint on record."""
-        self._stream = self.path.open("a", encoding="utf-8")
+        self._stream = self.path.open("ab", buffering=0)
         self._stream.truncate(self.path.read_bytes().rfind(b"\n") + 1)
 
     def add(self, event: str, facts: Mapping[str, Any]) -> None:
-        """Append a line. It is on disk after the next `sync`."""
+        """Append a line, whole or not at all. It is on disk after the next `sync`."""
         line = {"event": event, "time": round(time.time(), 3), **facts, "previous": self.head}
-        self.head = hash_json(line)
-        text = json.dumps(line | {"hash": self.head}, ensure_ascii=False, separators=(",", ":"))
-        self._stream.write(text + "\n")
-        self._stream.flush()
+        head = hash_json(line)
+        text = json.dumps(line | {"hash": head}, ensure_ascii=False, separators=(",", ":"))
+        rest, before = memoryview(f"{text}\n".encode()), os.fstat(self._stream.fileno()).st_size
+        try:
+            while rest:
+                rest = rest[self._stream.write(rest) :]
+        except BaseException:  # the disk is full, or the program ends: the next line must follow the last
+            self._stream.truncate(before)
+            raise
+        self.head = head
 
     def sync(self) -> None:
         """Put every line on disk."""

@@ -131,7 +131,7 @@ async def put(call: Call) -> Response:
     async with call.hub.uploads.one():
         found = await run_in_threadpool(_enter, call, "lfs-put")
         with call.hub.receiving() as incoming:
-            await receive(call.request, incoming.write, found.facts["size"])
+            await receive(call.request, incoming.write, found.facts["size"], call.hub.data)
             await asyncio.to_thread(_keep, call, found, incoming)
     return answer({}, headers={"ETag": f'"{found.facts["oid"]}"'})
 
@@ -162,7 +162,7 @@ async def put_part(call: Call) -> Response:
         size = min(PART, total - offset)
         name = _name(call, found.repository, found.facts["oid"])
         with call.hub.parts.part(name, offset, size) as part:
-            await receive(call.request, part.write, size)
+            await receive(call.request, part.write, size, call.hub.data)
     return answer({}, headers={"ETag": f'"{number + 1}"'})
 
 

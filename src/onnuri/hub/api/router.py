@@ -24,7 +24,9 @@ from onnuri.hub.api.call import Call, answer
 from onnuri.hub.errors import HubError, bad_request
 from onnuri.hub.hub import Hub
 from onnuri.hub.records import Caller
+from onnuri.hub.room import LEAST, check_disk, is_full, no_room
 from onnuri.hub.sessions import COOKIE, caller_of_session
+from onnuri.hub.uploads import declared_size
 
 log = logging.getLogger(__name__)
 Handler = Callable[[Call], Any]
@@ -83,13 +85,15 @@ class Router:
             response = answer(
                 {"error": "a text has characters that cannot be kept, or a number is too large"}, 400
             )
-        except OperationalError:
-            log.exception("request %s to %s could not use the database", number, scope["path"])
-            response = answer({"error": "the database is busy; try again"}, 503, {"Retry-After": "1"})
-        except Exception:
+        except Exception as error:
             log.exception("request %s to %s failed", number, scope["path"])
-            failed = HubError(500, "the hub failed; its log has more")
-            response = await run_in_threadpool(self._error, call, failed)
+            if is_full(error):
+                response = answer(no_room().content(), 507)
+            elif isinstance(error, OperationalError):
+                response = answer({"error": "the database is busy; try again"}, 503, {"Retry-After": "1"})
+            else:
+                failed = HubError(500, "the hub failed; its log has more")
+                response = await run_in_threadpool(self._error, call, failed)
         for name, value in (SAFE | {"X-Request-Id": number} | call.headers).items():
             response.headers.setdefault(name, value)
         if scope["method"] == "HEAD" and hasattr(response, "body"):
@@ -114,6 +118,8 @@ class Router:
         ):
             check_own_page(call)
         call.headers |= self.hub.limits.count(call.caller, call.address)
+        if request.method not in ("GET", "HEAD"):
+            check_disk(self.hub.data, LEAST)
         if inspect.iscoroutinefunction(route.handler):
             found = await route.handler(call)
         else:
@@ -197,12 +203,10 @@ def _match(pattern: list[str], parts: list[str]) -> dict[str, str] | None:
 
 async def read_body(request: Request, most: int) -> bytes:
     """A body. Raises HubError for one that is too large, before it is read if it says so."""
-    declared = request.headers.get("content-length", "")
-    pieces, size = [], int(declared[:18]) if declared.isdigit() else 0
+    pieces, size = [], 0
     too_large = HubError(413, f"a body has {most:,} bytes at most here")
-    if size > most:
+    if (declared_size(request) or 0) > most:
         raise too_large
-    size = 0
     try:
         async with asyncio.timeout(BODY_SECONDS):
             async for piece in request.stream():

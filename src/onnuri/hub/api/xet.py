@@ -26,7 +26,7 @@ from onnuri.hub.commits import held
 from onnuri.hub.errors import HubError
 from onnuri.hub.links import LAST
 from onnuri.hub.records import Repository
-from onnuri.hub.uploads import receive
+from onnuri.hub.uploads import declared_size, receive
 from onnuri.hub.xet.formats import LARGEST_BODY, File, from_hex, read_shard
 from onnuri.hub.xet.gateway import Xorb
 
@@ -83,7 +83,7 @@ async def post_xorb(call: Call) -> Response:
         repository, epoch = await run_in_threadpool(_enter, call)
         xorb = await run_in_threadpool(_open, call, repository, epoch, expected)
         try:
-            await receive(call.request, xorb.write, LARGEST_BODY)
+            await receive(call.request, xorb.write, LARGEST_BODY, call.hub.data)
             new = await asyncio.to_thread(xorb.finish)
         except ClientDisconnect:
             await asyncio.to_thread(xorb.keep_part)
@@ -94,8 +94,8 @@ async def post_xorb(call: Call) -> Response:
 
 
 def _open(call: Call, repository: Repository, epoch: int, expected: bytes) -> Xorb:
-    hub, size = call.hub, call.request.headers.get("content-length", "")
-    more = int(size[:18]) if size.isdecimal() else LARGEST_BODY
+    hub, size = call.hub, declared_size(call.request)
+    more = LARGEST_BODY if size is None else size
     check_room(call, repository, more, hub.xorbs.pending(repository.uid) if hub.config.quota_bytes else 0)
     assert call.caller is not None
     return hub.xorbs.receiving(repository.uid, epoch, expected, call.caller.id)
@@ -131,7 +131,7 @@ async def post_shard(call: Call) -> Response:
     async with call.hub.uploads.shard():
         repository, epoch = await run_in_threadpool(_enter, call)
         body = bytearray()
-        await receive(call.request, body.extend, LARGEST_BODY)
+        await receive(call.request, body.extend, LARGEST_BODY, call.hub.data)
         files = await asyncio.to_thread(_read, call, repository, epoch, bytes(body))
     task = asyncio.create_task(_materialise(call, repository, epoch, files))
     done, _ = await asyncio.wait([task], timeout=SILENCE)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 from starlette.responses import Response
 
 from onnuri.hub import access, accounts, quotas, records, repositories, schema, sessions
@@ -16,9 +16,11 @@ from onnuri.hub.api.search import matching
 from onnuri.hub.errors import HubError, bad_request
 from onnuri.hub.pages import provenance
 from onnuri.hub.pages.account import new_link
+from onnuri.hub.pages.provenance import public_keys
 from onnuri.hub.pages.view import form, page, see_other, signed_in, visible
 from onnuri.hub.records import Caller
 
+Form = Mapping[str, str]
 MOST_SHOWN, MOST_READ = 200, 2000
 
 
@@ -40,51 +42,110 @@ def _accounts(call: Call, link: str = "", name: str = "") -> Response:
             (row, quotas.used(connection, row.id))
             for row in connection.execute(select(table).order_by(table.c.kind.desc(), table.c.name_key))
         ]
-    return page(call, "admin.html", rows=rows, link=link, linked=name, default=call.hub.config.quota_bytes)
+        keys = connection.execute(
+            select(public_keys.c.id, public_keys.c.name, table.c.name.label("account"))
+            .outerjoin(table, table.c.id == public_keys.c.account)
+            .order_by(public_keys.c.id)
+        ).all()
+    default = call.hub.config.quota_bytes
+    return page(call, "admin.html", rows=rows, keys=keys, link=link, linked=name, default=default)
 
 
 def change_accounts(call: Call) -> Response:
     """POST /admin: one change of one account."""
     caller, fields = _administrator(call), form(call)
     action, name = fields.get("action", ""), fields.get("name", "").strip()
-    code, table = "", schema.accounts
+    if action not in ACTIONS:
+        raise bad_request("the form has no known action")
     with call.hub.database.writing() as connection:
-        if action == "invite":
-            email = fields.get("email", "").strip()[:254]
-            user = accounts.create_user(connection, name, fields.get("fullname", "")[:200], email)
-            code = new_link(connection, user)
-        elif action == "organisation":
-            owner = accounts.account_of(connection, fields.get("owner", "").strip(), "user")
-            accounts.create_organisation(connection, name, fields.get("fullname", "")[:200], owner.id)
-        elif action == "reset":
-            code = new_link(connection, accounts.account_of(connection, name, "user").id)
-        elif action in ("disable", "enable"):
-            user = accounts.account_of(connection, name, "user").id
-            if user == caller.id:
-                raise bad_request("nobody can disable his own account")
-            connection.execute(update(table).where(table.c.id == user).values(disabled=action == "disable"))
-            sessions.end_sessions(connection, user)
-        elif action == "quota":
-            size = fields.get("gib", "")
-            if not (size.isdecimal() and len(size) < 8):
-                raise bad_request("the quota is a whole number of GiB; 0: that of the hub")
-            account = accounts.account_of(connection, name)
-            connection.execute(
-                update(table).where(table.c.id == account.id).values(quota_bytes=int(size) << 30)
-            )
-        elif action == "key":
-            pem = fields.get("pem", "").strip()
-            if "PUBLIC KEY" not in pem or "PRIVATE" in pem or len(pem) > 5000:
-                raise bad_request("the key is a public key in PEM")
-            known = accounts.account_of(connection, name).id if name else None
-            label = fields.get("label", "").strip()[:100] or name or "hub"
-            connection.execute(
-                insert(provenance.public_keys).values(account=known, name=label, pem=pem + "\n")
-            )
-        else:
-            raise bad_request("the form has no known action")
+        code = ACTIONS[action](connection, caller, name, fields)
     call.record(f"administration: {action}", account=name)
     return _accounts(call, f"{call.base}/join/{code}", name) if code else see_other("/admin")
+
+
+def _details(fields: Form) -> tuple[str, str]:
+    """Full name and e-mail address."""
+    return fields.get("fullname", "").strip()[:200], fields.get("email", "").strip()[:254]
+
+
+def _invite(connection: Connection, _: Caller, name: str, fields: Form) -> str:
+    return new_link(connection, accounts.create_user(connection, name, *_details(fields)))
+
+
+def _change_details(connection: Connection, _: Caller, name: str, fields: Form) -> str:
+    """By administrators alone: a provider's sign-in finds a person by the e-mail address."""
+    table, account = schema.accounts, accounts.account_of(connection, name)
+    fullname, email = _details(fields)
+    connection.execute(
+        update(table)
+        .where(table.c.id == account.id)
+        .values(fullname=fullname, email=email if account.kind == "user" else "")
+    )
+    return ""
+
+
+def _create_organisation(connection: Connection, _: Caller, name: str, fields: Form) -> str:
+    owner = accounts.account_of(connection, fields.get("owner", "").strip(), "user")
+    accounts.create_organisation(connection, name, _details(fields)[0], owner.id)
+    return ""
+
+
+def _reset_password(connection: Connection, _: Caller, name: str, __: Form) -> str:
+    return new_link(connection, accounts.account_of(connection, name, "user").id)
+
+
+def _disable(connection: Connection, caller: Caller, name: str, fields: Form) -> str:
+    table, user = schema.accounts, accounts.account_of(connection, name, "user").id
+    if user == caller.id:
+        raise bad_request("nobody can disable his own account")
+    disabled = fields["action"] == "disable"
+    connection.execute(update(table).where(table.c.id == user).values(disabled=disabled))
+    sessions.end_sessions(connection, user)
+    return ""
+
+
+def _set_quota(connection: Connection, _: Caller, name: str, fields: Form) -> str:
+    table, size = schema.accounts, fields.get("gib", "")
+    if not (size.isdecimal() and len(size) < 8):
+        raise bad_request("the quota is a whole number of GiB; 0: that of the hub")
+    account = accounts.account_of(connection, name)
+    connection.execute(update(table).where(table.c.id == account.id).values(quota_bytes=int(size) << 30))
+    return ""
+
+
+def _add_key(connection: Connection, _: Caller, name: str, fields: Form) -> str:
+    pem = fields.get("pem", "").strip()
+    if "PUBLIC KEY" not in pem or "PRIVATE" in pem or len(pem) > 5000:
+        raise bad_request("the key is a public key in PEM")
+    known = accounts.account_of(connection, name).id if name else None
+    label = fields.get("label", "").strip()[:100] or name or "hub"
+    connection.execute(insert(public_keys).values(account=known, name=label, pem=pem + "\n"))
+    return ""
+
+
+def _remove_key(connection: Connection, _: Caller, __: str, fields: Form) -> str:
+    number = fields.get("key", "")
+    known = number.isdecimal() and len(number) < 10
+    if (
+        not known
+        or not connection.execute(delete(public_keys).where(public_keys.c.id == int(number))).rowcount
+    ):
+        raise HubError(404, "there is no such public key")
+    return ""
+
+
+ACTIONS: dict[str, Callable[[Connection, Caller, str, Form], str]] = {
+    "invite": _invite,
+    "details": _change_details,
+    "organisation": _create_organisation,
+    "reset": _reset_password,
+    "disable": _disable,
+    "enable": _disable,
+    "quota": _set_quota,
+    "key": _add_key,
+    "remove key": _remove_key,
+}
+"""Of the form's field `action`; what they return is the code of a link by which a password is set."""
 
 
 def account_page(call: Call) -> Response:
