@@ -63,9 +63,10 @@ def field_meanings(schema: type) -> dict[str, str]:
 
 
 def options(schema: type, prefix: str = "") -> Iterator[Option]:
-    """Every leaf option of a config dataclass, nested ones by dotted name."""
+    """Every leaf option of a config dataclass, nested ones by dotted name, its own before inherited ones."""
     meanings, types = field_meanings(schema), typing.get_type_hints(schema)
-    for field in dataclasses.fields(schema):
+    order = [name for cls in schema.__mro__ for name in vars(cls).get("__annotations__", ())]
+    for field in sorted(dataclasses.fields(schema), key=lambda each: order.index(each.name)):
         kind = types[field.name]
         if dataclasses.is_dataclass(kind):
             yield from options(typing.cast(type, kind), f"{prefix}{field.name}.")
