@@ -63,7 +63,7 @@ def field_meanings(schema: type) -> dict[str, str]:
 
 
 def options(schema: type, prefix: str = "") -> Iterator[Option]:
-    """Every leaf option of a config dataclass, nested ones by dotted name, its own before inherited ones."""
+    """Every leaf option of a config dataclass, nested ones by dotted name; inherited ones last."""
     meanings, types = field_meanings(schema), typing.get_type_hints(schema)
     order = [name for cls in schema.__mro__ for name in vars(cls).get("__annotations__", ())]
     for field in sorted(dataclasses.fields(schema), key=lambda each: order.index(each.name)):

@@ -47,6 +47,15 @@ class BlobStore(Protocol):
         """All hashes, each with when it came."""
 
 
+def let_go(descriptor: int, start: int = 0, size: int = 0) -> None:
+    """Begin to put bytes of a file on disk (size 0: all), and forget those that are there already.
+
+    An upload otherwise waits for all of it at its end, takes ever new memory, and drives out what others read.
+    """
+    if hasattr(os, "posix_fadvise"):
+        os.posix_fadvise(descriptor, start, size, os.POSIX_FADV_DONTNEED)
+
+
 class Incoming:
     """A content that is being written, in a folder for what is not complete yet."""
 
@@ -61,6 +70,7 @@ class Incoming:
         self._hash.update(piece)
         self._stream.write(piece)
         self.size += len(piece)
+        let_go(self._stream.fileno())
 
     def finish(self) -> str:
         """Put it on disk; returns its sha256."""

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from onnuri.hub.blobs import let_go
 from onnuri.hub.errors import HubError
 
 NAME = re.compile(r"[0-9a-f]{1,64}-\d{1,18}-[0-9a-f]{64}")
@@ -47,11 +48,13 @@ class Part:
         self.left -= len(piece)
         if self.hash:
             self.hash.update(piece)
-        rest = memoryview(piece)
+        start, rest = self._offset, memoryview(piece)
         while rest:
             done = os.pwrite(self._descriptor, rest, self._offset)
             self._offset += done
             rest = rest[done:]
+        if self.hash:  # a part that came before its turn is read again
+            let_go(self._descriptor, start, len(piece))
 
 
 class Parts:
