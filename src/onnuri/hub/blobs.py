@@ -50,7 +50,8 @@ class BlobStore(Protocol):
 def let_go(descriptor: int, start: int = 0, size: int = 0) -> None:
     """Begin to put bytes of a file on disk (size 0: all), and forget those that are there already.
 
-    An upload otherwise waits for all of it at its end, takes ever new memory, and drives out what others read.
+    An upload otherwise waits for all of it at its end, takes ever new memory, and drives out what others
+    read.
     """
     if hasattr(os, "posix_fadvise"):
         os.posix_fadvise(descriptor, start, size, os.POSIX_FADV_DONTNEED)
