@@ -75,7 +75,7 @@ def test_both_sides_play_to_a_finished_board(copy: Play, play: Play) -> None:
     with pytest.raises(UserError, match="is late: the held-out text is public"):
         receive(ReceiveConfig(str(challenge.folder), str(late)))
     shutil.copytree(copy.run("adamw"), copy.run("late"))
-    unknown = f"the record of {challenge.folder} has no entry late"
+    unknown = "the record has no entry late"
     assert faults_of(copy, "late") == {"not received": unknown}
 
     spent = "7.669e+09 FLOPs (16 steps of 512 tokens, 936,192 a token); allowed: 4.2e+09"
@@ -108,6 +108,7 @@ def test_both_sides_play_to_a_finished_board(copy: Play, play: Play) -> None:
     assert "  1 " + rows[0].name in table(rows)
     page = (challenge.folder / "board.html").read_text(encoding="utf-8")
     assert "<script" not in page and "src=" not in page and "href=" not in page
+    assert str(challenge.folder.parent) not in page, "nothing of the organiser's machine is published"
     assert "&lt;i&gt;대회&lt;/i&gt;" in page and "&lt;b&gt;edited-loss&lt;/b&gt;" in page
     assert "재현되지 않는 손실" in page and "held-out text in training" in page
     assert page.count("<polyline") == 3

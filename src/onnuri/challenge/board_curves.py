@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from onnuri.challenge.board import Row
 from onnuri.challenge.folder import Challenge
 from onnuri.evaluate.report import charts
+from onnuri.evaluate.report.tables import scroll
 from onnuri.evaluate.report.words import both, outside
 
 WIDTH, HEIGHT, LEFT, BOTTOM = 980.0, 340.0, 48.0, 34.0
@@ -66,6 +67,4 @@ def curves(challenge: Challenge, rows: Sequence[Row]) -> str:
         "Nats a token over the share of the FLOPs budget, from the ledgers. Held-out text ranks.",
         "원장에 적힌 토큰당 손실(nat)을 예산 비율에 따라 그렸습니다. 순위는 평가용 글로 정합니다.",
     )
-    return (
-        f'<p>{note}</p><div class="scroll curves">{picture}</div><div class="legend">{"".join(keys)}</div>'
-    )
+    return f'<p>{note}</p>{scroll(picture, "curves")}<div class="legend">{"".join(keys)}</div>'

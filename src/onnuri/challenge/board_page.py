@@ -14,7 +14,7 @@ from onnuri.corpus.report.style import STYLE
 from onnuri.corpus.report.words import escape
 from onnuri.evaluate.report.page import switch
 from onnuri.evaluate.report.style import EVALUATION_STYLE
-from onnuri.evaluate.report.tables import section, table
+from onnuri.evaluate.report.tables import scroll, section, table
 from onnuri.evaluate.report.words import both, number, outside, tokens
 
 MOST_CURVES = 8
@@ -22,6 +22,7 @@ BOARD_STYLE = """
 .curves svg { width: 100%; min-width: 560px; height: auto }
 table.ranking td, table.ranking th { padding-right: .55rem }
 .hash { font: .82em ui-monospace, "D2Coding", monospace; overflow-wrap: anywhere }
+.whole { white-space: nowrap }
 """
 EVENTS = {
     OPENED: ("opened", "시작"),
@@ -200,8 +201,8 @@ def record(challenge: Challenge, lines: Sequence[Mapping[str, Any]]) -> str:
                 when(line["time"]),
                 f"{words}{stands and ': '}{stands}",
                 outside(line.get("name", "")),
-                f'<span class="hash">{escape(str(shown)[:16])}</span>',
-                f'<span class="hash">{escape(str(line["hash"])[:16])}</span>',
+                f'<span class="hash whole">{escape(str(shown)[:16])}</span>',
+                f'<span class="hash whole">{escape(str(line["hash"])[:16])}</span>',
             ]
         )
     heads = [both("time (UTC)", "시각(UTC)"), both("event", "사건"), both("entry", "항목"), "sha256"]
@@ -218,7 +219,7 @@ def record(challenge: Challenge, lines: Sequence[Mapping[str, Any]]) -> str:
         f'<tr><td>{name}</td><td class="hash">{escape(str(value))}</td></tr>'
         for name, value in pinned.items()
     )
-    return f'{table(heads, cells, left=5)}<div class="scroll"><table class="facts">{facts}</table></div>'
+    return table(heads, cells, left=5) + scroll(f'<table class="facts">{facts}</table>')
 
 
 def notes() -> str:
@@ -229,4 +230,5 @@ def notes() -> str:
 
 def when(seconds: float) -> str:
     """A time to the second."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S") if seconds else "–"
+    shown = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S") if seconds else "–"
+    return f'<span class="whole">{shown}</span>'

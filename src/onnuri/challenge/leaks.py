@@ -73,7 +73,7 @@ def check_shards(folder: Path, wanted: str, tokenizer_sha256: str) -> None:
     found = manifest.read(folder, "tokens")
     manifest.verify(folder, found)
     if found.identity != wanted:
-        raise Refused("other data", f"data={folder} holds other shards than the ledger names")
+        raise Refused("other data", f"data={folder.name} holds other shards than the ledger names")
     if found.counts["tokenizer_sha256"] != tokenizer_sha256:
         raise Refused("other data", "its shards are encoded by another tokenizer than the challenge's")
 

@@ -66,7 +66,7 @@ def read_received(challenge: Challenge, name: str) -> Entry:
     """The entry as it was received. Raises Refused if it was not, or was changed since."""
     line = received(history(challenge)).get(name)
     if line is None:
-        raise Refused("not received", f"the record of {challenge.folder} has no entry {name}")
+        raise Refused("not received", f"the record has no entry {name}")
     try:
         entry = read_entry(challenge.entry_file(name))
     except UserError as error:

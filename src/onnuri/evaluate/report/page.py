@@ -126,10 +126,11 @@ def protocols(results: Sequence[Mapping[str, Any]]) -> str:
             for fact, value in facts.items()
             if value is not None
         )
+        facts_table = f'<table class="facts">{rows}</table>'
         parts.append(
             f'<details class="task"><summary>{task_title(entry, name)} <small>{outside(name)} '
             f"<code>{entry['protocol'][:12]}</code></small></summary>"
-            f'<div class="scroll"><table class="facts">{rows}</table></div></details>'
+            f"{tables.scroll(facts_table)}</details>"
         )
     return tables.section("Protocols", "프로토콜", "".join(parts))
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from onnuri.evaluate.report.charts import Row, curve, forest, letters, marker
 from onnuri.evaluate.report.comparable import model_name
-from onnuri.evaluate.report.tables import Result, section, task_names
+from onnuri.evaluate.report.tables import Result, scroll, section, task_names
 from onnuri.evaluate.report.words import (
     CONTROLS,
     TIERS,
@@ -47,7 +47,7 @@ def overview(results: Sequence[Result]) -> str:
     return section(
         "Scores with intervals",
         "점수와 구간",
-        f'<div class="scroll">{picture}</div>{legend(results, rows)}',
+        scroll(picture) + legend(results, rows),
     )
 
 
@@ -109,7 +109,7 @@ def phenomena(results: Sequence[Result]) -> str:
                 "* 토큰 수만 세어도 두 문장이 구별되므로 평균에서 뺍니다.",
             )
         heat = heat_map(results[0], name, groups)
-        body = f'{heat}<div class="scroll">{picture}</div>{legend(results, rows)}<p class="note">{star}</p>'
+        body = f'{heat}{scroll(picture)}{legend(results, rows)}<p class="note">{star}</p>'
         title = task_title(entry, name)
         english, korean = ("phenomenon", "현상별") if entry.get("tiers") else ("group", "세부 항목별")
         parts.append(section(f"{title} by {english}", f"{title} {korean}", body))
@@ -140,7 +140,8 @@ def heat_map(result: Result, name: str, groups: Mapping[str, Any]) -> str:
         "Percent right at each checkpoint; blue is above 50, orange below.",
         "체크포인트마다 맞힌 비율(%). 50보다 높으면 파랑, 낮으면 주황입니다.",
     )
-    return f'<p>{note}</p><div class="scroll"><table class="heat">{"".join(rows)}</table></div>'
+    heat = f'<table class="heat">{"".join(rows)}</table>'
+    return f"<p>{note}</p>{scroll(heat)}"
 
 
 def _heat_cell(value: float | None) -> str:
@@ -192,6 +193,6 @@ def _curve(results: Sequence[Result], name: str) -> str:
         "Score with its 95 % band. · 점수와 95 % 구간.",
     )
     return (
-        f'<figure><div class="scroll">{picture}</div><figcaption><b>{task_title(entry, name)}</b> '
+        f"<figure>{scroll(picture)}<figcaption><b>{task_title(entry, name)}</b> "
         f"<code>{protocol[:12]}</code> {noise}</figcaption></figure>"
     )

@@ -36,7 +36,13 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1, st
         f"<tr>{''.join(f'<td{side}>{cell}</td>' for side, cell in zip(sides, row, strict=True))}</tr>"
         for row in rows
     )
-    return f'<div class="scroll"><table class="{style}"><thead><tr>{top}</tr></thead>{body}</table></div>'
+    return scroll(f'<table class="{style}"><thead><tr>{top}</tr></thead>{body}</table>')
+
+
+def scroll(content: str, style: str = "") -> str:
+    """A box that scrolls sideways on a narrow screen, with the keyboard too."""
+    label = "Table or picture · 표나 그림"
+    return f'<div class="scroll {style}" tabindex="0" role="group" aria-label="{label}">{content}</div>'
 
 
 def task_names(results: Sequence[Result]) -> list[str]:
