@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
-import resource
 import shutil
-import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -24,6 +22,7 @@ from onnuri.checkpoint import store
 from onnuri.checkpoint.shard_file import TensorSlice, write_shard
 from onnuri.checkpoint.store import Saver, load
 from onnuri.run.checkpoints import list_checkpoints, newest_verified, step_of
+from tests.full_disk import files_of_at_most
 
 
 @pytest.fixture(autouse=True)
@@ -131,14 +130,8 @@ def failing(saver: Saver, step: int, message: str, size: int = 1000, good: int =
 def test_a_write_that_fails_is_raised_and_older_ones_are_whole(tmp_path: Path) -> None:
     saver = Saver(tmp_path, keep=2)
     save_all(saver, 1)
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    try:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+    with files_of_at_most(100_000):
         failing(saver, 2, "shard-00000.safetensors: File too large", size=50_000)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-        signal.signal(signal.SIGXFSZ, handler)
     assert steps(tmp_path) == [1]
     assert newest_verified(tmp_path) is not None
     save_all(saver, 3)

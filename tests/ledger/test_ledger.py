@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import resource
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +16,7 @@ from onnuri.ledger.sources import sources
 from onnuri.run.chain import BEGINNING, Ledger, read
 from onnuri.run.checkpoints import list_checkpoints
 from tests.conftest import pretrain, run_command
+from tests.full_disk import files_of_at_most
 
 Sample = Callable[[str], str]
 
@@ -68,18 +68,15 @@ def test_a_run_that_was_cut_off_goes_on_in_the_same_chain(run_dir: Path, sample:
 
 
 def test_a_line_without_room_is_none_and_the_next_one_follows(tmp_path: Path) -> None:
-    ledger, before = Ledger(tmp_path), resource.getrlimit(resource.RLIMIT_FSIZE)
+    ledger = Ledger(tmp_path)
     for _ in range(3):
         ledger.add("step", {"loss": 1.0})
     size = ledger.path.stat().st_size
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size + 100, before[1]))
-    try:
+    with files_of_at_most(size + 100):
         for number in range(200):  # more than any buffer holds
             with pytest.raises(OSError, match="File too large"):
                 ledger.add("lost", {"number": number, "text": "x" * 200})
             assert ledger.path.stat().st_size == size
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
     ledger.add("kept", {})
     ledger.close()
     assert [line["event"] for line in read(tmp_path)] == ["step", "step", "step", "kept"]

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
-import resource
 import shutil
-import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -33,6 +31,7 @@ from tests.conftest import (
     torchrun,
     torchrun_command,
 )
+from tests.full_disk import files_of_at_most
 from tests.processes import Process
 from tests.soak import SOAK
 
@@ -194,15 +193,8 @@ def test_a_full_disk_is_an_error_of_the_system(tmp_path: Path) -> None:
     rollouts = Rollouts(
         ids[:1], np.array([len(ids)]), ids, ids.astype(np.float32), np.zeros((1, 3), np.float32)
     )
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    try:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
-        with pytest.raises(OSError, match="File too large") as caught:
-            rollouts.save(tmp_path / "rollouts" / "step-1.safetensors")
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-        signal.signal(signal.SIGXFSZ, handler)
+    with files_of_at_most(100_000), pytest.raises(OSError, match="File too large") as caught:
+        rollouts.save(tmp_path / "rollouts" / "step-1.safetensors")
     assert caught.value.errno == errno.EFBIG
     assert caught.value.filename == str(tmp_path / "rollouts" / "step-1.safetensors")
     assert not list((tmp_path / "rollouts").glob("*.safetensors"))

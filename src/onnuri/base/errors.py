@@ -19,7 +19,10 @@ def system_error(error: OSError, path: object) -> UserError:
     """What the operating system refused, in one line; `path` stands for a file that it does not name."""
     full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
     way_out = "; free some space and run the same command again" if full else ""
-    return UserError(f"{error.filename or path}: {error.strerror or error}{way_out}")
+    named = (
+        (error.filename2 if full else None) or error.filename or path
+    )  # of a copy, the second is the target
+    return UserError(f"{named}: {error.strerror or error}{way_out}")
 
 
 def nearest(name: str, allowed: Iterable[str]) -> str:

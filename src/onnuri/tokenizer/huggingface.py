@@ -73,7 +73,7 @@ def add_special_tokens(tokenizer: Tokenizer) -> None:
 
 def save(tokenizer: Tokenizer, folder: Path, context_length: int = 1_000_000) -> None:
     """Write what AutoTokenizer, vLLM and converters to other formats read."""
-    tokenizer.save(str(folder / "tokenizer.json"))
+    (folder / "tokenizer.json").write_text(tokenizer.to_str(pretty=True), encoding="utf-8")
     roles = {"bos_token": SEPARATOR, "eos_token": SEPARATOR, "pad_token": PAD}
     added = tokenizer.get_added_tokens_decoder()
     config = roles | {
