@@ -152,9 +152,10 @@ async def _read_proposal(call: Call) -> Proposal:
         size += len(piece)
         if size > LARGEST_COMMIT:
             raise HubError(413, f"a commit has {LARGEST_COMMIT:,} bytes at most: upload large files apart")
+        start = len(left)  # what came before has no line break
         left += piece
-        while (end := left.find(b"\n")) >= 0:
-            line = bytes(left[:end])
+        while (end := left.find(b"\n", start)) >= 0:
+            line, start = bytes(left[:end]), 0
             del left[: end + 1]
             if line.strip():
                 operations += 1
