@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -219,3 +220,12 @@ def terminal(capsys: pytest.CaptureFixture[str]) -> Iterator[pytest.CaptureFixtu
     log = logging.getLogger("onnuri")
     log.handlers.clear()
     log.propagate = True
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """Chromium, one for all pages: its driver runs once a process."""
+    from tests.serve.page.browser import chromium
+
+    with chromium() as started:
+        yield started

@@ -10,21 +10,13 @@ import pytest
 from tests.hub.hubs import Server
 
 
-@pytest.fixture(scope="session")
-def chromium() -> Iterator[Any]:
-    from tests.serve.page.browser import chromium as started
-
-    with started() as browser:
-        yield browser
-
-
 @pytest.fixture
-def visit(chromium: Any, hub: Server) -> Iterator[Callable[..., Any]]:
+def visit(browser: Any, hub: Server) -> Iterator[Callable[..., Any]]:
     """Opens the sign-in page; afterwards every request was to the hub, and no policy or script failed."""
     contexts, requests, errors = [], [], []
 
     def opened(**options: Any) -> Any:
-        context = chromium.new_context(
+        context = browser.new_context(
             **{"locale": "ko-KR", "viewport": {"width": 1100, "height": 800}, **options}
         )
         context.set_default_timeout(20_000)

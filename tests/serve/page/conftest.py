@@ -11,14 +11,6 @@ import pytest
 from tests.serve.page.scripted_server import ScriptedServer
 
 
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Any]:
-    from tests.serve.page.browser import chromium
-
-    with chromium() as started:
-        yield started
-
-
 @pytest.fixture
 def server() -> Iterator[ScriptedServer]:
     started = ScriptedServer()
