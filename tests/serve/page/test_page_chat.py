@@ -74,6 +74,7 @@ def test_editing_and_regenerating_add_branches(visit: Visit, server: ScriptedSer
     page.click(".question [aria-label='이전 분기']")
     assert answers(page) == ["하나라고 하셨군요.", "둘라고 하셨군요."]
     assert page.evaluate("document.activeElement.ariaLabel") == "이전 분기"
+    page.wait_for_timeout(500)  # the choice goes to disk in a moment; nothing on the page tells when
     page.reload()
     shows(page, "둘라고 하셨군요.")
     assert answers(page) == ["하나라고 하셨군요.", "둘라고 하셨군요."]
