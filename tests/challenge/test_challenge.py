@@ -75,8 +75,7 @@ def test_both_sides_play_to_a_finished_board(copy: Play, play: Play) -> None:
     with pytest.raises(UserError, match="is late: the held-out text is public"):
         receive(ReceiveConfig(str(challenge.folder), str(late)))
     shutil.copytree(copy.run("adamw"), copy.run("late"))
-    unknown = "the record has no entry late"
-    assert faults_of(copy, "late") == {"not received": unknown}
+    assert faults_of(copy, "late") == {"not received": "the record has no entry late"}
 
     spent = "7.669e+09 FLOPs (16 steps of 512 tokens, 936,192 a token); allowed: 4.2e+09"
     assert faults_of(copy, "longer") == {"over the FLOPs budget": spent}

@@ -18,7 +18,7 @@ import pytest
 from onnuri.hub.uploads import WAITING
 from onnuri.run import daily_chain
 from tests.hub.hubs import SQLITE_ONLY, Server, running
-from tests.hub.test_upload_threats import batch, commit
+from tests.hub.lfs import batch, commit
 
 
 @contextmanager

@@ -23,6 +23,7 @@ from onnuri.hub.xet import gateway
 from onnuri.hub.xet.formats import Tree, XorbReader, from_hex, to_hex
 from onnuri.hub.xet.gateway import Xorbs
 from tests.hub.hubs import Server, running
+from tests.hub.lfs import batch, commit
 from tests.hub.xorbs import BOOKEND, TAG, chunk_hash, pack, shard, tree, xorb
 from tests.soak import tries
 
@@ -50,32 +51,6 @@ class Cas:
 
     def ask(self, chunk: bytes) -> httpx.Response:
         return self.client.get(f"/v1/chunks/default/{to_hex(chunk_hash(chunk))}")
-
-
-def commit(hub: Server, who: str, name: str, content: bytes) -> httpx.Response:
-    """A commit that names a content by its hash alone."""
-    value = {"path": "w.bin", "algo": "sha256", "oid": hashlib.sha256(content).hexdigest()}
-    value |= {"size": len(content)}
-    with hub.client(who) as client:
-        line = json.dumps({"key": "lfsFile", "value": value})
-        return client.post(f"/api/models/{name}/commit/main", content=line)
-
-
-def batch(
-    hub: Server,
-    who: str,
-    name: str,
-    content: bytes,
-    operation: str = "upload",
-    transfers: tuple[str, ...] = ("basic", "multipart"),
-) -> dict:
-    found = {"oid": hashlib.sha256(content).hexdigest(), "size": len(content)}
-    body = {"operation": operation, "transfers": transfers, "objects": [found]}
-    with hub.client(who) as client:
-        answer = client.post(f"/{name}.git/info/lfs/objects/batch", json=body)
-    assert answer.status_code == 200, answer.text
-    (shown,) = answer.json()["objects"]
-    return dict(shown)
 
 
 @pytest.fixture

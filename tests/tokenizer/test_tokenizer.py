@@ -18,7 +18,6 @@ import pytest
 import tiktoken
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from tokenizers import Tokenizer
 from transformers import AutoTokenizer
 
 from onnuri.base import manifest
@@ -28,19 +27,12 @@ from onnuri.corpus.stages.pii.mask import PLACEHOLDERS as CORPUS_PLACEHOLDERS
 from onnuri.tokenizer.config import TokenizerConfig
 from onnuri.tokenizer.counting import SharedCounter
 from onnuri.tokenizer.encoder import TokenizerFile
-from onnuri.tokenizer.huggingface import (
-    byte_of_character,
-    load_tokenizer,
-    save,
-    token_bytes,
-    tokenizer_config,
-)
+from onnuri.tokenizer.huggingface import byte_of_character, load_tokenizer, token_bytes, tokenizer_config
 from onnuri.tokenizer.mixture import document_weights
 from onnuri.tokenizer.native import Counter, lay_out
 from onnuri.tokenizer.special import CONTROL_TOKENS, PLACEHOLDERS, SEPARATOR, SPECIAL_TOKENS
 from onnuri.tokenizer.stream import Utf8Stream
 from tests.conftest import run_command
-from tests.full_disk import files_of_at_most
 from tests.soak import tries
 from tests.tokenizer.algorithms import ALGORITHMS, BYTE_LEVEL, Made, algorithms
 from tests.tokenizer.texts import MIXED
@@ -406,10 +398,3 @@ def test_a_corpus_of_one_character(tmp_path: Path, algorithm: str) -> None:
     assert "were asked for" in result.stdout
     tokenizer = load_tokenizer(tmp_path / "out")
     assert tokenizer.decode(tokenizer.encode("가나다 abc").ids) == "가나다 abc"
-
-
-def test_a_full_disk_is_an_error_of_the_system(tmp_path: Path) -> None:
-    """The library itself raises nothing that a command could tell from a fault of its own."""
-    tokenizer = Tokenizer.from_str(json.dumps({"model": {"type": "BPE", "vocab": {}, "merges": []}}))
-    with files_of_at_most(100), pytest.raises(OSError, match="File too large"):
-        save(tokenizer, tmp_path)
