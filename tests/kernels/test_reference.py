@@ -1,6 +1,7 @@
 """Reference kernels against definitions written out in float64."""
 
 import itertools
+from typing import Any
 
 import pytest
 import torch
@@ -9,7 +10,14 @@ import torch.nn.functional as F
 from onnuri.kernels.attention import attention, reference_attention
 from onnuri.kernels.attention_mask import attention_mask
 from onnuri.kernels.backends import load
-from onnuri.kernels.linear_cross_entropy import IGNORE_INDEX, Reduction, linear_cross_entropy
+from onnuri.kernels.linear_cross_entropy import (
+    IGNORE_INDEX,
+    Reduction,
+    by_chunks,
+    linear_cross_entropy,
+    loss_and_dlogits,
+    reference_linear_cross_entropy,
+)
 from onnuri.kernels.rms_norm import add_rms_norm, rms_norm
 from onnuri.kernels.rope import apply_rope, rope_tables
 from onnuri.kernels.swiglu import swiglu
@@ -109,6 +117,27 @@ def test_z_loss(chunk_size: int) -> None:
     plain, with_z = (linear_cross_entropy(hidden, weight, targets, chunk_size, z) for z in (0.0, 0.1))
     expected = 0.1 * (hidden @ weight.T).exp().sum(-1).log().square() * (targets != IGNORE_INDEX)
     torch.testing.assert_close(with_z - plain, expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("counted", [0, 1, 20, 21, 40])
+@pytest.mark.parametrize("reduction", ["none", "sum"])
+def test_no_logits_of_rows_that_do_not_count(counted: int, reduction: Reduction) -> None:
+    computed = []
+
+    def rows(logits: torch.Tensor, *others: Any) -> tuple[torch.Tensor, torch.Tensor]:
+        computed.append(len(logits))
+        return loss_and_dlogits(logits, *others)
+
+    inputs = random(40, 8).requires_grad_(), random(50, 8, seed=1).requires_grad_()
+    targets = torch.full((40,), IGNORE_INDEX)
+    targets[torch.randperm(40, generator=torch.Generator().manual_seed(0))[:counted]] = 7
+    expected = reference_linear_cross_entropy(*inputs, targets, z_loss=0.1, reduction=reduction)
+    found = by_chunks(rows)(*inputs, targets, 16, 0.1, reduction)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-10)
+    gradients = (torch.autograd.grad((3 * each).sum(), inputs) for each in (found, expected))
+    torch.testing.assert_close(*gradients, rtol=0, atol=1e-10)
+    # A loss for each row has its logits computed again on the way back.
+    assert sum(computed) == (counted if counted <= 20 else 40) * (1 if reduction == "sum" else 2)
 
 
 @pytest.mark.parametrize("chunk_size", [0, 1, 7, 64])

@@ -4,7 +4,8 @@ A loss that is summed has its gradients computed on the way forward, a chunk of 
 gradient that comes back is one factor for all rows, which finished gradients are multiplied by. Logits of
 one chunk live at a time and none is computed twice; the price is a gradient of the weight, [V, E], kept
 from the forward to the backward pass. A loss for each row computes its logits again on the way back, where
-every row has a factor of its own. Neither reads a value back from the device.
+every row has a factor of its own. Neither reads a value back from a GPU. On CPUs rows that do not count,
+as most in chat data, are left out where they are the larger part.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ CHUNK_LOGITS, LEAST_ROWS = 1 << 24, 256
 the weight is gone through once a chunk."""
 GPU_CHUNK_LOGITS = 1 << 29
 """On GPUs, 1 GiB in bf16: products of 4,096 rows at a vocabulary of 131,072 keep the matrix units busy."""
+MOST_COUNTED = 0.5
+"""Of the rows: with more that count, all are computed and none is copied."""
 
 
 def reference_linear_cross_entropy(
@@ -61,6 +64,26 @@ def in_chunks(
             f"hidden {[*hidden.shape]}, weight {[*weight.shape]}, targets {[*targets.shape]} and "
             f"chunk_size={chunk_size} do not fit"
         )
+    if hidden.device.type != "cpu" or torch.compiler.is_compiling():
+        return _in_chunks(rows, hidden, weight, targets, chunk_size, z_loss, reduction)
+    counted = (targets != IGNORE_INDEX).nonzero()[:, 0]
+    if len(counted) > MOST_COUNTED * len(targets):
+        return _in_chunks(rows, hidden, weight, targets, chunk_size, z_loss, reduction)
+    found = hidden.index_select(0, counted), weight, targets[counted]
+    losses = _in_chunks(rows, *found, chunk_size, z_loss, reduction)
+    return losses if reduction == "sum" else losses.new_zeros(len(targets)).index_copy(0, counted, losses)
+
+
+def _in_chunks(
+    rows: Rows,
+    hidden: torch.Tensor,
+    weight: torch.Tensor,
+    targets: torch.Tensor,
+    chunk_size: int,
+    z_loss: float,
+    reduction: Reduction,
+) -> torch.Tensor:
+    """The same, of rows that are all computed."""
     at_once = GPU_CHUNK_LOGITS if hidden.device.type == "cuda" else CHUNK_LOGITS
     size = chunk_size or max(LEAST_ROWS, at_once // weight.shape[0])
     if torch.is_grad_enabled() and (hidden.requires_grad or weight.requires_grad):
@@ -114,7 +137,7 @@ class _EachRow(torch.autograd.Function):
     ) -> torch.Tensor:
         context.save_for_backward(hidden, weight, targets)
         context.rows, context.chunk_size, context.z_loss = rows, chunk_size, z_loss
-        return in_chunks(rows, hidden, weight, targets, chunk_size, z_loss, "none")
+        return _in_chunks(rows, hidden, weight, targets, chunk_size, z_loss, "none")
 
     @staticmethod
     def backward(context: Any, *grads: torch.Tensor) -> tuple[torch.Tensor | None, ...]:

@@ -163,13 +163,15 @@ def draw_linear_cross_entropy(random: Random, longest: int = 300) -> Case:
     vocabulary = random.choice([2, 100, 1000, 4096, 9001])
     weight = normal(generator, vocabulary, size) * (random.choice([0.1, 1.0]) * size**-0.5)
     targets = torch.randint(vocabulary, (rows,), generator=generator)
-    targets[torch.rand(rows, generator=generator) < 0.2] = IGNORE_INDEX
     chunk_size, z_loss = random.choice([0, 24, 32]), random.choice([0.0, 1e-4, 0.1])
+    ignored = random.choice([0.2, 0.9])
+    targets[torch.rand(rows, generator=generator) < ignored] = IGNORE_INDEX
     return Case(
         "linear_cross_entropy",
         {"hidden": normal(generator, rows, size), "weight": weight},
         {"targets": targets, "chunk_size": chunk_size, "z_loss": z_loss},
-        f"rows {rows}, size {size}, vocabulary {vocabulary}, chunk {chunk_size}, z_loss {z_loss}",
+        f"rows {rows}, size {size}, vocabulary {vocabulary}, chunk {chunk_size}, z_loss {z_loss}, "
+        f"{ignored:.0%} ignored",
     )
 
 
