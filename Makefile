@@ -38,7 +38,7 @@ $(INSTALLED): pyproject.toml setup.py $(CONSTRAINTS) $(NATIVE)
 
 pretrain: $(INSTALLED) ## Sample corpus, tokenizer, ZeRO-3 training on 2 ranks, export, evaluation
 	$(BIN)/python scripts/corpus.py recipe=sample output=$(BUILD)/corpus
-	$(BIN)/python scripts/tokenizer.py input=$(BUILD)/corpus output=$(BUILD)/tokenizer algorithm=bpe vocab_size=6144
+	$(BIN)/python scripts/tokenizer.py input=$(BUILD)/corpus output=$(BUILD)/tokenizer algorithm=bpe vocab_size=4096
 	$(BIN)/python scripts/pack.py input=$(BUILD)/corpus tokenizer=$(BUILD)/tokenizer output=$(BUILD)/tokens
 	OMP_NUM_THREADS=1 $(BIN)/torchrun --standalone --nproc_per_node $(RANKS) scripts/pretrain.py experiment=sample \
 		data=$(BUILD)/tokens run_dir=$(BUILD)/run $(if $(STEPS),train.steps=$(STEPS))

@@ -79,7 +79,7 @@ def contender(name: str, scratch: Path, options: argparse.Namespace) -> Runner:
         data = scratch / ("chat" if kind == "sft" else "preference")
         words = ["onnuri", f"objective={kind}", f"train.init_from={model}", f"data={data}", *WORDS]
         words += [f"run_dir={scratch / name}", f"engine.micro_batch_size={rows}"]
-        words += [f"engine.precision={options.precision}"]
+        words += [f"engine.precision={options.precision}", f"engine.threads_per_rank={options.threads}"]
     return Runner(name, [sys.executable, str(PEER), *words], scratch, threads=options.threads)
 
 

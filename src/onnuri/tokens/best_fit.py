@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -72,24 +73,31 @@ def best_fit(lengths: np.ndarray, capacity: int) -> np.ndarray:
     return result
 
 
-PIECE = np.dtype([("start", "<u8"), ("length", "<u8")])
-"""A document, or a part of one longer than a row, in its shard."""
+PIECE = np.dtype([("shard", "<u4"), ("start", "<u8"), ("length", "<u8")])
+"""A document, or a part of one longer than a row, in one of several shards."""
+TOGETHER = 1 << 22
+"""Most documents that are laid out at once, of a shard or of several: small ones fill each other's rows."""
+VERSION = 2
+"""Of the rows that come out, kept with a run. 1: every shard was laid out alone."""
+Layout = tuple[np.ndarray, np.ndarray]
+"""PIECE rows, those of one row together, and where each row begins among them, uint64 [rows + 1]."""
 
 
-def lay_out(documents: np.ndarray, sequence_length: int) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of at most `sequence_length` tokens out of a shard's documents.
+def lay_out(tables: Sequence[np.ndarray], sequence_length: int, first: int = 0) -> Layout:
+    """Rows of at most `sequence_length` tokens out of the documents of some shards.
 
     Args:
-        documents: DOCUMENT rows of one shard.
-
-    Returns:
-        PIECE rows, those of one row together, and where each row begins among them, uint64 [rows + 1].
+        tables: DOCUMENT rows of each shard.
+        first: number of the first of them.
     """
+    documents = np.concatenate([each[["offset", "length"]] for each in tables])
     lengths = documents["length"].astype(np.int64)
     parts = -(-lengths // sequence_length)
-    first = np.repeat(np.cumsum(parts) - parts, parts)
-    skipped = (np.arange(len(first)) - first) * sequence_length
-    pieces = np.empty(len(first), dtype=PIECE)
+    begins = np.repeat(np.cumsum(parts) - parts, parts)
+    skipped = (np.arange(len(begins)) - begins) * sequence_length
+    pieces = np.empty(len(begins), dtype=PIECE)
+    shards = np.repeat(np.arange(first, first + len(tables)), [len(each) for each in tables])
+    pieces["shard"] = np.repeat(shards, parts)
     pieces["start"] = np.repeat(documents["offset"].astype(np.int64), parts) + skipped
     pieces["length"] = np.minimum(np.repeat(lengths, parts) - skipped, sequence_length)
     rows = best_fit(pieces["length"], sequence_length)
@@ -98,26 +106,40 @@ def lay_out(documents: np.ndarray, sequence_length: int) -> tuple[np.ndarray, np
     return pieces[order], np.concatenate([[0], np.cumsum(counts)]).astype(np.uint64)
 
 
-def layouts(
-    tables: Sequence[Path], sequence_length: int, folder: Path | None
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    """The layout of each shard, from its table of documents.
+def layouts(tables: Sequence[Path], sequence_length: int, folder: Path | None) -> list[Layout]:
+    """Layouts of shards, numbered from 0, by their tables of documents; of neighbours together.
 
     Args:
         folder: layouts are kept here and memory-mapped; made where they are missing. None: in memory.
     """
     found = []
-    for table in tables:
+    digest = hashlib.sha256("\n".join(table.name for table in tables).encode()).hexdigest()[:12]
+    for first, stop in _neighbours([len(load_array(table, "r")) for table in tables]):
+
+        def made(first: int = first, stop: int = stop) -> Layout:
+            return lay_out([load_array(table) for table in tables[first:stop]], sequence_length, first)
+
         if folder is None:
-            found.append(lay_out(load_array(table), sequence_length))
+            found.append(made())
             continue
-        stem = f"{table.name.split('.')[0]}-{sequence_length}"
-        paths = [folder / f"{stem}.{part}.npy" for part in ("pieces", "rows")]
+        paths = [folder / f"{digest}-{first}-{sequence_length}.{part}.npy" for part in ("pieces", "rows")]
         if not all(path.is_file() for path in paths):
             folder.mkdir(parents=True, exist_ok=True)
-            for path, value in zip(paths, lay_out(load_array(table), sequence_length), strict=True):
+            for path, value in zip(paths, made(), strict=True):
                 write_array(path, value)
         again = "remove it, and it is made again"
         pieces, rows = (load_array(path, "r", again) for path in paths)
         found.append((pieces, rows))
     return found
+
+
+def _neighbours(counts: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """First and end of shards that are laid out together."""
+    first = total = 0
+    for shard, count in enumerate(counts):
+        if shard > first and total + count > TOGETHER:
+            yield first, shard
+            first, total = shard, 0
+        total += count
+    if counts:
+        yield first, len(counts)

@@ -22,7 +22,7 @@ import numpy as np
 from onnuri.base.errors import UserError
 from onnuri.base.manifest import Manifest
 from onnuri.tokens.batch import IGNORE_INDEX, Batch, make_batch
-from onnuri.tokens.best_fit import layouts
+from onnuri.tokens.best_fit import VERSION, layouts
 from onnuri.tokens.config import DataConfig
 from onnuri.tokens.mixture import Mixture, named, parse_weights
 from onnuri.tokens.order import permute
@@ -112,6 +112,8 @@ class Loader:
         self._order = {"data": data.identity, "global_batch": global_batch, **config.order_settings()}
         if self.ramp:
             self._order["batch_ramp"] = self.ramp
+        if any(isinstance(group, BestFit) for group in self.groups):
+            self._order["best_fit"] = VERSION
         self._blocks = lru_cache(4)(self._make_block)
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -43,7 +43,7 @@ class PairLoader(Loader):
     """Pairs that are not trained on, with a reference of their own."""
 
     def _windows(self, group: int, members: list[int]) -> Windows:
-        length, layouts, longest = self.config.sequence_length, [], 0
+        length, tables, longest = self.config.sequence_length, [], 0
         for shard in members:
             if not self._trained[shard]:
                 name = self.source_names[self.shards.sources[shard]]
@@ -55,9 +55,10 @@ class PairLoader(Loader):
             fits = pairs["length"] <= length
             self.left_out += int(np.count_nonzero(~fits))
             longest = max([longest, *pairs["length"].tolist()])
-            layouts.append(lay_out(pairs[fits], length))
-        if longest and not self.may_be_empty and not any(len(pieces) for pieces, _ in layouts):
+            tables.append(pairs[fits])
+        if longest and not self.may_be_empty and not any(map(len, tables)):
             raise UserError(f"no pair fits data.sequence_length={length}; the longest has {longest} tokens")
+        layouts = [lay_out(tables, length)] if tables else []
         return BestFit([self.shards.shards[i] for i in members], layouts, length, self.separator)
 
     def _pairs(self, shard: int) -> np.ndarray:

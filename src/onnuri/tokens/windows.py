@@ -77,11 +77,11 @@ class Concatenated:
 
 
 class BestFit:
-    """Rows of whole documents, laid out shard by shard; the layout is kept in files, memory-mapped.
+    """Rows of whole documents; their layouts are kept in files, memory-mapped.
 
     Args:
         shards: 1-D arrays of token ids.
-        layouts: pieces and row starts of each shard, as `best_fit.lay_out` gives them.
+        layouts: pieces and row starts of some shards each, as `best_fit.lay_out` gives them.
         separator: stands before a shard's first document, as before all others.
     """
 
@@ -101,21 +101,22 @@ class BestFit:
 
     def pieces(self, numbers: np.ndarray) -> Pieces:
         """See Windows."""
-        shards = np.searchsorted(self._starts, numbers, side="right") - 1
-        inside = numbers - self._starts[shards]
+        layouts = np.searchsorted(self._starts, numbers, side="right") - 1
+        inside = numbers - self._starts[layouts]
         nothing = np.empty(0, dtype=np.int64)
         found = [(nothing, nothing, np.empty((0, 2), dtype=np.int64))]
-        for shard in np.unique(shards).tolist():
-            members = np.flatnonzero(shards == shard)
-            pieces, starts = self._layouts[shard]
+        for layout in np.unique(layouts).tolist():
+            members = np.flatnonzero(layouts == layout)
+            pieces, starts = self._layouts[layout]
             first, stop = (starts[inside[members] + more].astype(np.int64) for more in (0, 1))
             rows = np.repeat(members, stop - first)
             indices = np.arange(len(rows)) + np.repeat(
                 first - np.cumsum(stop - first) + (stop - first), stop - first
             )
-            begin = pieces[indices]["start"].astype(np.int64)
-            ends = begin + pieces[indices]["length"].astype(np.int64)
-            found.append((rows, np.full(len(rows), shard), np.stack([begin, ends], axis=1)))
+            own = pieces[indices]
+            begin = own["start"].astype(np.int64)
+            ends = begin + own["length"].astype(np.int64)
+            found.append((rows, own["shard"].astype(np.int64), np.stack([begin, ends], axis=1)))
         rows, shard_of, spans = (np.concatenate(parts) for parts in zip(*found, strict=True))
         order = np.argsort(rows, kind="stable")
         return rows[order], shard_of[order], spans[order]
@@ -129,12 +130,12 @@ class BestFit:
         """See Windows."""
         index = bisect.bisect_right(self._start_list, number) - 1
         pieces, starts = self._layouts[index]
-        inside, shard = number - self._start_list[index], self._shards[index]
-        length = 0
-        for start, size in pieces[int(starts[inside]) : int(starts[inside + 1])].tolist():
+        inside, length = number - self._start_list[index], 0
+        for shard, start, size in pieces[int(starts[inside]) : int(starts[inside + 1])].tolist():
+            tokens = self._shards[shard]
             if not length:
-                row[0] = shard[start - 1] if start else self.separator
+                row[0] = tokens[start - 1] if start else self.separator
                 length = 1
-            row[length : length + size] = shard[start : start + size]
+            row[length : length + size] = tokens[start : start + size]
             length += size
         return length
