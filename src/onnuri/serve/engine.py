@@ -17,7 +17,7 @@ from onnuri.generate.batched import BatchGenerator
 from onnuri.generate.events import Event
 from onnuri.generate.sampling import Request
 from onnuri.serve.errors import ApiError
-from onnuri.serve.models import ServedModel
+from onnuri.serve.models import ServedModel, apart
 
 log = logging.getLogger(__name__)
 RETRY_SECONDS = 2.0
@@ -102,9 +102,8 @@ class Engine:
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         self.model, self.most, self.loop = model, slots + waiting, loop
-        self.generator = BatchGenerator(
-            model.decoder, slots, model.context, model.num_ids, cache_tokens=cache_tokens or None
-        )
+        sizes = slots, model.context, model.num_ids
+        self.generator = apart(BatchGenerator, model.decoder, *sizes, cache_tokens=cache_tokens or None)
         self.load = 0
         """Texts in progress or waiting."""
         self.failures = 0

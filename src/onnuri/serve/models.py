@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import codecs
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from onnuri.base.errors import UserError
 from onnuri.chat.format import render
@@ -18,8 +20,20 @@ from onnuri.tokenizer.huggingface import load_tokenizer, token_bytes, tokenizer_
 from onnuri.tokenizer.special import SEPARATOR, TURN_END, TURN_START
 from onnuri.tokenizer.stream import Utf8Stream
 
+T = TypeVar("T")
 DEFAULTS = {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "min_p": 0.0, "repetition_penalty": 1.0}
 """Of a request, where neither it nor the folder's generation_config.json says more."""
+
+
+def apart(work: Callable[..., T], *arguments: Any, **options: Any) -> T:
+    """What `work` returns, done in a thread that ends with it.
+
+    A thread that has computed keeps its helpers for life. Where all threads' helpers together outnumber the
+    cores, OpenMP lets them sleep between operations instead of waiting for the next, and small models
+    are half as fast: so what is read once is not read by a thread that stays.
+    """
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(work, *arguments, **options).result()
 
 
 class ServedModel:
@@ -31,7 +45,7 @@ class ServedModel:
     """
 
     def __init__(self, name: str, folder: str, context: int = 0) -> None:
-        generator = Generator(folder)
+        generator = apart(Generator, folder)
         if generator.decoder is None:
             raise UserError(
                 f"model={folder} is of a type that Onnuri's generator does not run (it runs qwen3 and "
