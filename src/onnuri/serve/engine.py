@@ -1,4 +1,5 @@
-"""A thread that owns a `BatchGenerator`, and texts in progress as the event loop sees them.
+"""A `BatchGenerator` of each model, the thread that runs them, and texts in progress as the event loop sees
+them.
 
 The event loop hands over requests and cancellations in a queue, which the thread empties between two steps:
 a text whose client left ends within one step. The tokens of a step go back in one call.
@@ -7,6 +8,7 @@ a text whose client left ends within one step. The tokens of a step go back in o
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import queue
 import threading
@@ -84,8 +86,42 @@ class Running:
             self.stop(index)
 
 
+class Worker:
+    """The one thread that computes: a step of each model that has texts, in turn.
+
+    With a thread for each model their helpers would outnumber the cores: see `apart`.
+    """
+
+    def __init__(self) -> None:
+        self._commands: queue.SimpleQueue[tuple[Engine, _Text | None] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="engines", daemon=True)
+        self._thread.start()
+
+    def put(self, engine: Engine, text: _Text | None) -> None:
+        """What `engine` is to take up; None: that it closes."""
+        self._commands.put((engine, text))
+
+    def close(self) -> None:
+        """End the thread, and wait for it."""
+        self._commands.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        busy: list[Engine] = []
+        while True:
+            while not busy or not self._commands.empty():
+                command = self._commands.get()
+                if command is None:
+                    return
+                engine, text = command
+                engine.take(text)
+                if engine not in busy:
+                    busy.append(engine)
+            busy = [engine for engine in busy if engine.step()]
+
+
 class Engine:
-    """Runs the texts of one model.
+    """Runs the texts of one model. `take` and `step` are the worker's, all else is the event loop's.
 
     Args:
         slots: texts in progress at a time.
@@ -100,18 +136,17 @@ class Engine:
         waiting: int,
         cache_tokens: int,
         loop: asyncio.AbstractEventLoop,
+        worker: Worker,
     ) -> None:
-        self.model, self.most, self.loop = model, slots + waiting, loop
+        self.model, self.most, self.loop, self.worker = model, slots + waiting, loop, worker
         sizes = slots, model.context, model.num_ids
         self.generator = apart(BatchGenerator, model.decoder, *sizes, cache_tokens=cache_tokens or None)
         self.load = 0
         """Texts in progress or waiting."""
         self.failures = 0
-        self._commands: queue.SimpleQueue[_Text | None] = queue.SimpleQueue()
         self._texts: dict[int, _Text] = {}
-        self.closing = False
-        self._thread = threading.Thread(target=self._run, name=f"engine {model.name}", daemon=True)
-        self._thread.start()
+        self.closing = self._no_more = False
+        self._ended = threading.Event()
 
     def start(self, requests: Sequence[Request]) -> Running:
         """Line up some texts. Raises ApiError if too many wait already."""
@@ -126,57 +161,52 @@ class Engine:
         return Running(self, requests)
 
     def submit(self, text: _Text) -> None:
-        """From the event loop: line up a text, or drop it if it is cancelled."""
-        self._commands.put(text)
+        """Line up a text, or drop it if it is cancelled."""
+        self.worker.put(self, text)
 
     def close(self) -> None:
-        """End the thread once every text has ended."""
+        """Take no more texts."""
         self.closing = True
-        self._commands.put(None)
+        self.worker.put(self, None)
 
     def join(self) -> None:
-        """Wait for the thread."""
-        self._thread.join()
+        """Wait until every text has ended, once closed."""
+        self._ended.wait()
 
-    def _run(self) -> None:
-        while True:
-            self._take_commands()
-            if not self.generator.active:
-                if self.closing and self._commands.empty():
-                    return
-                continue
+    def take(self, text: _Text | None) -> None:
+        """Begin a text, or drop it if it is cancelled; None: none comes after this."""
+        if text is None:
+            self._no_more = True
+        elif text.cancelled:
+            if text.number is not None and self._texts.pop(text.number, None) is not None:
+                self.generator.cancel(text.number)
+        elif text.number is None:
             try:
-                events = self.generator.step()
+                text.number = self.generator.submit(text.request)
+                self._texts[text.number] = text
             except Exception as error:
-                log.exception("the generator of %s failed; its texts end: %s", self.model.name, error)
-                self._fail()
-                continue
-            if not self._deliver([(self._texts[event.request], event) for event in events]):
-                return
-            for event in events:
-                if event.ended:
-                    del self._texts[event.request]
+                log.exception("a request was refused by the generator of %s: %s", self.model.name, error)
+                self._deliver([(text, None)])
 
-    def _take_commands(self) -> None:
-        """All that are there; waits for one if there is nothing else to do."""
-        wait = not self.generator.active and not self.closing
-        while wait or not self._commands.empty():
-            text = self._commands.get()
-            wait = False
-            if text is None:
-                continue
-            if text.cancelled:
-                if text.number is not None and self._texts.pop(text.number, None) is not None:
-                    self.generator.cancel(text.number)
-            elif text.number is None:
-                try:
-                    text.number = self.generator.submit(text.request)
-                    self._texts[text.number] = text
-                except Exception as error:
-                    log.exception(
-                        "a request was refused by the generator of %s: %s", self.model.name, error
-                    )
-                    self._deliver([(text, None)])
+    def step(self) -> bool:
+        """A token of each text. False if there is none left."""
+        if self.generator.active:
+            self._step()
+        if not self.generator.active and self._no_more:
+            self._ended.set()
+        return self.generator.active
+
+    def _step(self) -> None:
+        try:
+            events = self.generator.step()
+        except Exception as error:
+            log.exception("the generator of %s failed; its texts end: %s", self.model.name, error)
+            self._fail()
+            return
+        self._deliver([(self._texts[event.request], event) for event in events])
+        for event in events:
+            if event.ended:
+                del self._texts[event.request]
 
     def _fail(self) -> None:
         """Every text ends; nothing that the failed step left is used again."""
@@ -186,13 +216,9 @@ class Engine:
             self.generator.cancel(number)
         self._deliver([(text, None) for text in texts.values()])
 
-    def _deliver(self, arrived: list[tuple[_Text, Event | None]]) -> bool:
-        """False if there is no event loop any more."""
-        try:
+    def _deliver(self, arrived: list[tuple[_Text, Event | None]]) -> None:
+        with contextlib.suppress(RuntimeError):  # there is no event loop any more
             self.loop.call_soon_threadsafe(_arrive, arrived)
-        except RuntimeError:
-            return False
-        return True
 
 
 def _arrive(arrived: list[tuple[_Text, Event | None]]) -> None:

@@ -15,7 +15,7 @@ from onnuri.generate.blocks import BLOCK, blocks_of
 from onnuri.run.daily_chain import Audit
 from onnuri.serve.api.fields import parse
 from onnuri.serve.config import ServeConfig
-from onnuri.serve.engine import Engine
+from onnuri.serve.engine import Engine, Worker
 from onnuri.serve.errors import ApiError
 from onnuri.serve.exchange import Exchange
 from onnuri.serve.keys import Key, KeyRing, make_state
@@ -61,6 +61,7 @@ class Service:
         self.audit = Audit(state) if state else None
         self.log = MaskedLog(state, config.log_days) if state and config.log == "masked" else None
         self.metrics = Metrics()
+        self.worker = Worker()
         self._tasks: set[asyncio.Task[None]] = set()
 
     def open(self) -> None:
@@ -72,7 +73,7 @@ class Service:
     def _engine(self, model: ServedModel) -> Engine:
         config = self.config
         loop = asyncio.get_running_loop()
-        return Engine(model, config.slots, config.queue, config.cache_tokens, loop)
+        return Engine(model, config.slots, config.queue, config.cache_tokens, loop, self.worker)
 
     def spawn(self, work: Any) -> None:
         """Run in the background."""
@@ -114,6 +115,7 @@ class Service:
             engine.close()
         for engine in self.engines.values():
             await asyncio.to_thread(engine.join)
+        await asyncio.to_thread(self.worker.close)
         if self.audit:
             self.audit.close()
 
