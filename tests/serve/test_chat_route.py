@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,18 @@ def test_a_wrong_address_says_the_right_one(client: Client) -> None:
     assert answer.json()["error"]["message"] == "this address takes POST"
     error = client.refused(CHAT, 404, **conversation(model="gpt-4o"))
     assert error["message"].endswith("; /v1/models lists them")
+
+
+def test_two_models_at_once_answer_as_one_does(client: Client) -> None:
+    def answer(model: str) -> tuple[str, ...]:
+        body = {"prompt": "온누리", "max_tokens": 60, "temperature": 0, "logprobs": 0}
+        return tuple(client.ask("/v1/completions", model=model, **body)["choices"][0]["logprobs"]["tokens"])
+
+    names = ["chat", "base"] * 3
+    alone = {name: answer(name) for name in names}
+    assert min(map(len, alone.values())) > 20
+    with ThreadPoolExecutor(len(names)) as pool:
+        assert list(pool.map(answer, names)) == [alone[name] for name in names]
 
 
 def test_models_and_health(client: Client) -> None:
