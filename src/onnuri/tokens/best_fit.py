@@ -75,7 +75,7 @@ def best_fit(lengths: np.ndarray, capacity: int) -> np.ndarray:
 
 PIECE = np.dtype([("shard", "<u4"), ("start", "<u8"), ("length", "<u8")])
 """A document, or a part of one longer than a row, in one of several shards."""
-TOGETHER = 1 << 22
+TOGETHER = 1 << 20
 """Most documents that are laid out at once, of a shard or of several: small ones fill each other's rows."""
 VERSION = 2
 """Of the rows that come out, kept with a run. 1: every shard was laid out alone."""
