@@ -76,6 +76,7 @@ def main() -> None:
                     run()
                     pair[name] = given.tokens / (clock() - started)
                 found.append((pair["ours"], pair["theirs"]))
+            server.terminate()
         found = found[1:]  # the first turn reads weights from the disk
         first, second = (median(each[side] for each in found) for side in (0, 1))
         ratio = median(one / other for one, other in found)

@@ -64,14 +64,15 @@ def in_chunks(
             f"hidden {[*hidden.shape]}, weight {[*weight.shape]}, targets {[*targets.shape]} and "
             f"chunk_size={chunk_size} do not fit"
         )
-    if hidden.device.type != "cpu" or torch.compiler.is_compiling():
-        return _in_chunks(rows, hidden, weight, targets, chunk_size, z_loss, reduction)
-    counted = (targets != IGNORE_INDEX).nonzero()[:, 0]
-    if len(counted) > MOST_COUNTED * len(targets):
-        return _in_chunks(rows, hidden, weight, targets, chunk_size, z_loss, reduction)
-    found = hidden.index_select(0, counted), weight, targets[counted]
-    losses = _in_chunks(rows, *found, chunk_size, z_loss, reduction)
-    return losses if reduction == "sum" else losses.new_zeros(len(targets)).index_copy(0, counted, losses)
+    counted, rows_given = None, len(targets)
+    if hidden.device.type == "cpu" and not torch.compiler.is_compiling():
+        found = (targets != IGNORE_INDEX).nonzero()[:, 0]
+        if len(found) <= MOST_COUNTED * rows_given:
+            counted, hidden, targets = found, hidden.index_select(0, found), targets[found]
+    losses = _in_chunks(rows, hidden, weight, targets, chunk_size, z_loss, reduction)
+    if counted is None or reduction == "sum":
+        return losses
+    return losses.new_zeros(rows_given).index_copy(0, counted, losses)
 
 
 def _in_chunks(
