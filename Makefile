@@ -38,7 +38,8 @@ $(INSTALLED): pyproject.toml setup.py $(CONSTRAINTS) $(NATIVE)
 
 pretrain: $(INSTALLED) ## Sample corpus, tokenizer, ZeRO-3 training on 2 ranks, export, evaluation
 	$(BIN)/python scripts/corpus.py recipe=sample output=$(BUILD)/corpus
-	$(BIN)/python scripts/tokenizer.py input=$(BUILD)/corpus output=$(BUILD)/tokenizer algorithm=bpe vocab_size=4096
+	$(BIN)/python scripts/tokenizer.py input=$(BUILD)/corpus output=$(BUILD)/tokenizer vocab_size=4063 \
+		split_digits=true
 	$(BIN)/python scripts/pack.py input=$(BUILD)/corpus tokenizer=$(BUILD)/tokenizer output=$(BUILD)/tokens
 	OMP_NUM_THREADS=1 $(BIN)/torchrun --standalone --nproc_per_node $(RANKS) scripts/pretrain.py experiment=sample \
 		data=$(BUILD)/tokens run_dir=$(BUILD)/run $(if $(STEPS),train.steps=$(STEPS))
@@ -68,7 +69,7 @@ QUESTIONS := 괄호 안에서 알맞은 조사를 고르세요: 사과(을/를)|
 chat: $(INSTALLED) ## A model that answers: the sample model tuned on conversations, then on rewards
 	@$(MAKE) --no-print-directory pretrain BUILD=$(BUILD)
 	$(BIN)/python scripts/tasks.py make kind=sft families=[number_reading] count=3000 difficulty=1 output=$(CHAT)/examples/numbers
-	$(BIN)/python scripts/tasks.py make kind=sft families=[josa] count=1000 difficulty=1 output=$(CHAT)/examples/josa
+	$(BIN)/python scripts/tasks.py make kind=sft families=[josa] count=3000 difficulty=1 output=$(CHAT)/examples/josa
 	$(BIN)/python scripts/pack.py kind=chat input=$(CHAT)/examples tokenizer=$(BUILD)/tokenizer base=$(BUILD)/tokens \
 		output=$(CHAT)/conversations
 	$(TUNE) experiment=chat_sft train.init_from=$(BUILD)/run data=$(CHAT)/conversations run_dir=$(CHAT)/sft

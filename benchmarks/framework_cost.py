@@ -39,6 +39,7 @@ MODELS: dict[str, list[str]] = {
     "small": ["model=small", "model.vocab_size=16384", "train.global_batch_size=2"],
 }
 COMMON = [
+    "optim=adamw",
     "schedule=constant",
     "schedule.warmup_steps=0",
     "train.validation_tokens=1",

@@ -48,7 +48,7 @@ MORE = (
     "engine.precision=fp32 engine.stage=3 model.loss_chunk_size=128 engine.bucket_size=4000000",
     "engine.precision=fp32 engine.stage=3 kernels.linear_cross_entropy=reference "
     "engine.bucket_size=4000000",
-    "engine.precision=fp32 engine.stage=3 optim=muon engine.bucket_size=4000000",
+    "engine.precision=fp32 engine.stage=3 optim=adamw engine.bucket_size=4000000",
     "engine.precision=fp32 engine.stage=3 average.ema_decay=0.999 engine.bucket_size=4000000",
     "engine.precision=fp32 engine.stage=0 model.tie_embeddings=false",
     "engine.precision=fp32 engine.stage=3 engine.compile=on engine.bucket_size=4000000",

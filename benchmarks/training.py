@@ -29,6 +29,7 @@ TUNABLES = ":".join(
 )
 DEFAULT = ["onnuri", "onnuri_zero3_x2", "plain", "hf", "hf_zero3_x2", "litgpt"]
 OURS = [
+    "optim=adamw",
     "model.hidden_size=512",
     "model.num_layers=8",
     "model.num_heads=8",

@@ -33,7 +33,7 @@ from onnuri.config import CONFIG_ROOT, compose
 
 ROOT = Path(__file__).resolve().parents[1]
 WORDS = (
-    "model=small model.vocab_size=16384 data.sequence_length=128 train.global_batch_size=4 "
+    "model=small optim=adamw model.vocab_size=16384 data.sequence_length=128 train.global_batch_size=4 "
     "engine.micro_batch_size=1 engine.precision=bf16 engine.compile=off engine.threads_per_rank=1 "
     "train.validate_every=0 train.checkpoint_every=0 train.validation_tokens=1 guard.straggler_every=0"
 )

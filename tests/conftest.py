@@ -46,6 +46,7 @@ TINY_MODEL = [
     "train.validate_every=0",
     "train.validation_tokens=2048",
     "engine.micro_batch_size=2",
+    "optim=adamw",
     "optim.lr=5e-3",
     "schedule.warmup_steps=2",
 ]

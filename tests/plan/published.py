@@ -120,6 +120,7 @@ def words(run: Run) -> list[str]:
         ]
     return [
         *shape,
+        "optim=adamw",
         f"cluster={run.cluster}",
         f"cluster.gpus={run.gpus}",
         f"data.sequence_length={run.sequence_length}",

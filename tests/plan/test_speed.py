@@ -62,6 +62,7 @@ ON_ONE_H100 = (
 def test_runs_on_one_h100_are_planned(run: Measured) -> None:
     words = [
         f"model={run.model}",
+        "optim=adamw",
         "model.vocab_size=32000",
         "cluster=h100",
         "cluster.gpus=1",

@@ -29,6 +29,7 @@ FORM = [
     "train.validation_tokens=64",
     "engine.micro_batch_size=4",
     "engine.precision=fp32",
+    "optim=adamw",
     "optim.lr=5e-3",
     "schedule=constant",
     "schedule.warmup_steps=2",

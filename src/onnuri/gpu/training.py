@@ -30,6 +30,7 @@ SHAPES = {
 }
 """131,072 tokens a step, 16,384 a micro-batch."""
 UNENDING = {
+    "optim": "adamw",  # as its peers have
     "train.steps": 1_000_000,
     "train.validate_every": 0,
     "train.checkpoint_every": 0,

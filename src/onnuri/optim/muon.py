@@ -149,6 +149,7 @@ class Muon(CautiousAdamW):
             torch.cat(pieces).view(matrix.rows, matrix.columns)
             for matrix, pieces in zip(mine, zip(*arrived, strict=True), strict=True)
         ]
+        del directions, arrived  # so that no more is held than in the exchange
         updates = [
             self._scaled(matrix, update, group).flatten()
             for matrix, update in zip(mine, orthogonalise_all(wholes), strict=True)
@@ -184,6 +185,7 @@ class Muon(CautiousAdamW):
         """Send each rank its runs, and receive from each runs of the given sizes."""
         sent = [run.to(self.device, self.dtype) for to in runs for run in to]
         out = torch.cat(sent) if sent else torch.empty(0, device=self.device, dtype=self.dtype)
+        del sent
         totals = [sum(each) for each in sizes]
         received = out.new_empty(sum(totals))
         dist.all_to_all_single(received, out, totals, [sum(run.numel() for run in to) for to in runs])
@@ -226,7 +228,8 @@ def orthogonalise(matrix: torch.Tensor) -> torch.Tensor:
     """
     tall = matrix.shape[-2] > matrix.shape[-1]
     x = (matrix.mT if tall else matrix).reshape(-1, *sorted(matrix.shape[-2:]))
-    x = x / (torch.linalg.matrix_norm(x.float(), keepdim=True) * NORM_MARGIN + 1e-7).to(x.dtype)
+    norm = torch.linalg.vector_norm(x, dim=(-2, -1), keepdim=True, dtype=torch.float32)
+    x = x / (norm * NORM_MARGIN + 1e-7).to(x.dtype)
     for number, (a, b, c) in enumerate(POLAR_EXPRESS, start=1):
         damp = DAMPING if number < len(POLAR_EXPRESS) else 1.0
         gram = x @ x.mT

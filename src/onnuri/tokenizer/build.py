@@ -24,6 +24,8 @@ def build(config: TokenizerConfig) -> Manifest:
     settings = {name: value for name, value in to_dict(config).items() if name not in NOT_SETTINGS}
     if config.pre_tokenizer == "onnuri":  # as before there was a choice
         del settings["pre_tokenizer"]
+    if not config.split_digits:
+        del settings["split_digits"]
     inputs = {"corpus": corpus.identity}
     if found := manifest.up_to_date(config.output, "tokenizer", settings, inputs):
         log.info("%s is up to date", config.output)
@@ -68,6 +70,7 @@ def _train(
             weights,
             vocab_size=config.vocab_size,
             max_token_bytes=config.max_token_bytes,
+            split_digits=config.split_digits,
             memory_bytes=memory,
             workers=workers,
         )
@@ -84,6 +87,7 @@ def _train(
         min_frequency=config.min_frequency,
         superword_start=config.superword_start,
         max_token_bytes=config.max_token_bytes,
+        split_digits=config.split_digits,
         memory_bytes=memory,
         workers=workers,
     )

@@ -37,6 +37,9 @@ class TokenizerConfig:
     pre_tokenizer: str = "onnuri"
     """bpe and morpheme: how text is cut before merging. onnuri: Hangul, Hanja and other letters apart;
     llama3: as Llama 3 does, so that llama.cpp can run the model (`onnuri export gguf`); packs slower."""
+    split_digits: bool = False
+    """Every digit a token of its own: better for sums and for reading numbers aloud, more tokens for
+    numbers. Otherwise frequent numbers of up to three digits get tokens."""
     source_power: float = 0.5
     """A source of n bytes counts as n ** source_power: 1 as it is, 0 all sources alike."""
     source_weights: dict[str, float] = field(default_factory=dict)

@@ -121,10 +121,13 @@ def count_corpus(
     *,
     mark_prefix: bool,
     phrases: bool,
+    split_digits: bool = False,
     memory_bytes: int,
     workers: int,
 ) -> tuple[Words, Words | None, int]:
     """Words of the training documents, their phrases if `phrases`, and one in how many of those is kept.
+
+    With `split_digits`, numbers of more than one digit are left out, so nothing merges digits.
 
     Training takes `memory_bytes` in all, about. Where the distinct words do not fit into an eighth of that,
     the rarest are left out; where the phrases do not, a sample of them is taken. Text without a space
@@ -156,6 +159,7 @@ def count_corpus(
                 f"left out of training: {left_out:,} bytes, after the first 128 KB of text without a space"
             )
         kept = without_rare_long(words.sum_up()[0])
+        kept = without_numbers(kept) if split_digits else kept
         return (kept, *spans.sum_up()) if phrases else (kept, None, 1)
 
 
@@ -260,6 +264,13 @@ def without_rare_long(words: Words) -> Words:
         f"{size:,} bytes in all (base64 and the like)"
     )
     return join([select(words, ~is_long), kept])
+
+
+def without_numbers(words: Words) -> Words:
+    """The words without those of several characters with a digit 0 to 9 among them."""
+    text, offsets, _ = words
+    digits = np.concatenate([[0], np.cumsum((text >= ord("0")) & (text <= ord("9")))])
+    return select(words, (digits[offsets[1:]] == digits[offsets[:-1]]) | (np.diff(offsets) == 1))
 
 
 def select_above(words: Words, limit: int) -> Words:

@@ -51,6 +51,7 @@ def learn(
     min_frequency: int = 2,
     superword_start: float = 0.8,
     max_token_bytes: int = 32,
+    split_digits: bool = False,
     memory_bytes: int = 4 << 30,
     workers: int = 1,
 ) -> Vocabulary:
@@ -64,6 +65,7 @@ def learn(
         weights,
         mark_prefix=not phrases,
         phrases=phrases,
+        split_digits=split_digits,
         memory_bytes=memory_bytes,
         workers=workers,
     )

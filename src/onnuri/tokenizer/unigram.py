@@ -42,6 +42,7 @@ def train_unigram(
     *,
     vocab_size: int,
     max_token_bytes: int,
+    split_digits: bool = False,
     memory_bytes: int,
     workers: int,
 ) -> tuple[Tokenizer, dict[str, int]]:
@@ -50,7 +51,13 @@ def train_unigram(
     Raises UserError if there is no text, or sentencepiece refuses the vocabulary size.
     """
     words, _, _ = count_corpus(
-        corpus, weights, mark_prefix=True, phrases=False, memory_bytes=memory_bytes, workers=workers
+        corpus,
+        weights,
+        mark_prefix=True,
+        phrases=False,
+        split_digits=split_digits,
+        memory_bytes=memory_bytes,
+        workers=workers,
     )
     if not len(words[2]):
         raise UserError(f"{corpus} has no training text")

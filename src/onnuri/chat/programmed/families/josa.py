@@ -1,7 +1,7 @@
 """The josa after any final sound: Hangul words, digits, Latin letters.
 
-Train and test have different words; numbers differ by the remainder modulo 7, and so do rows of Latin
-letters by the sum of their places in the alphabet.
+Train and test have different nouns; numbers differ by the remainder modulo 7, and so do invented words
+and rows of Latin letters by the sum of their code points. Too few nouns end in one sound to show the rule.
 """
 
 from __future__ import annotations
@@ -21,11 +21,18 @@ PROMPTS = (
     "문법에 맞는 조사를 하나만 고르세요: {}",
 )
 SEVERAL = "괄호마다 알맞은 조사를 하나씩 골라 차례대로 쉼표로 이어 적으세요: {}"
+SYLLABLES = tuple(sorted({syllable for noun in NOUNS for syllable in noun}))
 READ = "숫자는 한자어 수로, 로마자는 글자 이름으로 하나씩 읽습니다."
 
 
 def _word(generator: Random, split: str) -> str:
-    return generator.choice(part_of(NOUNS, split))
+    """A noun, or as often an invented word of syllables that nouns have: 곰마, 자꽃시."""
+    if generator.random() < 0.5:
+        return generator.choice(part_of(NOUNS, split))
+    while True:
+        word = "".join(generator.choices(SYLLABLES, k=generator.randint(2, 3)))
+        if word not in NOUNS and in_split(sum(map(ord, word)), split):
+            return word
 
 
 def _number(generator: Random, split: str) -> str:
@@ -96,7 +103,7 @@ def mistake(generator: Random, task: Task) -> str:
 FAMILY = Family(
     NAME,
     "the josa after Hangul, digits and Latin letters (서울로, 3이, LG는)",
-    "words; remainder modulo 7 of numbers, and of the letters' sum",
+    "nouns; remainder modulo 7 of numbers, and of the sum of letters or syllables",
     make,
     check,
     mistake,
