@@ -20,6 +20,17 @@ FORMER = {
 }
 """Name up to version 0.1 to the name now. Version 0.3 forgets them on the command line and in presets;
 stored runs are always read."""
+UNNAMED: dict[str, dict[str, Any]] = {
+    "optim.": {
+        "embedding_lr_ratio": 1.0,
+        "output_lr_ratio": 1.0,
+        "norm_lr_ratio": 1.0,
+        "normuon": False,
+        "per_head": False,
+        "update_scale": "rms",
+    }
+}
+"""Options by part: how runs trained that are older than them, where the default of today is another."""
 FORMER_LEAF = {name.rpartition(".")[2]: name for name in FORMER}
 """No option of today has one of these names in any part."""
 REFERENCE = re.compile(rf"(\$\{{(?:\w+\.|\.)*)({'|'.join(FORMER_LEAF)})(?=\}})")
@@ -27,10 +38,13 @@ REFERENCE = re.compile(rf"(\$\{{(?:\w+\.|\.)*)({'|'.join(FORMER_LEAF)})(?=\}})")
 
 
 def rename_stored(tree: Any, prefix: str = "") -> Any:
-    """Nested dicts of a stored config, or of the part `prefix` of one, with the names of today."""
+    """Nested dicts of a stored config, or of the part `prefix` of one, with the names of today.
+
+    What it does not name has the value it had then.
+    """
     if not isinstance(tree, dict):
         return tree
-    return {
+    return UNNAMED.get(prefix, {}) | {
         _leaf(FORMER.get(f"{prefix}{name}", str(name))): rename_stored(value, f"{prefix}{name}.")
         for name, value in tree.items()
     }

@@ -18,8 +18,8 @@ class OptimConfig:
     """muon: orthogonalised momentum for the matrices of the blocks, AdamW for the rest; or adamw. Choose
     with `optim=`, which sets rates that suit each."""
     lr: float = 0.01
-    """Peak learning rate of the matrices of the blocks; the other rates are multiples of it. 0.00375 to 0.015
-    are within 1.5 % of each other at widths 128 to 768."""
+    """Peak learning rate of the matrices of the blocks; the other rates are multiples of it. For Muon,
+    0.00375 to 0.015 are within 1.5 % of each other at widths 128 to 768."""
     embedding_lr_ratio: float = 0.6
     """Rate of the embedding to `lr`; a matrix shared with the output counts as the embedding."""
     output_lr_ratio: float = 0.6
@@ -70,7 +70,8 @@ class OptimConfig:
         chosen = [name for name, neutral in OF_MUON.items() if getattr(self, name) != neutral]
         if self.name != "muon" and chosen:
             raise UserError(
-                f"optim.{chosen[0]} is an option of Muon, not of {self.name}: optim={self.name} leaves it out"
+                f"optim.{chosen[0]} is an option of Muon, not of {self.name}; "
+                f"optim={self.name} leaves it out"
             )
         if not all(0 <= decay < 1 for decay in (self.beta1, self.beta2, self.momentum)):
             raise UserError("needed: optim.beta1, beta2 and momentum at least 0 and below 1")
