@@ -158,9 +158,12 @@ def count_corpus(
             log.info(
                 f"left out of training: {left_out:,} bytes, after the first 128 KB of text without a space"
             )
-        kept = without_rare_long(words.sum_up()[0])
-        kept = without_numbers(kept) if split_digits else kept
-        return (kept, *spans.sum_up()) if phrases else (kept, None, 1)
+        leave_out = without_numbers if split_digits else lambda words: words
+        kept = leave_out(without_rare_long(words.sum_up()[0]))
+        if not phrases:
+            return kept, None, 1
+        counted, sampled = spans.sum_up()
+        return kept, leave_out(counted), sampled
 
 
 def memory_of(counter: Counter) -> int:
