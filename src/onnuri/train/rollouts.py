@@ -26,6 +26,7 @@ from onnuri.generate.batched import BatchGenerator
 from onnuri.generate.events import Completion
 from onnuri.generate.sampling import Request
 from onnuri.hf.full_disk import os_errors
+from onnuri.train.vllm_rollouts import VllmGenerator
 
 if TYPE_CHECKING:
     from onnuri.train.run_state import Run
@@ -104,6 +105,8 @@ class Writer:
     def __init__(self, run: Run, tokenizer: Any, stops: frozenset[int]) -> None:
         self.run, self.tokenizer, self.stops = run, tokenizer, stops
         self.options = run.plan.config.grpo
+        asks = self.options.vllm and not run.plan.replay_until
+        self.server = VllmGenerator(run) if asks else None
 
     def answer(
         self, prompts: Sequence[Prompt], key: str, temperature: float
@@ -113,7 +116,7 @@ class Writer:
         Args:
             key: with the number of a prompt it seeds what is drawn.
 
-        Raises UserError on all ranks if a checker fails.
+        Raises UserError on all ranks if a checker or the server fails.
         """
         ranks = self.run.plan.ranks
         own = range(ranks.dp_rank, len(prompts), ranks.dp_size)
@@ -127,13 +130,12 @@ class Writer:
             )
             for number in own
         ]
-        generator = self._generator(max(1, min(self.options.slots, len(requests))))
-        self.run.engine.eval()
-        completions = generator.generate(requests)
-        self.run.engine.train()
+        if self.server:
+            self.server.send_weights()
         found: list[tuple[int, Completion, list[float]]] = []
         problem = ""
         try:
+            completions = self._written(requests)
             for number, completion in zip(own, completions, strict=True):
                 found.append((number, completion, self.grade(prompts[number].task, completion)))
         except UserError as error:
@@ -144,6 +146,15 @@ class Writer:
             raise UserError(problems[0])
         everything = sorted((each for some, _ in gathered for each in some), key=lambda each: each[0])
         return [(completion, parts) for _, completion, parts in everything]
+
+    def _written(self, requests: Sequence[Request]) -> list[Completion]:
+        if self.server:
+            return self.server.generate(requests)
+        generator = self._generator(max(1, min(self.options.slots, len(requests))))
+        self.run.engine.eval()
+        completions = generator.generate(requests)
+        self.run.engine.train()
+        return completions
 
     def grade(self, task: Task, completion: Completion) -> list[float]:
         """PARTS of an answer. Raises UserError if the checker fails."""

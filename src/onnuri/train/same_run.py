@@ -35,6 +35,7 @@ CAN_CHANGE = (
     "guard.",
     "evaluation.",
     "average.",
+    "grpo.vllm",
 )
 """Options that may differ when a run resumes, by how their names begin."""
 TABLES = tuple(option.name for option in options(PretrainConfig) if option.kind is dict)

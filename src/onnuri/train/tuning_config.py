@@ -41,7 +41,9 @@ class GrpoConfig:
     temperature: float = 1.0
     """Of sampling."""
     slots: int = 64
-    """Most answers that a rank writes at a time."""
+    """Most answers that a rank writes at a time, or asks a server for."""
+    vllm: str = ""
+    """Address of a vLLM server, http://HOST:8000, that writes the answers in place of the ranks."""
     clip_low: float = 0.2
     """The ratio of probabilities counts down to 1 - clip_low."""
     clip_high: float = 0.28
@@ -61,6 +63,8 @@ class GrpoConfig:
                 raise UserError(f"grpo.{name}={getattr(self, name)} must be at least 1")
         if not self.temperature >= 0.01:
             raise UserError(f"grpo.temperature={self.temperature} must be at least 0.01")
+        if self.vllm and not self.vllm.startswith(("http://", "https://")):
+            raise UserError(f"grpo.vllm={self.vllm} must begin with http:// or https://")
         if not (0 < self.clip_low < 1 and self.clip_high > 0):
             raise UserError("needed: 0 < grpo.clip_low < 1 and grpo.clip_high > 0")
         for name in self.rewards:
