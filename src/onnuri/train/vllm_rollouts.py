@@ -3,8 +3,8 @@
 The server runs an export of the model that tuning starts from. Before the answers of a step rank 0 writes
 the weights under Hugging Face names to RUN_DIR/vllm, which the server sees under the same path, and all
 workers of the server read them (`/collective_rpc`, open with VLLM_SERVER_DEV_MODE=1 alone). Then each rank
-asks for its answers by token ids. Their log-probabilities are the server's, so that the clipped ratio of the
-loss corrects for its rounding.
+asks for its answers by token ids. Their log-probabilities are the server's, so that the clipped ratio of
+the loss corrects for its rounding.
 """
 
 from __future__ import annotations
