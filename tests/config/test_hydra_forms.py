@@ -58,7 +58,7 @@ def test_cfg(tmp_path: Path) -> None:
     for flags in (["-c", "job"], ["--cfg"]):
         assert composed(tmp_path, *flags, *words, flags=()) == whole
     resolved = composed(tmp_path, *words, flags=("--cfg", "job", "--resolve"))
-    assert resolved["run_dir"] == "x/0.0003"
+    assert resolved["run_dir"] == "x/0.01"
     assert resolved["data"]["mixture"] == {"한겨레": 2.0, "a-b": 1.0}
     assert composed(tmp_path, *words, flags=("-c", "job", "-p", "optim")) == whole["optim"]
     hydra = composed(tmp_path, *words, flags=("--cfg", "hydra"))["hydra"]

@@ -34,7 +34,7 @@ def home(monkeypatch: pytest.MonkeyPatch) -> None:
         ("'~/a b'", "/home/그 사람/a b"),
         ('"~/가"', "/home/그 사람/가"),
         ("${oc.env:HERE}/c", "/home/그 사람/b/c"),
-        ("'~/${optim.name}'", "/home/그 사람/adamw"),
+        ("'~/${optim.name}'", "/home/그 사람/muon"),
         (r"~/\${x", "/home/그 사람/${x"),
         ("./~/a", "./~/a"),
         ("a~/b", "a~/b"),

@@ -336,7 +336,7 @@ def test_what_is_refused(asked: ChatSuite, monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_the_list_and_subsets(asked: ChatSuite) -> None:
     assert "chat/FAMILY" in listing(ListConfig()) and "personal_data" in listing(ListConfig(["chat"]))
-    assert "train and test differ by words" in listing(ListConfig(["chat/josa"]))
+    assert "train and test differ by nouns" in listing(ListConfig(["chat/josa"]))
     part = load("chat", ChatConfig(families=NO_CODE, count=COUNT), max_items=len(NO_CODE))
     assert [task.family for task in part.tasks] == NO_CODE and part.facts["subset"] == len(NO_CODE)
     assert part.protocol != asked.protocol != load("chat", ChatConfig(NO_CODE, COUNT, 1)).protocol
