@@ -154,6 +154,7 @@ class Muon(CautiousAdamW):
             self._scaled(matrix, update, group).flatten()
             for matrix, update in zip(mine, orthogonalise_all(wholes), strict=True)
         ]
+        del wholes
         self.num_orthogonalised += len(mine)
         returned = self._exchange(
             [[update[m.held[to]] for m, update in zip(mine, updates, strict=True)] for to in ranks],

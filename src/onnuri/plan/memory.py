@@ -258,7 +258,10 @@ def _after_backward(setting: Setting, before: dict[str, int], buckets: int, whol
         return
     if stage == 0:
         work = FP32 * num_parameters if width < FP32 else 0
-        yield Moment("optimizer", {"gradients": width * num_parameters, "work of the optimizer": work})
+        yield Moment(
+            "optimizer",
+            {"gradients": width * num_parameters, "work of the optimizer": work + _muon_work(setting)},
+        )
     elif stage == 3:
         work = FP32 * min(share, SUB_GROUP)
         yield Moment("optimizer", {"work of the optimizer": work + _muon_work(setting)})
@@ -283,8 +286,12 @@ def _alone(setting: Setting) -> int:
 
 
 def _muon_work(setting: Setting) -> int:
-    """Directions of a rank's share in fp32, sent and received in the dtype of the matrices, and updates."""
+    """Directions of a rank's share in fp32, sent and received in the dtype of the matrices, and updates. At
+    stage 0 each rank has all directions, and gets all updates from those that made them."""
     if setting.optimizer != "muon":
         return 0
-    share = -(-setting.matrices // setting.ranks)
-    return share * (FP32 + 3 * setting.width)
+    width, matrices = setting.width, setting.matrices
+    share = -(-matrices // setting.ranks)
+    if setting.stage == 0:
+        return max(FP32 * matrices + 2 * width * share, 2 * width * matrices + width * share)
+    return share * (FP32 + 3 * width)
