@@ -236,7 +236,7 @@ def test_answers_are_written_with_them(undisturbed: Path, sample: Sample, tmp_pa
 
 REFUSED = {
     "needs train.init_from: the model that is adapted": ["lora.rank=4", "train.init_from="],
-    "goes with optim.name=adamw, not with muon": ["lora.rank=4", "optim=muon"],
+    "goes with optim=adamw, not with muon": ["lora.rank=4", "optim=muon"],
     "needed: lora.rank >= 0, lora.alpha > 0": ["lora.rank=4", "lora.alpha=0"],
 }
 

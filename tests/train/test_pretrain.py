@@ -196,6 +196,7 @@ def test_mistakes_end_all_ranks_with_one_line(undisturbed: Path, sample: Sample,
         "optim.lrr=1": "did you mean 'optim.lr'?",
         f"tokenizer={other}": "is not the one that",
         "train.seed=7": "was started with train.seed=0, now it is 7",
+        "optim=muon": "was started with optim=adamw, now it is muon; choose another run_dir, or optim=",
     }
     for word, message in cases.items():
         started = time.monotonic()

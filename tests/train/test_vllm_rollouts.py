@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import pytest
@@ -17,12 +18,19 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
+from onnuri.base.errors import UserError
+from onnuri.config import CONFIG_ROOT, compose
+from onnuri.generate.sampling import Request
+from onnuri.train.config import PretrainConfig
+from onnuri.train.vllm_rollouts import VllmGenerator
 from tests.conftest import SCRIPTS, run_command, torchrun
 from tests.train import test_grpo
 from tests.train.test_grpo import lines, steps, tuning
 
 made = test_grpo.made
-CONTEXT = 128
+CONTEXT = 256
+"""Of the server: more than data.sequence_length."""
+SEQUENCE = 128
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -31,10 +39,14 @@ class Handler(BaseHTTPRequestHandler):
     model: ClassVar[Any]
     asked: ClassVar[list[str]]
     reads_weights: ClassVar[bool]
+    spoiled: ClassVar[dict[str, Any]]
+    listed: ClassVar[Any]
     lock: ClassVar[Any] = threading.Lock()
 
     def do_GET(self) -> None:
-        self.reply({"data": [{"id": "policy", "max_model_len": CONTEXT}]})
+        if self.path != "/v1/models":
+            return self.send_error(404)
+        return self.reply(self.listed)
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers.get("content-length") or 0)) or b"null")
@@ -57,7 +69,7 @@ class Handler(BaseHTTPRequestHandler):
         return None
 
     def completion(self, body: dict[str, Any]) -> dict[str, Any]:
-        assert len(body["prompt"]) + body["max_tokens"] <= CONTEXT
+        assert len(body["prompt"]) + body["max_tokens"] <= SEQUENCE + 1
         ids, written, logprobs, reason = list(body["prompt"]), [], [], "length"
         while len(written) < body["max_tokens"] and reason == "length":
             with torch.no_grad():
@@ -71,7 +83,7 @@ class Handler(BaseHTTPRequestHandler):
             logprobs.append(float(logits.log_softmax(0)[token]))
             reason = "stop" if token in body["stop_token_ids"] else "length"
         answer = {"token_ids": written, "logprobs": {"token_logprobs": logprobs}, "finish_reason": reason}
-        return {"choices": [answer]}
+        return {"choices": [answer | self.spoiled]}
 
     def reply(self, body: Any) -> None:
         content = b"" if body is None else json.dumps(body).encode()
@@ -88,7 +100,8 @@ class Handler(BaseHTTPRequestHandler):
 def server(made: Path, tmp_path: Path) -> Iterator[str]:
     run_command("export", f"checkpoint={made / 'tuned'}", f"output={tmp_path / 'model'}", "dtype=float32")
     Handler.model = AutoModelForCausalLM.from_pretrained(tmp_path / "model")
-    Handler.asked, Handler.reads_weights = [], True
+    Handler.asked, Handler.reads_weights, Handler.spoiled = [], True, {}
+    Handler.listed = {"data": [{"id": "policy", "max_model_len": CONTEXT}]}
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as serving:
         threading.Thread(target=serving.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{serving.server_port}"
@@ -121,10 +134,62 @@ def test_faults_of_the_server_are_one_line(made: Path, server: str, tmp_path: Pa
         assert done.returncode != 0
         return done.stdout + done.stderr
 
-    assert "must begin with http:// or https://" in refused("localhost:8000")
+    assert "must be http://HOST:PORT" in refused("localhost:8000")
+    assert "must be http://HOST:PORT" in refused("http://[::1")
+    assert "no name or password" in refused("http://me:secret@localhost:8000")
+    assert "give the address without /v1" in refused(f"{server}/v1")
     assert "does not go with grpo.vllm" in refused(server, "lora.rank=4")
     Handler.reads_weights = False
     assert "start the server with VLLM_SERVER_DEV_MODE=1" in refused(server)
     gone = "http://127.0.0.1:9"
     assert f"error: grpo.vllm={gone}: " in refused(gone)
     assert "Traceback" not in refused(gone)
+
+
+LISTS: list[Any] = [{"data": "policy"}, {"data": []}, {}, [], {"data": [{"id": "policy"}]}]
+
+
+def generator(server: str) -> VllmGenerator:
+    words = ["data=x", "run_dir=x", f"data.sequence_length={SEQUENCE}", f"grpo.vllm={server}"]
+    plan = SimpleNamespace(
+        config=compose(PretrainConfig, words, CONFIG_ROOT, "tune"),
+        data=SimpleNamespace(counts={"vocab_size": 300}),
+    )
+    return VllmGenerator(SimpleNamespace(plan=plan))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("spoiled", "problem"),
+    [
+        ({"token_ids": [], "logprobs": {"token_logprobs": []}}, "0 tokens where 1 to 4 were asked for"),
+        ({"token_ids": [5] * 9}, "9 tokens where 1 to 4 were asked for"),
+        (
+            {"token_ids": [5], "logprobs": {"token_logprobs": [-1.0, -1.0]}},
+            "2 log-probabilities of 1 tokens",
+        ),
+        ({"token_ids": [300]}, "an id outside of the vocabulary"),
+        ({"token_ids": [-5]}, "an id outside of the vocabulary"),
+        ({"logprobs": {"token_logprobs": [-9999.0]}}, "a log-probability that no drawn token has"),
+        ({"logprobs": {"token_logprobs": [float("nan")]}}, "a log-probability that no drawn token has"),
+        ({"finish_reason": "stop"}, "an end without a stop token"),
+        ({"logprobs": {"token_logprobs": [None]}}, "token ids and log-probabilities as vLLM 0.32"),
+        ({"token_ids": None}, "token ids and log-probabilities as vLLM 0.32"),
+    ],
+)
+def test_an_answer_that_nothing_can_be_learned_from_is_refused(
+    server: str, spoiled: dict[str, Any], problem: str
+) -> None:
+    whole = {"token_ids": [5], "logprobs": {"token_logprobs": [-1.0]}, "finish_reason": "length"}
+    Handler.spoiled = whole
+    asked = [Request([1, 2], 4, stops=frozenset({0}))]
+    assert generator(server).generate(asked)[0].ids == [5]
+    Handler.spoiled = whole | spoiled
+    with pytest.raises(UserError, match=problem):
+        generator(server).generate(asked)
+
+
+@pytest.mark.parametrize("listed", LISTS, ids=str)
+def test_a_list_of_no_model_is_refused(server: str, listed: Any) -> None:
+    Handler.listed = listed
+    with pytest.raises(UserError, match=r"lists no model|does not answer with a JSON object"):
+        generator(server)

@@ -8,12 +8,14 @@ ids that new_tokens.json gives for it, a text has exactly its old ids.
 
 A merge that gives an old token would break this, since old merges may go on from there. That can happen
 only for tokens that the old merges do not reach (Llama 3 has some: `ignore_merges`). Pieces are cut where
-neighbours spell such a token, before anything is learned from them.
+neighbours spell such a token, before anything is learned from them; and between two digits where no old
+token has two, so that a tokenizer of single digits stays one.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -113,6 +115,8 @@ class OldTokenizer:
             self.tokens[self.vocab[name]] = spelled
         self.spelled = {token for token in self.tokens if token} | {name.encode() for name in added}
         """What must not become a new token: the bytes of old ones and the text of added ones."""
+        self.splits_digits = not any(re.search(rb"[0-9]{2}", token) for token in self.tokens)
+        """No token has two digits."""
 
     def grown(self, rows: np.ndarray) -> dict[str, Any]:
         """The content of tokenizer.json with new merges, int32 [merges, 3], after the old ones.
@@ -158,7 +162,10 @@ def learn_merges(
         raise UserError(f"{config.input} has no training text")
     weights = document_weights(sizes, config.source_power, config.source_weights, config.language_shares)
     pieces = count_pieces(config.input, weights, old.tokenizer, workers)
-    ids, offsets, counts = cut_at_known(pieces, old.tokens, old.spelled, config.max_token_bytes)
+    known = old.spelled | {
+        b"%d%d" % (one, two) for one in range(10) for two in range(10) if old.splits_digits
+    }
+    ids, offsets, counts = cut_at_known(pieces, old.tokens, known, config.max_token_bytes)
     _, rows, _ = merge(
         old.tokens,
         ids,

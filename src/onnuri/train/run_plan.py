@@ -129,7 +129,7 @@ def adapting(config: PretrainConfig, started: dict[str, Any] | None) -> Pretrain
     if not folder:
         raise UserError(f"lora.rank={config.lora.rank} needs train.init_from: the model that is adapted")
     if config.optim.name == "muon":
-        raise UserError(f"lora.rank={config.lora.rank} goes with optim.name=adamw, not with muon")
+        raise UserError(f"lora.rank={config.lora.rank} goes with optim=adamw, not with muon")
     if config.objective == "grpo" and config.grpo.vllm:
         raise UserError(f"lora.rank={config.lora.rank} does not go with grpo.vllm, which sends all weights")
     return replace(config, train=replace(config.train, init_from=folder))

@@ -79,6 +79,11 @@ def check_same_run(config: PretrainConfig, data: Manifest, stored: dict[str, Any
     trees = (to_dict(PretrainConfig()), stored["config"], to_dict(config))
     defaults, before, now = (flatten(tree, whole=TABLES) for tree in trees)
     before = defaults | before  # options that are younger than the run
+    if before["optim.name"] != now["optim.name"]:
+        raise UserError(
+            f"run_dir={config.run_dir} was started with optim={before['optim.name']}, now it is "
+            f"{now['optim.name']}; choose another run_dir, or optim={before['optim.name']} to resume"
+        )
     for name in sorted(before.keys() | now.keys()):
         if name != "engine.precision" and name.startswith(CAN_CHANGE):
             continue

@@ -10,6 +10,8 @@ from onnuri.train.run_plan import RunPlan
 
 SMALL_JUMP = 0.01
 """Of the peak: a change of the learning rate that is not worth a line."""
+SMALL_FOR_MUON = 1.5e-3
+"""Spectral units; the smallest rate that was measured, 0.00375, is within 1.5 % of the best."""
 MOST_EMPTY = 0.25
 """Share of the rows in a stage of a batch ramp above which empty ones cost too much."""
 LITTLE = 0.9
@@ -46,6 +48,12 @@ def schedule_warnings(config: PretrainConfig, first_step: int, steps_before: int
         yield (
             f"without a warm-up the decay begins at once: of optim.lr={config.optim.lr:g} the rate "
             f"gets to {highest:.3g} and no higher (train.steps={steps}); schedule=constant has no decay"
+        )
+    optim = config.optim
+    if optim.name == "muon" and optim.update_scale == "spectral" and 0 < optim.lr < SMALL_FOR_MUON:
+        yield (
+            f"optim.lr={optim.lr:g} is in Muon's spectral units, in which 0.01 suits: it looks like a rate "
+            "of AdamW (optim=adamw)"
         )
     if config.average.ema_decay and config.average.ema_start > steps:
         yield (

@@ -3,8 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 from onnuri.base.errors import UserError, check_choice
+
+
+def check_server(url: str) -> None:
+    """Raise UserError unless it is http(s)://HOST[:PORT]."""
+    try:
+        parts = urlsplit(url)
+        fits = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        fits = False
+    if not fits:
+        raise UserError(f"grpo.vllm={url} must be http://HOST:PORT or https://HOST:PORT")
+    if parts.username is not None:
+        raise UserError("grpo.vllm must hold no name or password: the run directory keeps its options")
 
 
 @dataclass
@@ -63,8 +77,8 @@ class GrpoConfig:
                 raise UserError(f"grpo.{name}={getattr(self, name)} must be at least 1")
         if not self.temperature >= 0.01:
             raise UserError(f"grpo.temperature={self.temperature} must be at least 0.01")
-        if self.vllm and not self.vllm.startswith(("http://", "https://")):
-            raise UserError(f"grpo.vllm={self.vllm} must begin with http:// or https://")
+        if self.vllm:
+            check_server(self.vllm)
         if not (0 < self.clip_low < 1 and self.clip_high > 0):
             raise UserError("needed: 0 < grpo.clip_low < 1 and grpo.clip_high > 0")
         for name in self.rewards:

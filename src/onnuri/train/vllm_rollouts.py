@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from onnuri.base.errors import UserError
+from onnuri.base.errors import UserError, optional_package
 from onnuri.generate.events import Completion, Ended
 from onnuri.generate.sampling import Request
 from onnuri.hf.full_disk import os_errors
@@ -32,8 +32,14 @@ if TYPE_CHECKING:
 FOLDER = "vllm"
 FILE_BYTES = 5e9
 """Weights of a file, about; the host of rank 0 holds those of one."""
-SECONDS = 1800
-"""That one request may take, loading of weights included."""
+PATIENCE = 0.9
+"""Of the time that other ranks wait for rank 0 in a collective call: what a request may take."""
+CONNECT_SECONDS = 30
+DEV_MODE = "start the server with VLLM_SERVER_DEV_MODE=1"
+LEAST_LOGPROB = -1000.0
+"""vLLM writes -9999 for a token that could not be drawn."""
+MOST_LOGPROB = 0.01
+"""Rounding, above 0."""
 NEUTRAL = {"top_p": 1.0, "top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0}
 """A model's generation_config.json would set others."""
 
@@ -43,22 +49,28 @@ class VllmGenerator:
 
     def __init__(self, run: Run) -> None:
         """Find the server's model. Raises UserError if there is none, or its context is too short."""
-        import httpx
+        with optional_package("serve", "grpo.vllm"):
+            import httpx
 
         self.run, config = run, run.plan.config
         self.url = config.grpo.vllm.rstrip("/")
         self.slots = config.grpo.slots
         limits = httpx.Limits(max_connections=self.slots)
-        self.client = httpx.Client(base_url=self.url, timeout=SECONDS, limits=limits, trust_env=False)
-        listed = self._ask("GET", "/v1/models").get("data") or [{}]
-        self.model, self.context = listed[0].get("id"), listed[0].get("max_model_len")
-        if not self.model or not self.context:
-            raise UserError(f"grpo.vllm={self.url} lists no model with its max_model_len")
-        if self.context < config.data.sequence_length:
+        timeout = httpx.Timeout(PATIENCE * 60 * config.engine.timeout_minutes, connect=CONNECT_SECONDS)
+        self.client = httpx.Client(base_url=self.url, timeout=timeout, limits=limits, trust_env=False)
+        answer = self._ask("GET", "/v1/models")
+        try:
+            listed = answer["data"][0]
+            self.model, longest = str(listed["id"]), int(listed["max_model_len"])
+        except (LookupError, TypeError, ValueError):
+            raise UserError(f"grpo.vllm={self.url} lists no model with its max_model_len") from None
+        if longest < config.data.sequence_length:
             raise UserError(
-                f"grpo.vllm={self.url} reads {self.context} tokens (--max-model-len), fewer than "
+                f"grpo.vllm={self.url} reads {longest} tokens (--max-model-len), fewer than "
                 f"data.sequence_length={config.data.sequence_length}"
             )
+        self.context = min(longest, config.data.sequence_length + 1)
+        self.known = int(run.plan.data.counts["vocab_size"])
 
     def send_weights(self) -> None:
         """Give the server the weights of now. A collective call. Raises UserError on all ranks."""
@@ -82,7 +94,7 @@ class VllmGenerator:
             if lead:
                 _write(folder, number, tensors)
                 # Served from the same storage: every worker reads the folder.
-                arguments = {"weights_path": str(folder.resolve())}
+                arguments = {"weights_path": str(folder.absolute())}
                 self._ask("POST", "/collective_rpc", {"method": "reload_weights", "kwargs": arguments})
                 self._ask("POST", "/reset_prefix_cache")
 
@@ -96,10 +108,11 @@ class VllmGenerator:
             return list(pool.map(self._complete, requests))
 
     def _complete(self, request: Request) -> Completion:
+        most = min(request.max_tokens, self.context - len(request.ids))
         body = {
             "model": self.model,
             "prompt": list(request.ids),
-            "max_tokens": min(request.max_tokens, self.context - len(request.ids)),
+            "max_tokens": most,
             "temperature": request.temperature,
             "stop_token_ids": sorted(request.stops),
             "ignore_eos": True,
@@ -111,17 +124,33 @@ class VllmGenerator:
         answer = self._ask("POST", "/v1/completions", body)
         try:
             (choice,) = answer["choices"]
-            ids, logprobs = choice["token_ids"], choice["logprobs"]["token_logprobs"]
-            if len(ids) != len(logprobs):
-                raise ValueError(f"{len(ids)} tokens and {len(logprobs)} log-probabilities")
-            values = [float(each) for each in logprobs]
+            ids = [int(each) for each in choice["token_ids"]]
+            logprobs = [float(each) for each in choice["logprobs"]["token_logprobs"]]
             ended: Ended = "stop" if choice["finish_reason"] == "stop" else "length"
-            return Completion([int(each) for each in ids], values, values, ended)
         except (KeyError, TypeError, ValueError) as error:
             raise UserError(
-                f"grpo.vllm={self.url} does not answer with token ids and log-probabilities as vLLM does "
-                f"from 0.11 on ({type(error).__name__}: {error})"
+                f"grpo.vllm={self.url} does not answer with token ids and log-probabilities as vLLM 0.32 "
+                f"does ({type(error).__name__}: {error})"
             ) from None
+        if fault := self._fault(ids, logprobs, ended, most, request.stops):
+            raise UserError(f"grpo.vllm={self.url} answers with {fault}")
+        return Completion(ids, logprobs, logprobs, ended)
+
+    def _fault(
+        self, ids: list[int], logprobs: list[float], ended: Ended, most: int, stops: frozenset[int]
+    ) -> str:
+        """What cannot be learned from in an answer; "" if nothing."""
+        if not 1 <= len(ids) <= most:
+            return f"{len(ids)} tokens where 1 to {most} were asked for"
+        if len(logprobs) != len(ids):
+            return f"{len(logprobs)} log-probabilities of {len(ids)} tokens"
+        if not all(0 <= each < self.known for each in ids):
+            return "an id outside of the vocabulary"
+        if not all(LEAST_LOGPROB < each < MOST_LOGPROB for each in logprobs):
+            return "a log-probability that no drawn token has"
+        if ended == "stop" and ids[-1] not in stops:
+            return "an end without a stop token"
+        return ""
 
     def _weights(self) -> Iterator[tuple[str, torch.Tensor]]:
         """Hugging Face weights on the host of rank 0, nothing elsewhere. All ranks go through it."""
@@ -147,10 +176,9 @@ class VllmGenerator:
             answer = self.client.request(method, path, json=body)
         except httpx.HTTPError as error:
             raise UserError(f"grpo.vllm={self.url}: {str(error) or type(error).__name__}") from None
-        if answer.status_code == 404 and path != "/v1/completions":
-            raise UserError(
-                f"grpo.vllm={self.url} has no {path}; start the server with VLLM_SERVER_DEV_MODE=1"
-            )
+        if answer.status_code == 404:
+            way_out = "give the address without /v1" if path.startswith("/v1/") else DEV_MODE
+            raise UserError(f"grpo.vllm={self.url} has no {path}; {way_out}")
         if answer.status_code != 200:
             said = " ".join(answer.text.split())[:300]
             raise UserError(f"grpo.vllm={self.url}{path} answers {answer.status_code}: {said}")
