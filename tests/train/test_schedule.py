@@ -48,7 +48,9 @@ def test_a_warmup_that_is_not_named_goes_by_the_length_of_the_run() -> None:
 
 
 def warned(schedule: ScheduleConfig, steps: int, first_step: int = 0, steps_before: int = 0) -> list[str]:
-    config = PretrainConfig(schedule=schedule, train=TrainConfig(steps=steps), optim=OptimConfig(lr=1e-3))
+    config = PretrainConfig(
+        schedule=schedule, train=TrainConfig(steps=steps), optim=OptimConfig(lr=1e-3, update_scale="rms")
+    )
     return list(schedule_warnings(config, first_step, steps_before or steps))
 
 
