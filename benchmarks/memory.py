@@ -48,7 +48,9 @@ MORE = (
     "engine.precision=fp32 engine.stage=3 model.loss_chunk_size=128 engine.bucket_size=4000000",
     "engine.precision=fp32 engine.stage=3 kernels.linear_cross_entropy=reference "
     "engine.bucket_size=4000000",
-    "engine.precision=fp32 engine.stage=3 optim=adamw engine.bucket_size=4000000",
+    "engine.precision=fp32 engine.stage=3 optim=muon engine.bucket_size=4000000",
+    "engine.precision=bf16 engine.stage=3 optim=muon data.sequence_length=128 engine.bucket_size=4000000",
+    "engine.precision=fp32 engine.stage=0 optim=muon",
     "engine.precision=fp32 engine.stage=3 average.ema_decay=0.999 engine.bucket_size=4000000",
     "engine.precision=fp32 engine.stage=0 model.tie_embeddings=false",
     "engine.precision=fp32 engine.stage=3 engine.compile=on engine.bucket_size=4000000",
@@ -116,7 +118,7 @@ def run(config: PlanConfig, ranks: int) -> None:
 
 def words_of(setting: str) -> list[str]:
     """The whole command line of a setting."""
-    return ["cluster=cpu", *COMMON.split(), *setting.split()]
+    return ["cluster=cpu", *COMMON.split(), *["optim=adamw"] * ("optim=" not in setting), *setting.split()]
 
 
 def measure(settings: list[str], ranks: int, gpu_settings: bool) -> list[dict[str, Any]]:

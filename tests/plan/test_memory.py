@@ -42,7 +42,8 @@ def test_planned_memory_is_within_five_percent_of_the_measured_peak() -> None:
 
 @pytest.mark.parametrize(("ranks", "stage"), [(1, 3), *[(1, 1), (2, 1), (2, 3)] * SOAK])
 def test_so_it_is_with_the_settings_of_gpus(ranks: int, stage: int) -> None:
-    setting = f"engine.stage={stage} engine.precision=bf16 data.sequence_length=128"
+    optim = "muon" if ranks == 1 else "adamw"
+    setting = f"engine.stage={stage} engine.precision=bf16 data.sequence_length=128 optim={optim}"
     found = rows("--gpu-settings", "--ranks", str(ranks), f"{setting} engine.bucket_size=4000000")
     assert len(found) == 1
     check(found)

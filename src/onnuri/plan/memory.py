@@ -286,12 +286,14 @@ def _alone(setting: Setting) -> int:
 
 
 def _muon_work(setting: Setting) -> int:
-    """Directions of a rank's share in fp32, sent and received in the dtype of the matrices, and updates. At
-    stage 0 each rank has all directions, and gets all updates from those that made them."""
+    """Directions of a rank's share in fp32, sent and received in the dtype of the matrices, of which gloo
+    takes a copy; or four times the matrices while they are orthogonalised. At stage 0 each rank has all
+    directions, and gets all updates from those that made them."""
     if setting.optimizer != "muon":
         return 0
     width, matrices = setting.width, setting.matrices
     share = -(-matrices // setting.ranks)
     if setting.stage == 0:
         return max(FP32 * matrices + 2 * width * share, 2 * width * matrices + width * share)
-    return share * (FP32 + 3 * width)
+    copies = 3 if setting.ranks > 1 and not setting.cluster.gpu else 2
+    return share * max(FP32 + copies * width, 4 * width)
