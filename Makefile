@@ -64,7 +64,8 @@ $(BUILD)/sample.txt: $(BUILD)/model/manifest.json
 CHAT := $(BUILD)/chat
 TUNE := OMP_NUM_THREADS=1 $(BIN)/torchrun --standalone --nproc_per_node $(RANKS) scripts/tune.py
 ASKED := tasks=[chat] chat.families=[josa,number_reading] chat.difficulty=1 chat.count=200 chat.max_tokens=32
-QUESTIONS := 괄호 안에서 알맞은 조사를 고르세요: 사과(을/를)|다음 수를 한자어 수로 읽어 한글로 쓰세요: 120
+FORM := 마지막 줄에 '정답:'을 쓰고 그 뒤에 답만 적으세요.
+QUESTIONS := 괄호 안에서 알맞은 조사를 고르세요: 사과(을/를)\|$(FORM)|/reset|다음 수를 한자어 수로 읽어 한글로 쓰세요: 120\|$(FORM)
 
 chat: $(INSTALLED) ## A model that answers: the sample model tuned on conversations, then on rewards
 	@$(MAKE) --no-print-directory pretrain BUILD=$(BUILD)

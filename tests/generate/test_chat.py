@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import faulthandler
+import io
 import json
 import os
 import pty
@@ -270,3 +271,9 @@ def test_answers_end_where_turns_end(conversation: Conversation) -> None:
     ]
     assert stream == free[: free.index(free[5])]
     assert conversation.messages[-1] == {"role": "assistant", "content": text}
+
+
+def test_a_backslash_at_the_end_goes_on_below(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chat.sys, "stdin", io.StringIO("\ufeff하나\\\r\n둘\\\n셋\n넷\n다섯\\"))
+    found = list(chat.lines(False, chat.Interrupts(False)))
+    assert [turn.strip() for turn in found] == ["하나\n둘\n셋", "넷", "다섯"]

@@ -3,7 +3,8 @@
     onnuri chat model=MODEL_DIR system="한국어로 짧게 답한다." temperature=0.7
     onnuri chat model=MODEL_DIR < questions.txt      # a turn a line; answers on standard output
 
-/reset (/새로) begins anew, /exit (/끝) and Ctrl-D end; Ctrl-C stops an answer.
+/reset (/새로) begins anew, /exit (/끝) and Ctrl-D end; Ctrl-C stops an answer. A line that ends with \\
+goes on in the next one.
 """
 
 import inspect
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
     from onnuri.generate.conversation import Conversation
 
 RESET, EXIT = ("/reset", "/새로"), ("/exit", "/끝")
-HELP = "/reset or /새로 begins anew, /exit or Ctrl-D ends, Ctrl-C stops an answer"
+HELP = (
+    "/reset or /새로 begins anew, /exit or Ctrl-D ends, Ctrl-C stops an answer, \\ at the end goes on below"
+)
 IUTF8 = 0o40000
 """Of c_iflag on Linux; Python's termios has no name for it."""
 
@@ -110,12 +113,13 @@ def answered(conversation: "Conversation", text: str, interrupts: Interrupts) ->
 
 
 def lines(typed: bool, interrupts: Interrupts) -> Iterator[str]:
-    """The user's turns. Ctrl-C at the prompt gives up the line."""
-    line = ""
+    """The user's turns: a line, or several where all but the last end with a backslash. Ctrl-C at the
+    prompt gives up the turn."""
+    line = before = ""
 
     def read() -> None:
         nonlocal line
-        line = input("> ") if typed else sys.stdin.readline()
+        line = input(". " if before else "> ") if typed else sys.stdin.readline()
 
     while True:
         try:
@@ -124,11 +128,18 @@ def lines(typed: bool, interrupts: Interrupts) -> Iterator[str]:
             print()
             return
         if given_up:
+            before = ""
             print()
             continue
         if not typed and not line:
+            if before:
+                yield before
             return
-        yield line.removeprefix("\ufeff")
+        if (kept := line.rstrip("\r\n")).endswith("\\"):
+            before += kept[:-1] + "\n"
+            continue
+        yield (before + line).removeprefix("\ufeff")
+        before = ""
 
 
 @contextmanager
