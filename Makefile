@@ -69,13 +69,14 @@ QUESTIONS := 괄호 안에서 알맞은 조사를 고르세요: 사과(을/를)\
 
 chat: $(INSTALLED) ## A model that answers: the sample model tuned on conversations, then on rewards
 	@$(MAKE) --no-print-directory pretrain BUILD=$(BUILD)
-	$(BIN)/python scripts/tasks.py make kind=sft families=[number_reading] count=3000 difficulty=1 output=$(CHAT)/examples/numbers
-	$(BIN)/python scripts/tasks.py make kind=sft families=[josa] count=3000 difficulty=1 output=$(CHAT)/examples/josa
+	$(BIN)/python scripts/tasks.py make kind=sft families=[number_reading] count=6000 difficulty=1 output=$(CHAT)/examples/numbers
+	$(BIN)/python scripts/tasks.py make kind=sft families=[josa] count=6000 difficulty=1 output=$(CHAT)/examples/josa
 	$(BIN)/python scripts/pack.py kind=chat input=$(CHAT)/examples tokenizer=$(BUILD)/tokenizer base=$(BUILD)/tokens \
 		output=$(CHAT)/conversations
 	$(TUNE) experiment=chat_sft train.init_from=$(BUILD)/run data=$(CHAT)/conversations run_dir=$(CHAT)/sft
-	$(BIN)/python scripts/tasks.py make families=[josa,number_reading] count=3000 difficulty=1 seed=2 output=$(CHAT)/tasks
-	$(BIN)/python scripts/pack.py kind=tasks input=$(CHAT)/tasks tokenizer=$(BUILD)/tokenizer output=$(CHAT)/prompts
+	$(BIN)/python scripts/tasks.py make families=[number_reading] count=3000 difficulty=1 seed=2 output=$(CHAT)/rewards/numbers
+	$(BIN)/python scripts/tasks.py make families=[josa] count=9000 difficulty=1 seed=2 output=$(CHAT)/rewards/josa
+	$(BIN)/python scripts/pack.py kind=tasks input=$(CHAT)/rewards tokenizer=$(BUILD)/tokenizer output=$(CHAT)/prompts
 	$(TUNE) experiment=chat_grpo train.init_from=$(CHAT)/sft data=$(CHAT)/prompts run_dir=$(CHAT)/grpo
 	$(BIN)/python scripts/export.py checkpoint=$(CHAT)/sft output=$(CHAT)/sft-model
 	$(BIN)/python scripts/export.py checkpoint=$(CHAT)/grpo output=$(CHAT)/model

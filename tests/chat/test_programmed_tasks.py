@@ -134,7 +134,7 @@ def test_the_same_words_give_the_same_bytes() -> None:
     text = json.dumps(lines, ensure_ascii=False, sort_keys=True)
     assert (
         hashlib.sha256(text.encode()).hexdigest()
-        == "51f670839585fe974b22b1e5f72c0175043811f9ef781078e95f2ad94c087b5d"
+        == "96521c7580c313b54a34b97d2c8d3f4a0d2c2031e9b010c972c80719d349176c"
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,30 @@ def test_mistakes_are_one_line(tmp_path: Path, words: list[str], message: str) -
     done = run_command("tasks", "make", f"output={tmp_path / 'out'}", *words, check=False)
     assert done.returncode == 2 and not (tmp_path / "out").exists()
     assert done.stderr.count("\n") == 1 and message in done.stderr, done.stderr
+
+
+def test_folders_of_tasks_are_packed_together(sample: Callable[[str], str], tmp_path: Path) -> None:
+    """More of one family than of another."""
+    counts = {"josa": 9, "forms": 4}
+    for name, count in counts.items():
+        run_command(
+            "tasks", "make", f"families=[{name}]", f"count={count}", f"output={tmp_path / 'in' / name}"
+        )
+    words = ["kind=tasks", f"tokenizer={sample('tokenizer')}", "heldout_share=0"]
+    words += [f"input={tmp_path / 'in'}", f"output={tmp_path / 'out'}"]
+    run_command("pack", *words)
+    found = manifest.read_whole(tmp_path / "out", "tokens")
+    assert {row["name"]: row["train_documents"] for row in found.counts["sources"]} == {
+        f"onnuri-tasks/{name}": count for name, count in counts.items()
+    }
+    assert sorted(found.inputs) == ["tasks/forms", "tasks/josa", "tokenizer"]
+    again = run_command("pack", *words)
+    assert "up to date" in again.stdout + again.stderr
+    run_command(
+        "tasks", "make", "kind=sft", "families=[josa]", "count=2", f"output={tmp_path / 'in' / 'sft'}"
+    )
+    done = run_command("pack", *words[:-1], f"output={tmp_path / 'other'}", check=False)
+    assert f"{tmp_path / 'in' / 'sft'} holds sft, not tasks" in done.stderr
 
 
 def test_other_folders_are_left_alone(tmp_path: Path) -> None:

@@ -200,6 +200,25 @@ def test_a_full_disk_is_an_error_of_the_system(tmp_path: Path) -> None:
     assert not list((tmp_path / "rollouts").glob("*.safetensors"))
 
 
+def test_ranks_compute_each_answer_once_and_no_empty_rows(made: Path, tmp_path: Path) -> None:
+    words = tuning(made, tmp_path / "run", "data.sequence_length=96")
+    source = open_source(make_plan(compose(PretrainConfig, words, CONFIG_ROOT, "tune")), tmp_path)
+    step = next(step for step in range(STEPS) if steps(made / "run")[step + 1][1] > 0)
+    source.take(step, Rollouts.load(step_file(made / "run", step)))
+    rows = source.num_rows(step)
+    assert rows > 2
+    for ranks, size in ((1, rows + 3), (2, rows), (2, 1), (3, 2)):
+        batches = [
+            source.micro_batch(step, micro, rank, ranks, size).batch
+            for micro in range(-(-rows // (ranks * size)))
+            for rank in range(ranks)
+        ]
+        targets = sum(int((each.targets != IGNORE_INDEX).sum()) for each in batches)
+        assert targets == source.num_targets(step)
+        assert sum(len(each.tokens) for each in batches) - rows < ranks, "empty rows are computed"
+        assert all(len(each.tokens) <= size for each in batches)
+
+
 def test_advantages() -> None:
     rewards = np.array([[1.0, 0.0, 0.0, 1.0], [1.0, 1.0, 1.0, 1.0]])
     assert group_advantages(rewards, False).tolist() == [[0.5, -0.5, -0.5, 0.5], [0, 0, 0, 0]]

@@ -27,7 +27,7 @@ class PackConfig:
     input: str = path_option("")
     """kind=text: corpus folder. kind=chat and kind=preference: a file, a folder or a quoted glob of .jsonl,
     .json or .parquet (.gz, .zst), what `onnuri tasks make` wrote, or the files of a recipe. Recipes of a
-    package need none."""
+    package need none. kind=tasks: what `onnuri tasks make` wrote, or a folder of such folders."""
     tokenizer: str = path_option()
     """Tokenizer folder, or the folder of a model: what `onnuri export` or `import` wrote, or a Hugging Face
     folder with tokenizer.json."""

@@ -119,7 +119,8 @@ class Writer:
         Raises UserError on all ranks if a checker or the server fails.
         """
         ranks = self.run.plan.ranks
-        own = range(ranks.dp_rank, len(prompts), ranks.dp_size)
+        first, end = (len(prompts) * rank // ranks.dp_size for rank in (ranks.dp_rank, ranks.dp_rank + 1))
+        own = range(first, end)  # together: the prompt of a group is read once
         requests = [
             Request(
                 prompts[number].ids,

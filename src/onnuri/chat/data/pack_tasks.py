@@ -1,5 +1,7 @@
 """`onnuri pack kind=tasks`: what `onnuri tasks make` wrote as prompts that a model learns to answer.
 
+A folder of such folders is packed as one, for more of one family than of another.
+
 A task is a document: its prompt as a user's turn and the beginning of the assistant's, then the separator;
 nothing of it is trained on. The tasks themselves, with what their checkers need, are in tasks.jsonl, by the
 id of the document.
@@ -39,27 +41,30 @@ def pack_tasks(config: PackConfig) -> Manifest:
 
     Raises UserError for a folder that holds no tasks, and a family that is not known.
     """
-    made = manifest.read_whole(config.input, "tasks")
-    if made.settings["kind"] != "tasks":
-        raise UserError(
-            f"input={config.input} holds {made.settings['kind']}, not tasks: make it with "
-            "onnuri tasks make kind=tasks"
-        )
+    vocabulary = open_vocabulary(config.tokenizer)
+    inputs = {"tokenizer": vocabulary.identity}
+    folders = _folders(Path(config.input))
+    for name, folder in folders.items():
+        made = manifest.read_whole(folder, "tasks")
+        if made.settings["kind"] != "tasks":
+            raise UserError(
+                f"{folder} holds {made.settings['kind']}, not tasks: make it with "
+                "onnuri tasks make kind=tasks"
+            )
+        inputs[name] = made.identity
     if config.base:
         raise UserError("base= does not go with kind=tasks: what is learnt are rewards alone")
-    vocabulary = open_vocabulary(config.tokenizer)
     settings = {
         "kind": config.kind,
         "shard_tokens": config.shard_tokens,
         "heldout_share": config.heldout_share,
         "template_sha256": TEMPLATE_SHA256,
     }
-    inputs = {"tasks": made.identity, "tokenizer": vocabulary.identity}
     if found := manifest.up_to_date(config.output, "tokens", settings, inputs):
         log.info("%s is up to date", config.output)
         return found
     with manifest.building(config.output, "tokens") as partial:
-        counts = _write(config, vocabulary, partial)
+        counts = _write(config, folders.values(), vocabulary, partial)
         vocabulary.keep(partial)
         sealed = manifest.seal(partial, "tokens", settings, inputs, counts)
     train, heldout = sealed.counts["train"], sealed.counts["heldout"]
@@ -83,8 +88,19 @@ def read_tasks(folder: Path) -> dict[str, Task]:
     return found
 
 
-def _write(config: PackConfig, vocabulary: Vocabulary, folder: Path) -> dict[str, Any]:
-    tasks = read_tasks(Path(config.input))
+def _folders(folder: Path) -> dict[str, Path]:
+    """This folder of tasks, or those in it, by name."""
+    if not (folder / manifest.FILE_NAME).exists():
+        inside = sorted(path.parent for path in folder.glob(f"*/{manifest.FILE_NAME}"))
+        if inside:
+            return {f"tasks/{path.name}": path for path in inside}
+    return {"tasks": folder}
+
+
+def _write(
+    config: PackConfig, folders: Iterable[Path], vocabulary: Vocabulary, folder: Path
+) -> dict[str, Any]:
+    tasks = {identity: task for made in folders for identity, task in read_tasks(made).items()}
     families = sorted({task.family for task in tasks.values()})
     threshold = int(config.heldout_share * 2**64)
     splits: dict[str, list[Task]] = {"train": [], "heldout": []}

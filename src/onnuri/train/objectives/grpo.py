@@ -167,10 +167,11 @@ class TaskSource:
     def micro_batch(
         self, step: int, micro: int, dp_rank: int, dp_size: int, micro_batch_size: int
     ) -> AnswerBatch:
-        """See BatchSource."""
-        start = (micro * dp_size + dp_rank) * micro_batch_size
-        rows = self._of(step)[start : start + micro_batch_size]
-        shape = (micro_batch_size, self.config.sequence_length)
+        """See BatchSource. Ranks take rows in turn, and compute no empty ones beside them: groups that are
+        left out leave few."""
+        start = micro * dp_size * micro_batch_size
+        rows = self._of(step)[start : start + dp_size * micro_batch_size][dp_rank::dp_size]
+        shape = (max(1, len(rows)), self.config.sequence_length)
         tokens, targets = np.full(shape, self.separator), np.full(shape, IGNORE_INDEX)
         advantages, logprobs = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
         begins = np.zeros(shape, dtype=bool)
