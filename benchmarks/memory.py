@@ -54,6 +54,10 @@ MORE = (
     "engine.precision=fp32 engine.stage=3 average.ema_decay=0.999 engine.bucket_size=4000000",
     "engine.precision=fp32 engine.stage=0 model.tie_embeddings=false",
     "engine.precision=fp32 engine.stage=3 engine.compile=on engine.bucket_size=4000000",
+    "engine.precision=fp32 engine.stage=0 lora.rank=16",
+    "engine.precision=fp32 engine.stage=2 lora.rank=16",
+    "engine.precision=fp32 engine.stage=3 lora.rank=16 engine.bucket_size=4000000",
+    "engine.precision=bf16 engine.stage=3 lora.rank=16 data.sequence_length=128 engine.bucket_size=4000000",
 )
 STEPS = 2
 
@@ -66,6 +70,7 @@ def worker(folder: Path, gpu_settings: bool, settings: list[str]) -> None:
     from onnuri.train import engine
 
     engine.deepspeed_config = lambda *given: deepspeed_config(*given[:5], gpu_settings)  # type: ignore[call-arg]
+    engine.fill = lambda *given: ""  # type: ignore[assignment]
     from onnuri.parallel.process_group import start_process_group
 
     shim: Any = ctypes.CDLL(os.environ["LD_PRELOAD"])
@@ -101,7 +106,8 @@ def run(config: PlanConfig, ranks: int) -> None:
     from onnuri.train.run_plan import RunPlan, choose_micro_batch_size
 
     size, length = choose_micro_batch_size(config, ranks), config.data.sequence_length
-    plan = RunPlan(config, None, Ranks.of_process(from_environment()), size, None)  # type: ignore[arg-type]
+    start: Any = object() if config.lora.rank else None  # adapters need a model under them: here any values
+    plan = RunPlan(config, None, Ranks.of_process(from_environment()), size, None, start)  # type: ignore[arg-type]
     engine = build_engine(plan)
     step_gate.install(engine, lambda norm: True, config.optim.gradient_clipping)
     average = WeightAverage(engine, config.average)

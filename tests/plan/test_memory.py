@@ -17,6 +17,7 @@ SETTINGS = 6
 SOME_SETTINGS = (
     "engine.precision=bf16 engine.stage=3 engine.micro_batch_size=1 data.sequence_length=128 "
     "engine.bucket_size=4000000",
+    "engine.precision=bf16 engine.stage=3 lora.rank=16 data.sequence_length=128 engine.bucket_size=4000000",
 )
 
 

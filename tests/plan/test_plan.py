@@ -138,6 +138,17 @@ def test_a_pretrain_command_line_can_be_planned() -> None:
     assert "muon" in done.stdout and "objective" not in done.stdout
     tuned = run_command("plan", *words.split(), "cluster=cpu", "objective=grpo")
     assert "objective=grpo: planned as steps of full windows, without the writing" in tuned.stdout
+    assert "recipe that suits" in done.stdout and "recipe that suits" not in tuned.stdout
+
+
+def test_adapters_fit_where_all_weights_do_not() -> None:
+    words = "model=8b cluster=h100 cluster.gpus=1 objective=sft optim=adamw data.sequence_length=4096"
+    words += " train.global_batch_size=16 engine.micro_batch_size=1 engine.activation_checkpointing=1"
+    whole, adapted = (
+        run_command("plan", *words.split(), *more, check=False) for more in ([], ["lora.rank=16"])
+    )
+    assert (whole.returncode, adapted.returncode) == (1, 0)
+    assert "adapters 35.7M parameters of rank 16 are trained" in adapted.stdout
 
 
 @pytest.mark.parametrize(
@@ -149,7 +160,7 @@ def test_a_pretrain_command_line_can_be_planned() -> None:
         ("model.num_layer=3", "did you mean 'model.num_layers'"),
         ("cluster.gpu_per_node=3", "did you mean 'cluster.gpus_per_node'"),
         ("kernels.backend=tritn", "did you mean 'triton'"),
-        ("lora.rank=8", "lora.rank=8 is not planned yet"),
+        ("lora.rank=8", "lora.rank=8 goes with optim=adamw, not with muon"),
         ("cluster.gpus=0", "must be at least 1"),
         ("engine.hpz_partition_size=3", "does not divide"),
         ("cluster.gpus=64", "train.global_batch_size=32 is too small for 64 ranks"),

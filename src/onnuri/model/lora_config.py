@@ -28,6 +28,11 @@ class LoraConfig:
         """What the product of an adapter is multiplied by."""
         return self.alpha / self.rank
 
+    def num_parameters(self, model: ModelConfig) -> int:
+        """Elements of the adapters of all blocks."""
+        matrices = [each for each in spec_of(model).by_name(model).values() if each.kind == "matrix"]
+        return self.rank * sum(sum(each.rows) + each.columns for each in matrices)
+
     def flops_per_token(self, model: ModelConfig, sequence_length: int) -> int:
         """Training FLOPs a token, forward and backward: a weight that stays as it is has no gradient of its
         own, so 4 instead of 6."""
@@ -35,6 +40,4 @@ class LoraConfig:
         if not self.rank:
             return whole
         frozen = model.num_parameters(include_embeddings=False) + model.vocab_size * model.hidden_size
-        matrices = [each for each in spec_of(model).by_name(model).values() if each.kind == "matrix"]
-        added = self.rank * sum(sum(each.rows) + each.columns for each in matrices)
-        return whole - 2 * frozen + 6 * added
+        return whole - 2 * frozen + 6 * self.num_parameters(model)

@@ -31,8 +31,9 @@ Kept = Literal["all", "inputs", "outputs"]
 """all: what PyTorch's functions keep; inputs, outputs: of matrix products and of attention."""
 
 
-def block(model: PlanModelConfig, tokens: int, width: int, kept: Kept) -> int:
-    """What one block keeps.
+def block(model: PlanModelConfig, tokens: int, width: int, kept: Kept, lora_rank: int = 0) -> int:
+    """What one block keeps. With adapters, what lies between the two matrices of each of the four, and no
+    unit vectors of norms, which stay as they are.
 
     In float32 an RMSNorm keeps its input, the unit vector and the scaled one; in bf16 its input in float32.
     Compiled, what no matrix product and no attention reads is computed again: unit vectors and silu; with
@@ -41,7 +42,7 @@ def block(model: PlanModelConfig, tokens: int, width: int, kept: Kept) -> int:
     hidden, heads, keys = model.hidden_size, model.num_heads, model.num_kv_heads
     query, key = heads * model.head_dim, keys * model.head_dim
     inner = model.intermediate_size * (model.experts_per_token or 1)
-    attention = width * (query + 2 * key + query + key + query) + WIDE * heads
+    attention = width * (query + 2 * key + query + key + query + 4 * lora_rank) + WIDE * heads
     if kept != "all":
         between = width * (2 * hidden + inner) if kept == "inputs" else 0
         return tokens * (width * 2 * (hidden + inner) + between + attention + WIDE * (2 + heads + keys))
@@ -49,6 +50,8 @@ def block(model: PlanModelConfig, tokens: int, width: int, kept: Kept) -> int:
     if model.qk_norm:
         copies = 0 if width == WIDE else WIDE
         norms += (query + key) * (width + copies) + WIDE * (heads + keys)
+    if lora_rank:
+        norms -= width * (2 * hidden + (query + key) * model.qk_norm)
     return tokens * (norms + attention + width * 4 * inner)
 
 
@@ -64,19 +67,26 @@ def block_workspace(model: PlanModelConfig, tokens: int, width: int) -> int:
 
 
 def all_blocks(
-    model: PlanModelConfig, tokens: int, width: int, kept: Kept, activation_checkpointing: int
+    model: PlanModelConfig,
+    tokens: int,
+    width: int,
+    kept: Kept,
+    activation_checkpointing: int,
+    lora_rank: int = 0,
 ) -> int:
     """What all blocks and the last norm keep."""
     again = -(-model.num_layers // activation_checkpointing) if activation_checkpointing else 0
-    norm = tokens * (model.hidden_size * (WIDE + 2 * width) + WIDE)
+    norm = tokens * (model.hidden_size * (WIDE + (1 if lora_rank else 2) * width) + WIDE)
     return (
         again * block_input(model, tokens, width)
-        + (model.num_layers - again) * block(model, tokens, width, kept)
+        + (model.num_layers - again) * block(model, tokens, width, kept, lora_rank)
         + norm
     )
 
 
-def loss(model: PlanModelConfig, tokens: int, width: int, backend: str, gpu: bool = False) -> Loss:
+def loss(
+    model: PlanModelConfig, tokens: int, width: int, backend: str, gpu: bool = False, frozen: bool = False
+) -> Loss:
     """The loss (onnuri.kernels.linear_cross_entropy), or its reference, which holds all logits.
 
     Of one chunk of rows: logits, exponentials, their derivative, indices of the targets (twice); native and
@@ -84,19 +94,20 @@ def loss(model: PlanModelConfig, tokens: int, width: int, backend: str, gpu: boo
     softmax is kept; going back, it, the gradient by it and the gradient by the logits live at once, in
     float32. Several chunks sum the gradient of the output matrix in float32; on CPUs each chunk's part is
     computed in bf16 and widened before it is added, on GPUs it is added within the product. On CPUs oneDNN
-    packs both sides of a product in bf16.
+    packs both sides of a product in bf16, of the gradient of the matrix. One that is frozen has none.
     """
     matrix, stream = model.vocab_size * model.hidden_size * width, tokens * model.hidden_size * width
     if backend == "reference":
         rows = tokens * model.vocab_size
-        return Loss(WIDE * rows, max(3 * WIDE * rows, width * rows + matrix + stream), 1)
+        gradient = 0 if frozen else matrix
+        return Loss(WIDE * rows, max(3 * WIDE * rows, width * rows + gradient + stream), 1)
     at_once = GPU_CHUNK_LOGITS if gpu else CHUNK_LOGITS
     chunk = model.loss_chunk_size or max(LEAST_ROWS, at_once // model.vocab_size)
     rows = min(tokens, chunk) * model.vocab_size
     in_place = backend in ("native", "triton")
     sizes = width if in_place else (width if width < WIDE else 0) + 4 * WIDE + 1
-    total = matrix * WIDE // width if tokens > chunk else matrix
+    total = 0 if frozen else matrix * WIDE // width if tokens > chunk else matrix
     product = 0
     if width < WIDE and not gpu:
-        product = matrix + (total if tokens > chunk else rows * width)
+        product = matrix + (0 if frozen else total if tokens > chunk else rows * width)
     return Loss(stream, stream + total + max(rows * sizes, product + rows * width), 2)

@@ -38,9 +38,9 @@ def host_bytes(setting: Setting) -> int:
     within = min(cluster.gpus_per_node, cluster.gpus)
     of_rank = checkpoint_bytes(setting) // setting.ranks
     if setting.offload != "none":
-        of_rank += (checkpoint_bytes(setting) + 4 * setting.num_parameters) // setting.ranks
+        of_rank += (checkpoint_bytes(setting) + 4 * setting.num_trained) // setting.ranks
     if setting.offload == "all":
-        of_rank += setting.width * setting.num_parameters // setting.ranks
+        of_rank += setting.width * setting.num_held // setting.ranks
     return within * of_rank
 
 
@@ -48,7 +48,7 @@ def checkpoint_bytes(setting: Setting) -> int:
     """One checkpoint on disk: fp32 weights, their average if there is one, and optimizer states."""
     from onnuri.plan.memory import FP32, optimizer_bytes
 
-    return FP32 * setting.num_parameters * (2 if setting.average else 1) + optimizer_bytes(setting)
+    return FP32 * setting.num_trained * (2 if setting.average else 1) + optimizer_bytes(setting)
 
 
 def advise(setting: Setting) -> Advice | None:

@@ -139,11 +139,8 @@ class PlanConfig(PretrainConfig):
     def __post_init__(self) -> None:
         if not self.tokens >= 0:
             raise UserError(f"tokens={self.tokens} must be at least 0")
-        if self.lora.rank:
-            raise UserError(
-                f"lora.rank={self.lora.rank} is not planned yet; the plan without it is of all weights: "
-                "adapters need less"
-            )
+        if self.lora.rank and self.optim.name == "muon":
+            raise UserError(f"lora.rank={self.lora.rank} goes with optim=adamw, not with muon")
         if self.vocab_size < 1:
             raise UserError(f"vocab_size={self.vocab_size} must be at least 1")
 

@@ -9,6 +9,7 @@ from typing import cast
 from onnuri.base import manifest
 from onnuri.base.errors import UserError
 from onnuri.kernels.config import ROW_OPERATIONS, KernelConfig
+from onnuri.model.lora_config import LoraConfig
 from onnuri.model.spec import spec_of
 from onnuri.plan.activations import Kept
 from onnuri.plan.config import ClusterConfig, PlanConfig, PlanModelConfig
@@ -47,6 +48,7 @@ class Setting:
     """Whether an average of the weights is kept."""
     loss: str
     """The implementation of linear_cross_entropy."""
+    lora: LoraConfig
 
     @property
     def ranks(self) -> int:
@@ -64,6 +66,21 @@ class Setting:
         return self.model.num_parameters()
 
     @property
+    def num_trained(self) -> int:
+        """Parameters that the optimizer takes: the adapters, or the model's."""
+        return self.lora.num_parameters(self.model) if self.lora.rank else self.num_parameters
+
+    @property
+    def num_held(self) -> int:
+        """Parameters in memory: the model's, and adapters."""
+        return self.num_parameters + (self.num_trained if self.lora.rank else 0)
+
+    @property
+    def embedding(self) -> int:
+        """Elements of the embedding where it has a gradient, and of the output matrix."""
+        return 0 if self.lora.rank else self.model.vocab_size * self.model.hidden_size
+
+    @property
     def matrices(self) -> int:
         """Elements of the matrices of the blocks, which Muon takes."""
         model = self.model
@@ -74,8 +91,9 @@ class Setting:
     @property
     def largest_partition(self) -> int:
         """ZeRO-2: elements of the parameters that a rank holds at least a part of; the rank with most."""
-        model = self.model
-        embedding = model.vocab_size * model.hidden_size
+        model, embedding = self.model, self.embedding
+        if self.lora.rank:
+            return -(-self.num_trained // self.ranks)
         sizes = [
             embedding,
             *(n for n in block_parameters(model) * model.num_layers if n > model.hidden_size),
@@ -127,6 +145,7 @@ def settle(config: PlanConfig) -> Setting:
         optimizer=config.optim.name,
         average=config.average.ema_decay > 0,
         loss=choose_loss(config.kernels.of("linear_cross_entropy"), cluster.gpu),
+        lora=config.lora,
     )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from onnuri.plan import activations
-from onnuri.plan.gathering import block_parameters, gathered, largest_message
+from onnuri.plan.gathering import Gathered, gathered, largest_message
 from onnuri.plan.machine import Setting
 
 GIB = 2**30
@@ -69,10 +69,9 @@ def peak(setting: Setting) -> Moment:
 
 
 def optimizer_bytes(setting: Setting) -> int:
-    """Optimizer states of the whole model."""
-    model = setting.model
+    """Optimizer states of all that is trained."""
     matrices = setting.matrices if setting.optimizer == "muon" else 0
-    return MUON * matrices + ADAMW * (model.num_parameters() - matrices)
+    return MUON * matrices + ADAMW * (setting.num_trained - matrices)
 
 
 def moments(setting: Setting) -> Iterator[Moment]:
@@ -88,19 +87,14 @@ def moments(setting: Setting) -> Iterator[Moment]:
 
 def _resident(setting: Setting) -> dict[str, int]:
     """What stays from step to step."""
-    num_parameters, ranks, width, stage = (
-        setting.num_parameters,
-        setting.ranks,
-        setting.width,
-        setting.stage,
-    )
-    share = -(-num_parameters // ranks)
-    own = share if stage else num_parameters
+    trained, ranks, width, stage = setting.num_trained, setting.ranks, setting.width, setting.stage
+    share = -(-trained // ranks)
+    own = share if stage else trained
     on_device = setting.offload == "none"
     held = {
-        "parameters": width * (share if stage == 3 else num_parameters),
+        "parameters": width * (-(-setting.num_held // ranks) if stage == 3 else setting.num_held),
         "fp32 master weights": FP32 * own if on_device and (stage or width < FP32) else 0,
-        "optimizer states": optimizer_bytes(setting) * own // num_parameters if on_device else 0,
+        "optimizer states": optimizer_bytes(setting) * own // trained if on_device else 0,
         "average of the weights": FP32 * own if on_device and setting.average else 0,
     }
     if setting.offload == "all":
@@ -108,10 +102,10 @@ def _resident(setting: Setting) -> dict[str, int]:
     if stage == 3:
         held["gradients"] = FP32 * share if on_device else 0
         held["communication buckets"] = width * setting.bucket_size
-        held["second copy in a node"] = width * num_parameters // setting.hpz if setting.hpz > 1 else 0
+        held["second copy in a node"] = width * setting.num_held // setting.hpz if setting.hpz > 1 else 0
     elif stage == 1 and width < FP32 and on_device:
         # BF16_Optimizer: all sums in fp32; on CPUs in bf16 again (onnuri.parallel.zero_config).
-        held["gradients"] = (FP32 + (0 if setting.cluster.gpu else width)) * num_parameters
+        held["gradients"] = (FP32 + (0 if setting.cluster.gpu else width)) * trained
     return held
 
 
@@ -119,13 +113,14 @@ def _step(setting: Setting) -> Iterator[Moment]:
     """What each moment of a step holds beyond that."""
     model, width = setting.model, setting.width
     tokens = setting.tokens
-    kept = activations.all_blocks(model, tokens, width, setting.kept, setting.activation_checkpointing)
-    of_loss = activations.loss(
-        model, tokens, width, setting.loss, setting.cluster.gpu and setting.loss != "native"
+    kept = activations.all_blocks(
+        model, tokens, width, setting.kept, setting.activation_checkpointing, setting.lora.rank
     )
-    matrix = width * model.vocab_size * model.hidden_size
+    of_gpu = setting.cluster.gpu and setting.loss != "native"
+    of_loss = activations.loss(model, tokens, width, setting.loss, of_gpu, setting.lora.rank > 0)
+    matrix = width * setting.embedding
     before, buckets = _between_micro_batches(setting), _bucket(setting)
-    whole = gathered(model, setting.bucket_size) if setting.stage == 3 and _gathers(setting) else None
+    whole = _gathered(setting)
     arriving = _block_gradients(setting)
 
     if whole:
@@ -147,7 +142,11 @@ def _step(setting: Setting) -> Iterator[Moment]:
             "gathered parameters": width * whole.loss if whole else 0,
         },
     )
-    again = activations.block(model, tokens, width, setting.kept) if setting.activation_checkpointing else 0
+    again = (
+        activations.block(model, tokens, width, setting.kept, setting.lora.rank)
+        if setting.activation_checkpointing
+        else 0
+    )
     yield Moment(
         "backward pass of the last block",
         before
@@ -162,15 +161,19 @@ def _step(setting: Setting) -> Iterator[Moment]:
     yield from _after_backward(setting, before, buckets, width * whole.end if whole else 0)
 
 
-def _gathers(setting: Setting) -> bool:
-    """On one device a parameter is its own partition, unless it lives on the host."""
-    return setting.ranks > 1 or setting.offload == "all"
+def _gathered(setting: Setting) -> Gathered | None:
+    """Whole parameters under ZeRO-3, adapters in proportion. On one device each is its own partition,
+    unless it lives on the host."""
+    if setting.stage < 3 or (setting.ranks == 1 and setting.offload != "all"):
+        return None
+    whole = gathered(setting.model, setting.bucket_size)
+    return Gathered(*(size * setting.num_held // setting.num_parameters for size in whole))
 
 
 def _block_gradients(setting: Setting) -> int:
     """Stage 1 in bf16 on GPUs: gradients of one block, until they are added to the sums in fp32."""
     if setting.stage == 1 and setting.width < FP32 and setting.cluster.gpu:
-        return setting.width * sum(block_parameters(setting.model))
+        return setting.width * setting.num_trained // setting.model.num_layers
     return 0
 
 
@@ -179,9 +182,9 @@ def _between_micro_batches(setting: Setting) -> dict[str, int]:
     if setting.accumulation == 1:
         return {}
     if setting.stage == 0 or (setting.stage == 1 and setting.width == FP32):
-        return {"gradients": setting.width * setting.num_parameters}
+        return {"gradients": setting.width * setting.num_trained}
     if setting.stage == 2 and setting.offload == "none":
-        return {"gradients": FP32 * (-(-setting.num_parameters // setting.ranks))}
+        return {"gradients": FP32 * (-(-setting.num_trained // setting.ranks))}
     return {}
 
 
@@ -195,41 +198,32 @@ def _bucket(setting: Setting) -> int:
 
 def _after_backward(setting: Setting, before: dict[str, int], buckets: int, whole: int) -> Iterator[Moment]:
     """The embedding's gradient, the last message, and the optimizer."""
-    model, num_parameters, ranks, width = (
-        setting.model,
-        setting.num_parameters,
-        setting.ranks,
-        setting.width,
-    )
-    share = -(-num_parameters // ranks)
-    embedding = model.vocab_size * model.hidden_size
+    model, trained, ranks, width = setting.model, setting.num_trained, setting.ranks, setting.width
+    share, embedding = -(-trained // ranks), setting.embedding
     tail = width * embedding * (3 if model.tie_embeddings else 1)  # of the output, of the look-up, the sum
-    message = width * largest_message(model, setting.bucket_size) if ranks > 1 else 0
+    message = width * _largest_message(setting) if ranks > 1 else 0
     stage, unsharded = setting.stage, setting.stage == 0 or (setting.stage == 1 and width == FP32)
     own = FP32 * share
     if unsharded:
-        gradients = width * (num_parameters if before else num_parameters - embedding) + tail
+        gradients = width * (trained if before else trained - embedding) + tail
         yield Moment(
             "gradient of the embedding",
             {"gradients": gradients, "communication buckets": buckets},
         )
         if stage == 0 and ranks > 1:
-            flat = width * min(num_parameters, REDUCED_AT_ONCE)
-            yield Moment(
-                "gradients summed", {"gradients": width * num_parameters, "communication buckets": flat}
-            )
+            flat = width * min(trained, REDUCED_AT_ONCE)
+            yield Moment("gradients summed", {"gradients": width * trained, "communication buckets": flat})
         if stage == 1:
             yield Moment(
                 "gradients summed",
                 {
-                    "gradients": width * num_parameters
-                    + (own if num_parameters > setting.bucket_size else 0),
+                    "gradients": width * trained + (own if trained > setting.bucket_size else 0),
                     "communication buckets": buckets + message,
                 },
             )
     elif stage == 1:  # BF16_Optimizer sums what it keeps in fp32, in messages of bf16
         yield Moment("gradient of the embedding", before | {"gradients": tail})
-        at_once = min(num_parameters, REDUCED_AT_ONCE) if ranks > 1 else 0
+        at_once = min(trained, REDUCED_AT_ONCE) if ranks > 1 else 0
         yield Moment("gradients summed", {"communication buckets": (FP32 + width) * at_once})
     elif stage == 2:
         # In bf16 the sums are in fp32, beside what arrives; in fp32 only with several micro-batches.
@@ -257,10 +251,10 @@ def _after_backward(setting: Setting, before: dict[str, int], buckets: int, whol
     if setting.offload != "none":
         return
     if stage == 0:
-        work = FP32 * num_parameters if width < FP32 else 0
+        work = FP32 * trained if width < FP32 else 0
         yield Moment(
             "optimizer",
-            {"gradients": width * num_parameters, "work of the optimizer": work + _muon_work(setting)},
+            {"gradients": width * trained, "work of the optimizer": work + _muon_work(setting)},
         )
     elif stage == 3:
         work = FP32 * min(share, SUB_GROUP)
@@ -276,10 +270,16 @@ def _after_backward(setting: Setting, before: dict[str, int], buckets: int, whol
         )
 
 
+def _largest_message(setting: Setting) -> int:
+    """Elements."""
+    if setting.lora.rank:
+        return min(setting.num_trained, setting.bucket_size)
+    return largest_message(setting.model, setting.bucket_size)
+
+
 def _alone(setting: Setting) -> int:
     """ZeRO-3 on one device: a bucket of gradients in fp32, on CPUs beside a copy of it."""
-    width, embedding = setting.width, setting.model.vocab_size * setting.model.hidden_size
-    message = largest_message(setting.model, setting.bucket_size)
+    width, embedding, message = setting.width, setting.embedding, _largest_message(setting)
     copy = 0 if setting.cluster.gpu else width * message
     lone = embedding if embedding > setting.bucket_size else 0
     return max(copy + FP32 * message, FP32 * lone) if width < FP32 else copy

@@ -21,7 +21,8 @@ def report(config: PlanConfig) -> tuple[str, bool]:
     fitting = fits(setting)
     run = list(stages(config, setting))
     lines = [*_run(config, setting), "", *_memory(setting), "", *_time(config, setting, run)]
-    lines += ["", *suggestions(config, setting, sum(stage.tokens for stage in run))]
+    if config.objective == "next_token" and not config.lora.rank:
+        lines += ["", *suggestions(config, setting, sum(stage.tokens for stage in run))]
     if not fitting:
         lines += ["", *_advice(setting, advise(setting))]
     return "\n".join(lines), fitting
@@ -45,6 +46,11 @@ def _run(config: PlanConfig, setting: Setting) -> Iterator[str]:
         f"step     {setting.global_batch_size:,} x {setting.sequence_length:,} tokens: "
         f"{setting.ranks} ranks x {setting.accumulation} micro-batch(es) of {setting.micro_batch_size}"
     )
+    if config.lora.rank:
+        yield (
+            f"adapters {setting.num_trained / 1e6:.1f}M parameters of rank {config.lora.rank} are trained; "
+            "the model stays as it is"
+        )
     if config.data.path and not has_shards(config.data.path):
         yield (
             f"note     data={config.data.path} has no token shards yet; planned for a vocabulary of "

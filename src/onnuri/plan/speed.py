@@ -55,14 +55,14 @@ class Speed:
 def speed(setting: Setting) -> Speed:
     """Estimate a step."""
     model, cluster = setting.model, setting.cluster
-    per_token = model.flops_per_token(setting.attention_length)
+    per_token = setting.lora.flops_per_token(model, setting.attention_length)
     tokens = setting.global_batch_size * setting.sequence_length
     again = (
         -(-model.num_layers // setting.activation_checkpointing) / model.num_layers
         if setting.activation_checkpointing
         else 0
     )
-    blocks = per_token - 6 * model.vocab_size * model.hidden_size
+    blocks = model.flops_per_token(setting.attention_length) - 6 * model.vocab_size * model.hidden_size
     run = per_token + blocks * again / 3
     peak = 1e12 * cluster.peak_tflops
     ridge = peak / (1e9 * cluster.memory_bandwidth)
@@ -89,7 +89,8 @@ def _network(setting: Setting) -> tuple[int, float]:
     A message to all comes into each node once, over the network cards of all its devices, and continues
     from device to device within it.
     """
-    model = setting.width * setting.num_parameters
+    trained = setting.width * setting.num_trained
+    gathered = setting.width * setting.num_held if setting.stage == 3 else trained
     micro, cluster = setting.accumulation, setting.cluster
     gathers, reductions = {
         0: (0, 2),
@@ -97,20 +98,22 @@ def _network(setting: Setting) -> tuple[int, float]:
         2: (1, micro),
         3: (2 * micro, micro),
     }[setting.stage]
-    count = gathers + reductions
+    total = gathers * gathered + reductions * trained
     ranks, nodes = cluster.gpus, cluster.nodes
     within = min(cluster.gpus_per_node, ranks)
-    inside = model * count * (within - 1) / within / (1e9 * cluster.link_bandwidth)
-    between_count = count - micro if setting.hpz > 1 else count  # hpZ: the second gather stays in the node
+    inside = total * (within - 1) / within / (1e9 * cluster.link_bandwidth)
+    beyond = (
+        total - micro * gathered if setting.hpz > 1 else total
+    )  # hpZ: the second gather stays in the node
     node = 1e9 * cluster.network_bandwidth * cluster.gpus_per_node
-    between = model * between_count * (nodes - 1) / nodes / node
-    return int(model * count * (ranks - 1) / ranks), max(inside, between)
+    between = beyond * (nodes - 1) / nodes / node
+    return int(total * (ranks - 1) / ranks), max(inside, between)
 
 
 def _optimizer(setting: Setting) -> float:
     """Gradients, weights and states through the memory once; Muon's five steps for its matrices."""
-    share = setting.num_parameters / (setting.ranks if setting.stage else 1)
-    states = optimizer_bytes(setting) * share / setting.num_parameters
+    share = setting.num_trained / (setting.ranks if setting.stage else 1)
+    states = optimizer_bytes(setting) * share / setting.num_trained
     moved = 2 * states + share * (4 + 2 * 4 + setting.width + (3 * 4 if setting.average else 0))
     cluster, model = setting.cluster, setting.model
     seconds = moved / (1e9 * cluster.memory_bandwidth)
