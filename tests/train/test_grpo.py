@@ -204,6 +204,15 @@ def test_a_full_disk_is_an_error_of_the_system(tmp_path: Path) -> None:
     assert not list((tmp_path / "rollouts").glob("*.safetensors"))
 
 
+def test_a_run_that_has_lost_answers_does_not_resume(made: Path, tmp_path: Path) -> None:
+    shutil.copytree(made / "run", tmp_path / "run")
+    step_file(tmp_path / "run", 0).unlink()
+    done = run_command("tune", *tuning(made, tmp_path / "run", f"train.steps={STEPS + 1}"), check=False)
+    assert done.returncode == 2
+    assert f"error: {step_file(tmp_path / 'run', 0)} is missing; bring it back from a copy" in done.stderr
+    assert max(steps(tmp_path / "run")) == STEPS, "it has trained before it said so"
+
+
 def test_ranks_compute_each_answer_once_and_no_empty_rows(made: Path, tmp_path: Path) -> None:
     words = tuning(made, tmp_path / "run", "data.sequence_length=96")
     source = open_source(make_plan(compose(PretrainConfig, words, CONFIG_ROOT, "tune")), tmp_path)

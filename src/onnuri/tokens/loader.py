@@ -215,8 +215,8 @@ class Loader:
         ahead = self._look_up(first_step).num_targets
         if empty := int(np.count_nonzero(ahead == 0)):
             found.append(
-                f"{empty} of {len(ahead)} steps have no token to learn; a larger train.global_batch_size "
-                "or data.sequence_length gives them some"
+                f"{100 * empty / len(ahead):.2g} % of steps have no token to learn; a larger "
+                "train.global_batch_size or data.sequence_length gives them some"
             )
         cut, conversations = self._cut_conversations()
         if cut:

@@ -33,7 +33,7 @@ from onnuri.train.config import PretrainConfig
 from onnuri.train.inputs import move, to_inputs
 from onnuri.train.objectives.objective import Objective
 from onnuri.train.rank_zero import on_rank_zero
-from onnuri.train.rollouts import PARTS, Prompt, Rollouts, Writer, step_file
+from onnuri.train.rollouts import PARTS, Prompt, Rollouts, Writer, check_there, step_file
 
 if TYPE_CHECKING:
     from onnuri.train.run_plan import RunPlan
@@ -323,8 +323,11 @@ def loss_sum(model: Any, inputs: AnswerInputs, config: PretrainConfig) -> torch.
 
 
 def prepare(run: Run) -> None:
-    """What answers are written and graded with."""
+    """What answers are written and graded with. Raises UserError for a run that has lost answers."""
     source: Any = run.source
+    with on_rank_zero(run.plan) as lead:
+        for step in range(run.progress.step if lead and not run.plan.replay_until else 0):
+            check_there(step_file(run.run_dir, step))
     tokenizer = load_tokenizer(Path(run.plan.config.data.path) / "tokenizer")
     stops = frozenset({source.separator, tokenizer.token_to_id(TURN_END)})
     source.writer = Writer(run, tokenizer, stops)
