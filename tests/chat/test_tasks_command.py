@@ -105,6 +105,17 @@ def test_folders_of_tasks_are_packed_together(sample: Callable[[str], str], tmp_
     assert "lies among the folders of input=" in done.stderr
 
 
+@pytest.mark.parametrize(("count", "held_out"), [(50, 0), (51, 1)])
+def test_one_of_many_is_held_out(
+    sample: Callable[[str], str], tmp_path: Path, count: int, held_out: int
+) -> None:
+    run_command("tasks", "make", "families=[josa]", f"count={count}", f"output={tmp_path / 'in'}")
+    words = [f"input={tmp_path / 'in'}", f"tokenizer={sample('tokenizer')}", f"output={tmp_path / 'out'}"]
+    run_command("pack", "kind=tasks", "heldout_share=1e-9", *words)
+    found = manifest.read_whole(tmp_path / "out", "tokens").counts
+    assert (found["train"]["documents"], found["heldout"]["documents"]) == (count - held_out, held_out)
+
+
 def test_the_test_split_is_not_learnt(sample: Callable[[str], str], tmp_path: Path) -> None:
     words = [f"tokenizer={sample('tokenizer')}", f"output={tmp_path / 'out'}"]
     for kind, packed in (("tasks", "tasks"), ("sft", "chat"), ("pairs", "preference")):

@@ -23,6 +23,7 @@ from onnuri.base.errors import UserError
 from onnuri.base.manifest import Manifest
 from onnuri.chat.data.pack import TEMPLATE_SHA256
 from onnuri.chat.data.records import refuse_test_split
+from onnuri.chat.data.writing import ENOUGH_TO_HOLD_OUT
 from onnuri.chat.format import render
 from onnuri.chat.programmed.family import Task
 from onnuri.chat.programmed.table import FAMILIES
@@ -106,6 +107,8 @@ def _write(
     tasks = {identity: task for made in folders for identity, task in read_tasks(made).items()}
     families = sorted({task.family for task in tasks.values()})
     threshold = int(config.heldout_share * 2**64)
+    if threshold and len(tasks) > ENOUGH_TO_HOLD_OUT:
+        threshold = max(threshold, min(int(identity, 16) for identity in tasks) + 1)
     splits: dict[str, list[Task]] = {"train": [], "heldout": []}
     for identity, task in tasks.items():
         splits["heldout" if int(identity, 16) < threshold else "train"].append(task)
