@@ -65,6 +65,25 @@ def test_trained_text_is_exactly_the_assistants(sample: Sample, tokenizer: Any, 
     assert again.identity == found.identity
 
 
+def test_turns_of_weight_0_are_read_and_not_learnt(sample: Sample, tokenizer: Any, tmp_path: Path) -> None:
+    tools = [{"name": "날씨", "parameters": {}}]  # they make a system turn
+    ours = ask("가?", "나.") + ask("다?", "라.") + ask("마?", "바.")
+    theirs = [
+        {"from": "human" if each["role"] == "user" else "gpt", "value": each["content"]} for each in ours
+    ]
+    for number, skip in enumerate(({"weight": 0}, {"weight": 0.0}, {"train": False})):
+        for name, talk in (("messages", ours), ("conversations", theirs)):
+            turns_of_it = [dict(each) for each in talk]
+            turns_of_it[1] |= skip
+            turns_of_it[3] |= {"weight": 1, "train": None}
+            (folder := tmp_path / f"{name}-{number}").mkdir()
+            packed(folder, [{name: turns_of_it, "tools": tools}], sample("tokenizer"))
+            ((_, ids, spans),) = documents(folder / "out")
+            assert ids == render(tokenizer, ours, tools).ids
+            said = [tokenizer.decode(ids[start:end], skip_special_tokens=False) for start, end in spans]
+            assert said == ["라.<|im_end|>", "바.<|im_end|>"]
+
+
 def test_three_layouts_one_conversation(sample: Sample, tmp_path: Path) -> None:
     calls = [{"name": "날씨", "arguments": {"곳": "부산"}}]
     system, history = "짧게 답한다.", [["가?", "나."], ["다?", "라."]]

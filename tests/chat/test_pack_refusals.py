@@ -62,6 +62,16 @@ MISTAKES: list[tuple[dict[str, Any] | bytes, str, str]] = [
         "(did you mean 'human'?)",
     ),
     ({"messages": []}, refusal.NO_ASSISTANT, "0 turn(s)"),
+    (
+        {"messages": [turn("user"), turn("assistant", weight=0)]},
+        refusal.NO_ASSISTANT,
+        "all have a weight of 0",
+    ),
+    (
+        {"messages": [turn("user"), turn("assistant", weight=0.5)]},
+        refusal.BAD_WEIGHT,
+        "turn 2: weight is '0.5', not 0 or 1",
+    ),
     ({"messages": [turn("user")]}, refusal.NO_ASSISTANT, "1 turn(s)"),
     ({"messages": [*ask(), turn("user")]}, refusal.NOT_LAST, "it is the user's"),
     ({"messages": [turn("user"), *ask()]}, refusal.NOT_ALTERNATING, "turn 2 (user) after user"),

@@ -97,6 +97,33 @@ def test_folders_of_tasks_are_packed_together(sample: Callable[[str], str], tmp_
     )
     done = run_command("pack", *words[:-1], f"output={tmp_path / 'other'}", check=False)
     assert f"{tmp_path / 'in' / 'sft'} holds sft, not tasks" in done.stderr
+    (tmp_path / "in" / "sft" / "manifest.json").unlink()
+    (tmp_path / "in" / "sft").rename(tmp_path / "in" / "half")
+    done = run_command("pack", *words[:-1], f"output={tmp_path / 'other'}", check=False)
+    assert f"{tmp_path / 'in' / 'half'} has no manifest.json" in done.stderr, "a part was passed over"
+    done = run_command("pack", *words[:-1], f"output={tmp_path / 'in' / 'out'}", check=False)
+    assert "lies among the folders of input=" in done.stderr
+
+
+@pytest.mark.parametrize(("count", "held_out"), [(50, 0), (51, 1)])
+def test_one_of_many_is_held_out(
+    sample: Callable[[str], str], tmp_path: Path, count: int, held_out: int
+) -> None:
+    run_command("tasks", "make", "families=[josa]", f"count={count}", f"output={tmp_path / 'in'}")
+    words = [f"input={tmp_path / 'in'}", f"tokenizer={sample('tokenizer')}", f"output={tmp_path / 'out'}"]
+    run_command("pack", "kind=tasks", "heldout_share=1e-9", *words)
+    found = manifest.read_whole(tmp_path / "out", "tokens").counts
+    assert (found["train"]["documents"], found["heldout"]["documents"]) == (count - held_out, held_out)
+
+
+def test_the_test_split_is_not_learnt(sample: Callable[[str], str], tmp_path: Path) -> None:
+    words = [f"tokenizer={sample('tokenizer')}", f"output={tmp_path / 'out'}"]
+    for kind, packed in (("tasks", "tasks"), ("sft", "chat"), ("pairs", "preference")):
+        made = tmp_path / "in" / kind
+        run_command("tasks", "make", f"kind={kind}", "count=1", "split=test", f"output={made}")
+        done = run_command("pack", f"kind={packed}", f"input={made}", *words, check=False)
+        assert done.returncode == 2 and done.stderr.count("\n") == 1
+        assert f"{made} holds the test split, which grades models" in done.stderr
 
 
 def test_other_folders_are_left_alone(tmp_path: Path) -> None:

@@ -7,6 +7,8 @@ import json
 import shutil
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +17,12 @@ import torch
 
 from onnuri.base.errors import UserError
 from onnuri.config import CONFIG_ROOT, compose
+from onnuri.parallel.ranks import Ranks
 from onnuri.run.chain import read
 from onnuri.tokens.batch import IGNORE_INDEX
 from onnuri.train.config import PretrainConfig
 from onnuri.train.objectives.grpo import AnswerInputs, group_advantages, loss_sum, open_source
+from onnuri.train.read_ahead import read_ahead
 from onnuri.train.rollouts import Rollouts, step_file
 from onnuri.train.run_plan import make_plan
 from tests.checkpoint.stored import stored
@@ -200,6 +204,15 @@ def test_a_full_disk_is_an_error_of_the_system(tmp_path: Path) -> None:
     assert not list((tmp_path / "rollouts").glob("*.safetensors"))
 
 
+def test_a_run_that_has_lost_answers_does_not_resume(made: Path, tmp_path: Path) -> None:
+    shutil.copytree(made / "run", tmp_path / "run")
+    step_file(tmp_path / "run", 0).unlink()
+    done = run_command("tune", *tuning(made, tmp_path / "run", f"train.steps={STEPS + 1}"), check=False)
+    assert done.returncode == 2
+    assert f"error: {step_file(tmp_path / 'run', 0)} is missing; bring it back from a copy" in done.stderr
+    assert max(steps(tmp_path / "run")) == STEPS, "it has trained before it said so"
+
+
 def test_ranks_compute_each_answer_once_and_no_empty_rows(made: Path, tmp_path: Path) -> None:
     words = tuning(made, tmp_path / "run", "data.sequence_length=96")
     source = open_source(make_plan(compose(PretrainConfig, words, CONFIG_ROOT, "tune")), tmp_path)
@@ -217,6 +230,32 @@ def test_ranks_compute_each_answer_once_and_no_empty_rows(made: Path, tmp_path: 
         assert targets == source.num_targets(step)
         assert sum(len(each.tokens) for each in batches) - rows < ranks, "empty rows are computed"
         assert all(len(each.tokens) <= size for each in batches)
+
+
+def test_an_answer_has_its_dropout_on_any_ranks(made: Path, tmp_path: Path) -> None:
+    words = tuning(made, tmp_path / "run", "data.sequence_length=96", "train.dropout=0.1")
+    plan = make_plan(compose(PretrainConfig, words, CONFIG_ROOT, "tune"))
+    source = open_source(plan, tmp_path)
+    step = next(step for step in range(STEPS) if steps(made / "run")[step + 1][1] > 0)
+    source.take(step, Rollouts.load(step_file(made / "run", step)))
+
+    def keys(ranks: int, size: int) -> list[list[int]]:
+        """Of all rows, in their order."""
+        found = {}
+        for rank in range(ranks):
+            own = replace(plan, ranks=Ranks(rank, ranks), micro_batch_size=size)
+            batches = islice(
+                read_ahead(source, own, step, torch.device("cpu")), own.micro_batches(source.num_rows(step))
+            )
+            for micro, inputs in enumerate(batches):
+                numbers = source.row_numbers(step, micro, rank, ranks, size)
+                rows = zip(inputs.tokens.tolist(), inputs.dropout.keys.tolist(), strict=True)
+                found |= {number: [key, *row] for number, (row, key) in zip(numbers, rows, strict=True)}
+        return [found[number] for number in range(source.num_rows(step))]
+
+    expected = keys(1, 2)
+    assert len({key for key, *_ in expected}) == source.num_rows(step)
+    assert keys(2, 2) == keys(3, 1) == expected
 
 
 def test_advantages() -> None:

@@ -47,6 +47,19 @@ def test_lines_after_the_checkpoint_are_replaced_and_a_cut_line_is_dropped(tmp_p
     assert (tmp_path / "loss.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_only_a_step_without_any_held_out_score_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    metrics = Metrics(tmp_path, 0, 10, TrackerConfig(), {})
+    for step, scores in ((1, {"accuracy": 0.5}), (2, {})):
+        metrics.log_held_out(step, scores)
+        metrics.log_validation(step, {})
+    metrics.close()
+    shown = capsys.readouterr().out
+    assert "step 1: held out: accuracy 0.5000" in shown and "step 2: no held-out text" in shown
+    assert "step 1: no held-out text" not in shown
+
+
 @pytest.mark.extra("trackers")
 def test_tensorboard_holds_the_same_numbers(tmp_path: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator

@@ -187,9 +187,10 @@ def export(config: ExportConfig) -> Manifest:
     what = f", {describe(averaged)}" if averaged else ""
     what += ", as a chat model" if chat else ""
     what += ", the adapter alone" if config.adapter else ""
+    size = f"{parameters / 1e6:.1f}M" if parameters > 99_999 else f"{parameters:,}"
     log.info(
         f"exported {source.folder.name} of {config.checkpoint}{what}: {architecture}, "
-        f"{parameters / 1e6:.1f}M parameters in {config.dtype}, to {config.output}"
+        f"{size} parameters in {config.dtype}, to {config.output}"
     )
     return made
 

@@ -69,8 +69,8 @@ class PackConfig:
     max_tokens: int = 0
     """Conversations: longer ones are refused, counted with the separator; 0: no limit."""
     heldout_share: float = 0.02
-    """Conversations: share kept out of training, chosen by hash of the content; at least one if there are
-    more than 50."""
+    """Conversations and tasks: share kept out of training, chosen by hash of the content; at least one if
+    there are more than 50."""
     on_error: str = "skip"
     """Conversations: skip: refused records are counted and listed in refused.jsonl; stop: the first one
     ends the command."""

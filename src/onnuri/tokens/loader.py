@@ -215,8 +215,8 @@ class Loader:
         ahead = self._look_up(first_step).num_targets
         if empty := int(np.count_nonzero(ahead == 0)):
             found.append(
-                f"{empty} of {len(ahead)} steps have no token to learn; a larger train.global_batch_size "
-                "or data.sequence_length gives them some"
+                f"{100 * empty / len(ahead):.2g} % of steps have no token to learn; a larger "
+                "train.global_batch_size or data.sequence_length gives them some"
             )
         cut, conversations = self._cut_conversations()
         if cut:
@@ -284,12 +284,19 @@ class Loader:
                     part = targets[members[row], offset : filled[row]]
                     part[~trained.mask(start, end)] = IGNORE_INDEX
 
+    def row_numbers(
+        self, step: int, micro: int, rank: int, world_size: int, micro_batch_size: int
+    ) -> range:
+        """See BatchSource."""
+        start = (micro * world_size + rank) * micro_batch_size
+        return range(start, start + micro_batch_size)
+
     def micro_batch(
         self, step: int, micro: int, rank: int, world_size: int, micro_batch_size: int
     ) -> Batch:
         """The rows of `rank` in micro-step `micro`; they are empty where the global batch has ended."""
-        start = (micro * world_size + rank) * micro_batch_size
-        return self.rows(step, start, start + micro_batch_size)
+        numbers = self.row_numbers(step, micro, rank, world_size, micro_batch_size)
+        return self.rows(step, numbers.start, numbers.stop)
 
     def document_ids(self, step: int) -> list[str]:
         """Documents that the global batch of `step` predicts tokens of."""

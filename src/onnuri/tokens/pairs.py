@@ -89,9 +89,8 @@ class PairLoader(Loader):
         self, step: int, micro: int, rank: int, world_size: int, micro_batch_size: int
     ) -> PairBatch:
         """See BatchSource."""
-        start = (micro * world_size + rank) * micro_batch_size
-        stop = start + micro_batch_size
-        groups, windows = (each[start:stop] for each in self.window_numbers(step))
+        numbers = self.row_numbers(step, micro, rank, world_size, micro_batch_size)
+        groups, windows = (each[numbers.start : numbers.stop] for each in self.window_numbers(step))
         return self.pairs_of(groups, windows, micro_batch_size)
 
     def pairs_of(self, groups: np.ndarray, windows: np.ndarray, size: int) -> PairBatch:

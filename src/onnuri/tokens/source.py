@@ -20,6 +20,11 @@ class BatchSource(Protocol):
     def num_rows(self, step: int) -> int:
         """Rows of the global batch."""
 
+    def row_numbers(
+        self, step: int, micro: int, rank: int, world_size: int, micro_batch_size: int
+    ) -> range:
+        """Indices in the global batch of the rows of `micro_batch`."""
+
     def micro_batch(self, step: int, micro: int, rank: int, world_size: int, micro_batch_size: int) -> Any:
         """The rows of one data-parallel rank in one micro-step, for `Objective.to_inputs`; empty where the
         global batch has ended."""

@@ -40,16 +40,16 @@ def to_inputs(batch: Batch, config: DataConfig, device: torch.device) -> Inputs:
     )
 
 
-def with_dropout(inputs: Any, config: TrainConfig, step: int, first_row: int) -> Any:
+def with_dropout(inputs: Any, config: TrainConfig, step: int, rows: range) -> Any:
     """Inputs for training: any that have `tokens` [B, S] and `dropout`.
 
     Args:
         step: of the run, counted from 0.
-        first_row: number of the first row in the global batch.
+        rows: their indices in the global batch.
     """
     if not config.dropout:
         return inputs
-    keys = row_keys(config.seed, step, range(first_row, first_row + len(inputs.tokens)))
+    keys = row_keys(config.seed, step, rows)
     return inputs._replace(dropout=Dropout(config.dropout, move(keys, inputs.tokens.device)))
 
 

@@ -35,7 +35,7 @@ class Metrics:
         self.run_dir = run_dir
         self.stream = keep_until(run_dir, first_step)
         self.bar = tqdm(total=steps, initial=first_step, unit="step", dynamic_ncols=True, disable=None)
-        self.steps = steps
+        self.steps, self.held_out_at = steps, -1
         self.tracker = make_tracker(tracker, run_dir, config, first_step)
 
     def log_step(self, line: dict[str, Any]) -> None:
@@ -59,7 +59,8 @@ class Metrics:
         averaged = {"ema_bits_per_byte": ema_bits_per_byte} if ema_bits_per_byte else {}
         self._write({"step": step, "bits_per_byte": bits_per_byte, **averaged})
         if not bits_per_byte:
-            self.say(f"step {step}: no held-out text to measure bits per byte on")
+            if self.held_out_at != step:
+                self.say(f"step {step}: no held-out text to measure bits per byte on")
             return
         average = f"; of the average: {by_language(ema_bits_per_byte)}" if ema_bits_per_byte else ""
         self.say(f"step {step}: held-out bits per byte: {by_language(bits_per_byte)}{average}")
@@ -69,6 +70,7 @@ class Metrics:
         if not measures:
             return
         self._write({"step": step, "held_out": measures})
+        self.held_out_at = step
         self.say(
             f"step {step}: held out: {', '.join(f'{name} {value:.4f}' for name, value in measures.items())}"
         )

@@ -23,9 +23,9 @@ def read_ahead(source: BatchSource, plan: RunPlan, first_step: int, device: torc
         if device.type == "cuda":
             torch.cuda.set_device(device)  # it is set thread by thread
         step, micro = which
-        batch = source.micro_batch(step, micro, ranks.dp_rank, ranks.dp_size, plan.micro_batch_size)
-        first_row = (micro * ranks.dp_size + ranks.dp_rank) * plan.micro_batch_size
-        return with_dropout(objective.to_inputs(batch, config.data, device), config.train, step, first_row)
+        which_rows = (step, micro, ranks.dp_rank, ranks.dp_size, plan.micro_batch_size)
+        inputs = objective.to_inputs(source.micro_batch(*which_rows), config.data, device)
+        return with_dropout(inputs, config.train, step, source.row_numbers(*which_rows))
 
     steps = range(first_step, config.train.steps)
     micro_batches = (

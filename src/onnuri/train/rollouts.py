@@ -77,8 +77,7 @@ class Rollouts(NamedTuple):
         from safetensors import SafetensorError
         from safetensors.numpy import load_file
 
-        if not path.is_file():
-            raise UserError(f"{path} is missing; bring it back from a copy")
+        check_there(path)
         try:
             found = load_file(path)
             return cls(**{name: found[name] for name in cls._fields})
@@ -89,6 +88,12 @@ class Rollouts(NamedTuple):
 def step_file(run_dir: Path, step: int) -> Path:
     """The answers that make the batch of a step, counted from 0."""
     return run_dir / FOLDER / f"step-{step + 1:07d}.safetensors"
+
+
+def check_there(path: Path) -> None:
+    """Raise UserError unless there is such a file."""
+    if not path.is_file():
+        raise UserError(f"{path} is missing; bring it back from a copy")
 
 
 class Prompt(NamedTuple):

@@ -30,7 +30,8 @@ class Turn(NamedTuple):
 
 
 def checked(conversation: Conversation, num_prompt: int = 0) -> list[Turn]:
-    """The turns of a conversation; the first `num_prompt` messages are not trained on. Raises Refused.
+    """The turns of a conversation; the first `num_prompt` messages, and those of weight 0, are not trained
+    on. Raises Refused.
 
     A system turn without content, as some tables have it in every row, is left out.
     """
@@ -51,9 +52,15 @@ def checked(conversation: Conversation, num_prompt: int = 0) -> list[Turn]:
     for number, (role, text) in enumerate(texts, 1 - shift):
         if not text.strip():
             raise Refused(EMPTY, f"turn {number} ({role})")
+    trained = [
+        message["role"] == "assistant" and number >= num_prompt and message.get("weight") != 0
+        for number, message in enumerate(messages)
+    ]
+    if not any(trained):
+        raise Refused(NO_ASSISTANT, "all have a weight of 0")
     return [
-        Turn(role, storable(text), role == "assistant" and number >= num_prompt + shift)
-        for number, (role, text) in enumerate(texts)
+        Turn(role, storable(text), learnt)
+        for (role, text), learnt in zip(texts, [False] * shift + trained, strict=True)
     ]
 
 

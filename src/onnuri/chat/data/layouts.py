@@ -6,7 +6,8 @@ Alpaca:   `instruction`, `output`, and it may be `input`, `system`, `history: [[
 Pairs:    `chosen` and `rejected`, as answers to a `prompt` (or to what a layout above says), or as two
           whole conversations.
 
-A turn of either naming is read in every list. Turns and tools may be JSON in a text, as tables have it.
+A turn of either naming is read in every list; `weight: 0` or `train: false` keeps it out of the loss. Turns
+and tools may be JSON in a text, as tables have it.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any, NamedTuple
 from onnuri.base.errors import nearest
 from onnuri.chat.data.refusal import (
     BAD_CALL,
+    BAD_WEIGHT,
     MISSING,
     NO_LIST,
     NO_PROMPT,
@@ -215,8 +217,17 @@ def _turn(turn: Any, number: int) -> Message:
     content, calls = turn.get("content"), _parsed(turn.get("tool_calls"))
     if calls and not isinstance(calls, list):
         raise Refused(BAD_CALL, f"turn {number}: tool_calls is a {type(calls).__name__}, not a list")
-    message = {"role": role, "content": content}
+    message = {"role": role, "content": content, **_weight(turn, number)}
     return message | ({"tool_calls": calls} if calls else {})
+
+
+def _weight(turn: Mapping[str, Any], number: int) -> Message:
+    """`weight: 0` of a turn that shall not be learnt; `train: false` says the same."""
+    given = {name: turn[name] for name in ("weight", "train") if turn.get(name) is not None}
+    for name, value in given.items():
+        if value not in (0, 1):
+            raise Refused(BAD_WEIGHT, f"turn {number}: {name} is {str(value)[:40]!r}, not 0 or 1")
+    return {} if all(given.values()) else {"weight": 0}
 
 
 def _shared(turn: Mapping[str, Any], number: int) -> Message:
@@ -227,12 +238,12 @@ def _shared(turn: Mapping[str, Any], number: int) -> Message:
             raise Refused(
                 UNKNOWN_ROLE, f"turn {number}: {str(speaker)[:40]!r}{_hint(speaker, [*FROM, CALL])}"
             )
-        return {"role": role, "content": value}
+        return {"role": role, "content": value, **_weight(turn, number)}
     calls = _parsed(value)
     calls = [calls] if isinstance(calls, Mapping) else calls
     if not isinstance(calls, list) or not calls:
         raise Refused(BAD_CALL, f"turn {number}: {CALL} needs JSON with name and arguments")
-    return {"role": "assistant", "content": None, "tool_calls": calls}
+    return {"role": "assistant", "content": None, "tool_calls": calls, **_weight(turn, number)}
 
 
 def _hint(role: Any, allowed: Any) -> str:

@@ -22,6 +22,8 @@ from onnuri.base import manifest
 from onnuri.base.errors import UserError
 from onnuri.base.manifest import Manifest
 from onnuri.chat.data.pack import TEMPLATE_SHA256
+from onnuri.chat.data.records import refuse_test_split
+from onnuri.chat.data.writing import ENOUGH_TO_HOLD_OUT
 from onnuri.chat.format import render
 from onnuri.chat.programmed.family import Task
 from onnuri.chat.programmed.table import FAMILIES
@@ -43,7 +45,7 @@ def pack_tasks(config: PackConfig) -> Manifest:
     """
     vocabulary = open_vocabulary(config.tokenizer)
     inputs = {"tokenizer": vocabulary.identity}
-    folders = _folders(Path(config.input))
+    folders = _folders(Path(config.input), Path(config.output))
     for name, folder in folders.items():
         made = manifest.read_whole(folder, "tasks")
         if made.settings["kind"] != "tasks":
@@ -51,6 +53,7 @@ def pack_tasks(config: PackConfig) -> Manifest:
                 f"{folder} holds {made.settings['kind']}, not tasks: make it with "
                 "onnuri tasks make kind=tasks"
             )
+        refuse_test_split(folder)
         inputs[name] = made.identity
     if config.base:
         raise UserError("base= does not go with kind=tasks: what is learnt are rewards alone")
@@ -88,13 +91,14 @@ def read_tasks(folder: Path) -> dict[str, Task]:
     return found
 
 
-def _folders(folder: Path) -> dict[str, Path]:
-    """This folder of tasks, or those in it, by name."""
-    if not (folder / manifest.FILE_NAME).exists():
-        inside = sorted(path.parent for path in folder.glob(f"*/{manifest.FILE_NAME}"))
-        if inside:
-            return {f"tasks/{path.name}": path for path in inside}
-    return {"tasks": folder}
+def _folders(folder: Path, output: Path) -> dict[str, Path]:
+    """This folder of tasks, or all in it, by name: one that is not finished is not passed over."""
+    if (folder / manifest.FILE_NAME).exists() or not folder.is_dir():
+        return {"tasks": folder}
+    inside = [path for path in sorted(folder.iterdir()) if path.is_dir() and not path.name.startswith(".")]
+    if folder.resolve() == output.resolve().parent:
+        raise UserError(f"output={output} lies among the folders of input={folder}; choose another output")
+    return {f"tasks/{path.name}": path for path in inside} or {"tasks": folder}
 
 
 def _write(
@@ -103,6 +107,8 @@ def _write(
     tasks = {identity: task for made in folders for identity, task in read_tasks(made).items()}
     families = sorted({task.family for task in tasks.values()})
     threshold = int(config.heldout_share * 2**64)
+    if threshold and len(tasks) > ENOUGH_TO_HOLD_OUT:
+        threshold = max(threshold, min(int(identity, 16) for identity in tasks) + 1)
     splits: dict[str, list[Task]] = {"train": [], "heldout": []}
     for identity, task in tasks.items():
         splits["heldout" if int(identity, 16) < threshold else "train"].append(task)

@@ -55,7 +55,7 @@ class Raw(NamedTuple):
 def find(pattern: str) -> tuple[list[tuple[File, str]], str]:
     """The files that `input=` means with their formats, and what was passed over, in one line.
 
-    Raises UserError when there is none.
+    Raises UserError when there is none, and for test tasks.
     """
     kind = manifest.kind_of(Path(pattern).expanduser())
     if kind not in ("", "tasks"):
@@ -66,6 +66,8 @@ def find(pattern: str) -> tuple[list[tuple[File, str]], str]:
     for file in list(found.files):
         if Path(file.name).name == manifest.FILE_NAME and manifest.kind_of(Path(file.path).parent):
             found.files.remove(file)  # of what Onnuri wrote
+            if manifest.kind_of(Path(file.path).parent) == "tasks":
+                refuse_test_split(Path(file.path).parent)
     chosen = []
     for file, form in discovery.with_formats(found):
         if form in FORMS:
@@ -77,6 +79,14 @@ def find(pattern: str) -> tuple[list[tuple[File, str]], str]:
     if not chosen:
         raise UserError(f"input={pattern} has no .jsonl, .json or .parquet file; passed over {passed}")
     return chosen, passed
+
+
+def refuse_test_split(folder: Path) -> None:
+    """Raise UserError for a folder of `onnuri tasks make` whose tasks are for grading."""
+    if manifest.read(folder, "tasks").settings["split"] == "test":
+        raise UserError(
+            f"{folder} holds the test split, which grades models: what they learn from has split=train"
+        )
 
 
 def read(chosen: list[tuple[File, str]], declared: str) -> Iterator[Raw]:

@@ -33,7 +33,7 @@ from onnuri.train.config import PretrainConfig
 from onnuri.train.inputs import move, to_inputs
 from onnuri.train.objectives.objective import Objective
 from onnuri.train.rank_zero import on_rank_zero
-from onnuri.train.rollouts import PARTS, Prompt, Rollouts, Writer, step_file
+from onnuri.train.rollouts import PARTS, Prompt, Rollouts, Writer, check_there, step_file
 
 if TYPE_CHECKING:
     from onnuri.train.run_plan import RunPlan
@@ -164,14 +164,22 @@ class TaskSource:
             raise RuntimeError(f"the answers of step {step} are not there; those of step {self._step} are")
         return self._rows
 
+    def row_numbers(
+        self, step: int, micro: int, dp_rank: int, dp_size: int, micro_batch_size: int
+    ) -> range:
+        """See BatchSource. Ranks take rows in turn, and compute no empty ones beside them: groups that are
+        left out leave few. A rank that has none takes one behind the last."""
+        start = micro * dp_size * micro_batch_size
+        first, end = start + dp_rank, min(start + dp_size * micro_batch_size, self.num_rows(step))
+        return range(first, max(end, first + 1), dp_size)
+
     def micro_batch(
         self, step: int, micro: int, dp_rank: int, dp_size: int, micro_batch_size: int
     ) -> AnswerBatch:
-        """See BatchSource. Ranks take rows in turn, and compute no empty ones beside them: groups that are
-        left out leave few."""
-        start = micro * dp_size * micro_batch_size
-        rows = self._of(step)[start : start + dp_size * micro_batch_size][dp_rank::dp_size]
-        shape = (max(1, len(rows)), self.config.sequence_length)
+        """See BatchSource."""
+        numbers = self.row_numbers(step, micro, dp_rank, dp_size, micro_batch_size)
+        rows = self._of(step)[numbers.start : numbers.stop : numbers.step]
+        shape = (len(numbers), self.config.sequence_length)
         tokens, targets = np.full(shape, self.separator), np.full(shape, IGNORE_INDEX)
         advantages, logprobs = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
         begins = np.zeros(shape, dtype=bool)
@@ -315,8 +323,11 @@ def loss_sum(model: Any, inputs: AnswerInputs, config: PretrainConfig) -> torch.
 
 
 def prepare(run: Run) -> None:
-    """What answers are written and graded with."""
+    """What answers are written and graded with. Raises UserError for a run that has lost answers."""
     source: Any = run.source
+    with on_rank_zero(run.plan) as lead:
+        for step in range(run.progress.step if lead and not run.plan.replay_until else 0):
+            check_there(step_file(run.run_dir, step))
     tokenizer = load_tokenizer(Path(run.plan.config.data.path) / "tokenizer")
     stops = frozenset({source.separator, tokenizer.token_to_id(TURN_END)})
     source.writer = Writer(run, tokenizer, stops)
