@@ -70,7 +70,7 @@ def worker(folder: Path, gpu_settings: bool, settings: list[str]) -> None:
     from onnuri.train import engine
 
     engine.deepspeed_config = lambda *given: deepspeed_config(*given[:5], gpu_settings)  # type: ignore[call-arg]
-    engine.fill = lambda *given: ""  # type: ignore[assignment]
+    engine.fill = lambda *given: ""
     from onnuri.parallel.process_group import start_process_group
 
     shim: Any = ctypes.CDLL(os.environ["LD_PRELOAD"])
