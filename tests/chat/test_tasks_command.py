@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -92,6 +93,11 @@ def test_folders_of_tasks_are_packed_together(sample: Callable[[str], str], tmp_
     assert sorted(found.inputs) == ["tasks/forms", "tasks/josa", "tokenizer"]
     again = run_command("pack", *words)
     assert "up to date" in again.stdout + again.stderr
+    shutil.copytree(tmp_path / "in" / "josa", tmp_path / "in" / "josa-again")
+    both = run_command("pack", *words[:-1], f"output={tmp_path / 'both'}")
+    assert "9 tasks are in more than one folder" in both.stdout + both.stderr
+    assert manifest.read_whole(tmp_path / "both", "tokens").counts["train"]["documents"] == 13
+    shutil.rmtree(tmp_path / "in" / "josa-again")
     run_command(
         "tasks", "make", "kind=sft", "families=[josa]", "count=2", f"output={tmp_path / 'in' / 'sft'}"
     )

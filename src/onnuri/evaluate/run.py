@@ -68,6 +68,9 @@ def evaluate(config: EvaluateConfig, kept: bool = True) -> dict[str, Any]:
     if stored and answers(stored, output, request):
         log.info(f"{output} has these scores already")
         return stored
+    same_model = stored and all(stored["request"][key] == request[key] for key in ("format", "model"))
+    if stored and same_model:
+        check_replaced(stored, output, request, {each.name: len(each.items) for each in suites})
     if not output.parent.is_dir() or not os.access(output.parent, os.W_OK):
         raise UserError(
             f"output={output}: folder {output.parent} cannot be written to; choose another output"
@@ -108,7 +111,7 @@ def evaluate(config: EvaluateConfig, kept: bool = True) -> dict[str, Any]:
         result["curve"] = curve
     if others:
         result["comparisons"] = compare.comparisons(result, samples, others)
-    if stored and (stored["request"]["format"], stored["request"]["model"]) == (FORMAT, request["model"]):
+    if stored and same_model:
         result, samples = merged(stored, read_samples(output), result, samples)
     if mean := olmes.centred_mean(result.get("tasks", {})):
         result["means"] = {"olmes_4_centred_mean": mean}
@@ -116,6 +119,37 @@ def evaluate(config: EvaluateConfig, kept: bool = True) -> dict[str, Any]:
     if kept:
         log.info(f"wrote {output} and {page_path(output).name}")
     return result
+
+
+def check_replaced(
+    stored: dict[str, Any], output: Path, request: dict[str, Any], items: dict[str, int]
+) -> None:
+    """Raises UserError if less would replace more; says what else is replaced.
+
+    Args:
+        stored: the result of this model that is there.
+        items: how many each task has now.
+    """
+    before = stored["request"]
+    for name, count in items.items():
+        if before.get("tasks", {}).get(name, request["tasks"][name]) == request["tasks"][name]:
+            continue
+        there = stored["tasks"][name]["items"]
+        if there > count:
+            raise UserError(
+                f"{output} has {name} by {there:,} items, this would be {count:,}; choose another output"
+            )
+        log.info(f"{output}: {name} ({there:,} items) is replaced: it asks something else now")
+    if not ("data" in before and "data" in request):
+        return
+    there, count = before["max_documents"], request["max_documents"]
+    if any(before[key] != request[key] for key in ("data", "text_column")):
+        log.info(f"{output}: the bits per byte there are of other text, and are replaced")
+    elif count and not 0 < there <= count:
+        raise UserError(
+            f"{output} has bits per byte of {f'{there:,}' if there else 'all'} documents per language, "
+            f"this would be {count:,}; choose another output"
+        )
 
 
 def merged(

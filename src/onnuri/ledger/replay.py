@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -45,19 +45,18 @@ def replay(run_dir: Path, lines: Sequence[dict[str, Any]], steps: int, data: str
     Raises UserError if no checkpoint has so many recorded steps after it that ran under one config, or if
     they cannot be run.
     """
-    recorded = last_of_each_step(lines)
-    last = next((line["step"] for line in reversed(lines) if line["event"] == "step"), 0)
-    for folder in list_checkpoints(run_dir):
-        first = step_of(folder)
-        if first + steps > last:
-            continue
-        span = [recorded[step] for step in range(first + 1, first + steps + 1)]
-        began = {_how_it_ran(lines, number) for number, _ in span}
-        if len(began) == 1:
-            break
-    else:
-        raise UserError(f"no checkpoint of {run_dir} has {steps} recorded steps of one config after it")
-    began_with = json.loads(began.pop())
+    recorded, how = last_of_each_step(lines), _how_each_step_ran(lines)
+    folders = list_checkpoints(run_dir)
+    possible = {folder: _alike_after(step_of(folder), how) for folder in folders}
+    folder = next((each for each in folders if possible[each] >= steps), None)
+    if folder is None:
+        most = max(possible.values(), default=0)
+        raise UserError(
+            f"no checkpoint of {run_dir} has {steps} recorded steps of one config after it; "
+            + (f"replay={most} can be run" if most else "older ones are kept by train.keep_checkpoints")
+        )
+    first = step_of(folder)
+    began_with = json.loads(how[first + 1])
     began_with["config"] = rename_stored(began_with["config"])
     if unknown := unknown_options(PretrainConfig, began_with["config"]):
         raise UserError(
@@ -95,10 +94,24 @@ def replay(run_dir: Path, lines: Sequence[dict[str, Any]], steps: int, data: str
             yield f"step {step} has loss {found} when run again, ledger.jsonl line {number} says {wanted}"
 
 
-def _how_it_ran(lines: Sequence[dict[str, Any]], number: int) -> str:
-    """Config, number of ranks and environment of the step in line `number` (from 1), as JSON."""
-    began = next(line for line in reversed(lines[:number]) if line["event"] in ("start", "resume"))
-    return json.dumps({name: began[name] for name in ("config", "world_size", "environment")})
+def _how_each_step_ran(lines: Sequence[dict[str, Any]]) -> dict[int, str]:
+    """By step: config, number of ranks and environment, as JSON."""
+    how = ""
+    ran: dict[int, str] = {}
+    for line in lines:
+        if line["event"] in ("start", "resume"):
+            how = json.dumps({name: line[name] for name in ("config", "world_size", "environment")})
+        elif line["event"] == "step":
+            ran[line["step"]] = how
+    return ran
+
+
+def _alike_after(first: int, how: Mapping[int, str]) -> int:
+    """How many steps after this one ran alike."""
+    step = first + 1
+    while step in how and how[step] == how[first + 1]:
+        step += 1
+    return step - first - 1
 
 
 def main() -> int:

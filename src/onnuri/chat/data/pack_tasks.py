@@ -104,7 +104,10 @@ def _folders(folder: Path, output: Path) -> dict[str, Path]:
 def _write(
     config: PackConfig, folders: Iterable[Path], vocabulary: Vocabulary, folder: Path
 ) -> dict[str, Any]:
-    tasks = {identity: task for made in folders for identity, task in read_tasks(made).items()}
+    read = [read_tasks(made) for made in folders]
+    tasks = {identity: task for each in read for identity, task in each.items()}
+    if twice := sum(map(len, read)) - len(tasks):
+        log.info(f"{twice:,} tasks are in more than one folder, and are kept once")
     families = sorted({task.family for task in tasks.values()})
     threshold = int(config.heldout_share * 2**64)
     if threshold and len(tasks) > ENOUGH_TO_HOLD_OUT:
