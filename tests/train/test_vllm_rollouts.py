@@ -40,6 +40,8 @@ class Handler(BaseHTTPRequestHandler):
     model: ClassVar[Any]
     asked: ClassVar[list[str]]
     reads_weights: ClassVar[bool]
+    forgets: ClassVar[bool]
+    """It says that it has read the weights, and keeps its own."""
     spoiled: ClassVar[dict[str, Any]]
     listed: ClassVar[Any]
     lock: ClassVar[Any] = threading.Lock()
@@ -55,7 +57,9 @@ class Handler(BaseHTTPRequestHandler):
         if self.path == "/collective_rpc" and not self.reads_weights:
             return self.send_error(404)
         with self.lock:
-            if self.path == "/collective_rpc":
+            if self.path == "/collective_rpc" and self.forgets:
+                self.reply({"results": [None]})
+            elif self.path == "/collective_rpc":
                 assert body["method"] == "reload_weights"
                 files = sorted(Path(body["kwargs"]["weights_path"]).glob("*.safetensors"))
                 found = {name: tensor for file in files for name, tensor in load_file(file).items()}
@@ -101,7 +105,7 @@ class Handler(BaseHTTPRequestHandler):
 def server(made: Path, tmp_path: Path) -> Iterator[str]:
     run_command("export", f"checkpoint={made / 'tuned'}", f"output={tmp_path / 'model'}", "dtype=float32")
     Handler.model = AutoModelForCausalLM.from_pretrained(tmp_path / "model")
-    Handler.asked, Handler.reads_weights, Handler.spoiled = [], True, {}
+    Handler.asked, Handler.reads_weights, Handler.forgets, Handler.spoiled = [], True, False, {}
     Handler.listed = {"data": [{"id": "policy", "max_model_len": CONTEXT}]}
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as serving:
         threading.Thread(target=serving.serve_forever, daemon=True).start()
@@ -128,6 +132,16 @@ def test_it_writes_the_answers_with_the_weights_of_each_step(
     run_command("ledger", "verify", *verify)  # the server is not asked again
     assert Handler.asked.count("/v1/completions") == answers
     assert len(steps(tmp_path / "run")) == 4
+
+
+def test_a_server_that_keeps_its_weights_is_noticed_once(made: Path, server: str, tmp_path: Path) -> None:
+    """Its answers would teach what these weights did not write."""
+    Handler.forgets = True
+    words = [f"grpo.vllm={server}", "train.steps=8", "engine.stage=0", "optim.lr=1e-1"]
+    done = torchrun(1, SCRIPTS / "tune.py", *tuning(made, tmp_path / "run", *words))
+    shown = [line["off_policy"] for line in lines(tmp_path / "run") if "loss" in line]
+    assert shown[0] < 0.1 < max(shown)
+    assert (done.stdout + done.stderr).count(f"does {server} take the weights?") == 1
 
 
 def test_faults_of_the_server_are_one_line(made: Path, server: str, tmp_path: Path) -> None:

@@ -50,6 +50,8 @@ def train(plan: RunPlan) -> int:
             step = run.progress.step
             measured, warnings = run.monitors.measure(num_tokens)
             measured |= facts | means
+            if run.objective.remarks:
+                warnings += run.objective.remarks(run, measured)
             run.record.step(run.guard, run.progress, lr, measured, warnings, run.source)
             run.record.ranks(step, run.monitors.end_step(step))
 

@@ -43,6 +43,8 @@ MEASURES = ("clipped", "off_policy")
 """Share of tokens whose ratio is clipped; mean absolute difference of log-probabilities from those recorded
 while generating."""
 SMALLEST_DEVIATION = 1e-4
+FAR_OFF = 0.1
+"""Of off_policy. bf16 makes 0.004 at most (docs/tuning.md)."""
 
 
 class AnswerBatch(NamedTuple):
@@ -94,6 +96,7 @@ class TaskSource:
                 f"shortest prompt has {shortest} tokens"
             )
         self.unique_tokens = {"": sum(len(each.ids) for each in self.prompts)}
+        self.said_far_off = False
         self._run_dir = Path(config.run_dir)
         self._step = -1
         self._rows: list[list[tuple[np.ndarray, np.ndarray, float, int]]] = []
@@ -362,6 +365,20 @@ def before_step(run: Run) -> dict[str, float]:
     return facts
 
 
+def remarks(run: Run, measured: dict[str, Any]) -> list[str]:
+    """Said once in a start: answers of other weights than those of the step."""
+    source: Any = run.source
+    if source.said_far_off or measured.get("off_policy", 0.0) <= FAR_OFF:
+        return []
+    source.said_far_off = True
+    who = (
+        f"does {run.plan.config.grpo.vllm} take the weights?"
+        if run.plan.config.grpo.vllm
+        else "see docs/tuning.md"
+    )
+    return [f"off_policy is {measured['off_policy']:.2f}: other weights wrote the answers; {who}"]
+
+
 def held_out(run: Run) -> dict[str, float]:
     """PARTS of greedy answers to held-out tasks. A collective call."""
     source: Any = run.source
@@ -374,4 +391,6 @@ def held_out(run: Run) -> dict[str, float]:
     }
 
 
-OBJECTIVE = Objective(open_source, answer_inputs, loss_sum, MEASURES, prepare, before_step, held_out)
+OBJECTIVE = Objective(
+    open_source, answer_inputs, loss_sum, MEASURES, prepare, before_step, remarks, held_out
+)

@@ -39,5 +39,7 @@ class Objective:
     before_step: Callable[[Run], dict[str, Any]] | None = None
     """Called by all ranks before each step, where the batch depends on the weights; what it returns is
     logged. Micro-batches are then not read ahead."""
+    remarks: Callable[[Run, dict[str, Any]], list[str]] | None = None
+    """Called by all ranks after each step with what it measured: warnings, a line each."""
     held_out: Callable[[Run], dict[str, float]] | None = None
     """Called by all ranks at each validation: what is measured on held-out data besides bits per byte."""
