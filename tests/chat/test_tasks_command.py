@@ -93,11 +93,13 @@ def test_folders_of_tasks_are_packed_together(sample: Callable[[str], str], tmp_
     assert sorted(found.inputs) == ["tasks/forms", "tasks/josa", "tokenizer"]
     again = run_command("pack", *words)
     assert "up to date" in again.stdout + again.stderr
-    shutil.copytree(tmp_path / "in" / "josa", tmp_path / "in" / "josa-again")
+    for copy in ("josa-again", "josa-third"):
+        shutil.copytree(tmp_path / "in" / "josa", tmp_path / "in" / copy)
     both = run_command("pack", *words[:-1], f"output={tmp_path / 'both'}")
     assert "9 tasks are in more than one folder" in both.stdout + both.stderr
     assert manifest.read_whole(tmp_path / "both", "tokens").counts["train"]["documents"] == 13
-    shutil.rmtree(tmp_path / "in" / "josa-again")
+    for copy in ("josa-again", "josa-third"):
+        shutil.rmtree(tmp_path / "in" / copy)
     run_command(
         "tasks", "make", "kind=sft", "families=[josa]", "count=2", f"output={tmp_path / 'in' / 'sft'}"
     )

@@ -159,31 +159,6 @@ def test_what_was_not_asked_again_stays(
     assert evaluate(config(str(folder), task, output))["tasks"].keys() == {"뜻"}
 
 
-def test_less_does_not_replace_more(
-    task: str, models: list[str], sample: Sample, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Fewer items, fewer documents: refused before anything is scored. What else is replaced is said."""
-    caplog.set_level("INFO", "onnuri")
-    output, corpus = str(tmp_path / "r.json"), sample("corpus")
-    evaluate(EvaluateConfig(models[0], data=corpus, max_documents=2, output=output))
-    evaluate(EvaluateConfig(models[0], tasks=["kopairs"], max_items=12, output=output))
-    before = Path(output).read_bytes()
-    with pytest.raises(UserError, match=r"r\.json has kopairs by 12 items, this would be 8; choose"):
-        evaluate(EvaluateConfig(models[0], tasks=["kopairs", task], max_items=8, output=output))
-    with pytest.raises(UserError, match=r"bits per byte of 2 documents per language, this would be 1"):
-        evaluate(EvaluateConfig(models[0], data=corpus, max_documents=1, output=output))
-    assert (Path(output).read_bytes(), "replaced" in caplog.text) == (before, False)
-    evaluate(EvaluateConfig(models[0], data=corpus, output=output))
-    with pytest.raises(UserError, match=r"bits per byte of all documents per language, this would be 9"):
-        evaluate(EvaluateConfig(models[0], data=corpus, max_documents=9, output=output))
-    evaluate(EvaluateConfig(models[0], tasks=["kopairs"], max_items=16, output=output))
-    assert "kopairs (12 items) is replaced" in caplog.text
-    (tmp_path / "other.jsonl").write_text(json.dumps({"text": "다른 글", "lang": "ko"}))
-    result = evaluate(EvaluateConfig(models[0], data=str(tmp_path / "other.jsonl"), output=output))
-    assert "of other text, and are replaced" in caplog.text
-    assert (result["total"]["all"]["documents"], result["tasks"]["kopairs"]["items"]) == (1, 16)
-
-
 def test_models_that_cannot_be_scored(task: str, sample: Sample, models: list[str], tmp_path: Path) -> None:
     """A bidirectional one, one smaller than its tokenizer, one that brings code: one line, nothing runs."""
     folder = tmp_path / "small"

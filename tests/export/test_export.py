@@ -168,7 +168,11 @@ def test_sharded_files_and_dtype(trained: tuple[Path, Path], tmp_path: Path) -> 
     reference = AutoModelForCausalLM.from_pretrained(whole, dtype=torch.bfloat16).state_dict()
     for name, value in sharded.state_dict().items():
         assert torch.equal(value, reference[name]), name
+    (output / "evaluation.json").write_text("{}")
     assert "up to date" in run_command("export", *words).stdout
+    assert (output / "evaluation.json").exists()
+    again = run_command("export", *words[:-2], "dtype=float32").stdout
+    assert f"evaluation.json in {output} is of the model before, and goes with it" in again
 
 
 def test_mistakes_are_one_line(trained: tuple[Path, Path], tmp_path: Path) -> None:

@@ -123,17 +123,18 @@ def exit_status(process: int) -> int:
 
 
 def test_by_pipe(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A turn a line; what is not an answer goes to standard error."""
+    """A turn a line; what is not an answer goes to standard error. A line that is not UTF-8 has none."""
     echo(monkeypatch)
     config = ChatConfig(model=str(folder), max_tokens=8)
     process, write, read = child(lambda: chat.run(config), terminal=False)
-    os.write(write, "\ufeff안녕\n\n하늘\r\n/reset\n바다 <|im_end|>".encode() + b"\xff\n/exit\n\xea")
+    os.write(write, "\ufeff안녕\n\n하늘\r\n/reset\n".encode() + b"\xc7\xd1\n")
+    os.write(write, "바다 <|im_end|>\n/exit\n".encode() + b"\xea")
     os.close(write)
     shown = b""
     while piece := os.read(read, 4096):
         shown += piece
     os.close(read)
-    assert exit_status(process) == 0
+    assert exit_status(process) == 1
     assert shown.decode() == "답 1<|im_end|>\n답 2<|im_end|>\n답 3<|im_end|>\n"
 
 

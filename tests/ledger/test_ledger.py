@@ -6,11 +6,13 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from onnuri.base import manifest
 from onnuri.base.errors import UserError
+from onnuri.ledger import replay
 from onnuri.ledger.config import SourcesConfig
 from onnuri.ledger.sources import sources
 from onnuri.run.chain import BEGINNING, Ledger, read
@@ -89,6 +91,19 @@ def test_replay_gives_the_recorded_losses(run_dir: Path) -> None:
     assert "ran steps 11 to 12 again from step-0000010, allowed difference 0" in output
     status, output = verify(run_dir, "replay=13")
     assert (status, "has 13 recorded steps of one config after it; replay=" in output) == (2, True)
+
+
+def test_steps_that_a_run_went_back_behind_are_not_replayed() -> None:
+    """Steps 7 to 10 were given up; what the run did after it resumed is steps 5 and 6."""
+
+    def line(event: str, step: int, config: int = 0) -> dict[str, Any]:
+        return {"event": event, "step": step, "config": config, "world_size": 1, "environment": {}}
+
+    lines = [line("start", 0), *(line("step", step) for step in range(1, 11)), line("resume", 4, config=1)]
+    assert list(replay._how_each_step_ran(lines)) == [1, 2, 3, 4]
+    how = replay._how_each_step_ran([*lines, line("step", 5), line("step", 6)])
+    assert list(how) == [1, 2, 3, 4, 5, 6]
+    assert [replay._alike_after(step, how) for step in (0, 3, 4, 6)] == [4, 1, 2, 0]
 
 
 def test_replay_finds_a_loss_that_was_made_up(run_dir: Path) -> None:

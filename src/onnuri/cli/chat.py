@@ -96,6 +96,9 @@ class Interrupts:
 
 def answered(conversation: "Conversation", text: str, interrupts: Interrupts) -> bool:
     """Print the answer to a turn. Whether there was one."""
+    if any("\udc80" <= character <= "\udcff" for character in text):
+        note("error: a line is not UTF-8; convert it, for example with iconv -f CP949 -t UTF-8")
+        return False
     try:
         if left_out := conversation.say(text):
             note(f"the context is full: the {left_out} oldest turns are left out")
@@ -150,7 +153,7 @@ def editing(typed: bool) -> Iterator[None]:
     characters only if IUTF8 is set, which ssh and consoles sometimes leave out.
     """
     if isinstance(sys.stdin, io.TextIOWrapper):
-        sys.stdin.reconfigure(errors="replace")
+        sys.stdin.reconfigure(errors="replace" if typed else "surrogateescape")
     if not typed:
         yield
         return

@@ -24,9 +24,14 @@ class Text:
     source: str
 
 
+def of_corpus(data: str) -> bool:
+    """Whether `data=` is a corpus folder; else it is files."""
+    return (Path(data) / manifest.FILE_NAME).is_file()
+
+
 def data_identity(data: str) -> str:
     """Hash of the text behind `data=`: a corpus manifest's identity, or the hashes of the files."""
-    if (Path(data) / manifest.FILE_NAME).is_file():
+    if of_corpus(data):
         return manifest.read_whole(data, "corpus").identity
     from onnuri.corpus.reading import discovery, files
 
@@ -41,10 +46,7 @@ def read_texts(data: str, text_column: str, max_documents: int) -> list[Text]:
 
     Raises UserError when there is nothing to score.
     """
-    if (Path(data) / manifest.FILE_NAME).is_file():
-        texts = _from_corpus(data)
-    else:
-        texts = _from_files(data, text_column)
+    texts = _from_corpus(data) if of_corpus(data) else _from_files(data, text_column)
     kept: list[Text] = []
     counts: dict[str, int] = {}
     for text in texts:

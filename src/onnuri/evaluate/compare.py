@@ -45,7 +45,8 @@ def shared(other: Mapping[str, Any], request: Mapping[str, Any]) -> dict[str, An
     found = dict(other) | {"tasks": {n: t for n, t in other["tasks"].items() if n in request["tasks"]}}
     if not found["tasks"]:
         raise UserError(
-            f"compare: {other['model']['name']} has none of the tasks {', '.join(request['tasks'])}"
+            f"compare: {other['model']['name']} has none of the tasks {', '.join(request['tasks'])}; "
+            "evaluate it with them first"
         )
     same_text = all(other["request"].get(fact) == request.get(fact) for fact in TEXT_FACTS)
     return found if same_text else {k: v for k, v in found.items() if k not in BITS_PER_BYTE}

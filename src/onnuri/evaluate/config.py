@@ -54,6 +54,8 @@ class EvaluateConfig:
             raise UserError(
                 f"output={self.output} is a folder; name a file, such as {self.output}evaluation.json"
             )
+        if self.output and not self.output.endswith(".json"):
+            raise UserError(f"output={self.output} must end in .json; samples and page go beside it")
         if self.compare and not self.tasks:
             raise UserError("compare needs tasks=[...]: models are compared item by item")
         if not self.data and not self.tasks:

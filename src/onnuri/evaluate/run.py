@@ -11,8 +11,8 @@ from typing import Any
 
 from onnuri.base import manifest
 from onnuri.base.errors import UserError
-from onnuri.corpus.texts import data_identity, read_texts
-from onnuri.evaluate import compare, contamination, held_out, olmes, suite, task_scores
+from onnuri.corpus.texts import data_identity, of_corpus, read_texts
+from onnuri.evaluate import compare, contamination, held_out, olmes, stored, suite, task_scores
 from onnuri.evaluate.chat.judging import answers_for_a_judge
 from onnuri.evaluate.chat.suite import ChatSuite
 from onnuri.evaluate.config import EvaluateConfig
@@ -25,8 +25,6 @@ from onnuri.run.metrics_file import read_metrics
 
 log = logging.getLogger(__name__)
 
-FORMAT = 2
-"""Of `evaluation.json`."""
 OF_A_MODEL = (
     "config.json",
     "model.safetensors.index.json",
@@ -48,39 +46,41 @@ def evaluate(config: EvaluateConfig, kept: bool = True) -> dict[str, Any]:
     check_model_folder(folder)
     output = Path(config.output) if config.output else folder / RESULT
     suites = suite.load_all(config.tasks, config.tasks_dir, config.olmes, config.max_items, config.chat)
-    request: dict[str, Any] = {"format": FORMAT, "model": model_identity(folder)}
+    request: dict[str, Any] = {"format": stored.FORMAT, "model": model_identity(folder)}
     if config.data:
         request["data"] = data_identity(config.data)
-        request["text_column"], request["max_documents"] = config.text_column, config.max_documents
+        request["text_column"] = "text" if of_corpus(config.data) else config.text_column
+        request["max_documents"] = config.max_documents
     if suites:
         request["tasks"] = {each.name: each.protocol for each in suites}
     if config.corpus:
         request["corpus"] = manifest.read_whole(config.corpus, "corpus").identity
     others = [(compare.shared(each, request), theirs) for each, theirs in map(compare.read, config.compare)]
     if others:
-        asked = {each.name: {"protocol": each.protocol, "facts": each.facts} for each in suites}
-        check_comparable([{"model": {"name": folder.name}, "tasks": asked}, *(each for each, _ in others)])
+        tasks = {each.name: {"protocol": each.protocol, "facts": each.facts} for each in suites}
+        check_comparable([{"model": {"name": folder.name}, "tasks": tasks}, *(each for each, _ in others)])
         request["compare"] = [other["request"] for other, _ in others]
     curve = read_curve(config.run, set(request.get("tasks", {}))) if config.run else []
     if curve:
         request["curve"] = manifest.hash_json(curve)
-    stored = stored_result(output)
-    if stored and answers(stored, output, request):
+    before = stored.read(output)
+    if before and stored.answers(before, request):
         log.info(f"{output} has these scores already")
-        return stored
-    same_model = stored and all(stored["request"][key] == request[key] for key in ("format", "model"))
-    if stored and same_model:
-        check_replaced(stored, output, request, {each.name: len(each.items) for each in suites})
+        return before.result
     if not output.parent.is_dir() or not os.access(output.parent, os.W_OK):
         raise UserError(
             f"output={output}: folder {output.parent} cannot be written to; choose another output"
         )
     texts = read_texts(config.data, config.text_column, config.max_documents) if config.data else []
+    items, documents = {each.name: len(each.items) for each in suites}, Counter(each.lang for each in texts)
+    asked = {"request": request, "model": {"name": folder.resolve().name}}
+    for line in stored.check_replaced(before, output, asked, items, documents) if before else []:
+        log.info(line)
     model, tokenizer = load_model(config.model, dtype="float32")
     separator = first_token(tokenizer, config.model)
     check_scorable(model, tokenizer, config.model)
     result: dict[str, Any] = {
-        "format": FORMAT,
+        "format": stored.FORMAT,
         "request": request,
         "model": model_facts(folder, request["model"], model),
     }
@@ -106,68 +106,27 @@ def evaluate(config: EvaluateConfig, kept: bool = True) -> dict[str, Any]:
 
             entries, lines = score_model(config.model, written, leaked)
             result["tasks"], samples = result["tasks"] | entries, [*samples, *lines]
+        if leaked is not None:
+            for entry in result["tasks"].values():
+                entry["contamination"]["corpus"] = request["corpus"]
         result["results"] = task_scores.harness_results(result["tasks"])
     if curve:
         result["curve"] = curve
     if others:
         result["comparisons"] = compare.comparisons(result, samples, others)
-    if stored and same_model:
-        result, samples = merged(stored, read_samples(output), result, samples)
-    if mean := olmes.centred_mean(result.get("tasks", {})):
-        result["means"] = {"olmes_4_centred_mean": mean}
-    write(output, result, samples, [other for other, _ in others])
+    with stored.alone(output):
+        if before := stored.read(output):
+            stored.check_replaced(before, output, result, items, documents)
+            if before.is_of(request):
+                result, samples = stored.merged(before, result, samples)
+            else:
+                stored.remove(output)
+        if mean := olmes.centred_mean(result.get("tasks", {})):
+            result["means"] = {"olmes_4_centred_mean": mean}
+        write(output, result, samples, [other for other, _ in others])
     if kept:
         log.info(f"wrote {output} and {page_path(output).name}")
     return result
-
-
-def check_replaced(
-    stored: dict[str, Any], output: Path, request: dict[str, Any], items: dict[str, int]
-) -> None:
-    """Raises UserError if less would replace more; says what else is replaced.
-
-    Args:
-        stored: the result of this model that is there.
-        items: how many each task has now.
-    """
-    before = stored["request"]
-    for name, count in items.items():
-        if before.get("tasks", {}).get(name, request["tasks"][name]) == request["tasks"][name]:
-            continue
-        there = stored["tasks"][name]["items"]
-        if there > count:
-            raise UserError(
-                f"{output} has {name} by {there:,} items, this would be {count:,}; choose another output"
-            )
-        log.info(f"{output}: {name} ({there:,} items) is replaced: it asks something else now")
-    if not ("data" in before and "data" in request):
-        return
-    there, count = before["max_documents"], request["max_documents"]
-    if any(before[key] != request[key] for key in ("data", "text_column")):
-        log.info(f"{output}: the bits per byte there are of other text, and are replaced")
-    elif count and not 0 < there <= count:
-        raise UserError(
-            f"{output} has bits per byte of {f'{there:,}' if there else 'all'} documents per language, "
-            f"this would be {count:,}; choose another output"
-        )
-
-
-def merged(
-    stored: dict[str, Any],
-    stored_samples: list[dict[str, Any]],
-    result: dict[str, Any],
-    samples: list[dict[str, Any]],
-) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """A new result of the same model over an older one: what was not asked for again stays."""
-    both: dict[str, Any] = stored | result
-    for part in ("tasks", "results"):
-        if part in stored:
-            both[part] = stored[part] | result.get(part, {})
-    both["request"] = stored["request"] | result["request"]
-    if "tasks" in stored["request"]:
-        both["request"]["tasks"] = stored["request"]["tasks"] | result["request"].get("tasks", {})
-    kept = [each for each in stored_samples if each["task"] not in result.get("tasks", {})]
-    return both, [*kept, *samples]
 
 
 def read_curve(run_dir: str, tasks: set[str]) -> list[dict[str, Any]]:
@@ -205,10 +164,12 @@ def write(
         if samples:
             lines = (json.dumps(each, ensure_ascii=False) + "\n" for each in samples)
             manifest.write_text(samples_path(output), lines)
+        else:
+            samples_path(output).unlink(missing_ok=True)
         if answers := [*answers_for_a_judge(samples)]:
             lines = (json.dumps(each, ensure_ascii=False) + "\n" for each in answers)
             manifest.write_text(answers_path(output), lines)
-        elif samples:
+        else:
             answers_path(output).unlink(missing_ok=True)
         write_report(page_path(output), [result, *others], samples)
         manifest.write_json(output, result)
@@ -241,36 +202,3 @@ def model_facts(folder: Path, identity: str, model: Any) -> dict[str, Any]:
         counts = manifest.read(folder, "model").counts
         facts |= {name: counts[name] for name in ("step", "tokens") if name in counts}
     return facts
-
-
-def stored_result(path: Path) -> dict[str, Any] | None:
-    """The result in `path`, None if there is none. Raises UserError if the file is no result of ours."""
-    if not path.exists():
-        return None
-    try:
-        result = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        result = None
-    request = result.get("request") if isinstance(result, dict) else None
-    if not isinstance(result, dict) or not isinstance(request, dict) or "model" not in request:
-        raise UserError(f"output={path} exists and is no evaluation; choose another output")
-    request.setdefault("format", 1)
-    return result
-
-
-def answers(stored: dict[str, Any], path: Path, request: dict[str, Any]) -> bool:
-    """Whether a stored result has all that is asked for."""
-    found = stored["request"]
-    tasks = request.get("tasks", {})
-    if tasks and not samples_path(path).is_file():
-        return False
-    same = all(found.get(key) == value for key, value in request.items() if key != "tasks")
-    return same and all(found.get("tasks", {}).get(name) == protocol for name, protocol in tasks.items())
-
-
-def read_samples(path: Path) -> list[dict[str, Any]]:
-    """The samples of a stored result."""
-    file = samples_path(path)
-    if not file.is_file():
-        return []
-    return [json.loads(line) for line in file.read_text(encoding="utf-8").split("\n") if line]

@@ -14,6 +14,7 @@ from tqdm import tqdm
 from onnuri.base import manifest
 from onnuri.base.errors import UserError
 from onnuri.base.manifest import Manifest
+from onnuri.export.card.results import EVALUATION_FILE
 from onnuri.export.card.training import TRAINING_FILE, training_facts
 from onnuri.export.card.write import README_FILE, write_first_card
 from onnuri.export.chat import TEMPLATE_FILE, Chat, chat_of
@@ -150,6 +151,8 @@ def export(config: ExportConfig) -> Manifest:
         return made
     if source.lora.rank:
         weights = with_adapters(weights, source.model, source.lora, source.checkpoint, config.base)
+    if (Path(config.output) / EVALUATION_FILE).exists():
+        log.info(f"{EVALUATION_FILE} in {config.output} is of the model before, and goes with it")
     with manifest.building(config.output, kind) as partial:
         write_texts(source, partial, config, averaged, chat)
         if config.adapter:

@@ -95,10 +95,13 @@ def replay(run_dir: Path, lines: Sequence[dict[str, Any]], steps: int, data: str
 
 
 def _how_each_step_ran(lines: Sequence[dict[str, Any]]) -> dict[int, str]:
-    """By step: config, number of ranks and environment, as JSON."""
+    """By step: config, number of ranks and environment, as JSON, without steps that were given up: the run
+    went back behind them, and has not reached them again."""
     how = ""
     ran: dict[int, str] = {}
     for line in lines:
+        while ran and line["event"] in ("start", "resume", "step") and next(reversed(ran)) > line["step"]:
+            ran.popitem()
         if line["event"] in ("start", "resume"):
             how = json.dumps({name: line[name] for name in ("config", "world_size", "environment")})
         elif line["event"] == "step":

@@ -85,7 +85,7 @@ class ScheduleConfig:
     """wsd: warmup, stable, decay (arXiv 2405.18392); cosine; constant (after warmup)."""
     warmup_steps: int = -1
     """Steps of linear warmup from 0. -1: a tenth of train.steps, at most 100; a resumed run keeps its."""
-    decay_fraction: float = 0.2
+    decay_fraction: float = 0.5
     """wsd: last share of the run in which the rate falls; 0: it does not."""
     decay_shape: str = "sqrt"
     """wsd: how it falls: sqrt is 1 - sqrt(progress), linear, cosine."""

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import json
 import logging
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +107,7 @@ def _write(
 ) -> dict[str, Any]:
     read = [read_tasks(made) for made in folders]
     tasks = {identity: task for each in read for identity, task in each.items()}
-    if twice := sum(map(len, read)) - len(tasks):
+    if twice := sum(count > 1 for count in Counter(chain.from_iterable(read)).values()):
         log.info(f"{twice:,} tasks are in more than one folder, and are kept once")
     families = sorted({task.family for task in tasks.values()})
     threshold = int(config.heldout_share * 2**64)
