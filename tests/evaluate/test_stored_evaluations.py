@@ -98,7 +98,13 @@ def test_another_model_does_not_replace_it(
     with pytest.raises(UserError, match="is of the model model, this is two; choose another output"):
         score(folder, output, "q", model="two")
     shutil.copyfile(folder / "two" / "model.safetensors", model / "model.safetensors")
+    shutil.copyfile(output, model / "evaluation.json")
     caplog.set_level("INFO", "onnuri")
+    shutil.copytree(model, tmp_path / "renamed")
+    evaluate(EvaluateConfig(str(tmp_path / "renamed"), tasks=[str(folder / "q.yaml")]))
+    assert f"{tmp_path / 'renamed' / 'evaluation.json'} is of other weights" in caplog.text
+    shutil.rmtree(tmp_path / "renamed")
+    (model / "evaluation.json").unlink()
     evaluate(EvaluateConfig(str(model), data=str(folder / "texts.jsonl"), **words))
     assert "begins anew" in caplog.text
     assert sorted(path.name for path in tmp_path.iterdir()) == ["e.html", "e.json", "model"]

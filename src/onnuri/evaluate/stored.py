@@ -93,12 +93,12 @@ def check_replaced(
         items: how many each task has now.
         documents: how many there are of each language now.
 
-    Raises UserError if it would replace more by less, or another model's.
+    Raises UserError if it would replace more by less, or another model's outside the model's own folder.
     """
     before, request, name = stored.result["request"], result["request"], result["model"]["name"]
     if not stored.is_of(request):
         theirs = (stored.result.get("model") or {}).get("name", name)
-        if theirs != name:
+        if theirs != name != output.resolve().parent.name:
             raise UserError(f"{output} is of the model {theirs}, this is {name}; choose another output")
         return [f"{output} is of other weights, or of an older version: it begins anew"]
     anew, replaced = f"choose another output, or delete {output.name} to begin anew", []
@@ -113,7 +113,7 @@ def check_replaced(
         return replaced
     if any(before[key] != request[key] for key in ("data", "text_column")):
         return [*replaced, f"{output}: its bits per byte are of other text, and are replaced"]
-    for language, row in stored.result["languages"].items():
+    for language, row in stored.result.get("languages", {}).items():
         if (count := documents.get(language, 0)) < row["documents"]:
             raise UserError(
                 f"{output} has bits per byte of {row['documents']:,} documents in {language}, this would "
