@@ -63,6 +63,7 @@ def test_a_new_architecture_is_a_file_and_a_line(
 ) -> None:
     """It trains, ZeRO-3, Muon and recorded like any; export says why it cannot."""
     words = ["model.architecture=toy", "optim=muon", "optim.lr=5e-2", "train.steps=10", "engine.stage=3"]
+    words += ["schedule.decay_fraction=0.2"]
     done = torchrun(
         1, WORKER, f"data={sample('tokens')}", f"run_dir={tmp_path / 'run'}", *TINY_MODEL, *words
     )

@@ -33,6 +33,7 @@ FORM = [
     "optim.lr=5e-3",
     "schedule=constant",
     "schedule.warmup_steps=2",
+    "schedule.decay_fraction=0.2",  # the default of then
     "kernels.backend=torch",
     "train.steps=8",
 ]

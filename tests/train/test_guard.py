@@ -105,6 +105,7 @@ def test_too_many_in_a_row_end_the_run_and_name_the_last_good_checkpoint(
 def test_a_spike(policy: str, sample: Sample, tmp_path: Path) -> None:
     words = [
         "train.steps=14",
+        "schedule.decay_fraction=0.2",
         "train.checkpoint_every=4",
         "guard.spike_window=6",
         f"guard.on_spike={policy}",
