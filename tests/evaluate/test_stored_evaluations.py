@@ -64,7 +64,7 @@ def samples(output: Path) -> list[str]:
 
 
 def test_less_does_not_replace_more(folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Refused before anything is scored; what else is replaced is said."""
+    """Refused before anything is scored; the log names what else is replaced."""
     caplog.set_level("INFO", "onnuri")
     output, texts = tmp_path / "r.json", str(folder / "texts.jsonl")
     score(folder, output, data=texts, max_documents=2)
