@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from onnuri import kernels
 from onnuri.base.errors import UserError
 from onnuri.kernels import REFERENCE, KernelConfig, Kernels, choice
+from onnuri.kernels import varlen as by_varlen
 from onnuri.kernels.attention_mask import attention_mask
 from onnuri.kernels.backends import FUNCTIONS, load, select
 from onnuri.kernels.config import BACKENDS
@@ -110,6 +111,20 @@ def test_auto_takes_the_fastest_that_was_measured(monkeypatch: pytest.MonkeyPatc
     assert choice.fastest("swiglu", there, 90, compiled=True)[0] == "triton"
     assert choice.fastest("attention", there, 90, compiled=False)[0] == "triton"
     assert choice.fastest("attention", there, 100, True)[0] == "triton"
+
+
+def test_documents_that_branch_need_a_backend_that_knows_them() -> None:
+    for backend in ("varlen", "cudnn", "flash"):
+        with pytest.raises(
+            UserError, match=f"attention={backend}: it takes no documents that branch, and sha"
+        ):
+            select(KernelConfig(attention=backend), "cuda", branched=True)
+    heads = torch.zeros(2, 8, 2, 64)
+    mask = attention_mask(2, 8, branches=torch.tensor([3, 5]))
+    with pytest.raises(UserError, match="attention=cudnn takes whole rows"):
+        load("attention", "cudnn", "cpu")["attention"](heads, heads, heads, mask)
+    with pytest.raises(UserError, match="attention=varlen takes no documents that branch"):
+        by_varlen._forward(heads, heads, heads, *mask)
 
 
 def test_cudnn_refuses_documents_and_windows() -> None:

@@ -35,6 +35,15 @@ def test_many_tiles(dtype: torch.dtype, window: int) -> None:
     assert max(found.values()) <= TOLERANCE[dtype], found
 
 
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_branches_over_many_tiles(dtype: torch.dtype) -> None:
+    """That begin before, on and behind the edges of tiles and of documents, one token long and many."""
+    branches = [3, 63, 64, 191, 192, 193, 320, 321, 700 + 100, 700 + 128, 1399]
+    case = attention_case(2, 700, (4, 2), 64, [64, 321, 700 + 128], 0, seed=1, branches=branches)
+    found = errors(case, attention, dtype)
+    assert max(found.values()) <= TOLERANCE[dtype], found
+
+
 def draw(dtype: torch.dtype, *shape: int) -> torch.Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(len(shape)), dtype=dtype)
 

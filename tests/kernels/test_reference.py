@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from onnuri.kernels.attention import attention, reference_attention
-from onnuri.kernels.attention_mask import attention_mask
+from onnuri.kernels.attention_mask import CONSTANTS, attention_mask
 from onnuri.kernels.backends import load
 from onnuri.kernels.linear_cross_entropy import (
     IGNORE_INDEX,
@@ -39,6 +39,36 @@ def test_attention_is_causal_softmax(kv_heads: int) -> None:
     scores = scores.masked_fill(torch.ones(9, 9).triu(1).bool(), float("-inf"))
     expected = torch.einsum("bhqk,bkhd->bqhd", scores.softmax(-1), wide_value)
     torch.testing.assert_close(attention(query, key, value), expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("branches", [[3, 5], [0, 4, 6], [2, 8], [5]])
+def test_every_branch_comes_out_as_if_it_alone_followed_the_beginning(branches: list[int]) -> None:
+    """A row of 12: documents of 9 and 3 tokens; the first branches, forward and backward, and the second at
+    its end."""
+    query, key, value = (random(1, 12, 4, 8, seed=seed).requires_grad_() for seed in range(3))
+    mask = attention_mask(1, 12, torch.tensor([0, 9, 12]), branches=torch.tensor([*branches, 11]))
+    for function in (attention, reference_attention):
+        out = function(query, key, value, mask)
+        pieces = []
+        for start, stop in itertools.pairwise([*branches, 9]):
+            own = [*range(branches[0]), *range(start, stop)]
+            alone = attention(*(x[:, own] for x in (query, key, value)))[0]
+            pieces.append(alone if start == branches[0] else alone[branches[0] :])
+        pieces.append(attention(*(x[:, 9:] for x in (query, key, value)))[0])
+        expected = torch.cat(pieces)[None]
+        torch.testing.assert_close(out, expected, rtol=0, atol=1e-12)
+        weights = random(1, 12, 4, 8, seed=9)
+        gradients = [torch.autograd.grad((x * weights).sum(), (query, key, value)) for x in (out, expected)]
+        for found, wanted in zip(*gradients, strict=True):
+            torch.testing.assert_close(found, wanted, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("branches", [[5, 5], [6, 2], [-1, 3], [3, 18], [[1, 2]]])
+def test_branches_rise_within_the_rows(branches: list) -> None:
+    with pytest.raises(ValueError, match="branches must rise within 18 positions"):
+        attention_mask(2, 9, branches=torch.tensor(branches))
+    with pytest.raises(ValueError, match="takes no window, window=4"):
+        attention_mask(2, 9, window=4, branches=torch.tensor([5]))
 
 
 @pytest.mark.parametrize("cuts", [[9], [4], [1, 2, 9, 13], [3, 9]])
@@ -167,7 +197,7 @@ def test_a_mask_of_attention() -> None:
     assert mask.end_query.tolist() == [2, 3, 4, 4, 6, 7, 8, 8]
     mask = attention_mask(2, 4, torch.tensor([0, 1, 4, 8]))
     assert mask.first_key.tolist() == [0, 1, 1, 1, 4, 4, 4, 4] and mask.longest == 4
-    assert {each.dtype for each in mask[:-1]} == {torch.int32}
+    assert {each.dtype for each in mask[: -len(CONSTANTS)]} == {torch.int32}
 
 
 @pytest.mark.parametrize(

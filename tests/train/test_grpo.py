@@ -21,7 +21,7 @@ from onnuri.parallel.ranks import Ranks
 from onnuri.run.chain import read
 from onnuri.tokens.batch import IGNORE_INDEX
 from onnuri.train.config import PretrainConfig
-from onnuri.train.objectives.grpo import AnswerInputs, group_advantages, loss_sum, open_source
+from onnuri.train.objectives.grpo import AnswerInputs, TaskSource, group_advantages, loss_sum, open_source
 from onnuri.train.read_ahead import read_ahead
 from onnuri.train.rollouts import Rollouts, step_file
 from onnuri.train.run_plan import make_plan
@@ -170,6 +170,11 @@ def test_a_checker_that_fails_ends_all_ranks_with_one_line(made: Path, tmp_path:
         ("grpo.rewards={form:1.0}", "grpo.rewards=form is not known; allowed: right, stopped"),
         ("grpo.rewards={right:0.0,stopped:0.0}", "grpo.rewards has no weight but 0"),
         ("grpo.group_size=1", "grpo.group_size=1 must be at least 2"),
+        (
+            "data.document_mask=false",
+            "data.document_mask=false does not go with shared prompts; set grpo.share_prompts=false",
+        ),
+        ("data.reset_positions=false", "data.reset_positions=false does not go with shared prompts; set"),
     ],
 )
 def test_mistakes(made: Path, tmp_path: Path, word: str, reason: str) -> None:
@@ -230,6 +235,39 @@ def test_ranks_compute_each_answer_once_and_no_empty_rows(made: Path, tmp_path: 
         assert targets == source.num_targets(step)
         assert sum(len(each.tokens) for each in batches) - rows < ranks, "empty rows are computed"
         assert all(len(each.tokens) <= size for each in batches)
+
+
+def test_a_prompt_is_computed_once_for_its_answers(made: Path, tmp_path: Path) -> None:
+    step = next(step for step in range(STEPS) if steps(made / "run")[step + 1][1] > 0)
+
+    def taken(*words: str) -> TaskSource:
+        words = (*tuning(made, tmp_path / "run"), *words)
+        source = open_source(make_plan(compose(PretrainConfig, words, CONFIG_ROOT, "tune")), tmp_path)
+        source.take(step, Rollouts.load(step_file(made / "run", step)))
+        return source
+
+    shared, apart = taken(), taken("grpo.share_prompts=false", "data.document_mask=false")
+    assert shared.num_targets(step) == apart.num_targets(step)
+    assert shared.num_tokens(step) < apart.num_tokens(step) / 2
+    assert not len(apart.micro_batch(step, 0, 0, 1, apart.num_rows(step)).batch.branches)
+
+
+def test_a_run_older_than_an_option_is_as_it_was(made: Path, tmp_path: Path) -> None:
+    """Options that a run does not read do not bind it."""
+    conversations = [f"train.init_from={tmp_path}", f"data={made / 'conversations'}", *COMMON]
+    conversations += ["train.steps=30", "optim.lr=1e-2", "engine.stage=0"]
+    for name, words in (("run", tuning(made, tmp_path / "run")), ("tuned", conversations)):
+        run_dir = tmp_path / name
+        shutil.copytree(made / name, run_dir)
+        stored = json.loads((run_dir / "run.json").read_text())
+        del stored["config"]["grpo"]["share_prompts"]
+        (run_dir / "run.json").write_text(json.dumps(stored))
+        config = compose(PretrainConfig, [*words, f"run_dir={run_dir}"], CONFIG_ROOT, "tune")
+        if name == "tuned":
+            make_plan(config)
+        else:
+            with pytest.raises(UserError, match=r"started with grpo.share_prompts=False, now it is True"):
+                make_plan(config)
 
 
 def test_an_answer_has_its_dropout_on_any_ranks(made: Path, tmp_path: Path) -> None:

@@ -28,7 +28,8 @@ UNNAMED: dict[str, dict[str, Any]] = {
         "normuon": False,
         "per_head": False,
         "update_scale": "rms",
-    }
+    },
+    "grpo.": {"share_prompts": False},
 }
 """Options by part: how runs trained that are older than them, where the default of today is another."""
 FORMER_LEAF = {name.rpartition(".")[2]: name for name in FORMER}

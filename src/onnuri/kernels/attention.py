@@ -28,8 +28,7 @@ def reference_attention(
     """
     mask = mask or whole_rows(query)
     check_heads(query, key, value, mask)
-    positions = torch.arange(len(mask.first_key), device=query.device)
-    seen = (positions[None, :] <= positions[:, None]) & (positions[None, :] >= mask.first_key[:, None])
+    seen = _seen(mask, 0, len(mask.first_key))
     group = query.shape[2] // key.shape[2]
     queries, keys, values = (
         heads.flatten(0, 1).to(torch.promote_types(heads.dtype, torch.float32))
@@ -38,6 +37,14 @@ def reference_attention(
     scores = torch.einsum("qhd,khd->hqk", queries, keys) * query.shape[-1] ** -0.5
     weights = scores.masked_fill(~seen, float("-inf")).softmax(-1)
     return torch.einsum("hqk,khd->qhd", weights, values).view(query.shape).to(query.dtype)
+
+
+def _seen(mask: AttentionMask, start: int, stop: int) -> torch.Tensor:
+    """Which of the positions `start` to `stop` each of them attends to, bool [queries, keys]."""
+    positions = torch.arange(start, stop, device=mask.first_key.device)
+    queries, keys = positions[:, None], positions[None, :]
+    seen = (keys <= queries) & (keys >= mask.first_key[start:stop, None])
+    return seen & (queries < mask.end_query[None, start:stop]) if mask.branched else seen
 
 
 def attention(
@@ -49,17 +56,25 @@ def attention(
     if query.device.type == "cpu" and mask.window == 0:
         return _document_attention(query, key, value, mask)
     check_heads(query, key, value, mask)
-    if len(mask.cu_seqlens) == query.shape[0] + 1:
+    if len(mask.cu_seqlens) == query.shape[0] + 1 and not mask.branched:
         return _causal(query, key, value, mask.window)
-    sizes = [size for size in mask.cu_seqlens.diff().tolist() if size]
-    documents = zip(*(heads.flatten(0, 1).split(sizes) for heads in (query, key, value)), strict=True)
-    outs = [_causal(q[None], k[None], v[None], mask.window)[0] for q, k, v in documents]
+    flat, outs = [heads.flatten(0, 1) for heads in (query, key, value)], []
+    for start, stop in _documents(mask.cu_seqlens):
+        seen = _seen(mask, start, stop) if mask.branched else None
+        own_query, own_key, own_value = (heads[None, start:stop] for heads in flat)
+        outs.append(_causal(own_query, own_key, own_value, mask.window, seen)[0])
     return torch.cat(outs).view(query.shape)
 
 
-def _causal(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, window: int) -> torch.Tensor:
-    seen, length = None, query.shape[1]
-    if 0 < window < length:
+def _causal(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    window: int,
+    seen: torch.Tensor | None = None,
+) -> torch.Tensor:
+    length = query.shape[1]
+    if seen is None and 0 < window < length:
         seen = torch.ones(length, length, dtype=torch.bool, device=query.device).tril().triu(1 - window)
     out = F.scaled_dot_product_attention(
         query.transpose(1, 2),
@@ -73,13 +88,16 @@ def _causal(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, window:
 
 
 def _by_document(
-    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, cu_seqlens: torch.Tensor, *_: Any
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, *fields: Any
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """PyTorch's flash kernel for CPUs, document by document: nothing is padded, nothing masked computed."""
+    """PyTorch's flash kernel for CPUs, document by document: nothing is padded, nothing masked computed but
+    where a document branches. There fp16 and bf16 are computed in float32."""
+    mask = AttentionMask(*fields)
     out, log_sum = torch.empty(query.shape, dtype=query.dtype), empty_log_sum(query)
     flat = out.flatten(0, 1)
-    for start, stop in _documents(cu_seqlens):
-        found, sums = _forward(*(_part(x, start, stop) for x in (query, key, value)), 0.0, True)
+    for start, stop in _documents(mask.cu_seqlens):
+        parts = (_part(x, start, stop, mask.branched) for x in (query, key, value))
+        found, sums = _forward(*parts, 0.0, **_masking(mask, start, stop))
         flat[start:stop] = found[0].transpose(0, 1)
         log_sum[:, start:stop] = sums[0]
     return out, log_sum
@@ -92,25 +110,36 @@ def _by_document_backward(
     value: torch.Tensor,
     out: torch.Tensor,
     log_sum: torch.Tensor,
-    cu_seqlens: torch.Tensor,
-    *_: Any,
+    *fields: Any,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    mask = AttentionMask(*fields)
     gradients = [torch.empty(x.shape, dtype=x.dtype) for x in (query, key, value)]
-    for start, stop in _documents(cu_seqlens):
-        parts = [_part(x, start, stop) for x in (grad, query, key, value, out)]
+    for start, stop in _documents(mask.cu_seqlens):
+        parts = [_part(x, start, stop, mask.branched) for x in (grad, query, key, value, out)]
         sums = log_sum[None, :, start:stop].contiguous()
-        for whole, part in zip(gradients, _backward(*parts, sums, 0.0, True), strict=True):
+        found = _backward(*parts, sums, 0.0, **_masking(mask, start, stop))
+        for whole, part in zip(gradients, found, strict=True):
             whole.flatten(0, 1)[start:stop] = part[0].transpose(0, 1)
     return gradients[0], gradients[1], gradients[2]
+
+
+def _masking(mask: AttentionMask, start: int, stop: int) -> dict[str, Any]:
+    """Arguments of PyTorch's kernel for the document from `start` to `stop`."""
+    if not mask.branched:
+        return {"is_causal": True}
+    hidden = torch.zeros(stop - start, stop - start)
+    hidden.masked_fill_(~_seen(mask, start, stop), float("-inf"))
+    return {"is_causal": False, "attn_mask": hidden}
 
 
 def _documents(cu_seqlens: torch.Tensor) -> Iterator[tuple[int, int]]:
     return ((start, stop) for start, stop in pairwise(cu_seqlens.tolist()) if start < stop)
 
 
-def _part(heads: torch.Tensor, start: int, stop: int) -> torch.Tensor:
-    """Positions `start` to `stop` of [B, S, H, D], as [1, H, positions, D]."""
-    return heads.flatten(0, 1)[None, start:stop].transpose(1, 2)
+def _part(heads: torch.Tensor, start: int, stop: int, wide: bool) -> torch.Tensor:
+    """Positions `start` to `stop` of [B, S, H, D], as [1, H, positions, D]; `wide`: in float32 at least."""
+    part = heads.flatten(0, 1)[None, start:stop].transpose(1, 2)
+    return part.to(torch.promote_types(part.dtype, torch.float32)) if wide else part
 
 
 _document_attention = attention_operator(

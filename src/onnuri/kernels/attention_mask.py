@@ -1,7 +1,8 @@
 """Which positions of a packed batch attend to which, made once for a batch and shared by all layers.
 
 B rows of S tokens are read as one sequence of T = B x S positions. Attention is causal and stays within a
-document; no document crosses from one row to the next.
+document; no document crosses from one row to the next. A document may branch: several continuations of one
+beginning, each of which sees the beginning and itself (prefix sharing, arXiv 2410.20305, 2506.05433).
 """
 
 from __future__ import annotations
@@ -10,22 +11,31 @@ from typing import NamedTuple
 
 import torch
 
+from onnuri.base.errors import UserError
+
 
 class AttentionMask(NamedTuple):
-    """Documents and window of one batch; all but the window are tensors, on which no graph depends."""
+    """Documents and window of one batch. Position q attends to the positions k from first_key[q] to q for
+    which q < end_query[k].
+
+    All but CONSTANTS are tensors, on which no graph depends.
+    """
 
     cu_seqlens: torch.Tensor
     """int32 [documents + 1] on the CPU: where each document begins in the T positions, and T."""
     device_cu_seqlens: torch.Tensor
     """The same on the device of the model."""
     first_key: torch.Tensor
-    """int32 [T] on the device: position q attends to positions first_key[q] to q. Never decreases."""
+    """int32 [T] on the device: position q attends to nothing before first_key[q]. Never decreases."""
     end_query: torch.Tensor
-    """int32 [T] on the device: position k is attended to by k to end_query[k] - 1. Never decreases."""
+    """int32 [T] on the device: position k is attended to by k to end_query[k] - 1. Never decreases, but
+    where a document branches."""
     longest: torch.Tensor
     """int32 [] on the CPU: tokens of the longest document."""
     window: int
     """A position attends to itself and the `window` - 1 before it; 0: to all of its document."""
+    branched: bool
+    """Whether a document branches: then end_query has to be asked too, else first_key says it all."""
 
     def to(self, device: torch.device | str) -> AttentionMask:
         """The same for a model on `device`; copies to a GPU do not wait."""
@@ -42,12 +52,17 @@ class AttentionMask(NamedTuple):
         )
 
 
+CONSTANTS = {"window": "int", "branched": "bool"}
+"""Fields of an `AttentionMask` that are no tensors, and their types."""
+
+
 def attention_mask(
     batch: int,
     length: int,
     cu_seqlens: torch.Tensor | None = None,
     window: int = 0,
     device: torch.device | str = "cpu",
+    branches: torch.Tensor | None = None,
 ) -> AttentionMask:
     """The mask of `batch` rows of `length` tokens.
 
@@ -55,9 +70,13 @@ def attention_mask(
         cu_seqlens: int [documents + 1] on the CPU, from 0 to batch x length; every row begins a document,
             a document may be empty. None: each row is one document.
         window: see `AttentionMask`.
+        branches: int [branches] on the CPU, rising: where the branches of documents begin. What lies before
+            the first branch of a document is seen by all of it; a branch ends where the next one, or the
+            document, does, and no other sees it.
 
     Raises:
-        ValueError: there are no tokens, or `cu_seqlens` or `window` is not as described.
+        ValueError: there are no tokens, `cu_seqlens`, `window` or `branches` is not as described, or a mask
+            with a window is to branch.
     """
     if batch < 1 or length < 1:
         raise ValueError(f"a mask needs tokens: found {batch} rows of {length}")
@@ -78,8 +97,26 @@ def attention_mask(
         positions = torch.arange(tokens, dtype=torch.int32)
         first_key = torch.maximum(first_key, positions - (window - 1))
         end_query = torch.minimum(end_query, positions + window)
-    mask = AttentionMask(cu_seqlens, cu_seqlens, first_key, end_query, sizes.max(), window)
+    branched = False
+    if branches is not None and len(branches):
+        if window:
+            raise ValueError(f"a document that branches takes no window, window={window}")
+        branched, end_query = True, _branch_ends(branches, cu_seqlens, end_query)
+    mask = AttentionMask(cu_seqlens, cu_seqlens, first_key, end_query, sizes.max(), window, branched)
     return mask.to(device)
+
+
+def _branch_ends(branches: torch.Tensor, cu_seqlens: torch.Tensor, ends: torch.Tensor) -> torch.Tensor:
+    """`ends` of documents, int32 [T], with those of branches for the positions within one."""
+    begins = branches.to(torch.int64)
+    if begins.dim() != 1 or begins[0] < 0 or begins[-1] >= len(ends) or bool((begins.diff() <= 0).any()):
+        raise ValueError(f"branches must rise within {len(ends)} positions, are {branches.tolist()}")
+    positions = torch.arange(len(ends))
+    own = torch.searchsorted(begins, positions, right=True) - 1
+    documents = torch.repeat_interleave(cu_seqlens[:-1], cu_seqlens.diff())
+    within = begins[own.clamp(min=0)] >= documents  # of the document that the position is in
+    following = torch.cat([begins, torch.tensor([len(ends)])])[own + 1]
+    return torch.where((own >= 0) & within, torch.minimum(ends, following), ends).to(torch.int32)
 
 
 def whole_rows(rows: torch.Tensor) -> AttentionMask:
@@ -96,6 +133,14 @@ def check_heads(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mas
         raise ValueError(f"query, key, value do not fit: {shapes}")
     if len(mask.first_key) != batch * length:
         raise ValueError(f"the mask is of {len(mask.first_key)} positions, the heads of {batch * length}")
+
+
+def check_unbranched(mask: AttentionMask, backend: str) -> None:
+    """Raise UserError if documents branch, for a backend that cannot follow them."""
+    if mask.branched:
+        raise UserError(
+            f"kernels.attention={backend} takes no documents that branch; set kernels.attention=auto"
+        )
 
 
 def check_boundaries(cu_seqlens: torch.Tensor, tokens: int) -> None:

@@ -11,12 +11,12 @@ from typing import Any
 
 import torch
 
-from onnuri.kernels.attention_mask import AttentionMask, check_heads, whole_rows
+from onnuri.kernels.attention_mask import CONSTANTS, AttentionMask, check_heads, whole_rows
 
 Forward = Callable[..., tuple[torch.Tensor, torch.Tensor]]
 Backward = Callable[..., tuple[torch.Tensor, torch.Tensor, torch.Tensor]]
 HEADS = "Tensor query, Tensor key, Tensor value"
-MASK = ", ".join(f"{'int' if name == 'window' else 'Tensor'} {name}" for name in AttentionMask._fields)
+MASK = ", ".join(f"{CONSTANTS.get(name, 'Tensor')} {name}" for name in AttentionMask._fields)
 NAMES: list[str] = []
 """Of all of them, within torch.ops.onnuri."""
 
@@ -55,11 +55,11 @@ def attention_operator(
     )
 
     def keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[torch.Tensor, ...]) -> None:
-        *heads_and_mask, ctx.window = inputs
-        ctx.save_for_backward(*heads_and_mask[:3], *output, *heads_and_mask[3:])
+        ctx.constants = inputs[-len(CONSTANTS) :]
+        ctx.save_for_backward(*inputs[:3], *output, *inputs[3 : -len(CONSTANTS)])
 
     def differentiate(context: Any, grad: torch.Tensor, _: Any) -> tuple[torch.Tensor | None, ...]:
-        gradients = gradient(grad, *context.saved_tensors, context.window)
+        gradients = gradient(grad, *context.saved_tensors, *context.constants)
         return (*gradients, *[None] * len(AttentionMask._fields))
 
     operator.register_fake(_empty_outputs)

@@ -40,6 +40,8 @@ MODULES = {
     "liger": "onnuri.kernels.liger",
 }
 """Backends of one operation, in a module of their own."""
+WITHOUT_BRANCHES = ("varlen", "cudnn", "flash")
+"""Backends of attention that know documents, or whole rows, and nothing within them."""
 LOWEST_CAPABILITY = 80
 HALF_PRECISION = (torch.bfloat16, torch.float16)
 
@@ -52,8 +54,10 @@ def _capability(device: torch.device) -> int:
     return 10 * major + minor
 
 
-def _missing(backend: str, device: torch.device, dtype: torch.dtype) -> str:
+def _missing(backend: str, device: torch.device, dtype: torch.dtype, branched: bool) -> str:
     """Why a backend cannot run here, or nothing."""
+    if branched and backend in WITHOUT_BRANCHES:
+        return "it takes no documents that branch, and shared prompts (grpo.share_prompts) do"
     if backend in ("reference", "torch"):
         return ""
     if backend == "native":
@@ -82,6 +86,7 @@ def select(
     device: torch.device | str,
     dtype: torch.dtype = torch.bfloat16,
     compiled: bool = False,
+    branched: bool = False,
 ) -> dict[str, Choice]:
     """The backend of each operation, and why.
 
@@ -90,6 +95,7 @@ def select(
 
     Args:
         compiled: blocks go through torch.compile.
+        branched: documents may branch; see `attention_mask`.
 
     Raises:
         UserError: one that was asked for by name cannot run here.
@@ -99,15 +105,15 @@ def select(
     for operation, backends in BACKENDS.items():
         asked = config.of(operation)
         if asked != "auto":
-            if reason := _missing(asked, device, dtype):
+            if reason := _missing(asked, device, dtype, branched):
                 option = operation if getattr(config, operation) else "backend"
                 raise UserError(f"kernels.{option}={asked}: {reason}; set kernels.{option}=auto")
             selected[operation] = Choice(asked, "")
         elif device.type == "cuda":
-            there = [backend for backend in backends if not _missing(backend, device, dtype)]
+            there = [each for each in backends if not _missing(each, device, dtype, branched)]
             selected[operation] = fastest(operation, there, _capability(device), compiled)
         else:
-            native = "native" in backends and not _missing("native", device, dtype)
+            native = "native" in backends and not _missing("native", device, dtype, branched)
             selected[operation] = Choice("native" if native else "torch", "")
     return selected
 
@@ -149,9 +155,10 @@ def choose(
     device: torch.device | str,
     dtype: torch.dtype = torch.bfloat16,
     compiled: bool = False,
+    branched: bool = False,
 ) -> Kernels:
     """The implementations that a model takes on a device; see `select`. No other model is touched."""
-    return kernels_of(select(config, device, dtype, compiled), device, compiled)
+    return kernels_of(select(config, device, dtype, compiled, branched), device, compiled)
 
 
 REFERENCE = kernels_of(dict.fromkeys(BACKENDS, Choice("torch", "")), "cpu")

@@ -19,7 +19,8 @@ def attention(
 ) -> torch.Tensor:
     """See `operations.Attention`. Raises UserError for documents within a row and for windows."""
     batch, length = query.shape[:2]
-    if mask is not None and (len(mask.cu_seqlens) != batch + 1 or 0 < mask.window < length):
+    packed = mask is not None and (len(mask.cu_seqlens) != batch + 1 or mask.branched)
+    if packed or (mask is not None and 0 < mask.window < length):
         raise UserError(
             "kernels.attention=cudnn takes whole rows, without documents or windows; "
             "set data.document_mask=false or kernels.attention=varlen"

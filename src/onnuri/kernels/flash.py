@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from onnuri.base.errors import UserError
-from onnuri.kernels.attention_mask import AttentionMask, check_heads, whole_rows
+from onnuri.kernels.attention_mask import AttentionMask, check_heads, check_unbranched, whole_rows
 
 MODULES = {4: "flash_attn.cute", 3: "flash_attn_interface", 2: "flash_attn"}
 """Where each version has its functions."""
@@ -52,6 +52,7 @@ def load(capability: int) -> Callable[..., torch.Tensor]:
     ) -> torch.Tensor:
         mask = mask or whole_rows(query)
         check_heads(query, key, value, mask)
+        check_unbranched(mask, "flash")
         longest = int(mask.longest)
         result = call(
             query.flatten(0, 1),

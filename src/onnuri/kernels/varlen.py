@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from onnuri.kernels.attention_mask import AttentionMask
+from onnuri.kernels.attention_mask import AttentionMask, check_unbranched
 from onnuri.kernels.attention_operator import attention_operator
 
 _flash_forward = torch.ops.aten._flash_attention_forward
@@ -21,6 +21,7 @@ _flash_backward = torch.ops.aten._flash_attention_backward
 
 def _arguments(mask: AttentionMask) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Boundaries and lengths of queries and keys, and the window."""
+    check_unbranched(mask, "varlen")
     longest = int(mask.longest)
     boundaries = (mask.device_cu_seqlens, mask.device_cu_seqlens, longest, longest)
     window = {"window_size_left": mask.window - 1 if mask.window > 0 else -1, "window_size_right": 0}

@@ -24,12 +24,20 @@ class Batch(NamedTuple):
     """int64 [B, S]: the next token at each position, or IGNORE_INDEX."""
     cu_seqlens: np.ndarray
     """int32 [documents + 1]: where each document begins in the B x S positions, and B x S."""
+    branches: np.ndarray = np.empty(0, dtype=np.int64)
+    """int64 [branches], rising: where branches of documents begin; see `attention_mask`."""
 
     @property
     def positions(self) -> np.ndarray:
-        """Position of each token in its document, int64 [B, S]."""
+        """Position of each token in its document, int64 [B, S]. All branches of one count from the same."""
         begins = np.repeat(self.cu_seqlens[:-1], np.diff(self.cu_seqlens))
-        return (np.arange(self.tokens.size) - begins).reshape(self.tokens.shape)
+        places = np.arange(self.tokens.size)
+        if len(self.branches):
+            own = self.branches[np.searchsorted(self.branches, places, side="right") - 1]
+            first = np.searchsorted(self.branches, begins)
+            inside = (begins <= own) & (own <= places)
+            places[inside] += self.branches[first[inside]] - own[inside]
+        return (places - begins).reshape(self.tokens.shape)
 
 
 def make_batch(

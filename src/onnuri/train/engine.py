@@ -34,7 +34,8 @@ def build_engine(plan: RunPlan) -> Any:
     check_hardware(plan)
     dtype = torch.bfloat16 if config.engine.precision == "bf16" else torch.float32
     compiled = config.engine.compile == "on"
-    kernels = choose(config.kernels, "cuda" if gpu else "cpu", dtype, compiled)
+    branched = config.objective == "grpo" and config.grpo.share_prompts
+    kernels = choose(config.kernels, "cuda" if gpu else "cpu", dtype, compiled, branched)
     settings = deepspeed_config(
         config.engine,
         plan.ranks.world_size,

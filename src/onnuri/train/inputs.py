@@ -30,12 +30,12 @@ class Inputs(NamedTuple):
 
 def to_inputs(batch: Batch, config: DataConfig, device: torch.device) -> Inputs:
     """A batch on the device, copied without waiting where the device is a GPU."""
-    tokens, targets, cu_seqlens = (torch.from_numpy(values) for values in batch)
+    tokens, targets, cu_seqlens, branches = (torch.from_numpy(values) for values in batch)
     documents = cu_seqlens if config.document_mask else None
     return Inputs(
         move(tokens, device),
         move(targets, device),
-        attention_mask(tokens.shape[0], tokens.shape[1], documents, device=device),
+        attention_mask(tokens.shape[0], tokens.shape[1], documents, device=device, branches=branches),
         move(torch.from_numpy(batch.positions), device) if config.reset_positions else None,
     )
 

@@ -38,6 +38,8 @@ CAN_CHANGE = (
     "grpo.vllm",
 )
 """Options that may differ when a run resumes, by how their names begin."""
+OBJECTIVES = ("dpo", "grpo")
+"""Objectives with options of their own; other runs do not read those."""
 TABLES = tuple(option.name for option in options(PretrainConfig) if option.kind is dict)
 """Options that are tables: compared as a whole."""
 
@@ -84,8 +86,9 @@ def check_same_run(config: PretrainConfig, data: Manifest, stored: dict[str, Any
             f"run_dir={config.run_dir} was started with optim={before['optim.name']}, now it is "
             f"{now['optim.name']}; choose another run_dir, or optim={before['optim.name']} to resume"
         )
+    not_read = tuple(f"{part}." for part in OBJECTIVES if part != config.objective)
     for name in sorted(before.keys() | now.keys()):
-        if name != "engine.precision" and name.startswith(CAN_CHANGE):
+        if name != "engine.precision" and name.startswith((*CAN_CHANGE, *not_read)):
             continue
         if before.get(name) != now.get(name):
             raise UserError(

@@ -58,6 +58,9 @@ class GrpoConfig:
     """Most answers that a rank writes at a time, or asks a server for."""
     vllm: str = ""
     """Address of a vLLM server, http://HOST:8000, that writes the answers in place of the ranks."""
+    share_prompts: bool = True
+    """Compute a prompt once for all answers to it, with kernels.attention auto, torch, native, triton or
+    reference. A prompt and as many of its answers as fit are one document of data.sequence_length."""
     clip_low: float = 0.2
     """The ratio of probabilities counts down to 1 - clip_low."""
     clip_high: float = 0.28

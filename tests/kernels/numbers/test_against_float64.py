@@ -71,6 +71,13 @@ def test_attention_over_several_blocks(size: int, capability: int) -> None:
     check(case, in_tiles_for(capability, torch.bfloat16), torch.bfloat16)
 
 
+@pytest.mark.parametrize(("size", "capability"), ALL_TILES if SOAK else SOME_TILES[:1])
+def test_branches_over_several_blocks(size: int, capability: int) -> None:
+    """The first keys are seen by all queries of their document, later ones by few."""
+    case = several_blocks(size, 0, [4, 130, 131, 290, 300, 400, 512, 600])
+    check(case, in_tiles_for(capability, torch.bfloat16), torch.bfloat16)
+
+
 BY_TMA = [(False, dtype) for dtype in DTYPES] + [
     (True, dtype) for dtype in (DTYPES if SOAK else DTYPES[:1])
 ]
@@ -95,8 +102,9 @@ def test_attention_by_tma(dtype: torch.dtype, joined: bool, monkeypatch: pytest.
     for window in (0, 20):
         check(attention_case(2, 75, (4, 2), 64, [1, 2, 70, 120], window, seed=window), attention, dtype)
     assert len(described) == 4
+    check(attention_case(1, 75, (4, 2), 64, [30], 0, 0, [5, 31, 40, 74]), attention, dtype)
     check(attention_case(1, 75, (4, 2), 96, [1], 0, seed=0), attention, dtype)
-    assert len(described) == 4, "heads of 96 do not fill a block: they are copied without TMA"
+    assert len(described) == 6, "heads of 96 do not fill a block: they are copied without TMA"
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)

@@ -1,8 +1,9 @@
 // Causal attention within documents on CPUs, forward and backward (Dao, FlashAttention-2, arXiv 2307.08691).
 //
 // Matrix products are oneDNN's, compiled for the processor (AMX, AVX-512 BF16, AVX2) and handed in as a function; here are
-// the tiles and the softmax. Tiles that no query of a block looks at are not computed. A thread takes one document and one
-// key/value head at a time, always in the same order, so results do not depend on the number of threads.
+// the tiles and the softmax. Tiles that no query of a block looks at are not computed, but where a document branches. A
+// thread takes one document and one key/value head at a time, always in the same order, so results do not depend on the
+// number of threads.
 #include <algorithm>
 #include <atomic>
 #include <cmath>
@@ -33,12 +34,16 @@ int64_t round_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 struct Tile {
   int64_t query, key, width, window;  // first query, first key, number of keys; window 0: none
   float scale;
+  const int32_t* ends;      // of each key, the first position that no longer looks at it; nullptr: no document branches
+  int64_t known, position;  // keys within the document; of the first query in the batch
 
   // Puts -inf where query `row` of the tile does not look.
   INLINE void hide(float* scores, int64_t row) const {
     const int64_t own = query + row - key, first = window ? own - window + 1 : 0;
     for (int64_t k = 0; k < std::min(first, width); ++k) scores[k] = -INFINITY;
     for (int64_t k = std::max<int64_t>(0, own + 1); k < width; ++k) scores[k] = -INFINITY;
+    if (!ends) return;
+    for (int64_t k = 0; k < known; ++k) scores[k] = ends[k] > position + row ? scores[k] : -INFINITY;
   }
 };
 
@@ -127,19 +132,19 @@ struct Heads {
 
 struct Problem {
   int64_t size, groups, group, documents, window, threads;  // size of a head; key/value heads; query heads to each
-  const int32_t* boundaries;                                   // [documents + 1]
+  const int32_t *boundaries, *ends;                            // [documents + 1]; [tokens] or nullptr, see Tile
   float scale;
   void *product, *release;
   float* log_sum;  // [query heads, tokens]
 
   float* log_sum_at(int64_t t, int64_t h) const { return log_sum + h * boundaries[documents] + t; }
-  // The tiles that a block of queries looks at.
+  // The tiles that a block of queries looks at, in a document of n tokens.
   template <class F>
-  void each_tile(int64_t query, F&& visit) const {
+  void each_tile(int64_t start, int64_t n, int64_t query, F&& visit) const {
     int64_t key = window ? std::max<int64_t>(0, query - window + 1) / kQueries * kQueries : 0;
     for (int64_t next; key < query + kQueries; key = next) {
       next = std::min(key / kKeys * kKeys + kKeys, query + kQueries);
-      visit(Tile{query, key, next - key, window, scale});
+      visit(Tile{query, key, next - key, window, scale, ends ? ends + start + key : nullptr, std::min(next, n) - key, start + query});
     }
   }
   template <class F>
@@ -203,16 +208,16 @@ class Forward {
   void run(int64_t start, int64_t n, int64_t kv_head) {
     keys.pack(key, start, n, kv_head);
     values.pack(value, start, n, kv_head);
-    problem.each_block(n, kv_head, [&](int64_t at, int64_t count, int64_t h) { block(start, at, count, h); });
+    problem.each_block(n, kv_head, [&](int64_t at, int64_t count, int64_t h) { block(start, n, at, count, h); });
   }
 
  private:
-  void block(int64_t start, int64_t at, int64_t count, int64_t h) {
+  void block(int64_t start, int64_t n, int64_t at, int64_t count, int64_t h) {
     copy(query, start + at, count, h, size, queries);
     Seen seen{{}, {}, sums.data(), size};
     std::fill(seen.most, seen.most + kQueries, -1e30f);
     std::fill(sums.begin(), sums.end(), 0.0f);
-    problem.each_tile(at, [&](const Tile& tile) {
+    problem.each_tile(start, n, at, [&](const Tile& tile) {
       product(kQueries, tile.width, size, size, kKeys, kKeys, false, queries.data(), keys.at(tile.key), scores.data(), kPaired<T>);
       softmax(tile, scores.data(), weights.data(), seen);
       product(kQueries, size, tile.width, kKeys, size, size, true, weights.data(), values.at(tile.key), sums.data(), kPaired<T>);
@@ -251,7 +256,7 @@ class Backward {
     key_rows.pack(key, start, n, kv_head);
     key_sums.assign(keys.data.size(), 0);
     value_sums.assign(keys.data.size(), 0);
-    problem.each_block(n, kv_head, [&](int64_t at, int64_t count, int64_t h) { block(start, at, count, h); });
+    problem.each_block(n, kv_head, [&](int64_t at, int64_t count, int64_t h) { block(start, n, at, count, h); });
     for (int64_t k = 0; k < n; ++k)
       for (int64_t d = 0; d < size; ++d) {
         const int64_t at = (k / kKeys * size + d) * kKeys + k % kKeys;
@@ -261,7 +266,7 @@ class Backward {
   }
 
  private:
-  void block(int64_t start, int64_t at, int64_t count, int64_t h) {
+  void block(int64_t start, int64_t n, int64_t at, int64_t count, int64_t h) {
     copy(query, start + at, count, h, size, queries);
     copy(grad, start + at, count, h, size, out_grads);
     transpose(queries, size, queries_t);
@@ -275,7 +280,7 @@ class Backward {
     }
     const Slopes<T> of{weight_grads.data(), log_sum, delta, weights.data(), slope_factors.data(), slope_rows.data()};
     std::fill(query_sums.begin(), query_sums.end(), 0.0f);
-    problem.each_tile(at, [&](const Tile& tile) {
+    problem.each_tile(start, n, at, [&](const Tile& tile) {
       const int64_t width = tile.width, sums = tile.key / kKeys * kKeys * size + tile.key % kKeys;
       product(kQueries, width, size, size, kKeys, kKeys, false, queries.data(), keys.at(tile.key), scores.data(), kPaired<T>);
       product(kQueries, width, size, size, kKeys, kKeys, false, out_grads.data(), values.at(tile.key), weight_grads.data(), kPaired<T>);
@@ -361,12 +366,13 @@ int64_t product_works(void* product, void (*release)(bool), int64_t bytes) {
   }
 }
 
-// sizes: of a head, key/value heads, query heads to each, documents, window, threads, bytes of a number.
-// forward: tensors query, key, value, out; writes out and log_sum. backward: grad of out, query, key, value, out, and the
-// gradients of query, key and value, which it writes. Strides: of tokens and of heads, tensor by tensor. Returns 0 on failure.
-int64_t attention(const int64_t* sizes, const int32_t* boundaries, float scale, void* product, void* release, void** tensors,
-               const int64_t* strides, float* log_sum, int64_t backward) {
-  const Problem problem{sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5], boundaries, scale, product, release, log_sum};
+// sizes: of a head, key/value heads, query heads to each, documents, window, threads, bytes of a number. ends: end_query of a
+// mask whose documents branch, else nullptr. forward: tensors query, key, value, out; writes out and log_sum. backward: grad of
+// out, query, key, value, out, and the gradients of query, key and value, which it writes. Strides: of tokens and of heads,
+// tensor by tensor. Returns 0 on failure.
+int64_t attention(const int64_t* sizes, const int32_t* boundaries, const int32_t* ends, float scale, void* product, void* release,
+                  void** tensors, const int64_t* strides, float* log_sum, int64_t backward) {
+  const Problem problem{sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5], boundaries, ends, scale, product, release, log_sum};
   if (sizes[6] == 2) return backward ? run<Backward<Bf16>>(problem, tensors, strides) : run<Forward<Bf16>>(problem, tensors, strides);
   return backward ? run<Backward<float>>(problem, tensors, strides) : run<Forward<float>>(problem, tensors, strides);
 }

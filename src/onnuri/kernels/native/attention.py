@@ -41,9 +41,13 @@ def _call(
     documents, threads = len(mask.cu_seqlens) - 1, torch.get_num_threads()
     sizes = [size, kv_heads, query.shape[2] // kv_heads, documents, mask.window, threads, query.itemsize]
     check_boundaries(mask.cu_seqlens, len(flat[0]))
+    ends = mask.end_query.contiguous()
+    if ends.dtype != torch.int32 or len(ends) != len(flat[0]):
+        raise ValueError(f"end_query must be int32 [{len(flat[0])}], is {ends.dtype} {[*ends.shape]}")
     done = library().attention(
         (ctypes.c_int64 * len(sizes))(*sizes),
         ctypes.c_void_p(mask.cu_seqlens.data_ptr()),
+        ctypes.c_void_p(ends.data_ptr() if mask.branched else None),
         ctypes.c_float(size**-0.5),
         of_pytorch(PRODUCTS[query.dtype]),
         of_pytorch(RELEASE),

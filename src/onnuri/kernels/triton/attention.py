@@ -56,12 +56,15 @@ def forward_in_tiles(
     flat = [*map(_packed, (query, key, value)), out.flatten(0, 1)]
     tokens, heads, size = flat[0].shape
     tile, strides, sources = tiles.forward, _strides(*flat), [*flat]
+    if mask.branched:  # every block has a mask, which takes the registers that larger ones need
+        tile = tile._replace(keys=min(tile.keys, 64))
     tma = bool(tile.tma) and all(map(_suits_tma, flat[1:3]))
     if tma:
         sources[1:3] = [_descriptor(each, tile.keys) for each in flat[1:3]]
     forward_kernel[(triton.cdiv(tokens, tile.queries), heads)](
-        *sources, log_sum, mask.first_key, size**-0.5, tokens, *strides,
-        GROUP=heads // key.shape[2], HEAD_DIM=size, D=padded_head_size(size), TMA=tma, **tile.launch(),
+        *sources, log_sum, mask.first_key, mask.end_query, size**-0.5, tokens, *strides,
+        GROUP=heads // key.shape[2], HEAD_DIM=size, D=padded_head_size(size), TMA=tma,
+        BRANCHED=mask.branched, **tile.launch(),
     )  # fmt: skip
     return out, log_sum
 
@@ -82,16 +85,17 @@ def backward_in_tiles(
     queries, keys, values = map(_packed, (query, key, value))
     grad_query, grad_key, grad_value = (each.flatten(0, 1) for each in gradients)
     tokens, heads, size = queries.shape
-    shape = {"GROUP": heads // keys.shape[1], "HEAD_DIM": size, "D": padded_head_size(size)}
+    constants = {"GROUP": heads // keys.shape[1], "HEAD_DIM": size, "D": padded_head_size(size)}
+    constants["BRANCHED"] = mask.branched
     delta, tile = torch.empty_like(log_sum), tiles.query_gradient
     query_gradient_kernel[(triton.cdiv(tokens, tile.queries), heads)](
-        queries, keys, values, out, grad_out, grad_query, log_sum, delta, mask.first_key, size**-0.5,
-        tokens, *_strides(queries, keys, values, out), **shape, **tile.launch(),
+        queries, keys, values, out, grad_out, grad_query, log_sum, delta, mask.first_key, mask.end_query,
+        size**-0.5, tokens, *_strides(queries, keys, values, out), **constants, **tile.launch(),
     )  # fmt: skip
     tile = tiles.key_value_gradient
     key_value_gradient_kernel[(triton.cdiv(tokens, tile.keys), keys.shape[1])](
         queries, keys, values, grad_out, grad_key, grad_value, log_sum, delta, mask.end_query, size**-0.5,
-        tokens, *_strides(queries, keys, values, grad_out, grad_key), **shape, **tile.launch(),
+        tokens, *_strides(queries, keys, values, grad_out, grad_key), **constants, **tile.launch(),
     )  # fmt: skip
     return gradients[0], gradients[1], gradients[2]
 

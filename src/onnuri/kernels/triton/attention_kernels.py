@@ -4,7 +4,8 @@ Two int32 arrays of the `AttentionMask` say all there is to know: query q attend
 to q, and key k is attended to by the queries k to end_query[k] - 1. Documents and windows are folded into
 them and neither ever decreases, so the first and last entry of a block bound its loops exactly: no block
 mask, no work outside a document. In all three kernels the blocks in the middle of that range, which every
-row attends to in full, are walked without a mask; those at its two ends with one.
+row attends to in full, are walked without a mask; those at its two ends with one. Where documents branch
+(BRANCHED) end_query may decrease within a document and both arrays are asked: every block has a mask.
 
 The softmax is online and in base 2 (Dao, arXiv 2307.08691). The backward pass has no atomics: one kernel
 owns blocks of queries (dQ), another blocks of keys (dK, dV) and walks over all query heads of its group,
@@ -58,10 +59,21 @@ def _store_block(
 
 
 @triton.jit
+def _seen(start, rows, first, end_query, num_tokens, N: tl.constexpr, BRANCHED: tl.constexpr):
+    """Which of N keys from `start` on each row attends to, [rows, N]."""
+    keys = start + tl.arange(0, N)
+    seen = (keys[None, :] <= rows[:, None]) & (keys[None, :] >= first[:, None])
+    if BRANCHED:
+        ends = tl.load(end_query + keys, mask=keys < num_tokens, other=0)
+        seen = seen & (rows[:, None] < ends[None, :])
+    return seen
+
+
+@triton.jit
 def _attend(
-    weighted, row_max, row_sum, query_block, key, value, column, start, rows, first, key_stride,
+    weighted, row_max, row_sum, query_block, key, value, column, start, rows, first, end_query, key_stride,
     value_stride, num_tokens, scale, N: tl.constexpr, HEAD_DIM: tl.constexpr, D: tl.constexpr,
-    MASKED: tl.constexpr, TMA: tl.constexpr,
+    MASKED: tl.constexpr, TMA: tl.constexpr, BRANCHED: tl.constexpr,
 ):  # fmt: skip
     """One block of keys into the running softmax."""
     if TMA:
@@ -70,8 +82,7 @@ def _attend(
         key_block = _load_block(key, start, key_stride, num_tokens, N, HEAD_DIM, D, MASKED)
     scores = tl.dot(query_block, tl.trans(key_block), input_precision="ieee")
     if MASKED:
-        keys = start + tl.arange(0, N)
-        seen = (keys[None, :] <= rows[:, None]) & (keys[None, :] >= first[:, None])
+        seen = _seen(start, rows, first, end_query, num_tokens, N, BRANCHED)
         scores = tl.where(seen, scores, -float("inf"))
     new_max = tl.maximum(row_max, tl.max(scores, 1) * scale)
     weights = tl.math.exp2(scores * scale - new_max[:, None])
@@ -89,11 +100,11 @@ def _attend(
 
 @triton.jit
 def forward_kernel(
-    query, key, value, out, log_sum, first_key, scale, num_tokens,
+    query, key, value, out, log_sum, first_key, end_query, scale, num_tokens,
     query_stride, query_head_stride, key_stride, key_head_stride, value_stride, value_head_stride,
     out_stride, out_head_stride,
     GROUP: tl.constexpr, HEAD_DIM: tl.constexpr, D: tl.constexpr, M: tl.constexpr, N: tl.constexpr,
-    TMA: tl.constexpr,
+    TMA: tl.constexpr, BRANCHED: tl.constexpr,
 ):  # fmt: skip
     """One block of queries of one head; log_sum [H, T]: log2 of the softmax's denominator.
 
@@ -116,23 +127,26 @@ def forward_kernel(
 
     # Keys from `begin` to `whole` and from `edge` to `last` need a mask; those in between do not.
     begin = tl.load(first_key + start) // N * N
-    whole = tl.minimum((tl.load(first_key + last) + N - 1) // N * N, last + 1)
+    whole = last + 1
+    if not BRANCHED:
+        whole = tl.minimum((tl.load(first_key + last) + N - 1) // N * N, whole)
     edge = tl.maximum(start // N * N, whole)
     scale = scale * LOG2_E
     row_max = tl.full([M], LOWEST, tl.float32)
     row_sum = tl.zeros([M], tl.float32)
     weighted = tl.zeros([M, D], tl.float32)
-    for offset in tl.range(0, edge - whole, N):
-        weighted, row_max, row_sum = _attend(
-            weighted, row_max, row_sum, query_block, key, value, column, whole + offset, rows, first,
-            key_stride, value_stride, num_tokens, scale, N, HEAD_DIM, D, False, TMA,
-        )  # fmt: skip
+    if not BRANCHED:
+        for offset in tl.range(0, edge - whole, N):
+            weighted, row_max, row_sum = _attend(
+                weighted, row_max, row_sum, query_block, key, value, column, whole + offset, rows, first,
+                end_query, key_stride, value_stride, num_tokens, scale, N, HEAD_DIM, D, False, TMA, False,
+            )  # fmt: skip
     left = whole - begin
     for offset in tl.range(0, left + last + 1 - edge, N):
         block_start = tl.where(offset < left, begin + offset, edge + offset - left)
         weighted, row_max, row_sum = _attend(
             weighted, row_max, row_sum, query_block, key, value, column, block_start, rows, first,
-            key_stride, value_stride, num_tokens, scale, N, HEAD_DIM, D, True, TMA,
+            end_query, key_stride, value_stride, num_tokens, scale, N, HEAD_DIM, D, True, TMA, BRANCHED,
         )  # fmt: skip
     _store_block(
         out + head * out_head_stride,
@@ -149,9 +163,9 @@ def forward_kernel(
 
 @triton.jit
 def _query_gradient_step(
-    gradient, query_block, grad_block, normaliser, shift, key, value, start, rows, first,
+    gradient, query_block, grad_block, normaliser, shift, key, value, start, rows, first, end_query,
     key_stride, value_stride, num_tokens, scale, N: tl.constexpr, HEAD_DIM: tl.constexpr,
-    D: tl.constexpr, MASKED: tl.constexpr,
+    D: tl.constexpr, MASKED: tl.constexpr, BRANCHED: tl.constexpr,
 ):  # fmt: skip
     """What one block of keys adds to dQ."""
     key_block = _load_block(key, start, key_stride, num_tokens, N, HEAD_DIM, D, MASKED)
@@ -159,8 +173,7 @@ def _query_gradient_step(
     scores = tl.dot(query_block, tl.trans(key_block), input_precision="ieee")
     weights = tl.math.exp2(scores * (scale * LOG2_E) - normaliser[:, None])
     if MASKED:
-        keys = start + tl.arange(0, N)
-        seen = (keys[None, :] <= rows[:, None]) & (keys[None, :] >= first[:, None])
+        seen = _seen(start, rows, first, end_query, num_tokens, N, BRANCHED)
         weights = tl.where(seen, weights, 0.0)
     grad_weights = tl.dot(grad_block, tl.trans(value_block), input_precision="ieee")
     grad_scores = weights * (grad_weights - shift[:, None])
@@ -169,10 +182,11 @@ def _query_gradient_step(
 
 @triton.jit
 def query_gradient_kernel(
-    query, key, value, out, grad_out, grad_query, log_sum, delta, first_key, scale, num_tokens,
+    query, key, value, out, grad_out, grad_query, log_sum, delta, first_key, end_query, scale, num_tokens,
     query_stride, query_head_stride, key_stride, key_head_stride, value_stride, value_head_stride,
     out_stride, out_head_stride,
     GROUP: tl.constexpr, HEAD_DIM: tl.constexpr, D: tl.constexpr, M: tl.constexpr, N: tl.constexpr,
+    BRANCHED: tl.constexpr,
 ):  # fmt: skip
     """dQ of one block of queries of one head, and delta [H, T] = sum(out * grad_out), which dK needs."""
     block = tl.num_programs(0) - 1 - tl.program_id(0)
@@ -196,20 +210,23 @@ def query_gradient_kernel(
     value += (head // GROUP) * value_head_stride
 
     begin = tl.load(first_key + start) // N * N
-    whole = tl.minimum((tl.load(first_key + last) + N - 1) // N * N, last + 1)
+    whole = last + 1
+    if not BRANCHED:
+        whole = tl.minimum((tl.load(first_key + last) + N - 1) // N * N, whole)
     edge = tl.maximum(start // N * N, whole)
     gradient = tl.zeros([M, D], tl.float32)
-    for offset in tl.range(0, edge - whole, N):
-        gradient = _query_gradient_step(
-            gradient, query_block, grad_block, normaliser, shift, key, value, whole + offset, rows, first,
-            key_stride, value_stride, num_tokens, scale, N, HEAD_DIM, D, False,
-        )  # fmt: skip
+    if not BRANCHED:
+        for offset in tl.range(0, edge - whole, N):
+            gradient = _query_gradient_step(
+                gradient, query_block, grad_block, normaliser, shift, key, value, whole + offset, rows,
+                first, end_query, key_stride, value_stride, num_tokens, scale, N, HEAD_DIM, D, False, False,
+            )  # fmt: skip
     left = whole - begin
     for offset in tl.range(0, left + last + 1 - edge, N):
         block_start = tl.where(offset < left, begin + offset, edge + offset - left)
         gradient = _query_gradient_step(
             gradient, query_block, grad_block, normaliser, shift, key, value, block_start, rows, first,
-            key_stride, value_stride, num_tokens, scale, N, HEAD_DIM, D, True,
+            end_query, key_stride, value_stride, num_tokens, scale, N, HEAD_DIM, D, True, BRANCHED,
         )  # fmt: skip
     _store_block(
         grad_query + head * out_head_stride,
@@ -263,6 +280,7 @@ def key_value_gradient_kernel(
     query_stride, query_head_stride, key_stride, key_head_stride, value_stride, value_head_stride,
     out_stride, out_head_stride, grad_stride, grad_head_stride,
     GROUP: tl.constexpr, HEAD_DIM: tl.constexpr, D: tl.constexpr, M: tl.constexpr, N: tl.constexpr,
+    BRANCHED: tl.constexpr,
 ):  # fmt: skip
     """dK and dV of one block of keys of one key/value head, over all query heads that it serves."""
     kv_head = tl.program_id(1).to(tl.int64)
@@ -276,23 +294,29 @@ def key_value_gradient_kernel(
 
     # Rows from `begin` to `whole` and from `edge` to `stop` need a mask; those in between do not.
     begin = start // M * M
-    stop = tl.load(end_query + tl.minimum(start + N, num_tokens) - 1)
-    whole = tl.minimum((start + N + M - 1) // M * M, stop)
+    if BRANCHED:
+        keys = start + tl.arange(0, N)
+        stop = tl.max(tl.load(end_query + keys, mask=keys < num_tokens, other=0), 0)
+        whole = stop
+    else:
+        stop = tl.load(end_query + tl.minimum(start + N, num_tokens) - 1)
+        whole = tl.minimum((start + N + M - 1) // M * M, stop)
     edge = tl.maximum(tl.load(end_query + start) // M * M, whole)
     left = whole - begin
     key_gradient = tl.zeros([N, D], tl.float32)
     value_gradient = tl.zeros([N, D], tl.float32)
     # Two loops over the heads of the group and half as many rows at a time under the mask: in one loop, or
     # with all rows, the mask takes the registers that larger blocks need.
-    for member in range(GROUP):
-        head = kv_head * GROUP + member
-        for row in tl.range(whole, edge, M):
-            key_gradient, value_gradient = _key_value_gradient_step(
-                key_gradient, value_gradient, key_block, value_block, query + head * query_head_stride,
-                grad_out + head * out_head_stride, log_sum + head * num_tokens, delta + head * num_tokens,
-                row, start, end_query, query_stride, out_stride, num_tokens, scale, M, N, HEAD_DIM, D,
-                False,
-            )  # fmt: skip
+    if not BRANCHED:
+        for member in range(GROUP):
+            head = kv_head * GROUP + member
+            for row in tl.range(whole, edge, M):
+                key_gradient, value_gradient = _key_value_gradient_step(
+                    key_gradient, value_gradient, key_block, value_block, query + head * query_head_stride,
+                    grad_out + head * out_head_stride, log_sum + head * num_tokens,
+                    delta + head * num_tokens, row, start, end_query, query_stride, out_stride, num_tokens,
+                    scale, M, N, HEAD_DIM, D, False,
+                )  # fmt: skip
     FEWER: tl.constexpr = M // 2 if M > 16 else M
     for member in range(GROUP):
         head = kv_head * GROUP + member

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from multiprocessing import get_context
 
 import torch
 
+from onnuri.kernels.attention_mask import attention_mask
 from onnuri.kernels.triton.attention import attention_in_tiles
 from onnuri.kernels.triton.linear_cross_entropy import linear_cross_entropy
 from onnuri.kernels.triton.rms_norm import add_rms_norm, rms_norm
@@ -32,13 +34,14 @@ RESERVED_SHARED_BYTES = 1024
 
 
 def attention_launches(
-    head_dim: int, dtype: torch.dtype, tiles: AttentionTiles, tokens: int = 256
+    head_dim: int, dtype: torch.dtype, tiles: AttentionTiles, tokens: int = 256, branched: bool = False
 ) -> list[Launch]:
     """Forward, dQ and dK/dV with four query heads to a key/value head."""
+    mask = attention_mask(1, tokens, branches=torch.tensor([1])) if branched else None
     query = torch.empty(1, tokens, 8, head_dim, dtype=dtype, requires_grad=True)
     key, value = (torch.empty(1, tokens, 2, head_dim, dtype=dtype, requires_grad=True) for _ in range(2))
     with recorded_launches() as recorded:
-        attention_in_tiles(query, key, value, None, tiles).backward(torch.empty_like(query))
+        attention_in_tiles(query, key, value, mask, tiles).backward(torch.empty_like(query))
     return recorded
 
 
@@ -78,12 +81,15 @@ def _row_launches() -> dict[str, Launch]:
 def launches(capability: int) -> dict[str, Launch]:
     """Every kernel in the configuration that the code chooses for a compute capability."""
     named: dict[str, Launch] = {}
-    for dtype, head_sizes in ((torch.bfloat16, (64, 96, 128)), (torch.float32, (64, 128))):
-        for head_dim in head_sizes:
-            suffix = f"{head_dim} {FLOAT32}" if dtype == torch.float32 else f"{head_dim}"
-            names = (f"attention {kernel} {suffix}" for kernel in ("forward", "dQ", "dK dV"))
-            tiles = attention_tiles(capability, head_dim, dtype)
-            named.update(zip(names, attention_launches(head_dim, dtype, tiles), strict=True))
+    bf16, fp32 = torch.bfloat16, torch.float32
+    masks = itertools.product([(bf16, 64), (bf16, 96), (bf16, 128), (fp32, 64), (fp32, 128)], [False, True])
+    for (dtype, head_dim), branched in masks:
+        parts = [str(head_dim), FLOAT32 if dtype == fp32 else "", "branched" if branched else ""]
+        suffix = " ".join(filter(None, parts))
+        names = (f"attention {kernel} {suffix}" for kernel in ("forward", "dQ", "dK dV"))
+        tiles = attention_tiles(capability, head_dim, dtype)
+        compiled = attention_launches(head_dim, dtype, tiles, branched=branched)
+        named.update(zip(names, compiled, strict=True))
     if capability in TMA_CAPABILITIES:
         for head_dim in (64, 128):
             tiles = attention_tiles(capability, head_dim, torch.bfloat16)

@@ -61,9 +61,17 @@ def grad_output(number: int, *shape: int) -> torch.Tensor:
 
 
 def attention_case(
-    batch: int, length: int, heads: tuple[int, int], size: int, cuts: Sequence[int], window: int, seed: int
+    batch: int,
+    length: int,
+    heads: tuple[int, int],
+    size: int,
+    cuts: Sequence[int],
+    window: int,
+    seed: int,
+    branches: Sequence[int] = (),
 ) -> Case:
-    """`cuts`: where documents begin in the batch x length tokens, beside the rows' own beginnings."""
+    """`cuts`: where documents begin in the batch x length tokens, beside the rows' own beginnings;
+    `branches`: where they branch."""
     generator = torch.Generator().manual_seed(seed)
     num_heads, kv_heads = heads
     boundaries = sorted({*range(0, batch * length + 1, length), *cuts})
@@ -72,18 +80,22 @@ def attention_case(
     return Case(
         "attention",
         {"query": query, "key": key, "value": value},
-        {"mask": attention_mask(batch, length, torch.tensor(boundaries), window)},
+        {
+            "mask": attention_mask(
+                batch, length, torch.tensor(boundaries), window, branches=torch.tensor(branches)
+            )
+        },
         f"batch {batch}, length {length}, heads {heads}, size {size}, documents at {boundaries}, "
-        f"window {window}, seed {seed}",
+        f"window {window}, branches at {[*branches]}, seed {seed}",
         dict.fromkeys(
             ("gradient of query", "gradient of key"), _largest_cancelling_term(query, key, value)
         ),
     )
 
 
-def several_blocks(size: int, window: int) -> Case:
+def several_blocks(size: int, window: int, branches: Sequence[int] = ()) -> Case:
     """700 tokens: whole blocks, both masked ends and skipped ones in every kernel, in any GPU's blocks."""
-    return attention_case(1, 700, (2, 1), size, [1, 2, 300, 301, 512], window, seed=size)
+    return attention_case(1, 700, (2, 1), size, [1, 2, 300, 301, 512], window, size, branches)
 
 
 def _largest_cancelling_term(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> float:
@@ -107,7 +119,11 @@ def draw_attention(random: Random, longest: int = 300) -> Case:
         cuts += range(begin, min(tokens, begin + random.randint(1, 20)))
     window = random.choice([0, 0, 1, random.randint(1, longest)])
     size = random.choice([64, 64, 96, 128, 128, 16])
-    return attention_case(batch, length, (heads, kv_heads), size, cuts, window, random.randrange(2**31))
+    seed = random.randrange(2**31)
+    branches: list[int] = []
+    if window == 0 and random.random() < 0.5:
+        branches = sorted(random.sample(range(tokens), min(tokens, random.choice([1, 3, 20]))))
+    return attention_case(batch, length, (heads, kv_heads), size, cuts, window, seed, branches)
 
 
 def draw_rms_norm(random: Random, longest: int = 300) -> Case:

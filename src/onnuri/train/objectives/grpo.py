@@ -24,8 +24,8 @@ from onnuri.kernels.attention_mask import AttentionMask
 from onnuri.model.dropout import Dropout
 from onnuri.tokenizer.huggingface import load_tokenizer
 from onnuri.tokenizer.special import TURN_END
-from onnuri.tokens.batch import IGNORE_INDEX, Batch
-from onnuri.tokens.best_fit import best_fit
+from onnuri.tokens.answers import Answer, AnswerBatch, Answered, answer_batch, answer_rows, share_prompt
+from onnuri.tokens.batch import IGNORE_INDEX
 from onnuri.tokens.config import DataConfig
 from onnuri.tokens.order import permute
 from onnuri.tokens.shards import TokenShards
@@ -45,16 +45,6 @@ while generating."""
 SMALLEST_DEVIATION = 1e-4
 FAR_OFF = 0.1
 """Of off_policy. bf16 makes 0.004 at most (docs/tuning.md)."""
-
-
-class AnswerBatch(NamedTuple):
-    """Rows of one micro-batch."""
-
-    batch: Batch
-    advantages: np.ndarray
-    """float32 [B, S], at the positions that predict a token of an answer."""
-    logprobs: np.ndarray
-    """float32 [B, S]: recorded while generating."""
 
 
 class AnswerInputs(NamedTuple):
@@ -99,7 +89,7 @@ class TaskSource:
         self.said_far_off = False
         self._run_dir = Path(config.run_dir)
         self._step = -1
-        self._rows: list[list[tuple[np.ndarray, np.ndarray, float, int]]] = []
+        self._rows: list[list[Answered]] = []
 
     def documents(self, step: int) -> np.ndarray:
         """The tasks of a step, int64 [groups]."""
@@ -117,25 +107,18 @@ class TaskSource:
         rewards = self.rewards(rollouts.parts).reshape(-1, self.options.group_size)
         advantages = group_advantages(rewards, self.options.scale_rewards).ravel()
         varied = np.ptp(rewards, axis=1) > 0
-        kept = np.flatnonzero(np.repeat(varied, self.options.group_size))
-        answers = rollouts.answers()
-        pieces = []
-        for index in kept.tolist():
-            prompt = self.prompts[int(rollouts.documents[index])].ids
-            ids, logprobs = answers[index]
-            pieces.append(
-                (
-                    np.concatenate([prompt, ids]).astype(np.int64),
-                    logprobs,
-                    float(advantages[index]),
-                    len(prompt),
-                )
-            )
-        sizes = np.array([len(ids) - 1 for ids, *_ in pieces], dtype=np.int64)
-        numbers = best_fit(sizes, self.config.sequence_length)
-        self._rows = [[] for _ in range(int(numbers.max()) + 1 if len(numbers) else 0)]
-        for number, piece in zip(numbers.tolist(), pieces, strict=True):
-            self._rows[number].append(piece)
+        answers = [
+            Answer(*each, float(advantage))
+            for each, advantage in zip(rollouts.answers(), advantages, strict=True)
+        ]
+        size, documents = self.options.group_size, []
+        for first in (np.flatnonzero(varied) * size).tolist():
+            prompt, group = self.prompts[int(rollouts.documents[first])].ids, answers[first : first + size]
+            if self.options.share_prompts:
+                documents += share_prompt(prompt, group, self.config.sequence_length)
+            else:
+                documents += [Answered(prompt, [each]) for each in group]
+        self._rows = answer_rows(documents, self.config.sequence_length)
         self._step = step
         means = dict(zip(PARTS, rollouts.parts.mean(axis=0).tolist(), strict=True))
         return {
@@ -152,17 +135,17 @@ class TaskSource:
 
     def num_targets(self, step: int) -> int:
         """See BatchSource: tokens of the answers that are learnt from."""
-        return sum(len(logprobs) for row in self._of(step) for _, logprobs, _, _ in row)
+        return sum(each.num_targets for row in self._of(step) for each in row)
 
     def num_tokens(self, step: int) -> int:
         """See BatchSource. Generating is not counted."""
-        return sum(len(ids) - 1 for row in self._of(step) for ids, *_ in row)
+        return sum(each.num_tokens for row in self._of(step) for each in row)
 
     def num_rows(self, step: int) -> int:
         """See BatchSource."""
         return len(self._of(step))
 
-    def _of(self, step: int) -> list[list[tuple[np.ndarray, np.ndarray, float, int]]]:
+    def _of(self, step: int) -> list[list[Answered]]:
         if step != self._step:
             raise RuntimeError(f"the answers of step {step} are not there; those of step {self._step} are")
         return self._rows
@@ -182,26 +165,7 @@ class TaskSource:
         """See BatchSource."""
         numbers = self.row_numbers(step, micro, dp_rank, dp_size, micro_batch_size)
         rows = self._of(step)[numbers.start : numbers.stop : numbers.step]
-        shape = (len(numbers), self.config.sequence_length)
-        tokens, targets = np.full(shape, self.separator), np.full(shape, IGNORE_INDEX)
-        advantages, logprobs = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
-        begins = np.zeros(shape, dtype=bool)
-        begins[:, 0] = True
-        for row, pieces in enumerate(rows):
-            at = 0
-            for ids, recorded, advantage, prompt in pieces:
-                end = at + len(ids) - 1
-                begins[row, at] = True
-                tokens[row, at:end] = ids[:-1]
-                answer = slice(at + prompt - 1, end)
-                targets[row, answer] = ids[prompt:]
-                advantages[row, answer], logprobs[row, answer] = advantage, recorded
-                at = end
-            if at < shape[1]:
-                begins[row, at] = True
-        starts = np.flatnonzero(begins)
-        cu_seqlens = np.append(starts, begins.size).astype(np.int32)
-        return AnswerBatch(Batch(tokens, targets, cu_seqlens), advantages, logprobs)
+        return answer_batch(rows, len(numbers), self.config.sequence_length, self.separator)
 
     def document_ids(self, step: int) -> list[str]:
         """See BatchSource."""
@@ -290,6 +254,11 @@ def open_source(plan: RunPlan, folder: Path) -> TaskSource:
     ):
         if given:
             raise UserError(f"{option} does not go with objective=grpo")
+    for option in ("document_mask", "reset_positions") if config.grpo.share_prompts else ():
+        if not getattr(config.data, option):
+            raise UserError(
+                f"data.{option}=false does not go with shared prompts; set grpo.share_prompts=false"
+            )
     if not (Path(config.data.path) / TASKS_FILE).is_file():
         raise UserError(f"data={config.data.path} lacks {TASKS_FILE}; pack again")
     return TaskSource(plan)
