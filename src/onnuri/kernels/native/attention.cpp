@@ -1,9 +1,8 @@
 // Causal attention within documents on CPUs, forward and backward (Dao, FlashAttention-2, arXiv 2307.08691).
 //
 // Matrix products are oneDNN's, compiled for the processor (AMX, AVX-512 BF16, AVX2) and handed in as a function; here are
-// the tiles and the softmax. Tiles that no query of a block looks at are not computed, but where a document branches. A
-// thread takes one document and one key/value head at a time, always in the same order, so results do not depend on the
-// number of threads.
+// the tiles and the softmax. Tiles that no query of a block looks at are not computed. A thread takes one document and one
+// key/value head at a time, always in the same order, so results do not depend on the number of threads.
 #include <algorithm>
 #include <atomic>
 #include <cmath>
@@ -34,7 +33,7 @@ int64_t round_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 struct Tile {
   int64_t query, key, width, window;  // first query, first key, number of keys; window 0: none
   float scale;
-  const int32_t* ends;      // of each key, the first position that no longer looks at it; nullptr: no document branches
+  const int32_t* ends;      // of each key, the first position that no longer looks at it; nullptr: these keys have none
   int64_t known, position;  // keys within the document; of the first query in the batch
 
   // Puts -inf where query `row` of the tile does not look.
@@ -43,7 +42,9 @@ struct Tile {
     for (int64_t k = 0; k < std::min(first, width); ++k) scores[k] = -INFINITY;
     for (int64_t k = std::max<int64_t>(0, own + 1); k < width; ++k) scores[k] = -INFINITY;
     if (!ends) return;
-    for (int64_t k = 0; k < known; ++k) scores[k] = ends[k] > position + row ? scores[k] : -INFINITY;
+    const int32_t at = static_cast<int32_t>(position + row);
+#pragma omp simd
+    for (int64_t k = 0; k < known; ++k) scores[k] = ends[k] > at ? scores[k] : -INFINITY;
   }
 };
 
@@ -144,7 +145,14 @@ struct Problem {
     int64_t key = window ? std::max<int64_t>(0, query - window + 1) / kQueries * kQueries : 0;
     for (int64_t next; key < query + kQueries; key = next) {
       next = std::min(key / kKeys * kKeys + kKeys, query + kQueries);
-      visit(Tile{query, key, next - key, window, scale, ends ? ends + start + key : nullptr, std::min(next, n) - key, start + query});
+      const int64_t known = std::min(next, n) - key;
+      const int32_t* own = ends ? ends + start + key : nullptr;
+      if (own) {
+        const auto [least, most] = std::minmax_element(own, own + known);
+        if (*most <= start + query) continue;                  // of other branches
+        if (*least >= start + query + kQueries) own = nullptr;  // no query is behind the end of a key
+      }
+      visit(Tile{query, key, next - key, window, scale, own, known, start + query});
     }
   }
   template <class F>

@@ -5,7 +5,8 @@ to q, and key k is attended to by the queries k to end_query[k] - 1. Documents a
 them and neither ever decreases, so the first and last entry of a block bound its loops exactly: no block
 mask, no work outside a document. In all three kernels the blocks in the middle of that range, which every
 row attends to in full, are walked without a mask; those at its two ends with one. Where documents branch
-(BRANCHED) end_query may decrease within a document and both arrays are asked: every block has a mask.
+(BRANCHED) end_query may decrease within a document and both arrays are asked: every block has a mask, or is
+left out as another branch's.
 
 The softmax is online and in base 2 (Dao, arXiv 2307.08691). The backward pass has no atomics: one kernel
 owns blocks of queries (dQ), another blocks of keys (dK, dV) and walks over all query heads of its group,
@@ -67,6 +68,14 @@ def _seen(start, rows, first, end_query, num_tokens, N: tl.constexpr, BRANCHED: 
         ends = tl.load(end_query + keys, mask=keys < num_tokens, other=0)
         seen = seen & (rows[:, None] < ends[None, :])
     return seen
+
+
+@triton.jit
+def _any_seen(start, first_row, end_query, num_tokens, N: tl.constexpr):
+    """Whether rows from `first_row` on attend to any of N keys from `start` on: else these are another
+    branch's."""
+    keys = start + tl.arange(0, N)
+    return tl.max(tl.load(end_query + keys, mask=keys < num_tokens, other=0), 0) > first_row
 
 
 @triton.jit
@@ -144,10 +153,14 @@ def forward_kernel(
     left = whole - begin
     for offset in tl.range(0, left + last + 1 - edge, N):
         block_start = tl.where(offset < left, begin + offset, edge + offset - left)
-        weighted, row_max, row_sum = _attend(
-            weighted, row_max, row_sum, query_block, key, value, column, block_start, rows, first,
-            end_query, key_stride, value_stride, num_tokens, scale, N, HEAD_DIM, D, True, TMA, BRANCHED,
-        )  # fmt: skip
+        seen = True
+        if BRANCHED:
+            seen = _any_seen(block_start, start, end_query, num_tokens, N)
+        if seen:
+            weighted, row_max, row_sum = _attend(
+                weighted, row_max, row_sum, query_block, key, value, column, block_start, rows, first,
+                end_query, key_stride, value_stride, num_tokens, scale, N, HEAD_DIM, D, True, TMA, BRANCHED,
+            )  # fmt: skip
     _store_block(
         out + head * out_head_stride,
         start,
@@ -224,10 +237,14 @@ def query_gradient_kernel(
     left = whole - begin
     for offset in tl.range(0, left + last + 1 - edge, N):
         block_start = tl.where(offset < left, begin + offset, edge + offset - left)
-        gradient = _query_gradient_step(
-            gradient, query_block, grad_block, normaliser, shift, key, value, block_start, rows, first,
-            end_query, key_stride, value_stride, num_tokens, scale, N, HEAD_DIM, D, True, BRANCHED,
-        )  # fmt: skip
+        seen = True
+        if BRANCHED:
+            seen = _any_seen(block_start, start, end_query, num_tokens, N)
+        if seen:
+            gradient = _query_gradient_step(
+                gradient, query_block, grad_block, normaliser, shift, key, value, block_start, rows, first,
+                end_query, key_stride, value_stride, num_tokens, scale, N, HEAD_DIM, D, True, BRANCHED,
+            )  # fmt: skip
     _store_block(
         grad_query + head * out_head_stride,
         start,
