@@ -86,6 +86,7 @@ def answered(
     verdicts: list[list[tuple[int, int]]],
     sequence_length: int,
     scale: bool,
+    shared: bool = True,
 ) -> Step:
     """Random answers, with log-probabilities recorded from weights that were not quite the policy's."""
     words = [
@@ -95,7 +96,7 @@ def answered(
             f"grpo.group_size={GROUP}",
             f"grpo.rewards={{right:{WEIGHTS['right']},stopped:{WEIGHTS['stopped']}}}",
         ),
-        f"grpo.scale_rewards={str(scale).lower()}",
+        *(f"grpo.scale_rewards={str(scale).lower()}", f"grpo.share_prompts={str(shared).lower()}"),
     ]
     plan = make_plan(compose(PretrainConfig, words, CONFIG_ROOT, "tune"))
     source = open_source(plan, run_dir)
@@ -193,9 +194,15 @@ def our_sums(step: Step, model: Any) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("scale", [True, False], ids=["scaled", "not scaled"])
-@pytest.mark.parametrize("length", [512, 128], ids=["packed", "an answer a row"])
-def test_loss_and_gradients(length: int, scale: bool, folders: Folders, tmp_path: Path) -> None:
-    step = answered(folders, tmp_path / "run", TOLD_APART, length, scale)
+@pytest.mark.parametrize(
+    ("length", "shared"),
+    [(512, True), (512, False), (128, False)],
+    ids=["shared prompts", "packed", "an answer a row"],
+)
+def test_loss_and_gradients(
+    length: int, shared: bool, scale: bool, folders: Folders, tmp_path: Path
+) -> None:
+    step = answered(folders, tmp_path / "run", TOLD_APART, length, scale, shared)
     trainer, inputs = trl_inputs(step, folders.policy, tmp_path / "out")
     theirs = trainer.compute_loss(trainer.model, inputs)
     ours = decoder(folders.policy)
