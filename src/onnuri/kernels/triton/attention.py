@@ -20,6 +20,7 @@ from onnuri.kernels.triton.attention_kernels import (
 )
 from onnuri.kernels.triton.tiles import (
     AttentionTiles,
+    Tile,
     attention_tiles,
     device_capability,
     padded_head_size,
@@ -48,6 +49,11 @@ def _descriptor(heads: torch.Tensor, rows: int) -> TensorDescriptor:
     return TensorDescriptor(heads, [tokens, count * size], [heads.stride(0), 1], [rows, size])
 
 
+def _under(mask: AttentionMask, tile: Tile) -> Tile:
+    """With half as many keys where documents branch: every block then has a mask, which takes registers."""
+    return tile._replace(keys=max(16, tile.keys // 2)) if mask.branched else tile
+
+
 def forward_in_tiles(
     query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: AttentionMask, tiles: AttentionTiles
 ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -55,9 +61,7 @@ def forward_in_tiles(
     out, log_sum = torch.empty(query.shape, dtype=query.dtype, device=query.device), empty_log_sum(query)
     flat = [*map(_packed, (query, key, value)), out.flatten(0, 1)]
     tokens, heads, size = flat[0].shape
-    tile, strides, sources = tiles.forward, _strides(*flat), [*flat]
-    if mask.branched:  # every block has a mask, which takes the registers that larger ones need
-        tile = tile._replace(keys=min(tile.keys, 64))
+    tile, strides, sources = _under(mask, tiles.forward), _strides(*flat), [*flat]
     tma = bool(tile.tma) and all(map(_suits_tma, flat[1:3]))
     if tma:
         sources[1:3] = [_descriptor(each, tile.keys) for each in flat[1:3]]
@@ -87,7 +91,7 @@ def backward_in_tiles(
     tokens, heads, size = queries.shape
     constants = {"GROUP": heads // keys.shape[1], "HEAD_DIM": size, "D": padded_head_size(size)}
     constants["BRANCHED"] = mask.branched
-    delta, tile = torch.empty_like(log_sum), tiles.query_gradient
+    delta, tile = torch.empty_like(log_sum), _under(mask, tiles.query_gradient)
     query_gradient_kernel[(triton.cdiv(tokens, tile.queries), heads)](
         queries, keys, values, out, grad_out, grad_query, log_sum, delta, mask.first_key, mask.end_query,
         size**-0.5, tokens, *_strides(queries, keys, values, out), **constants, **tile.launch(),
