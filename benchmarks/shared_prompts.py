@@ -1,11 +1,11 @@
 """What a prompt that answers share saves in the training part of a GRPO step: tokens and seconds.
 
     python benchmarks/shared_prompts.py
-    python benchmarks/shared_prompts.py --shapes 512x8x128 --device cuda --precision bf16
+    python benchmarks/shared_prompts.py --shapes 512x8x128x4096 --device cuda --precision bf16
 
-A shape is prompt x answers to it x tokens of an answer; `make chat` has 45x8x8. Both ways of laying out the
-same groups go through the forward and backward pass of one model in turns; medians, on CPUs of CPU seconds.
-Generating is not in it.
+A shape is prompt x answers to it x tokens of an answer x tokens of a row; `make chat` has 67x8x8x256. Both
+ways of laying out the same groups go through the forward and backward pass of one model in turns; medians,
+on CPUs of CPU seconds. Generating is not in it. Tokens are those of whole rows: what is empty is computed.
 """
 
 from __future__ import annotations
@@ -20,33 +20,33 @@ import torch
 from onnuri.kernels import KernelConfig, choose
 from onnuri.model.config import ModelConfig
 from onnuri.model.decoder import Decoder
-from onnuri.tokens.answers import Answer, Answered, answer_batch, answer_rows, share_prompt
+from onnuri.tokens.answers import Answer, Answered, answer_batch, fewest_rows
 from onnuri.tokens.config import DataConfig
 from onnuri.train.config import PretrainConfig
 from onnuri.train.objectives.grpo import AnswerInputs, answer_inputs, loss_sum
 
-VOCABULARY, TOKENS = 4096, 1 << 16
-SHAPES = ["45x8x8", "128x8x128", "512x8x128", "512x16x32"]
+VOCABULARY, TOKENS = 4096, 1 << 15
+SHAPES = ["67x8x8x256", "128x8x128x2048", "256x8x512x8192", "512x16x32x2048", "32x8x62x1024"]
 
 
-def groups_of(prompt: int, size: int, tokens: int, groups: int) -> list[tuple[list[int], list[Answer]]]:
+def groups_of(prompt: int, size: int, tokens: int, groups: int) -> list[Answered]:
     """Random prompts and answers, of `tokens` tokens on average and half of it at least."""
     random = np.random.default_rng(0)
     found = []
     for _ in range(groups):
         lengths = random.integers(tokens - tokens // 2, tokens + tokens // 2 + 1, size).tolist()
         answers = [Answer(random.integers(1, VOCABULARY, n), np.zeros(n, np.float32), 1.0) for n in lengths]
-        found.append((random.integers(1, VOCABULARY, prompt).tolist(), answers))
+        found.append(Answered(random.integers(1, VOCABULARY, prompt).tolist(), answers))
     return found
 
 
 def micro_batches(
-    documents: list[Answered], config: PretrainConfig, rows: int, device: torch.device
+    rows: list[list[Answered]], config: PretrainConfig, device: torch.device
 ) -> list[AnswerInputs]:
-    """Documents in rows, `rows` of them at a time."""
+    """Rows, about 2,048 tokens of them at a time."""
     length = config.data.sequence_length
-    laid = answer_rows(documents, length)
-    parts = [laid[i : i + rows] for i in range(0, len(laid), rows)]
+    size = max(1, 2048 // length)
+    parts = [rows[i : i + size] for i in range(0, len(rows), size)]
     return [answer_inputs(answer_batch(part, len(part), length, 0), config.data, device) for part in parts]
 
 
@@ -85,20 +85,17 @@ def main() -> None:
     kernels = choose(KernelConfig(), device, precision, branched=True)
     model = Decoder(shape, kernels).to(device, precision)
     print(f"{kernels.describe()}, {torch.get_num_threads()} threads")
-    print("| prompt x answers x tokens | tokens apart | shared | seconds apart | shared | times as fast |")
+    print(
+        "| prompt x answers x tokens x row | computed apart | shared | seconds | shared | times as fast |"
+    )
     print("| --- | --: | --: | --: | --: | --: |")
     for word in options.shapes:
-        prompt, size, tokens = map(int, word.split("x"))
+        prompt, size, tokens, length = map(int, word.split("x"))
         groups = groups_of(prompt, size, tokens, max(1, TOKENS // (size * (prompt + tokens))))
-        length = 4 * (prompt + size * tokens)
         config = PretrainConfig(data=DataConfig(sequence_length=length, reset_positions=True))
-        ways = [
-            [Answered(prompt, [each]) for prompt, answers in groups for each in answers],
-            [each for group in groups for each in share_prompt(*group, length)],
-        ]
-        rows = max(1, 2048 // length)
-        counts = [sum(each.num_tokens for each in documents) for documents in ways]
-        batches = [micro_batches(documents, config, rows, device) for documents in ways]
+        ways = [fewest_rows(groups, most, length) for most in (1, size)]
+        counts = [len(rows) * length for rows in ways]
+        batches = [micro_batches(rows, config, device) for rows in ways]
         taken: list[list[float]] = [[], []]
         for round_ in range(1 + options.rounds):
             for way in (0, 1) if round_ % 2 else (1, 0):

@@ -115,13 +115,11 @@ def test_auto_takes_the_fastest_that_was_measured(monkeypatch: pytest.MonkeyPatc
 
 def test_documents_that_branch_need_a_backend_that_knows_them() -> None:
     for backend in ("varlen", "cudnn", "flash"):
-        with pytest.raises(
-            UserError, match=f"attention={backend}: it takes no documents that branch, and sha"
-        ):
+        with pytest.raises(UserError, match=f"attention={backend}: it takes no shared prompts"):
             select(KernelConfig(attention=backend), "cuda", branched=True)
     heads = torch.zeros(2, 8, 2, 64)
     mask = attention_mask(2, 8, branches=torch.tensor([3, 5]))
-    with pytest.raises(UserError, match="attention=cudnn takes whole rows"):
+    with pytest.raises(UserError, match="attention=cudnn takes no documents that branch"):
         load("attention", "cudnn", "cpu")["attention"](heads, heads, heads, mask)
     with pytest.raises(UserError, match="attention=varlen takes no documents that branch"):
         by_varlen._forward(heads, heads, heads, *mask)

@@ -24,6 +24,7 @@ def probed_again() -> Iterator[None]:
     library.missing.cache_clear()
     yield
     library.missing.cache_clear()
+    library.library.cache_clear()
 
 
 def refused(dtype: torch.dtype) -> str:
@@ -39,6 +40,13 @@ def refused(dtype: torch.dtype) -> str:
 def test_a_torch_without_micro_kernels(dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(library.PRODUCTS, dtype, "_ZN2at6native7cpublas6brgemmEv")
     assert f"torch {torch.__version__} has no oneDNN micro-kernels" in refused(dtype)
+
+
+def test_a_library_of_other_sources_is_not_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An updated checkout that was not installed again: its functions would read other arguments."""
+    library.library.cache_clear()
+    monkeypatch.setattr(library, "VERSION", library.VERSION + 1)
+    assert "compiled for another version of Onnuri; install the package again" in refused(torch.float32)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])

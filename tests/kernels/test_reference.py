@@ -63,12 +63,27 @@ def test_every_branch_comes_out_as_if_it_alone_followed_the_beginning(branches: 
             torch.testing.assert_close(found, wanted, rtol=0, atol=1e-12)
 
 
+def test_branches_of_cpu_documents_in_float64() -> None:
+    """By the operator of many documents, of which some branch."""
+    heads = [random(2, 40, 4, 16, seed=seed).requires_grad_() for seed in range(3)]
+    boundaries, branches = torch.tensor([0, 25, 40, 80]), torch.tensor([7, 9, 20, 30, 41, 60])
+    mask = attention_mask(2, 40, boundaries, branches=branches)
+    found, wanted = (
+        torch.autograd.grad(function(*heads, mask).square().sum(), heads)
+        for function in (attention, reference_attention)
+    )
+    torch.testing.assert_close(found, wanted, rtol=0, atol=1e-12)
+
+
 @pytest.mark.parametrize("branches", [[5, 5], [6, 2], [-1, 3], [3, 18], [[1, 2]]])
 def test_branches_rise_within_the_rows(branches: list) -> None:
     with pytest.raises(ValueError, match="branches must rise within 18 positions"):
         attention_mask(2, 9, branches=torch.tensor(branches))
     with pytest.raises(ValueError, match="takes no window, window=4"):
         attention_mask(2, 9, window=4, branches=torch.tensor([5]))
+    for wrong in (torch.tensor([1.9, 3.2]), torch.tensor([True])):
+        with pytest.raises(ValueError, match="branches must be integers"):
+            attention_mask(2, 9, branches=wrong)
 
 
 @pytest.mark.parametrize("cuts", [[9], [4], [1, 2, 9, 13], [3, 9]])

@@ -9,7 +9,15 @@ import torch
 from onnuri.kernels import KernelConfig, choose
 from onnuri.model.config import ModelConfig
 from onnuri.model.decoder import Decoder
-from onnuri.tokens.answers import Answer, AnswerBatch, Answered, answer_batch, answer_rows, share_prompt
+from onnuri.tokens.answers import (
+    Answer,
+    AnswerBatch,
+    Answered,
+    answer_batch,
+    answer_rows,
+    fewest_rows,
+    share_prompt,
+)
 from onnuri.tokens.batch import IGNORE_INDEX
 from onnuri.tokens.config import DataConfig
 from onnuri.train.config import PretrainConfig
@@ -45,7 +53,7 @@ def batch_of(documents: list[Answered]) -> AnswerBatch:
 
 
 def shared() -> list[Answered]:
-    return [each for prompt, answers in GROUPS for each in share_prompt(prompt, answers, LENGTH)]
+    return [each for group in GROUPS for each in share_prompt(Answered(*group), 8, LENGTH)]
 
 
 def alone() -> list[Answered]:
@@ -62,6 +70,16 @@ def test_nothing_is_lost_and_every_document_fits() -> None:
     assert (batch.targets != IGNORE_INDEX).sum() == sum(len(each.ids) for each in order)
     assert sum(each.num_tokens for each in documents) < sum(each.num_tokens for each in alone())
     assert len(batch_of(alone()).batch.branches) == 0
+
+
+def test_sharing_never_takes_more_rows() -> None:
+    """Documents of a little more than half a row leave the rest empty, and that is computed."""
+    groups = [Answered(*drawn(5, [12, 10], seed)) for seed in range(6)]  # 26 of 48 tokens together
+    assert len(answer_rows([each for g in groups for each in share_prompt(g, 2, LENGTH)], LENGTH)) == 6
+    rows = fewest_rows(groups, 2, LENGTH)
+    assert len(rows) == 4 and sum(len(each.answers) for row in rows for each in row) == 12
+    assert len(fewest_rows([Answered(*drawn(5, [10, 8], seed)) for seed in range(6)], 2, LENGTH)) == 3
+    assert fewest_rows([], 8, LENGTH) == []
 
 
 def test_a_branch_counts_on_from_the_prompt_and_predicts_its_answer() -> None:

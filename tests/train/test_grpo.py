@@ -185,7 +185,7 @@ def test_mistakes(made: Path, tmp_path: Path, word: str, reason: str) -> None:
 
 def test_answers_that_the_window_cuts_are_announced(made: Path, tmp_path: Path) -> None:
     def warnings(*words: str) -> list[str]:
-        words = (*tuning(made, tmp_path / "run"), *words)
+        words = (*tuning(made, tmp_path / "run"), "grpo.share_prompts=false", *words)
         return open_source(
             make_plan(compose(PretrainConfig, words, CONFIG_ROOT, "tune")), tmp_path
         ).warnings(0)
@@ -195,6 +195,10 @@ def test_answers_that_the_window_cuts_are_announced(made: Path, tmp_path: Path) 
     needed = int(warning.rpartition(" ")[2])
     assert warnings("grpo.max_tokens=100", f"data.sequence_length={needed}") == []
     assert len(warnings("grpo.max_tokens=100", f"data.sequence_length={needed - 1}")) == 1
+    alone = ("grpo.max_tokens=100", "grpo.share_prompts=true", f"data.sequence_length={needed}")
+    (warning,) = warnings(*alone)
+    assert "holds no prompt with two answers of grpo.max_tokens=100" in warning
+    assert warnings(*alone[:2], f"data.sequence_length={warning.rpartition(' ')[2]}") == []
 
 
 def test_a_full_disk_is_an_error_of_the_system(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ import torch
 
 from onnuri.base.errors import UserError
 from onnuri.gpu.stage import Result, Results, Settings, not_run, one_line
-from onnuri.kernels.backends import FUNCTIONS, load, select
+from onnuri.kernels.backends import FUNCTIONS, WITHOUT_BRANCHES, load, select
 from onnuri.kernels.config import KernelConfig
 from onnuri.kernels.verification.cases import DRAW, TOLERANCE, Case, errors, several_blocks
 
@@ -37,6 +37,8 @@ PARTS = 4
 """Slices of the cases of one function in one dtype."""
 SPARE_PROCESSES = 5
 """Beyond the cores: some always wait for the device."""
+BRANCHES = (4, 130, 131, 290, 300, 400, 512, 600)
+"""Within and across the blocks of every kernel, a few tokens long and many."""
 RUNS = 5
 """Backward passes whose bits are compared."""
 
@@ -111,14 +113,19 @@ def draw(function: str, settings: Settings) -> list[Case]:
     drawn = [DRAW[name](Random(seed)) for seed in range(settings.cases)]
     if name != "attention":
         return drawn
-    return [*drawn, *(several_blocks(size, window) for size in (64, 96, 128) for window in (0, 200))]
+    blocks = itertools.product((64, 96, 128), [(0, ()), (200, ()), (0, BRANCHES)])
+    return [*drawn, *(several_blocks(size, *kind) for size, kind in blocks)]
 
 
 def check_slice(each: Slice, settings: Settings) -> Result:
     """The largest error over the cases of a slice, and where it is."""
     dtype = DTYPES[each.dtype]
     function = load(each.operation, each.backend, settings.device)[each.function]
-    cases = draw(each.function, settings)[each.part :: each.parts]
+    cases = [
+        case
+        for case in draw(each.function, settings)[each.part :: each.parts]
+        if each.backend not in WITHOUT_BRANCHES or not case.others["mask"].branched
+    ]
     worst, where = 0.0, ""
     for case in cases:
         found = _error(case, function, dtype, settings.device)

@@ -96,8 +96,9 @@ def _by_document(
     out, log_sum = torch.empty(query.shape, dtype=query.dtype), empty_log_sum(query)
     flat = out.flatten(0, 1)
     for start, stop in _documents(mask.cu_seqlens):
-        parts = (_part(x, start, stop, mask.branched) for x in (query, key, value))
-        found, sums = _forward(*parts, 0.0, **_masking(mask, start, stop))
+        masked = _masking(mask, start, stop, query.dtype)
+        parts = (_part(x, start, stop, bool(masked)) for x in (query, key, value))
+        found, sums = _forward(*parts, 0.0, not masked, **masked)
         flat[start:stop] = found[0].transpose(0, 1)
         log_sum[:, start:stop] = sums[0]
     return out, log_sum
@@ -115,21 +116,21 @@ def _by_document_backward(
     mask = AttentionMask(*fields)
     gradients = [torch.empty(x.shape, dtype=x.dtype) for x in (query, key, value)]
     for start, stop in _documents(mask.cu_seqlens):
-        parts = [_part(x, start, stop, mask.branched) for x in (grad, query, key, value, out)]
+        masked = _masking(mask, start, stop, query.dtype)
+        parts = [_part(x, start, stop, bool(masked)) for x in (grad, query, key, value, out)]
         sums = log_sum[None, :, start:stop].contiguous()
-        found = _backward(*parts, sums, 0.0, **_masking(mask, start, stop))
+        found = _backward(*parts, sums, 0.0, not masked, **masked)
         for whole, part in zip(gradients, found, strict=True):
             whole.flatten(0, 1)[start:stop] = part[0].transpose(0, 1)
     return gradients[0], gradients[1], gradients[2]
 
 
-def _masking(mask: AttentionMask, start: int, stop: int) -> dict[str, Any]:
-    """Arguments of PyTorch's kernel for the document from `start` to `stop`."""
-    if not mask.branched:
-        return {"is_causal": True}
-    hidden = torch.zeros(stop - start, stop - start)
-    hidden.masked_fill_(~_seen(mask, start, stop), float("-inf"))
-    return {"is_causal": False, "attn_mask": hidden}
+def _masking(mask: AttentionMask, start: int, stop: int, dtype: torch.dtype) -> dict[str, torch.Tensor]:
+    """What PyTorch's kernel has to know of the document from `start` to `stop` if it branches."""
+    if not mask.branched or int(mask.end_query[start:stop].min()) == stop:
+        return {}
+    scores = torch.zeros(stop - start, stop - start, dtype=torch.promote_types(dtype, torch.float32))
+    return {"attn_mask": scores.masked_fill_(~_seen(mask, start, stop), float("-inf"))}
 
 
 def _documents(cu_seqlens: torch.Tensor) -> Iterator[tuple[int, int]]:

@@ -108,6 +108,8 @@ def attention_mask(
 
 def _branch_ends(branches: torch.Tensor, cu_seqlens: torch.Tensor, ends: torch.Tensor) -> torch.Tensor:
     """`ends` of documents, int32 [T], with those of branches for the positions within one."""
+    if branches.is_floating_point() or branches.dtype == torch.bool:
+        raise ValueError(f"branches must be integers, are {branches.dtype}")
     begins = branches.to(torch.int64)
     if begins.dim() != 1 or begins[0] < 0 or begins[-1] >= len(ends) or bool((begins.diff() <= 0).any()):
         raise ValueError(f"branches must rise within {len(ends)} positions, are {branches.tolist()}")
@@ -139,7 +141,8 @@ def check_unbranched(mask: AttentionMask, backend: str) -> None:
     """Raise UserError if documents branch, for a backend that cannot follow them."""
     if mask.branched:
         raise UserError(
-            f"kernels.attention={backend} takes no documents that branch; set kernels.attention=auto"
+            f"kernels.attention={backend} takes no documents that branch (grpo.share_prompts); "
+            "set kernels.attention=auto"
         )
 
 

@@ -57,7 +57,7 @@ def _capability(device: torch.device) -> int:
 def _missing(backend: str, device: torch.device, dtype: torch.dtype, branched: bool) -> str:
     """Why a backend cannot run here, or nothing."""
     if branched and backend in WITHOUT_BRANCHES:
-        return "it takes no documents that branch, and shared prompts (grpo.share_prompts) do"
+        return "it takes no shared prompts (grpo.share_prompts=false gives each answer its own)"
     if backend in ("reference", "torch"):
         return ""
     if backend == "native":

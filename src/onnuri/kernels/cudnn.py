@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from onnuri.base.errors import UserError
-from onnuri.kernels.attention_mask import AttentionMask
+from onnuri.kernels.attention_mask import AttentionMask, check_unbranched
 
 
 def attention(
@@ -19,8 +19,9 @@ def attention(
 ) -> torch.Tensor:
     """See `operations.Attention`. Raises UserError for documents within a row and for windows."""
     batch, length = query.shape[:2]
-    packed = mask is not None and (len(mask.cu_seqlens) != batch + 1 or mask.branched)
-    if packed or (mask is not None and 0 < mask.window < length):
+    if mask is not None:
+        check_unbranched(mask, "cudnn")
+    if mask is not None and (len(mask.cu_seqlens) != batch + 1 or 0 < mask.window < length):
         raise UserError(
             "kernels.attention=cudnn takes whole rows, without documents or windows; "
             "set data.document_mask=false or kernels.attention=varlen"

@@ -55,17 +55,29 @@ class AnswerBatch(NamedTuple):
     """float32 [B, S]: recorded while generating."""
 
 
-def share_prompt(prompt: Sequence[int], answers: Sequence[Answer], most_tokens: int) -> list[Answered]:
-    """Documents of at most `most_tokens` out of answers to a prompt: as many as fit behind one prompt."""
+def share_prompt(group: Answered, most: int, most_tokens: int) -> list[Answered]:
+    """The answers of a group as documents of at most `most` of them and `most_tokens` tokens."""
     documents: list[list[Answer]] = []
     room = 0
-    for answer in answers:
-        if len(answer.ids) > room:
+    for answer in group.answers:
+        if not documents or len(answer.ids) > room or len(documents[-1]) == most:
             documents.append([])
-            room = most_tokens - (len(prompt) - 1)
+            room = most_tokens - (len(group.prompt) - 1)
         documents[-1].append(answer)
         room -= len(answer.ids)
-    return [Answered(prompt, each) for each in documents]
+    return [Answered(group.prompt, each) for each in documents]
+
+
+def fewest_rows(groups: Sequence[Answered], most: int, length: int) -> list[list[Answered]]:
+    """Groups in rows of `length` tokens: the fewest that `most` answers to a prompt make, or half as many,
+    or a quarter, down to one. Large documents leave more of the rows empty, which is computed too."""
+    found: list[list[Answered]] | None = None
+    while most:
+        rows = answer_rows([each for group in groups for each in share_prompt(group, most, length)], length)
+        if found is None or len(rows) < len(found):
+            found = rows
+        most //= 2
+    return found or []
 
 
 def answer_rows(documents: Sequence[Answered], length: int) -> list[list[Answered]]:

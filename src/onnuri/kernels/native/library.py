@@ -15,13 +15,22 @@ PRODUCTS = {
     torch.float32: "_ZN2at6native7cpublas6brgemmEllllllbPKfS3_Pfb",
 }
 """at::native::cpublas::brgemm of ATen/native/CPUBlas.h, by the names that the linker gives it."""
+VERSION = 2
+"""Of the arguments of our functions: `kernels_version` in attention.cpp, to be raised with it."""
 RELEASE = "_ZN2at6native7cpublas14brgemm_releaseEb"
+
+
+class Outdated(Exception):
+    """The library's functions take other arguments: a checkout was updated and not installed again."""
 
 
 @cache
 def library() -> Any:
-    """Ours. Raises OSError where it was not compiled."""
-    return ctypes.CDLL(str(Path(__file__).with_name(f"_kernels.{platform.machine()}.so")))
+    """Ours. Raises OSError where it was not compiled, Outdated where it was from other sources."""
+    found = ctypes.CDLL(str(Path(__file__).with_name(f"_kernels.{platform.machine()}.so")))
+    if not hasattr(found, "kernels_version") or found.kernels_version() != VERSION:
+        raise Outdated
+    return found
 
 
 @cache
@@ -40,6 +49,8 @@ def missing(dtype: torch.dtype) -> str:
         found, product, release = library(), of_pytorch(PRODUCTS[dtype]), of_pytorch(RELEASE)
     except OSError:
         return "it was not compiled when the package was installed (that takes a C++ compiler)"
+    except Outdated:
+        return "it was compiled for another version of Onnuri; install the package again"
     except AttributeError:
         return f"torch {torch.__version__} has no oneDNN micro-kernels"
     if not found.product_works(product, release, ctypes.c_int64(dtype.itemsize)):

@@ -24,7 +24,7 @@ from onnuri.kernels.attention_mask import AttentionMask
 from onnuri.model.dropout import Dropout
 from onnuri.tokenizer.huggingface import load_tokenizer
 from onnuri.tokenizer.special import TURN_END
-from onnuri.tokens.answers import Answer, AnswerBatch, Answered, answer_batch, answer_rows, share_prompt
+from onnuri.tokens.answers import Answer, AnswerBatch, Answered, answer_batch, fewest_rows
 from onnuri.tokens.batch import IGNORE_INDEX
 from onnuri.tokens.config import DataConfig
 from onnuri.tokens.order import permute
@@ -111,14 +111,13 @@ class TaskSource:
             Answer(*each, float(advantage))
             for each, advantage in zip(rollouts.answers(), advantages, strict=True)
         ]
-        size, documents = self.options.group_size, []
-        for first in (np.flatnonzero(varied) * size).tolist():
-            prompt, group = self.prompts[int(rollouts.documents[first])].ids, answers[first : first + size]
-            if self.options.share_prompts:
-                documents += share_prompt(prompt, group, self.config.sequence_length)
-            else:
-                documents += [Answered(prompt, [each]) for each in group]
-        self._rows = answer_rows(documents, self.config.sequence_length)
+        size = self.options.group_size
+        groups = [
+            Answered(self.prompts[int(rollouts.documents[first])].ids, answers[first : first + size])
+            for first in (np.flatnonzero(varied) * size).tolist()
+        ]
+        most = size if self.options.share_prompts else 1
+        self._rows = fewest_rows(groups, most, self.config.sequence_length)
         self._step = step
         means = dict(zip(PARTS, rollouts.parts.mean(axis=0).tolist(), strict=True))
         return {
@@ -218,6 +217,15 @@ class TaskSource:
             found.append(
                 f"{window} cuts answers to {tight} of {len(self.prompts)} tasks before grpo.max_tokens="
                 f"{self.options.max_tokens}: with the longest prompt they need {self._needed()}"
+            )
+
+        shortest = min(len(each.ids) for each in self.prompts)
+        two = shortest - 1 + 2 * self.options.max_tokens
+        if self.options.share_prompts and two > self.config.sequence_length:
+            found.append(
+                f"{window} holds no prompt with two answers of grpo.max_tokens="
+                f"{self.options.max_tokens}, and an answer alone shares nothing; with the shortest prompt "
+                f"two need {two}"
             )
         return found
 
@@ -337,7 +345,8 @@ def before_step(run: Run) -> dict[str, float]:
 def remarks(run: Run, measured: dict[str, Any]) -> list[str]:
     """Said once in a start: answers of other weights than those of the step."""
     source: Any = run.source
-    if source.said_far_off or measured.get("off_policy", 0.0) <= FAR_OFF:
+    dropped = run.plan.config.train.dropout  # nothing is dropped while answers are written
+    if dropped or source.said_far_off or measured.get("off_policy", 0.0) <= FAR_OFF:
         return []
     source.said_far_off = True
     who = (
