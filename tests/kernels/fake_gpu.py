@@ -94,7 +94,7 @@ def trace_blocks(kernels: Kernels) -> dict[str, Any]:
         for mask in masks:
             shapes = (each.shape for each in (mask.cu_seqlens, mask.first_key, mask.end_query))
             on_device = [torch.empty(shape, dtype=torch.int32, device="cuda") for shape in shapes]
-            fake = AttentionMask(mask.cu_seqlens, *on_device, mask.longest, mask.window)
+            fake = AttentionMask(mask.cu_seqlens, *on_device, *mask[-3:])
             out = hidden
             try:
                 for block in blocks:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
+from onnuri import kernels
 from onnuri.base.errors import UserError
 from onnuri.kernels import backends
 from onnuri.kernels.config import KernelConfig
@@ -47,6 +48,8 @@ def test_a_library_of_other_sources_is_not_called(monkeypatch: pytest.MonkeyPatc
     library.library.cache_clear()
     monkeypatch.setattr(library, "VERSION", library.VERSION + 1)
     assert "compiled for another version of Onnuri; install the package again" in refused(torch.float32)
+    said = kernels.choose(KernelConfig(), "cpu", torch.float32).describe()
+    assert "attention torch (not native: it was compiled for another version of Onnuri; install" in said
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])

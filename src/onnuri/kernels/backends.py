@@ -113,8 +113,11 @@ def select(
             there = [each for each in backends if not _missing(each, device, dtype, branched)]
             selected[operation] = fastest(operation, there, _capability(device), compiled)
         else:
-            native = "native" in backends and not _missing("native", device, dtype, branched)
-            selected[operation] = Choice("native" if native else "torch", "")
+            reason = _missing("native", device, dtype, branched) if "native" in backends else ""
+            native = "native" in backends and not reason
+            selected[operation] = Choice(
+                "native" if native else "torch", reason and f"not native: {reason}"
+            )
     return selected
 
 

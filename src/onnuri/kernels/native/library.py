@@ -20,13 +20,13 @@ VERSION = 2
 RELEASE = "_ZN2at6native7cpublas14brgemm_releaseEb"
 
 
-class Outdated(Exception):
+class Outdated(OSError):
     """The library's functions take other arguments: a checkout was updated and not installed again."""
 
 
 @cache
 def library() -> Any:
-    """Ours. Raises OSError where it was not compiled, Outdated where it was from other sources."""
+    """Ours. Raises OSError where it was not compiled, Outdated where from other sources."""
     found = ctypes.CDLL(str(Path(__file__).with_name(f"_kernels.{platform.machine()}.so")))
     if not hasattr(found, "kernels_version") or found.kernels_version() != VERSION:
         raise Outdated
@@ -47,10 +47,10 @@ def missing(dtype: torch.dtype) -> str:
         return f"it takes bf16 and fp32, not {str(dtype).removeprefix('torch.')}"
     try:
         found, product, release = library(), of_pytorch(PRODUCTS[dtype]), of_pytorch(RELEASE)
-    except OSError:
-        return "it was not compiled when the package was installed (that takes a C++ compiler)"
     except Outdated:
         return "it was compiled for another version of Onnuri; install the package again"
+    except OSError:
+        return "it was not compiled when the package was installed (that takes a C++ compiler)"
     except AttributeError:
         return f"torch {torch.__version__} has no oneDNN micro-kernels"
     if not found.product_works(product, release, ctypes.c_int64(dtype.itemsize)):
