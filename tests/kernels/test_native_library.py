@@ -13,6 +13,7 @@ from onnuri.base.errors import UserError
 from onnuri.kernels import backends
 from onnuri.kernels.config import KernelConfig
 from onnuri.kernels.native import library
+from onnuri.kernels.native.library import library as compiled
 
 NATIVE_OPERATIONS = ("attention", "linear_cross_entropy")
 
@@ -25,7 +26,7 @@ def probed_again() -> Iterator[None]:
     library.missing.cache_clear()
     yield
     library.missing.cache_clear()
-    library.library.cache_clear()
+    compiled.cache_clear()
 
 
 def refused(dtype: torch.dtype) -> str:
@@ -45,7 +46,7 @@ def test_a_torch_without_micro_kernels(dtype: torch.dtype, monkeypatch: pytest.M
 
 def test_a_library_of_other_sources_is_not_called(monkeypatch: pytest.MonkeyPatch) -> None:
     """An updated checkout that was not installed again: its functions would read other arguments."""
-    library.library.cache_clear()
+    compiled.cache_clear()
     monkeypatch.setattr(library, "VERSION", library.VERSION + 1)
     assert "compiled for another version of Onnuri; install the package again" in refused(torch.float32)
     said = kernels.choose(KernelConfig(), "cpu", torch.float32).describe()
