@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import functools
 import inspect
 import itertools
 import re
 import textwrap
+import threading
 import typing
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -46,11 +48,19 @@ class Option:
         return typing.get_origin(kind) or kind
 
 
-def field_meanings(schema: type) -> dict[str, str]:
+PARSING = threading.Lock()
+"""Python 3.11 counts the depth of a syntax tree for all threads together: two that parse at once can raise
+SystemError (https://github.com/python/cpython/issues/106905)."""
+
+
+@functools.cache
+def field_meanings(schema: type) -> Mapping[str, str]:
     """Field name to the docstring below it, read from the source of the dataclass and its bases."""
     meanings: dict[str, str] = {}
     for cls in reversed(schema.__mro__[:-1]):
-        body = ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0].body  # type: ignore[attr-defined]
+        with PARSING:
+            tree = ast.parse(textwrap.dedent(inspect.getsource(cls)))
+        body = tree.body[0].body  # type: ignore[attr-defined]
         for statement, following in itertools.pairwise(body):
             if (
                 isinstance(statement, ast.AnnAssign)
