@@ -310,7 +310,9 @@ def test_practice_scores_public_text(play: Play) -> None:
         practise(PracticeConfig(str(play.challenge.folder), str(play.run("leaked"))))
 
 
-def test_opening_refuses_text_that_is_known(play: Play, sample: Sample, tmp_path: Path) -> None:
+def test_opening_refuses_text_that_is_known(
+    play: Play, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     again = replace(play.config, output=str(tmp_path / "o"), secret=str(tmp_path / "s"))
     for change, message in (
         ({"secret": str(tmp_path / "o" / "s")}, "would be published with it"),
@@ -326,6 +328,8 @@ def test_opening_refuses_text_that_is_known(play: Play, sample: Sample, tmp_path
         stream.writelines(json.dumps({"text": text.text, "lang": "ko"}) + "\n" for text in known)
     with pytest.raises(UserError, match=r"3 of 13 held-out documents stand in the training text \(\d\)"):
         create(replace(again, heldout=str(tmp_path / "known.jsonl")))
+    for text in known:
+        assert repr(" ".join(text.text[:80].split())) in caplog.text, "each is named"
     with pytest.raises(UserError, match="track=custom needs flops="):
         InitConfig("o", "t", "c", "h", "s", track="custom")
 

@@ -86,11 +86,14 @@ def check_unseen(heldout: list[Text], practice: list[Text], tokens: Path) -> Non
     """Raise UserError if held-out text stands in what entrants train or practise on."""
     seen = leaks.leaked_documents(heldout, leaks.texts_of_shards(tokens, tokens / "tokenizer"))
     known = leaks.leaked_documents(heldout, (text.text for text in practice))
-    if either := sorted({*seen, *known}):
-        start = " ".join(heldout[either[0]].text[:40].split())
+    for what, numbers in (("training", seen), ("practice", known)):
+        for number in numbers:
+            start = " ".join(heldout[number].text[:80].split())
+            log.warning(f"held-out document {number + 1} stands in the {what} text: {start!r}")
+    if either := {*seen, *known}:
         raise UserError(
             f"{len(either)} of {len(heldout)} held-out documents stand in the training text ({len(seen)}) "
-            f"or the practice text ({len(known)}), the first is {start!r}; remove them"
+            f"or the practice text ({len(known)}); remove those that the lines above name"
         )
 
 
