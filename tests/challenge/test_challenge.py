@@ -9,7 +9,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from itertools import accumulate, pairwise
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -332,18 +332,6 @@ def test_opening_refuses_text_that_is_known(
         assert repr(" ".join(text.text[:80].split())) in caplog.text, "each is named"
     with pytest.raises(UserError, match="track=custom needs flops="):
         InitConfig("o", "t", "c", "h", "s", track="custom")
-
-
-def test_which_intervals_are_replayed_hangs_on_the_seed() -> None:
-    points = list(range(0, 210, 10))
-    drawn = {seed: replaying.choose(points, seed, 3) for seed in map(str, range(40))}
-    for intervals in drawn.values():
-        assert intervals[0] == (0, 10) and intervals[-1] == (190, 200) and len(intervals) == 5
-    assert len(set(map(tuple, drawn.values()))) > 30
-    assert replaying.choose(points, "", -1) == list(pairwise(points))
-    assert replaying.choose([0, 8], "x", 2) == [(0, 8)]
-    assert list(replaying.chains([(0, 4), (4, 8), (12, 16)], joined=True)) == [[0, 4, 8], [12, 16]]
-    assert list(replaying.chains([(0, 4), (4, 8)], joined=False)) == [[0, 4], [4, 8]]
 
 
 def test_a_replay_that_takes_too_long_is_ended(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

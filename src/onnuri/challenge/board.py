@@ -32,6 +32,8 @@ class Row(NamedTuple):
     """Seconds since 1970, by the organiser's clock; 0 for one that was not received."""
     result: dict[str, Any] | None
     """None: not verified yet."""
+    order: int
+    """Of the entry in the record: it, and no clock, says who came first."""
 
     @property
     def stands(self) -> bool:
@@ -52,24 +54,24 @@ def rows(challenge: Challenge, lines: list[dict[str, Any]]) -> list[Row]:
     arrived = received(lines)
     results = {line["name"]: line["result"] for line in lines if line["event"] == VERIFIED}
     found = []
-    for name in dict.fromkeys([*arrived, *results]):
+    for order, name in enumerate(dict.fromkeys([*arrived, *results])):
         result = None
         if name in results:
             result = read_json(challenge.result_file(name), "result")
             if hash_json(result) != results[name]:
                 raise UserError(f"{challenge.result_file(name)} was changed; verify {name} again")
         title = read_entry(challenge.entry_file(name)).title if name in arrived else ""
-        found.append(Row(name, title, arrived[name]["time"] if name in arrived else 0.0, result))
+        found.append(Row(name, title, arrived[name]["time"] if name in arrived else 0.0, result, order))
     ranked = sorted(filter(lambda row: row.stands, found), key=rank)
     waiting = [row for row in found if row.result is None]
     return [*ranked, *waiting, *(row for row in found if row.faults)]
 
 
-def rank(row: Row) -> tuple[float, float, float]:
+def rank(row: Row) -> tuple[float, float, int]:
     """The mean of Korean and English bits per byte to three digits, then KoPairs, then who came first."""
     assert row.result is not None
     score = row.result["score"]
-    return round(score["mean"], 3), -round(score["kopairs"]["value"], 3), row.received
+    return round(score["mean"], 3), -round(score["kopairs"]["value"], 3), row.order
 
 
 def write_board(config: BoardConfig) -> tuple[Challenge, list[Row]]:

@@ -45,6 +45,8 @@ class InitConfig:
             raise UserError("track=custom needs flops=, unique_tokens= and parameters=, each at least 1")
         if self.track != CUSTOM and any(own.values()):
             raise UserError(f"track={self.track} has its own budget; give track=custom for another one")
+        if self.track != CUSTOM and self.checkpoints != InitConfig.checkpoints:
+            raise UserError(f"track={self.track} has its own checkpoints; give track=custom for others")
         if self.checkpoints < 1 or self.kopairs_items < 0:
             raise UserError("needed: checkpoints at least 1, kopairs_items at least 0")
         if not 1 <= len(self.title) <= 100:
@@ -118,6 +120,8 @@ class VerifyConfig:
     """Compare within the tolerances for another machine, even if versions and processor are the same."""
     replay_minutes: float = 120.0
     """Longest time of one replay."""
+    record: bool = True
+    """Put the result on the challenge's record; false: show it only, for anybody who has a copy."""
 
     def __post_init__(self) -> None:
         if self.intervals < -1:

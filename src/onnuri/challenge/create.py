@@ -30,6 +30,9 @@ from onnuri.corpus.texts import Text, read_texts
 
 log = logging.getLogger(__name__)
 
+FEW_CHARACTERS = 20_000
+"""Of held-out text in a language."""
+
 
 def create(config: InitConfig) -> Challenge:
     """Write the challenge and, apart from it, the secret.
@@ -41,6 +44,11 @@ def create(config: InitConfig) -> Challenge:
     for name, folder in (("output", output), ("secret", secret)):
         if folder.exists() and manifest.any_content(folder):
             raise UserError(f"{name}={folder} exists; choose another folder")
+    for option in ("tokens", "corpus"):
+        if output.resolve().is_relative_to(Path(getattr(config, option)).resolve()):
+            raise UserError(
+                f"output={output} lies in {option}={getattr(config, option)}; choose another folder"
+            )
     if secret.resolve().is_relative_to(output.resolve()):
         raise UserError(f"secret={secret} lies in output={output} and would be published with it")
     track = chosen_track(config)
@@ -57,6 +65,7 @@ def create(config: InitConfig) -> Challenge:
     practice, heldout = (read_texts(each, "text", 0) for each in (config.corpus, config.heldout))
     sealed_text.check_languages(practice, f"the held-out part of corpus={config.corpus}")
     sealed_text.check_languages(heldout, f"heldout={config.heldout}")
+    describe(heldout)
     check_unseen(heldout, practice, Path(config.tokens))
     try:
         secret.mkdir(parents=True, exist_ok=True)
@@ -80,6 +89,20 @@ def chosen_track(config: InitConfig) -> Track:
         checkpoints=config.checkpoints,
         about="",
     )
+
+
+def describe(heldout: list[Text]) -> None:
+    """Say what will be sealed, as nothing of it can be changed later; warn of what looks like a mistake."""
+    for language in sealed_text.LANGUAGES:
+        texts = [text.text for text in heldout if text.lang == language]
+        characters = sum(map(len, texts))
+        log.info(f"held-out text in {language}: {len(texts):,} documents, {characters:,} characters")
+        if characters < FEW_CHARACTERS:
+            log.warning(f"so little text in {language} gives scores of wide intervals")
+    if other := sum(text.lang not in sealed_text.LANGUAGES for text in heldout):
+        log.warning(f"{other:,} held-out documents are in neither language: no score reads them")
+    if double := len(heldout) - len({text.text for text in heldout}):
+        log.warning(f"{double:,} held-out documents stand in it twice or more, and count as often")
 
 
 def check_unseen(heldout: list[Text], practice: list[Text], tokens: Path) -> None:
@@ -108,6 +131,7 @@ def write(
         (output / name).mkdir(parents=True, exist_ok=True)
     copy_contents(Path(config.tokens), output / TOKENS)
     sealed_text.write_texts(output / PRACTICE_FILE, practice)
+    (output / ".gitattributes").write_text("* -text\n")  # git must not turn line ends: hashes pin the bytes
     content = {
         "format": FORMAT,
         "title": config.title,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import tempfile
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +16,11 @@ from onnuri.challenge import sealed_text
 from onnuri.challenge.config import CommitConfig, PracticeConfig
 from onnuri.challenge.entry import Entry
 from onnuri.challenge.examine import examine, take_checkpoints
-from onnuri.challenge.faults import Fault, Refused
+from onnuri.challenge.faults import Fault, Refused, check_machine
 from onnuri.challenge.folder import open_challenge
 from onnuri.challenge.score import score
 from onnuri.model.config import ModelConfig
-from onnuri.run.checkpoints import list_checkpoints, newest_verified, step_of
+from onnuri.run.checkpoints import FOLDER, list_checkpoints, name_of, newest_verified, step_of
 from onnuri.run.run_file import read_run_file
 
 log = logging.getLogger(__name__)
@@ -45,25 +47,34 @@ def commit(config: CommitConfig) -> tuple[Entry | None, list[Fault]]:
     Returns the entry, or None and what a verification would refuse it for.
     """
     entries.check_name(config.name)
-    challenge, run_dir = open_challenge(config.challenge), Path(config.run_dir)
+    challenge, run_dir = open_challenge(config.challenge), Path(config.run_dir).resolve()
     output = Path(config.output) if config.output else run_dir.with_name(f"{config.name}.entry.json")
     if output.exists():
         raise UserError(f"output={output} exists: a name is committed once; choose another name or output")
+    if not output.parent.is_dir():
+        raise UserError(f"output={output}: {output.parent} is no folder")
     with tempfile.TemporaryDirectory(prefix="onnuri-challenge-") as scratch:
         try:
             found = examine(challenge, run_dir, Path(scratch), [*map(step_of, list_checkpoints(run_dir))])
-            if not found.faults:
-                take_checkpoints(run_dir, found, list(found.record.checkpoints))
+            for step in found.record.checkpoints if not found.faults else ():
+                take_checkpoints(run_dir, found, [step])
+                shutil.rmtree(found.run_dir / FOLDER / name_of(step))
         except Refused as error:
+            check_machine(error)
             return None, [error.fault]
     if found.faults:
         return None, found.faults
-    record = found.record
+    record, planned = found.record, found.record.config.train.steps
+    if record.last_step < planned:
+        log.warning(
+            f"run_dir={run_dir} stopped at step {record.last_step:,} of {planned:,}; if it is resumed "
+            "after this, its ledger is no longer the one committed"
+        )
     made = Entry(
         format=entries.FORMAT,
         challenge=challenge.identity,
         name=config.name,
-        title=" ".join(config.title.split()),
+        title=unicodedata.normalize("NFC", " ".join(config.title.split())),
         step=record.last_step,
         weights=record.checkpoints[record.last_step],
         ledger=record.head,

@@ -18,6 +18,8 @@ from onnuri.ledger.keys import load_private_key
 
 FORMAT = 2
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
+JOINER = "\u200d"
+"""Zero-width joiner, in the middle of some emoji."""
 HASH = re.compile(r"[0-9a-f]{64}")
 MOST_TITLE = 80
 
@@ -80,7 +82,7 @@ def from_content(content: Mapping[str, Any], where: str) -> Entry:
         raise UserError(f"{where} is no entry: {wrong[0] if wrong else 'unknown keys'}")
     found = Entry(**{**content, "checkpoints": tuple(content["checkpoints"])})
     check_name(found.name)
-    if len(found.title) > MOST_TITLE or not found.title.isprintable():
+    if len(found.title) > MOST_TITLE or not found.title.replace(JOINER, "").isprintable():
         raise UserError(f"{where}: title must be one line of at most {MOST_TITLE} characters")
     if not all(map(HASH.fullmatch, (found.challenge, found.weights, found.ledger))) or found.step < 1:
         raise UserError(f"{where} is no entry: challenge, weights and ledger are hashes, step is above 0")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 from typing import NamedTuple
+
+from onnuri.base.errors import UserError, system_error
 
 FAULTS = {
     "not received": ("not received before the reveal", "공개 전에 접수되지 않음"),
@@ -46,3 +49,30 @@ class Refused(Exception):
     def __init__(self, name: str, detail: str) -> None:
         super().__init__(f"{name}: {detail}")
         self.fault = Fault(name, detail)
+
+
+OURS = {
+    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO),
+    *(errno.ENOMEM, errno.EMFILE, errno.ENFILE),
+}
+"""Errors of the system that no file of an entrant can bring about."""
+
+
+class MachineTrouble(UserError):
+    """The machine that verifies fails: no fault of the entry, so nothing is recorded."""
+
+    def __init__(self, reason: object) -> None:
+        super().__init__(f"{reason} (this machine, not the entry: nothing is recorded)")
+
+
+def check_machine(error: BaseException) -> None:
+    """Raise MachineTrouble if an error, or one that it came of, is of this machine."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, MachineTrouble):
+            raise cause
+        if isinstance(cause, MemoryError):
+            raise MachineTrouble("out of memory") from None
+        if isinstance(cause, OSError) and cause.errno in OURS:
+            raise MachineTrouble(system_error(cause, "the folder for temporary files")) from None
+        cause = cause.__cause__ or cause.__context__

@@ -23,25 +23,37 @@ DOCUMENTS_AT_ONCE = 512
 def leaked_documents(heldout: Sequence[Text], training: Iterable[str]) -> list[int]:
     """Numbers of the held-out documents of which a good part stands in the training texts.
 
-    Passages that are too short to be looked for, or stand in many held-out documents, do not count.
+    Passages that are too short to be looked for, or stand in many held-out documents, do not count. A
+    document of only such is looked for whole, as a document or a line. Equal documents are looked for once.
     """
     import pyarrow as pa
 
     from onnuri.corpus.stages.decontaminate import benchmark_index, cut
 
-    passages = [(number, each) for number, text in enumerate(heldout) for each in passages_of(text.text)]
+    numbers: dict[str, list[int]] = {}
+    for number, text in enumerate(heldout):
+        numbers.setdefault(" ".join(text.text.split()), []).append(number)
+    passages = [
+        (whole, each) for whole, same in numbers.items() for each in passages_of(heldout[same[0]].text)
+    ]
     with tempfile.TemporaryDirectory(prefix="onnuri-leaks-") as folder:
         path = Path(folder) / "heldout.jsonl"
         lines = (json.dumps({"texts": [each]}, ensure_ascii=False) for _, each in passages)
         manifest.write_text(path, (f"{line}\n" for line in lines))
         index = benchmark_index.build_index([str(path)])
+    testable = Counter(whole for item, (whole, _) in enumerate(passages) if index.testable[item])
+    short = numbers.keys() - testable.keys()
     found: set[int] = set()
+    leaked: set[str] = set()
     for batch in _batches(training):
+        if short:
+            pieces = (piece for text in batch for piece in (text, *text.splitlines()))
+            leaked.update(short.intersection(" ".join(piece.split()) for piece in pieces))
         *_, hits = cut.decontaminate(pa.array(batch, pa.large_string()), index, "drop")
         found.update(item for each in hits.to_pylist() for item in each)
-    testable = Counter(number for item, (number, _) in enumerate(passages) if index.testable[item])
     counted = Counter(passages[item][0] for item in found)
-    return sorted(number for number, count in counted.items() if count >= SHARE * testable[number])
+    leaked.update(whole for whole, count in counted.items() if count >= SHARE * testable[whole])
+    return sorted(number for whole in leaked for number in numbers[whole])
 
 
 def passages_of(text: str) -> Iterator[str]:

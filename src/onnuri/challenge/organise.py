@@ -44,8 +44,9 @@ def receive(config: ReceiveConfig) -> str:
         known = received(lines)
         if entry.name in known:
             if known[entry.name]["entry"] == entry.identity:
-                log.info(f"{entry.name} is received already")
-                return str(known[entry.name]["hash"])
+                receipt = str(known[entry.name]["hash"])
+                log.info(f"{entry.name} is received already, receipt {receipt}")
+                return receipt
             raise UserError(f"the name {entry.name} is taken; commit with another one")
         if is_revealed(lines):
             raise UserError(f"entry={config.entry} is late: the held-out text is public")
@@ -80,8 +81,12 @@ def reveal(config: RevealConfig) -> None:
             f"{challenge.content['heldout'][:12]}...: it is not the sealed text, and is not revealed"
         )
     with recording(challenge) as lines:
-        for name in (sealed_text.HELDOUT_FILE, sealed_text.NONCE_FILE):
-            shutil.copyfile(secret / name, challenge.folder / name)
-        if not is_revealed(lines):
+        if not is_revealed(
+            lines
+        ):  # before any of the text is out, and closed to entries even if cut off here
             add(challenge.folder, REVEALED, {"heldout": challenge.content["heldout"]})
+        for name in (sealed_text.HELDOUT_FILE, sealed_text.NONCE_FILE):
+            part = challenge.folder / f"{name}.part"
+            shutil.copyfile(secret / name, part)
+            part.replace(challenge.folder / name)
     log.info(f"revealed {challenge.folder / sealed_text.HELDOUT_FILE}; {len(received(lines))} entries")

@@ -17,9 +17,10 @@ from onnuri.challenge.tracks import Track
 from onnuri.config import to_dict
 from onnuri.config.former_names import rename_stored
 from onnuri.config.schema import options
+from onnuri.parallel.config import EngineConfig
 from onnuri.run.chain import last_of_each_step, read
 from onnuri.run.run_file import as_typed, flatten, unknown_options
-from onnuri.train.config import EvaluationConfig, PretrainConfig, TrackerConfig
+from onnuri.train.config import EvaluationConfig, GuardConfig, PretrainConfig, TrackerConfig
 from onnuri.train.same_run import TABLES
 
 STARTS = ("start", "resume")
@@ -126,6 +127,7 @@ def own_config(stored: Any) -> PretrainConfig:
         config: Any = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(PretrainConfig), stored))
     except Exception as error:  # OmegaConf's, and UserError of the options themselves
         raise Refused("settings", " ".join(str(error).split())[:200]) from None
+    guard = GuardConfig()
     defaults = {each.name: each.default for each in fields(type(config.train)) if each.name in RHYTHM}
     return replace(
         config,
@@ -133,6 +135,8 @@ def own_config(stored: Any) -> PretrainConfig:
         tracker=TrackerConfig(),
         evaluation=EvaluationConfig(),
         train=replace(config.train, **defaults),
+        guard=replace(config.guard, stall_seconds=guard.stall_seconds, stall_factor=guard.stall_factor),
+        engine=replace(config.engine, timeout_minutes=EngineConfig().timeout_minutes),
     )
 
 
@@ -204,10 +208,17 @@ def over_budget(record: Record, spent: Spent, track: Track) -> Iterator[Fault]:
         yield Fault("settings", "guard.on_spike=rollback trains on other batches than the steps say")
 
 
+def longest_interval(record: Record, track: Track) -> int:
+    """Steps that two checkpoints may be apart."""
+    return math.ceil(record.last_step / track.checkpoints)
+
+
 def missing_checkpoints(record: Record, track: Track) -> Iterator[Fault]:
     """Gaps that are too long to be replayed."""
-    most = math.ceil(record.last_step / track.checkpoints)
+    most, planned = longest_interval(record, track), record.config.train.steps
     ways = f"train.checkpoint_every={most} train.keep_checkpoints=0"
+    if record.last_step < planned:
+        ways += f" (the run stopped at step {record.last_step:,} of {planned:,})"
     points = record.points if record.points[-1] == record.last_step else [*record.points, record.last_step]
     if record.last_step not in record.checkpoints:
         yield Fault("missing checkpoints", f"none of the last step, {record.last_step}")

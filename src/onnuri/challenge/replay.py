@@ -1,10 +1,11 @@
 """Running an entry's steps again, from checkpoint to checkpoint.
 
-An interval is the steps between two checkpoints. Its replay starts from the first (the very first from
-fresh weights) with the recorded config on the pinned shards, and has to give the recorded losses and then
-the second checkpoint. So whoever replays all intervals has the whole run; whoever replays some catches a
-forged one with their share. Which ones, the entrant cannot know: the choice hangs on the nonce of the
-held-out text, which is secret until the entry is committed.
+An interval is the steps between two checkpoints; neighbours are joined up to the distance that the track
+allows, so that many checkpoints do not make what is replayed small. Its replay starts from the first (the
+very first from fresh weights) with the recorded config on the pinned shards, and has to give the recorded
+losses and then the second checkpoint. So whoever replays all intervals has the whole run; whoever replays
+some catches a forged one with their share. Which ones, the entrant cannot know: the choice hangs on the
+nonce of the held-out text, which is secret until the entry is committed.
 
 On the same versions, processor and ranks everything must be equal to the bit. Elsewhere sums are added up
 in another order: losses may differ by the ledger's tolerance, and the weights by a share of their movement.
@@ -20,6 +21,7 @@ import json
 import logging
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -33,7 +35,7 @@ from onnuri.base import manifest
 from onnuri.base.copying import copy_contents
 from onnuri.base.provenance import environment
 from onnuri.challenge.drift import relative_distance
-from onnuri.challenge.faults import Fault, Refused
+from onnuri.challenge.faults import OURS, Fault, MachineTrouble, Refused
 from onnuri.challenge.record import Record
 from onnuri.config import to_dict
 from onnuri.ledger.replay import TOLERANCE
@@ -45,6 +47,8 @@ log = logging.getLogger(__name__)
 
 MOST_DRIFT = 0.01
 """Elsewhere: distance of the weights from those recorded, as a share of how far the interval moved them."""
+NO_ROOM = ("MemoryError", "OutOfMemoryError", "can't allocate memory", *map(os.strerror, sorted(OURS)))
+"""What a worker says that failed for its machine."""
 WORKER = "onnuri.challenge.replay_worker"
 Interval = tuple[int, int]
 """Steps of two checkpoints; 0 stands for the fresh weights."""
@@ -55,8 +59,6 @@ class Replayed:
     """What was run again."""
 
     intervals: list[Interval]
-    of: int
-    """Intervals in all."""
     exact: bool
     faults: list[Fault]
 
@@ -66,14 +68,27 @@ class Replayed:
         return sum(after - before for before, after in self.intervals)
 
 
-def choose(points: Sequence[int], seed: str, count: int) -> list[Interval]:
-    """The first interval, the last, and `count` others at random (-1: all), in order.
+def intervals_of(points: Sequence[int], least: int) -> list[Interval]:
+    """The intervals of a run, joined until each has `least` steps; what is left over goes to the last.
 
     Args:
         points: 0 and the steps of all checkpoints.
+    """
+    ends = [0]
+    for point in points[1:]:
+        if point - ends[-1] >= least:
+            ends.append(point)
+    if ends[-1] < points[-1]:
+        ends[max(1, len(ends) - 1) :] = [points[-1]]
+    return list(pairwise(ends))
+
+
+def choose(every: Sequence[Interval], seed: str, count: int) -> list[Interval]:
+    """The first interval, the last, and `count` others at random (-1: all), in order.
+
+    Args:
         seed: what the choice hangs on.
     """
-    every = list(pairwise(points))
     inner = every[1:-1]
     draw = random.Random(hashlib.sha256(seed.encode()).digest())
     chosen = inner if count < 0 else draw.sample(inner, min(count, len(inner)))
@@ -124,7 +139,7 @@ def replay(
         done += pairwise(chain)
         if faults:
             break
-    return Replayed(done, len(record.points) - 1, exact, faults)
+    return Replayed(done, exact, faults)
 
 
 def chains(intervals: Sequence[Interval], joined: bool) -> Iterator[list[int]]:
@@ -155,7 +170,8 @@ def prepare(run_dir: Path, copy: Path, record: Record, tokens: Path, step: int) 
 def start(copy: Path, world_size: int, stops: Sequence[int], minutes: float) -> None:
     """Train from where `copy` is to the last of `stops`, keeping a checkpoint of each.
 
-    Raises Refused if the processes fail, or take longer than that.
+    Raises Refused if the processes fail, or take longer than that, and MachineTrouble if they were killed,
+    or had no room.
     """
     launcher = [sys.executable, "-m"]
     if world_size > 1:
@@ -168,7 +184,12 @@ def start(copy: Path, world_size: int, stops: Sequence[int], minutes: float) -> 
     if status is None:
         raise Refused("no replay", f"the steps to {stops[-1]} took longer than {minutes:g} minutes")
     if status:
+        killed = re.findall(r"exitcode\s*:\s*-(\d+)", "\n".join(lines)) or [-status] * (status < 0)
+        if killed:
+            raise MachineTrouble(f"the replay to step {stops[-1]} was ended by signal {killed[-1]}")
         reasons = [line.strip() for line in lines if "rror" in line] or [f"exit status {status}"]
+        if trouble := [line for line in reasons if any(sign in line for sign in NO_ROOM)]:
+            raise MachineTrouble(f"the replay to step {stops[-1]}: {trouble[-1][:200]}")
         raise Refused("no replay", f"the steps to {stops[-1]} cannot be run: {reasons[-1][:200]}")
 
 

@@ -66,5 +66,5 @@ TRACKS = {
         ),
     )
 }
-"""FLOPs: the sample model takes 20.4 MFLOPs a token, and 2 cores train 9,000 tokens/s, so 10 minutes are
+"""FLOPs: the sample model takes 17.3 MFLOPs a token, and 2 cores train 10,000 tokens/s, so 10 minutes are
 1.1e14. The H100's are 10 minutes at a third of 989 TFLOP/s, which nobody has measured."""

@@ -15,7 +15,7 @@ from onnuri.challenge.config import VerifyConfig
 from onnuri.challenge.curve import curve_of
 from onnuri.challenge.entry import Entry, check_name, read_entry, signature_is_good
 from onnuri.challenge.examine import Examined, examine, find_leaks, take_checkpoints
-from onnuri.challenge.faults import Fault, Refused
+from onnuri.challenge.faults import Fault, Refused, check_machine
 from onnuri.challenge.folder import (
     VERIFIED,
     Challenge,
@@ -26,8 +26,8 @@ from onnuri.challenge.folder import (
     received,
     recording,
 )
-from onnuri.challenge.record import machine
-from onnuri.challenge.replay import choose, needed_checkpoints, replay
+from onnuri.challenge.record import longest_interval, machine
+from onnuri.challenge.replay import choose, intervals_of, needed_checkpoints, replay
 from onnuri.challenge.score import is_finite, kopairs, score
 from onnuri.run.checkpoints import FOLDER, name_of
 
@@ -35,13 +35,17 @@ log = logging.getLogger(__name__)
 
 
 def verify(config: VerifyConfig) -> dict[str, Any]:
-    """Check an entry and write CHALLENGE/results/NAME.json; its `faults` are empty if it stands.
+    """Check an entry and, with `record`, write CHALLENGE/results/NAME.json; no `faults`: it stands.
 
-    Raises UserError where the fault is not the entry's: a challenge that is not revealed or was changed.
+    Raises UserError where the fault is not the entry's: a challenge that is not revealed or was changed, or
+    a machine without room or memory.
     """
     check_name(config.name)
     challenge, run_dir = open_challenge(config.challenge), Path(config.run_dir)
     nonce = check_reveal(challenge)
+    if config.record:
+        with recording(challenge):  # it can be written: better known before a replay than after it
+            pass
     challenge.token_manifest()
     kopairs(challenge)
     if not run_dir.is_dir():
@@ -53,13 +57,28 @@ def verify(config: VerifyConfig) -> dict[str, Any]:
             result |= {"entry": entry.identity, "title": entry.title, "signed": entry.fingerprint}
             result |= judge(challenge, entry, config, nonce, Path(scratch))
         except Refused as error:
+            check_machine(error)
             result["faults"] = [error.fault]
     result["faults"] = [fault._asdict() for fault in result["faults"]]
-    with recording(challenge):
-        manifest.write_json(challenge.result_file(config.name), result)
-        facts = {"name": config.name, "result": manifest.hash_json(result), "stands": not result["faults"]}
-        add(challenge.folder, VERIFIED, facts)
+    if config.record:
+        try:
+            record(challenge, result)
+        except UserError:
+            log.warning(f"not recorded: {summary(result)}")
+            raise
     return result
+
+
+def record(challenge: Challenge, result: dict[str, Any]) -> None:
+    """Write a result into the challenge's folder, and a line for it."""
+    with recording(challenge):
+        manifest.write_json(challenge.result_file(result["name"]), result)
+        facts = {
+            "name": result["name"],
+            "result": manifest.hash_json(result),
+            "stands": not result["faults"],
+        }
+        add(challenge.folder, VERIFIED, facts)
 
 
 def read_received(challenge: Challenge, name: str) -> Entry:
@@ -98,10 +117,12 @@ def judge(
         if not faults:
             facts["replay"], faults = run_again(challenge, entry, found, config, nonce, scratch)
     except Refused as error:
+        check_machine(error)
         return facts | {"faults": [error.fault]}
     except (
         Exception
     ) as error:  # of every kind: whatever a stranger's files make a check raise is their fault
+        check_machine(error)
         log.debug("malformed entry", exc_info=True)
         reason = " ".join(str(error).replace(f"{scratch}/", "").split())
         return facts | {"faults": [Fault("record", f"malformed: {type(error).__name__} {reason[:160]}")]}
@@ -137,7 +158,8 @@ def run_again(
     challenge: Challenge, entry: Entry, found: Examined, config: VerifyConfig, nonce: str, scratch: Path
 ) -> tuple[dict[str, Any], list[Fault]]:
     """Replay intervals that the nonce and the entry's hash choose. Returns what was run, and the faults."""
-    intervals = choose(found.record.points, f"{nonce} {entry.identity}", config.intervals)
+    every = intervals_of(found.record.points, longest_interval(found.record, challenge.track))
+    intervals = choose(every, f"{nonce} {entry.identity}", config.intervals)
     take_checkpoints(Path(config.run_dir), found, needed_checkpoints(intervals))
     done = replay(
         found.run_dir,
@@ -148,7 +170,7 @@ def run_again(
         elsewhere=config.elsewhere,
         minutes=config.replay_minutes,
     )
-    facts = {"intervals": done.intervals, "of": done.of, "steps": done.steps, "exact": done.exact}
+    facts = {"intervals": done.intervals, "of": len(every), "steps": done.steps, "exact": done.exact}
     return facts, done.faults
 
 

@@ -30,14 +30,17 @@ def die_with_launcher() -> None:
             ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def lock_run_dir(run_dir: Path) -> IO[str]:
+def lock_run_dir(run_dir: Path, taken: str = "", seconds: float = SECONDS_TO_WAIT) -> IO[str]:
     """Take the run directory for this process; the lock goes with the returned file, or the process.
 
-    Raises UserError when another process still holds it after a short wait, OSError if the file cannot
-    be written.
+    Args:
+        taken: what to say if another process has it.
+        seconds: how long to wait for it.
+
+    Raises UserError when another process still holds it after that, OSError if the file cannot be written.
     """
     stream = (run_dir / LOCK_FILE).open("a+", encoding="utf-8")
-    deadline = time.monotonic() + SECONDS_TO_WAIT
+    deadline = time.monotonic() + seconds
     while True:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -46,7 +49,8 @@ def lock_run_dir(run_dir: Path) -> IO[str]:
             if time.monotonic() > deadline:
                 stream.seek(0)
                 holder = stream.read().strip()
-                raise UserError(f"run_dir={run_dir} is in use by another run ({holder})") from None
+                taken = taken or f"run_dir={run_dir} is in use by another run"
+                raise UserError(f"{taken} ({holder})") from None
             time.sleep(0.2)
     stream.seek(0)
     stream.truncate()

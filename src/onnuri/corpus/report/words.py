@@ -31,7 +31,7 @@ READ_REASONS = {
 
 def escape(text: str) -> str:
     """Text as HTML; what cannot be shown is replaced, nothing in it is markup."""
-    return html.escape("".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in text))
+    return html.escape("".join(c if c.isprintable() or c in "\n\t\u200d" else "\ufffd" for c in text))
 
 
 def name(value: str, names: Mapping[str, str]) -> str:
