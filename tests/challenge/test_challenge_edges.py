@@ -172,7 +172,7 @@ def test_a_receipt_can_be_had_again_and_the_record_decides_who_was_first(
 
 def test_known_text_is_found_in_short_documents_and_in_copies() -> None:
     training = [
-        "온누리 계산 센터 안내\n문의는 본관 3층 안내소로",
+        "온누리 계산 센터 안내\n문의는 본관 3층 안내소로\n\n끝",
         " ".join(f"단어{number} 뒤에" for number in range(60)),
     ]
     heldout = [
@@ -182,6 +182,7 @@ def test_known_text_is_found_in_short_documents_and_in_copies() -> None:
             "새 글",
             *[training[1]] * 20,
             "온누리 계산 센터 안내 문의",
+            "  \n",
         )
     ]
     assert leaks.leaked_documents(heldout, training) == [0, *range(2, 22)]

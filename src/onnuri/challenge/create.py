@@ -131,7 +131,9 @@ def write(
         (output / name).mkdir(parents=True, exist_ok=True)
     copy_contents(Path(config.tokens), output / TOKENS)
     sealed_text.write_texts(output / PRACTICE_FILE, practice)
-    (output / ".gitattributes").write_text("* -text\n")  # git must not turn line ends: hashes pin the bytes
+    (output / ".gitattributes").write_text(
+        "* -text\n"
+    )  # git must not convert line endings: hashes pin the bytes
     content = {
         "format": FORMAT,
         "title": config.title,

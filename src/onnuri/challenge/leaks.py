@@ -42,7 +42,7 @@ def leaked_documents(heldout: Sequence[Text], training: Iterable[str]) -> list[i
         manifest.write_text(path, (f"{line}\n" for line in lines))
         index = benchmark_index.build_index([str(path)])
     testable = Counter(whole for item, (whole, _) in enumerate(passages) if index.testable[item])
-    short = numbers.keys() - testable.keys()
+    short = numbers.keys() - testable.keys() - {""}
     found: set[int] = set()
     leaked: set[str] = set()
     for batch in _batches(training):
