@@ -172,5 +172,8 @@ def test_a_data_file_of_another_build_is_named(tmp_path: Path) -> None:
     (tmp_path / "out" / "notes.txt").write_text("mine")
     manifest.read_whole(tmp_path / "out", "corpus")
     (tmp_path / "out" / "sub" / "train-00009.parquet").write_text("old")
-    with pytest.raises(UserError, match=r"train-00009.parquet is not in manifest.json"):
+    with pytest.raises(UserError, match=r"train-00009.parquet is not in manifest.json: left over"):
+        manifest.read_whole(tmp_path / "out", "corpus")
+    (tmp_path / "out" / "._train-00000.parquet").write_bytes(b"\0\5\x16\7")  # as macOS's tar makes them
+    with pytest.raises(UserError, match=r"\._train-00000.parquet is not in manifest.json: made by macOS"):
         manifest.read_whole(tmp_path / "out", "corpus")

@@ -13,7 +13,8 @@ import torch
 import torch.nn.functional as F
 from transformers import Qwen3ForCausalLM
 
-from onnuri.corpus.texts import read_texts, xz_bits_per_byte
+from onnuri.base.errors import UserError
+from onnuri.corpus.texts import data_identity, read_texts, xz_bits_per_byte
 from onnuri.evaluate.score import cut_windows, document_nats
 from onnuri.tokenizer.huggingface import load_tokenizer
 from tests.conftest import run_command, save_model, untrained_model
@@ -119,3 +120,5 @@ def test_mistakes_are_one_line(sample: Sample, tmp_path: Path) -> None:
         assert result.stderr.count("\n") == 1
     with pytest.raises(Exception, match="holds no document"):
         read_texts(str(tmp_path / "none.jsonl"), "text", 0)
+    with pytest.raises(UserError, match=r"^data=/no/such does not exist"):
+        data_identity("/no/such")

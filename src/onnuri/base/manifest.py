@@ -180,7 +180,10 @@ def verify(folder: str | Path, manifest: Manifest, contents: bool = True) -> Non
     for path in sorted(Path(folder).rglob("*")):
         name = path.relative_to(folder).as_posix()
         if path.suffix in DATA_SUFFIXES and name not in manifest.files:
-            raise UserError(f"{path} is not in {FILE_NAME}: left over from another build? Move it away")
+            where_from = "left over from another build? Move it away"
+            if path.name.startswith("._"):
+                where_from = "made by macOS in copying; find . -name '._*' -delete"
+            raise UserError(f"{path} is not in {FILE_NAME}: {where_from}")
 
 
 def up_to_date(

@@ -15,6 +15,7 @@ from onnuri.base.location import PACKAGE, checkout
 
 BUILD_FILE = "build.json"
 """In an installed wheel, or at the root of a tree from a bundle: the code version that it was made of."""
+CPUINFO = Path("/proc/cpuinfo")
 
 
 def code_version() -> dict[str, Any]:
@@ -76,5 +77,27 @@ def environment() -> dict[str, Any]:
         "python": platform.python_version(),
         **{name: version(name) for name in packages},
         "platform": platform.platform(),
-        "processor": gpu or torch.backends.cpu.get_cpu_capability(),
+        "processor": gpu or cpu_name(torch.backends.cpu.get_cpu_capability()),
     }
+
+
+def cpu_name(instructions: str) -> str:
+    """Such as "AMD EPYC (25, 17; AVX512, avx512_bf16)": name, family and model, and what it computes with.
+
+    Numerical libraries choose their code by these, and with it the order in which sums are added up. In
+    virtual machines the name is often no more than the vendor's.
+
+    Args:
+        instructions: torch's word for the vectors that it uses.
+    """
+    try:
+        first = CPUINFO.read_text(encoding="utf-8", errors="replace").split("\n\n", 1)[0]
+    except OSError:
+        first = ""
+    pairs = (line.split(":", 1) for line in first.splitlines() if ":" in line)
+    facts = {name.strip(): " ".join(value.split()) for name, value in pairs}
+    name = facts.get("model name") or platform.processor() or platform.machine()
+    kind = [facts[key] for key in ("cpu family", "model", "CPU implementer", "CPU part") if key in facts]
+    flags = facts.get("flags", "").split()
+    units = [instructions, *(flag for flag in ("avx512_bf16", "amx_bf16") if flag in flags)]
+    return f"{name} ({'; '.join(filter(None, (', '.join(kind), ', '.join(units))))})"

@@ -62,7 +62,8 @@ def create(config: InitConfig) -> Challenge:
     corpus = manifest.read_whole(config.corpus, "corpus")
     if tokens.inputs.get("corpus") != corpus.identity:
         raise UserError(f"tokens={config.tokens} is not packed from corpus={config.corpus}")
-    practice, heldout = (read_texts(each, "text", 0) for each in (config.corpus, config.heldout))
+    practice = read_texts(config.corpus, "text", 0, "corpus")
+    heldout = read_texts(config.heldout, "text", 0, "heldout")
     sealed_text.check_languages(practice, f"the held-out part of corpus={config.corpus}")
     sealed_text.check_languages(heldout, f"heldout={config.heldout}")
     describe(heldout)

@@ -65,7 +65,7 @@ def examine(challenge: Challenge, run_dir: Path, copy: Path, kept: Collection[in
     record = replace(record, checkpoints=checkpoints)
     tokens = challenge.token_manifest()
     found = Examined(copy, record, spent_by(record, int(tokens.counts["train"]["tokens"])))
-    found.faults += over_budget(record, found.spent, challenge.track)
+    found.faults += [*over_budget(record, found.spent, challenge.track), *record.changes]
     found.faults += missing_checkpoints(record, challenge.track)
     trained_on = {line["data"] for line in record.lines if "data" in line}
     if other := trained_on - {tokens.identity}:

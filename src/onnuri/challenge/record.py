@@ -42,7 +42,9 @@ class Record:
 
     lines: list[dict[str, Any]]
     config: PretrainConfig
-    """Of every start alike, without paths and what else changes no weight."""
+    """Of the last start, without paths and what else changes no weight."""
+    changes: list[Fault]
+    """What other starts did in another way."""
     world_size: int
     environments: list[dict[str, Any]]
     """Of each start."""
@@ -87,7 +89,6 @@ def read_record(run_dir: Path) -> Record:
         raise Refused("settings", "the run rolled back, and left out batches that its steps count")
     starts = [line for line in lines if line["event"] in STARTS]
     configs = [own_config(line["config"]) for line in starts]
-    check_same(configs, [line["world_size"] for line in starts])
     recorded = {step: line for step, (_, line) in sorted(last_of_each_step(lines).items())}
     if list(recorded) != list(range(1, len(recorded) + 1)) or not recorded:
         raise Refused("broken ledger", "its steps are not 1, 2, 3 and so on")
@@ -99,6 +100,7 @@ def read_record(run_dir: Path) -> Record:
     return Record(
         lines=lines,
         config=configs[-1],
+        changes=list(changes_of(configs, [line["world_size"] for line in starts])),
         world_size=int(starts[-1]["world_size"]),
         environments=[line["environment"] for line in starts],
         losses={step: line["loss"] for step, line in recorded.items()},
@@ -140,16 +142,17 @@ def own_config(stored: Any) -> PretrainConfig:
     )
 
 
-def check_same(configs: Sequence[PretrainConfig], world_sizes: Sequence[int]) -> None:
-    """Raise Refused unless all starts of a run trained in the same way."""
+def changes_of(configs: Sequence[PretrainConfig], world_sizes: Sequence[int]) -> Iterator[Fault]:
+    """Where the starts of a run did not train in the same way: the first difference of each."""
     first, *others = (
         flatten(to_dict(config), whole=TABLES) | {"ranks": world_size}
         for config, world_size in zip(configs, world_sizes, strict=True)
     )
-    for name, value in itertools.chain.from_iterable(other.items() for other in others):
-        if value != first[name]:
-            changed = f"{name} from {as_typed(first[name])} to {as_typed(value)}"
-            raise Refused("settings", f"the run changed {changed}")
+    for other in others:
+        changed = [name for name, value in other.items() if value != first[name]]
+        for name in changed[:1]:
+            values = f"{name} from {as_typed(first[name])} to {as_typed(other[name])}"
+            yield Fault("settings", f"the run changed {values}")
 
 
 @dataclass(frozen=True)
@@ -231,4 +234,4 @@ def missing_checkpoints(record: Record, track: Track) -> Iterator[Fault]:
 def machine(record: Record) -> Mapping[str, str]:
     """What the entrant says of the machine, in short texts."""
     found = record.environments[-1]
-    return {name: str(found.get(name, ""))[:60] for name in ("processor", "platform", "torch", "python")}
+    return {name: str(found.get(name, ""))[:100] for name in ("processor", "platform", "torch", "python")}

@@ -125,7 +125,7 @@ def replay(
         raise Refused(
             "no replay",
             f"{record.config.engine.precision} replays only where processor and versions are those of the "
-            f"run ({str(trained_on)[:60]}, torch {str(record.environments[-1].get('torch', ''))[:20]})",
+            f"run ({str(trained_on)[:100]}, torch {str(record.environments[-1].get('torch', ''))[:20]})",
         )
     faults: list[Fault] = []
     done: list[Interval] = []

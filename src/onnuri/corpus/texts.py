@@ -6,6 +6,8 @@ import hashlib
 import logging
 import lzma
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,24 +31,35 @@ def of_corpus(data: str) -> bool:
     return (Path(data) / manifest.FILE_NAME).is_file()
 
 
-def data_identity(data: str) -> str:
-    """Hash of the text behind `data=`: a corpus manifest's identity, or the hashes of the files."""
+@contextmanager
+def _found_by(option: str, data: str) -> Iterator[None]:
+    """Name the option that the user gave where files are not found, not that of a corpus."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(str(error).replace(f"input={data}", f"{option}={data}", 1)) from None
+
+
+def data_identity(data: str, option: str = "data") -> str:
+    """Hash of the text behind `option=data`: a corpus manifest's identity, or the hashes of the files."""
     if of_corpus(data):
         return manifest.read_whole(data, "corpus").identity
     from onnuri.corpus.reading import discovery, files
 
     digest = hashlib.sha256()
-    for file, _ in discovery.with_formats(discovery.find(data)):
-        digest.update(f"{file.name} {files.identity(file)}\n".encode())
+    with _found_by(option, data):
+        for file, _ in discovery.with_formats(discovery.find(data)):
+            digest.update(f"{file.name} {files.identity(file)}\n".encode())
     return digest.hexdigest()
 
 
-def read_texts(data: str, text_column: str, max_documents: int) -> list[Text]:
+def read_texts(data: str, text_column: str, max_documents: int, option: str = "data") -> list[Text]:
     """The documents, empty ones left out; at most `max_documents` per language when that is not 0.
 
-    Raises UserError when there is nothing to score.
+    Raises UserError, which names `option`, when there are none.
     """
-    texts = _from_corpus(data) if of_corpus(data) else _from_files(data, text_column)
+    with _found_by(option, data):
+        texts = _from_corpus(data) if of_corpus(data) else _from_files(data, text_column)
     kept: list[Text] = []
     counts: dict[str, int] = {}
     for text in texts:
@@ -54,7 +67,7 @@ def read_texts(data: str, text_column: str, max_documents: int) -> list[Text]:
         if text.text and (not max_documents or counts[text.lang] <= max_documents):
             kept.append(text)
     if not kept:
-        raise UserError(f"data={data} holds no document to score")
+        raise UserError(f"{option}={data} holds no document with text")
     return kept
 
 

@@ -56,7 +56,7 @@ def ngram_scores(items: Sequence[Item], text: str, text_column: str) -> dict[str
     }
     return {
         "items": identity(items),
-        "text": data_identity(text),
+        "text": data_identity(text, "text"),
         "bytes": sum(len(each.encode()) for each in korean),
         "phenomena": {
             name: {order: found[name] for order, found in scores.items()} for name in scores["bigram"]
@@ -67,7 +67,7 @@ def ngram_scores(items: Sequence[Item], text: str, text_column: str) -> dict[str
 def _training_texts(text: str, text_column: str) -> Iterable[Any]:
     """A corpus's training documents, or all of a file."""
     if not (Path(text) / manifest.FILE_NAME).is_file():
-        return read_texts(text, text_column, 0)
+        return read_texts(text, text_column, 0, "text")
     from onnuri.corpus.documents import read_documents
     from onnuri.corpus.texts import Text
 

@@ -86,10 +86,7 @@ def _read(path: str) -> tuple[str, list[Any]]:
     from onnuri.corpus.texts import data_identity, read_texts
     from onnuri.tokenizer.report.measure import by_source
 
-    try:
-        return data_identity(path), by_source(read_texts(path, "text", 0))
-    except UserError as error:
-        raise UserError(str(error).replace("data=", "input=", 1).replace("to score", "with text")) from None
+    return data_identity(path, "input"), by_source(read_texts(path, "text", 0, "input"))
 
 
 def _measure_all(tokenizers: list[Any], groups: list[Any]) -> list[dict[str, Any]]:
