@@ -39,6 +39,13 @@ ASKED = [turn("user"), turn("assistant", None, tool_calls=CALL), turn("tool", "�
 MISTAKES: list[tuple[dict[str, Any] | bytes, str, str]] = [
     (b'{"messages": [{"role": "user"', refusal.BROKEN_JSON, "line 1 column"),
     (b"[1, 2]", refusal.BROKEN_JSON, "a list, not an object"),
+    (b'{"messages": [], "messages": [{"role": "user"}]}', refusal.BROKEN_JSON, "'messages' twice in one"),
+    (
+        b'{"messages": [{"role": "user", "content": 1, "content": 2}]}',
+        refusal.BROKEN_JSON,
+        "'content' twice",
+    ),
+    ({"messages": '[{"role": "user", "role": "user"}]'}, refusal.BROKEN_JSON, "'role' twice in one object"),
     (b'{"messages": "\xff\xfe\xff\x80\xff"}', refusal.UNREADABLE, "no encoding fits"),
     ({"message": ask()}, refusal.MISSING, "no messages; found message (did you mean 'messages'?)"),
     ({"instruction": "뭐예요?"}, refusal.MISSING, "instruction without output"),
@@ -117,6 +124,11 @@ MISTAKES: list[tuple[dict[str, Any] | bytes, str, str]] = [
         {"messages": [turn("user"), calling(["부산"])]},
         refusal.BAD_CALL,
         "turn 2: the arguments of 날씨 are a",
+    ),
+    (
+        {"messages": [turn("user"), calling('{"곳": 1, "곳": 2}')]},
+        refusal.BAD_CALL,
+        "'곳' twice in one object",
     ),
     ({"messages": [turn("user"), calling('{"도": NaN}')]}, refusal.BAD_CALL, "are no JSON (Out of range"),
     (

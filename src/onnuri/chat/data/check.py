@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from onnuri.base.errors import UserError
+from onnuri.chat.data import objects
 from onnuri.chat.data.layouts import Conversation
 from onnuri.chat.data.refusal import (
     BAD_CALL,
@@ -95,7 +96,7 @@ def _arguments(function: Mapping[str, Any], number: int) -> str | Mapping[str, A
     if given is None or (isinstance(given, str) and given.strip() in ("", "null")):
         return {}
     try:
-        value = json.loads(given) if isinstance(given, str) else given
+        value = objects.read(given) if isinstance(given, str) else given
         if isinstance(value, Mapping):
             json.dumps(value, allow_nan=False)
             return given

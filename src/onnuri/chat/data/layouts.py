@@ -13,14 +13,15 @@ and tools may be JSON in a text, as tables have it.
 from __future__ import annotations
 
 import difflib
-import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from onnuri.base.errors import nearest
+from onnuri.chat.data import objects
 from onnuri.chat.data.refusal import (
     BAD_CALL,
     BAD_WEIGHT,
+    BROKEN_JSON,
     MISSING,
     NO_LIST,
     NO_PROMPT,
@@ -263,7 +264,9 @@ def _parsed(value: Any) -> Any:
     """JSON in a text, as tables have it; anything else as it is."""
     if isinstance(value, str) and value.lstrip()[:1] in ("[", "{"):
         try:
-            return json.loads(value)
+            return objects.read(value)
+        except objects.Twice as error:
+            raise Refused(BROKEN_JSON, str(error)) from None
         except (ValueError, RecursionError):
             return value
     return value

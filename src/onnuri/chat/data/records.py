@@ -17,6 +17,7 @@ from typing import Any, BinaryIO, NamedTuple
 from onnuri.base import manifest
 from onnuri.base.errors import UserError
 from onnuri.chat.data.layouts import COLUMNS
+from onnuri.chat.data.objects import Object, checked
 from onnuri.chat.data.refusal import BROKEN_JSON, TOO_LONG, UNREADABLE, Refused
 from onnuri.corpus.reading import compression, discovery, encoding, files
 from onnuri.corpus.reading.canary import refuse_benchmark
@@ -131,19 +132,23 @@ def _line(name: str, number: int, content: bytes, declared: str) -> Iterator[Raw
         return
     text = text.removeprefix("\ufeff")
     try:
-        yield _object(name, number, json.loads(text), note)
+        yield _object(name, number, json.loads(text, object_pairs_hook=Object), note)
     except (ValueError, RecursionError) as error:
-        several = several_objects(text)
+        several = several_objects(text, Object)
         for record in several:
-            yield Raw(name, number, record, note=note)
+            yield _object(name, number, record, note)
         if not several:
             yield Raw(name, number, {}, Refused(BROKEN_JSON, cause(error)))
 
 
 def _object(name: str, number: int, value: Any, note: str = "") -> Raw:
-    if isinstance(value, dict):
-        return Raw(name, number, value, note=note)
-    return Raw(name, number, {}, Refused(BROKEN_JSON, f"a {type(value).__name__}, not an object"))
+    if not isinstance(value, dict):
+        return Raw(name, number, {}, Refused(BROKEN_JSON, f"a {type(value).__name__}, not an object"))
+    try:
+        record, lone = checked(value)
+    except (ValueError, RecursionError) as error:
+        return Raw(name, number, {}, Refused(BROKEN_JSON, cause(error)))
+    return Raw(name, number, record, note=note or (f"lone surrogates: {lone}" if lone else ""))
 
 
 def _tree(name: str, stream: BinaryIO, declared: str) -> Iterator[Raw]:
@@ -160,7 +165,7 @@ def _tree(name: str, stream: BinaryIO, declared: str) -> Iterator[Raw]:
         text, note = encoding.decode_most(head, declared, BAD_CHARACTERS)
         text = text.removeprefix("\ufeff")
         try:
-            values = list(json_values(text))
+            values = list(json_values(text, Object))
         except ValueError:  # the records before what is broken are read all the same
             head, stream = text.encode("utf-8", "surrogatepass"), io.BytesIO()
         else:
@@ -188,7 +193,8 @@ def _streamed(name: str, head: bytes, rest: BinaryIO) -> Iterator[Raw]:
     number = 0
     try:
         both = io.BufferedReader(_Joined(head, rest))
-        for value in ijson.items(both, prefix, use_float=True, multiple_values=True):
+        options = {"use_float": True, "multiple_values": True, "map_type": Object}
+        for value in ijson.items(both, prefix, **options):
             number += 1
             yield _object(name, number, value)
     except (ValueError, RecursionError, ijson.JSONError) as error:

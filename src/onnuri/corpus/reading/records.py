@@ -109,10 +109,10 @@ def _json_line(task: Reading, line: Line, declared: str) -> None:
         )
 
 
-def several_objects(text: str) -> list[dict[str, Any]]:
+def several_objects(text: str, object_type: type[dict[str, Any]] | None = None) -> list[dict[str, Any]]:
     """The objects of a line that holds several, or one and a comma; none if there is anything else."""
     try:
-        values = list(json_values(text))
+        values = list(json_values(text, object_type))
     except (ValueError, RecursionError):
         return []
     return values if all(isinstance(value, dict) for value in values) else []
@@ -160,9 +160,13 @@ class _FirstValueBroken(ValueError):
     """No value of a JSON file is complete, but some of its records may be."""
 
 
-def json_values(text: str) -> Iterator[Any]:
-    """The values of a text, with white space or a comma after each."""
-    decoder = json.JSONDecoder()
+def json_values(text: str, object_type: type[dict[str, Any]] | None = None) -> Iterator[Any]:
+    """The values of a text, with white space or a comma after each.
+
+    Args:
+        object_type: what objects become, made of pairs of name and value; None: dict.
+    """
+    decoder = json.JSONDecoder(object_pairs_hook=object_type)
     offset = len(text) - len(text.lstrip(" \t\r\n"))
     number = 0
     while offset < len(text) or not number:

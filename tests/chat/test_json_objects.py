@@ -1,0 +1,57 @@
+"""One object that says two things, and half of a character: neither passes in silence."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from onnuri.chat.data import objects, refusal
+from onnuri.chat.data import records as reading
+from tests.chat.talks import ask
+
+TWICE = json.dumps({"messages": ask("하나")})[:-1] + ', "messages": []}'
+HALF = json.dumps({"messages": ask("반쪽 \ud800 글자 \udc00")})
+WHOLE = json.dumps({"messages": ask("한 글자 😀")})
+
+
+def read(path: Path, content: str) -> list[reading.Raw]:
+    """The records of a file."""
+    path.write_text(content)
+    return list(reading.read(reading.find(str(path))[0], ""))
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("in.json", f"[{TWICE}, {HALF}, {WHOLE}]"),
+        ("in.jsonl", f"{TWICE}\n{HALF}\n{WHOLE}\n"),
+        ("one line.jsonl", f"{TWICE}, {HALF}, {WHOLE}\n"),
+    ],
+)
+def test_a_name_twice_is_refused_and_half_a_character_is_noted(
+    name: str, content: str, tmp_path: Path
+) -> None:
+    found = read(tmp_path / name, content)
+    assert [each.note for each in found] == ["", "lone surrogates: 2", ""]
+    assert [each.refused and each.refused.reason for each in found] == [refusal.BROKEN_JSON, None, None]
+    assert found[1].record["messages"] == ask("반쪽 \ufffd 글자 \ufffd")
+    assert found[2].record["messages"] == ask("한 글자 😀")
+
+
+def test_also_in_a_file_that_is_too_large_to_read_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "SMALL_TREE_BYTES", 16)
+    twice, whole = read(tmp_path / "in.json", f"[{TWICE}, {WHOLE}]")
+    assert twice.refused and str(twice.refused) == "broken JSON: 'messages' twice in one object"
+    assert whole.record["messages"] == ask("한 글자 😀")
+
+
+def test_objects_in_text() -> None:
+    assert objects.read('{"가": {"나": [1, {"다": 2}]}}') == {"가": {"나": [1, {"다": 2}]}}
+    for text in ('{"가": 1, "가": 1}', '[{"나": [{"가": {}, "가": 2}]}]'):
+        with pytest.raises(objects.Twice, match="'가' twice in one object"):
+            objects.read(text)
+    assert objects.checked({"\ud800": [1, None, "\udc00"]}) == ({"\ufffd": [1, None, "\ufffd"]}, 2)
