@@ -44,8 +44,10 @@ def test_also_in_a_file_that_is_too_large_to_read_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reading, "SMALL_TREE_BYTES", 16)
-    twice, whole = read(tmp_path / "in.json", f"[{TWICE}, {WHOLE}]")
+    monkeypatch.setattr(reading, "BAD_CHARACTERS", 0.5)
+    twice, half, whole = read(tmp_path / "in.json", f"[{TWICE}, {HALF}, {WHOLE}]")
     assert twice.refused and str(twice.refused) == "broken JSON: 'messages' twice in one object"
+    assert (half.note, half.record["messages"]) == ("bad characters: 2", ask("반쪽 \ufffd 글자 \ufffd"))
     assert whole.record["messages"] == ask("한 글자 😀")
 
 

@@ -24,10 +24,12 @@ from onnuri.corpus.reading.canary import refuse_benchmark
 from onnuri.corpus.reading.files import File
 from onnuri.corpus.reading.labels import codec_of
 from onnuri.corpus.reading.lines import as_utf8, ends_in_returns, lines, wide_codec, with_line_feeds
+from onnuri.corpus.reading.mended import Mended, note_of, unmarked
 from onnuri.corpus.reading.piece import cause, stop_if_transient
 from onnuri.corpus.reading.records import (
     MOST_TREE_BYTES,
     SMALL_TREE_BYTES,
+    Both,
     is_utf8,
     json_values,
     line_text,
@@ -156,7 +158,7 @@ def _tree(name: str, stream: BinaryIO, declared: str) -> Iterator[Raw]:
     head, damage = compression.read_up_to(stream, SMALL_TREE_BYTES)
     if damage:
         raise ValueError(damage)
-    if len(head) < SMALL_TREE_BYTES or declared or not is_utf8(head):
+    if len(head) < SMALL_TREE_BYTES or declared or not is_utf8(head, BAD_CHARACTERS):
         head += stream.read(MOST_TREE_BYTES + 1 - len(head))
         if len(head) > MOST_TREE_BYTES:
             raise ValueError(
@@ -191,32 +193,18 @@ def _streamed(name: str, head: bytes, rest: BinaryIO) -> Iterator[Raw]:
 
     prefix = "item" if head.lstrip()[:1] == b"[" else ""
     number = 0
+    both = Both(head, rest)
+    mended = Mended(both, BAD_CHARACTERS)
+    options = {"use_float": True, "multiple_values": True, "map_type": Object}
     try:
-        both = io.BufferedReader(_Joined(head, rest))
-        options = {"use_float": True, "multiple_values": True, "map_type": Object}
-        for value in ijson.items(both, prefix, **options):
+        for value in ijson.items(mended, prefix, **options):
             number += 1
-            yield _object(name, number, value)
+            both.given = 0
+            raw = _object(name, number, value)
+            record, marks = unmarked(raw.record) if mended.marks else (raw.record, 0)
+            yield raw._replace(record=record, note=note_of(marks))
     except (ValueError, RecursionError, ijson.JSONError) as error:
         yield Raw(name, number + 1, {}, Refused(BROKEN_JSON, f"from here on: {cause(error)}"))
-
-
-class _Joined(io.RawIOBase):
-    """A stream of which the beginning was read already."""
-
-    def __init__(self, head: bytes, rest: BinaryIO) -> None:
-        self._head, self._rest = head, rest
-
-    def readable(self) -> bool:
-        """It is."""
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        """See io.RawIOBase."""
-        part = self._head[: len(buffer)] or self._rest.read(len(buffer))
-        self._head = self._head[len(part) :]
-        buffer[: len(part)] = part
-        return len(part)
 
 
 def _table(name: str, stream: BinaryIO, declared: str) -> Iterator[Raw]:

@@ -17,6 +17,7 @@ from onnuri.corpus.reading import encoding, trees
 from onnuri.corpus.reading.compression import is_unpacked, read_up_to
 from onnuri.corpus.reading.labels import codec_of
 from onnuri.corpus.reading.lines import Line, as_utf8, ends_in_returns, lines, wide_codec, with_line_feeds
+from onnuri.corpus.reading.mended import Mended, is_cp949, note_of, unmarked
 from onnuri.corpus.reading.piece import Reading, add_record, cause, stop_if_transient
 
 ROOM_FOR_MARKUP = 4
@@ -138,10 +139,10 @@ def read_json(task: Reading, stream: BinaryIO) -> Iterator[pa.RecordBatch]:
     head, damage = read_up_to(stream, SMALL_TREE_BYTES)
     head = head.removeprefix(codecs.BOM_UTF8)
     small = len(head) < SMALL_TREE_BYTES - 3
-    if not ("." in path or small or task.source.encoding or not is_utf8(head)):
-        yield from _streamed(task, _Both(head, stream))
+    if not ("." in path or small or task.source.encoding or not is_utf8(head, task.source.bad_characters)):
+        yield from _streamed(task, Both(head, stream))
         return
-    raw = head if small else _Both(head, stream).read(MOST_TREE_BYTES + 1)
+    raw = head if small else Both(head, stream).read(MOST_TREE_BYTES + 1)
     text, note = _tree_text(task, raw)
     try:
         found = _add_records(task, json_values(text), note)
@@ -149,7 +150,7 @@ def read_json(task: Reading, stream: BinaryIO) -> Iterator[pa.RecordBatch]:
             yield from task.rows.full()
     except ValueError as error:
         if isinstance(error, _FirstValueBroken) and "." not in path:
-            yield from _streamed(task, _Both(b"", io.BytesIO(text.encode("utf-8", "surrogatepass"))))
+            yield from _streamed(task, Both(b"", io.BytesIO(text.encode("utf-8", "surrogatepass"))))
             return
         raise ValueError(damage or error) from None
     if damage:
@@ -180,7 +181,7 @@ def json_values(text: str, object_type: type[dict[str, Any]] | None = None) -> I
         offset = between.end() if between else offset
 
 
-def _streamed(task: Reading, stream: _Both) -> Iterator[pa.RecordBatch]:
+def _streamed(task: Reading, stream: Both) -> Iterator[pa.RecordBatch]:
     import ijson
 
     path = task.source.records
@@ -192,24 +193,37 @@ def _streamed(task: Reading, stream: _Both) -> Iterator[pa.RecordBatch]:
     else:
         stream.most = MOST_RECORD_BYTES
     options = {"use_float": True, "multiple_values": True, "buf_size": STREAM_BYTES}
-    for found, record in enumerate(ijson.items(stream, prefix, **options), 1):
-        stream.given, stream.most = 0, MOST_RECORD_BYTES
-        add_record(task, f"{task.name}#{path}.{found - 1}".replace("#.", "#"), record)
-        yield from task.rows.full()
+    mended = Mended(stream, task.source.bad_characters)
+    try:
+        for found, value in enumerate(ijson.items(mended, prefix, **options), 1):
+            stream.given, stream.most = 0, MOST_RECORD_BYTES
+            record, marks = unmarked(value) if mended.marks else (value, 0)
+            name = f"{task.name}#{path}.{found - 1}".replace("#.", "#")
+            add_record(task, name, record, note_of(marks))
+            yield from task.rows.full()
+    except ijson.JSONError as error:
+        raise ValueError(f"the rest of the file, after {found:,} records: {cause(error)}") from None
     if not found:
         task.rows.add_unreadable(task.name, f"no list at records: {path or 'the top'}")
 
 
-def is_utf8(head: bytes) -> bool:
-    """Whether the beginning of a text, cut anywhere, is UTF-8."""
+def is_utf8(head: bytes, most_bad: float) -> bool:
+    """Whether the beginning of a text, cut anywhere, is UTF-8.
+
+    Args:
+        most_bad: bad characters that it may have for each byte.
+    """
+    if b"\0" in head:  # UTF-16 and UTF-32
+        return False
     try:
-        head[: len(head) - 4].decode()
-    except UnicodeDecodeError as error:
-        return error.end > len(head) - 8  # the cut may go through a character
+        codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        bad = head.decode("utf-8", "replace").count("\ufffd")
+        return bad <= most_bad * len(head) and not is_cp949(head)
     return True
 
 
-class _Both:
+class Both:
     """A stream of which the beginning was read already, and no more of it than a record may have."""
 
     def __init__(self, head: bytes, rest: BinaryIO) -> None:
