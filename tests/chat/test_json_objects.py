@@ -44,11 +44,29 @@ def test_also_in_a_file_that_is_too_large_to_read_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reading, "SMALL_TREE_BYTES", 16)
-    monkeypatch.setattr(reading, "BAD_CHARACTERS", 0.5)
     twice, half, whole = read(tmp_path / "in.json", f"[{TWICE}, {HALF}, {WHOLE}]")
     assert twice.refused and str(twice.refused) == "broken JSON: 'messages' twice in one object"
-    assert (half.note, half.record["messages"]) == ("bad characters: 2", ask("반쪽 \ufffd 글자 \ufffd"))
+    assert (half.note, half.record["messages"]) == ("lone surrogates: 2", ask("반쪽 \ufffd 글자 \ufffd"))
     assert whole.record["messages"] == ask("한 글자 😀")
+
+
+@pytest.mark.parametrize("small", [True, False])
+def test_the_list_below_the_top_is_found_in_files_of_any_size(
+    small: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not small:
+        monkeypatch.setattr(reading, "SMALL_TREE_BYTES", 64)
+    talks = [{"messages": ask(str(number))} for number in range(3)]
+    for content in (
+        json.dumps({"version": 1, "data": talks}),
+        json.dumps(talks[:2]) + json.dumps(talks[2]),
+        json.dumps(talks[0]) + ",\n" + json.dumps(talks[1:]),
+        json.dumps(talks).replace('"0"', "NaN"),
+    ):
+        found = read(tmp_path / "in.json", content)
+        assert [each.record["messages"][1:] for each in found] == [talk["messages"][1:] for talk in talks]
+    (only,) = read(tmp_path / "in.json", json.dumps({"messages": ask("하나"), "extra": [{}]}))
+    assert only.record["messages"] == ask("하나")
 
 
 def test_objects_in_text() -> None:

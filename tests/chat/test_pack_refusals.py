@@ -180,7 +180,7 @@ def test_every_mistake_is_counted_and_listed(sample: Sample, tmp_path: Path) -> 
     }
     every = {value for name, value in vars(refusal).items() if name.isupper() and isinstance(value, str)}
     pairs_only = {refusal.EQUAL, refusal.NO_PROMPT}
-    elsewhere = {refusal.NO_LICENCE, refusal.TOO_LONG, refusal.DUPLICATE}  # in other tests
+    elsewhere = {refusal.NO_LICENCE, refusal.TOO_LONG, refusal.CUT_OFF, refusal.DUPLICATE}  # in other tests
     assert {reason for _, reason, _ in MISTAKES} == every - pairs_only - elsewhere
 
 
@@ -268,7 +268,7 @@ def test_json_of_every_shape(sample: Sample, tmp_path: Path) -> None:
     """A list, a list below the top, values one after the other, and a list that was cut."""
     records = [{"messages": ask(str(number))} for number in range(4)]
     whole = json.dumps(records, ensure_ascii=False, indent=1)
-    usual = {"kind": "chat", "license": "MIT", "output": str(tmp_path / "out"), "most_refused": 0.5}
+    usual = {"kind": "chat", "license": "MIT", "output": str(tmp_path / "out"), "most_refused": 1.0}
     words = {"tokenizer": sample("tokenizer"), "input": str(tmp_path / "in.json"), **usual}
     for raw, kept, refusals in (
         (whole.encode(), 4, 0),
@@ -281,8 +281,13 @@ def test_json_of_every_shape(sample: Sample, tmp_path: Path) -> None:
         counts = pack_conversations(PackConfig(**words)).counts["chat"]
         assert counts["conversations"] == kept and sum(counts["refused"].values()) == refusals
     (cut,) = refused(tmp_path)
-    assert cut["line"] == 4 and cut["reason"] == refusal.BROKEN_JSON
-    assert cut["detail"].startswith("from here on: ")
+    assert (cut["line"], cut["reason"]) == (4, refusal.CUT_OFF)
+    assert cut["detail"] == "the file ends within a value"
+    with pytest.raises(
+        UserError, match=r"in.json:4: rest of the file not read: .*; most_refused=1 packs what"
+    ):
+        pack_conversations(PackConfig(**words | {"most_refused": 0.9, "output": str(tmp_path / "none")}))
+    assert not (tmp_path / "none").exists()
 
 
 def test_files_that_are_large_packed_or_damaged(
@@ -299,7 +304,7 @@ def test_files_that_are_large_packed_or_damaged(
     too_long = sum(len(row) > 1 << 10 for row in rows.split(b"\n"))
     for name, content, kept, reasons in (
         ("streamed.json", talks, 60, []),
-        ("cut.json", talks[: talks.rindex(b"}, {")], 59, [refusal.BROKEN_JSON]),
+        ("cut.json", talks[: talks.rindex(b"}, {")], 59, [refusal.CUT_OFF]),
         ("packed.jsonl.gz", gzip.compress(rows), 60 - too_long, [refusal.TOO_LONG] * too_long),
         ("cut.jsonl.gz", gzip.compress(rows[:4000])[:-30], None, [refusal.UNREADABLE]),
         ("bytes.parquet", None, 1, [refusal.UNREADABLE]),

@@ -1,111 +1,166 @@
-"""JSON that is too large to read whole: a bad character costs itself, not the records behind it."""
+"""JSON in which something is wrong, or that is too large to parse whole: one fault costs one record."""
 
 from __future__ import annotations
 
 import io
 import json
-import re
+from collections.abc import Iterator
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 
 from onnuri.corpus.execution.units import pieces_of
-from onnuri.corpus.reading import records
-from onnuri.corpus.reading.mended import FEW_BYTES, MARK, Mended, unmarked
+from onnuri.corpus.reading import json_records, records, trees
+from onnuri.corpus.reading.json_records import Found, lists_below, split
 from onnuri.corpus.reading.readers import read
 from onnuri.corpus.source import Source
 
-TOKENS = re.compile(
-    r"\\u[dD][89abAB]\w\w\\u[dD][c-fC-F]\w\w|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\\\|.", re.DOTALL
-)
-PIECES = (
-    *("\\ud83d\\ude00", "\\ud83d", "\\uDe00", "\\uac00", "\\\\", "\\\\ud83d", '\\"', "\\n", "\\u"),
-    *("d83d", "a", "가", "😀", '"', " ", ","),
-)
+SCALARS = (1, -2.5, None, True, "x", '가 "q" \\ {[', "", "😀", "\\", 12345678901234567890)
 
 
-def through(content: bytes, size: int) -> tuple[str, int]:
-    """What comes out of a stream that is read by so many bytes."""
-    stream, parts = Mended(io.BytesIO(content), 1.0), []
-    while part := stream.read(size):
-        parts.append(part.decode())
-    return "".join(parts), stream.marks
+def values(random: Random, depth: int = 0) -> Any:
+    """A value of JSON."""
+    kind = random.random()
+    if depth > 3 or kind < 0.4:
+        return random.choice(SCALARS)
+    if kind < 0.7:
+        return [values(random, depth + 1) for _ in range(random.randint(0, 3))]
+    names = random.choices(["data", "a", "b c", "d.e"], k=random.randint(0, 3))
+    return {name: values(random, depth + 1) for name in names}
 
 
-def test_halves_of_pairs_are_marked_wherever_the_stream_is_cut() -> None:
+def parts(content: bytes, keys: str, size: int, most: int = 1 << 26) -> list[Found]:
+    """What `split` finds in a stream that gives so many bytes at a time."""
+    stream = io.BytesIO(content)
+    return list(split(lambda asked: stream.read(min(size, asked)), keys.split(".") if keys else [], most))
+
+
+def test_records_are_those_that_parsing_the_whole_finds() -> None:
     random = Random(0)
-    for _ in range(2000):
-        text = "".join(random.choices(PIECES, k=random.randint(1, 20)))
-        expected = "".join(MARK if found[1] else found[0] for found in TOKENS.finditer(text))
-        for size in (1, 2, 3, 7, 1000):
-            assert through(text.encode(), size) == (expected, expected.count(MARK)), (text, size)
+    for _ in range(1500):
+        all_values = [values(random) for _ in range(random.randint(1, 3))]
+        keys = random.choice(["", "data", "data.a"])
+        written = (
+            json.dumps(each, ensure_ascii=random.random() < 0.5, indent=random.choice([None, 1]))
+            for each in all_values
+        )
+        content = random.choice(["\n", " , ", " "]).join(written).encode()
+        expected = [
+            (f"{number}.{path}".strip(".") if number else path, record)
+            for number, value in enumerate(all_values)
+            for path, record in trees.records(value, keys)
+        ]
+        for size in (1, 3, 17, 1 << 20):
+            found = parts(content, keys, size)
+            assert [(each.path, json.loads(each.content)) for each in found] == expected, (content, keys)
 
 
-def test_bytes_that_are_no_character_are_marked_wherever_the_stream_is_cut() -> None:
-    content = '"가\ufffd나", "'.encode() + b"\xed\x95" + '", "다'.encode() + b'\xff\xfe", "' + b"\xea\xb0"
-    for size in (1, 2, 3, 7, 1000):
-        assert through(content, size) == (f'"가\ufffd나", "{MARK}", "다{MARK}{MARK}", "{MARK}', 4)
-    assert unmarked({f"가{MARK}": [MARK, 1, None, {"나": MARK}]}) == (
-        {"가\ufffd": ["\ufffd", 1, None, {"나": "\ufffd"}]},
-        3,
-    )
-    with pytest.raises(ValueError, match=r"1,049 bad characters in [\d,]+ bytes of UTF-8"):
-        Mended(io.BytesIO(b'"' + b"\xff" * 1049 + b'"' * (FEW_BYTES // 2)), 1e-3).read(FEW_BYTES)
+def rows(path: Path, content: bytes, **words: Any) -> list[tuple[str, str, str]]:
+    """Text, note and problem of each row."""
+    path.write_bytes(content)
+    source = Source("x", input=str(path), unverified=True, **words)
+    found = (batch.to_pylist() for batch in read(pieces_of(0, source)[0], source, 1 << 20))
+    return [(row["text"], row["note"], row["problem"]) for batch in found for row in batch]
 
 
-@pytest.mark.parametrize("path", ["", "data"])
-def test_records_behind_a_bad_character_are_read(
-    path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def good(*texts: str) -> list[tuple[str, str, str]]:
+    """Rows without fault."""
+    return [(text, "", "") for text in texts]
+
+
+def written(*texts: str) -> bytes:
+    """A list of records."""
+    return json.dumps([{"text": text} for text in texts], ensure_ascii=False).encode()
+
+
+SENTENCES = " 글입니다. 우리나라의 역사와 문화를 사람들에게 전하는 이야기가 이어집니다." * 2
+TEN = [f"{number}번{SENTENCES}" for number in range(10)]
+BAD = (TEN[1].replace("번", "\ufffd"), "bad characters: 1", "")
+HALF = (TEN[1].replace("번", "\ufffd"), "lone surrogates: 1", "")
+MIDDLE = "1번".encode()
+
+
+def situations() -> Iterator[tuple[bytes, dict[str, Any], list[tuple[str, str, str]]]]:
+    """A file, how it is read, its rows."""
+    whole, usual = written(*TEN), {"bad_characters": 0.01}
+    around = good(TEN[0]), good(*TEN[2:])
+    yield whole, {}, good(*TEN)
+    yield b"\xef\xbb\xbf" + whole, {}, good(*TEN)
+    yield whole.replace(MIDDLE, b"1\xeb\xb2"), usual, [*around[0], BAD, *around[1]]
+    yield whole.replace(MIDDLE, b"1\\ud83d"), {}, [*around[0], HALF, *around[1]]
+    yield whole.replace(MIDDLE, b"1\\uDE00"), {}, [*around[0], HALF, *around[1]]
+    yield whole.replace(MIDDLE, b"1\n\t\x0b"), {}, [*around[0], *good(f"1\n\t\x0b{SENTENCES}"), *around[1]]
+    for other in (b"NaN", b"-Infinity", b"1e400", b"9" * 30, b"[" * 500 + b"]" * 500):
+        yield whole.replace(b'{"text": "1', b'{"id": ' + other + b', "text": "1'), {}, good(*TEN)
+    yield whole + written("끝"), {}, good(*TEN, "끝")
+    yield b'{"text": "a"}, {"text": "b"}\n' + whole, {}, good("a", "b", *TEN)
+    yield whole.decode().encode("cp949"), {}, good(*TEN)
+    yield whole.decode().encode("utf-16"), {}, good(*TEN)
+    yield whole[:-1] + b", " + written(*TEN).decode().encode("cp949")[1:], {}, good(*TEN, *TEN)
+    yield b'{"data": %b, "n": 1}' % whole, {"records": "data"}, good(*TEN)
+    yield b'[{"data": %b}, {"data": {"text": "z"}}]' % whole, {"records": "data"}, good(*TEN, "z")
+    yield b'{"a": [{"b": %b}], "b": %b}' % (whole, whole), {"records": "a.b"}, good(*TEN)
+
+
+@pytest.mark.parametrize("small", [True, False], ids=["small", "large"])
+def test_what_is_wrong_with_a_record_costs_that_record(
+    small: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(records, "SMALL_TREE_BYTES", 64)
-    items = [json.dumps({"text": f"{number}번 글"}, ensure_ascii=False).encode() for number in range(6)]
-    items[1] = items[1].replace("번".encode(), b"\xeb\xb2")
-    items[2] = items[2].replace("번".encode(), b"\\ud83d")
-    items[3] = items[3].replace("번".encode(), b"\\ude00")
-    content = b"[" + b",\n".join(items) + b"]"
-    (tmp_path / "in.json").write_bytes(b'{"data": %b}' % content if path else content)
-    words = {"input": str(tmp_path / "in.json"), "records": path}
-    source = Source("x", **words, bad_characters=0.5, unverified=True)
-    rows = [row for batch in read(pieces_of(0, source)[0], source, 1 << 20) for row in batch.to_pylist()]
-    bad = ["\ufffd" if number in (1, 2, 3) else "번" for number in range(6)]
-    assert [row["text"] for row in rows] == [f"{number}{each} 글" for number, each in enumerate(bad)]
-    assert [row["note"] for row in rows] == ["bad characters: 1" if each != "번" else "" for each in bad]
+    if not small:
+        monkeypatch.setattr(records, "SMALL_TREE_BYTES", 1024)
+    for content, words, expected in situations():
+        assert rows(tmp_path / "in.json", content, **words) == expected, content[:200]
 
 
-def test_the_rest_of_a_broken_file_is_named_as_such(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("small", [True, False], ids=["small", "large"])
+def test_broken_records_are_refused_one_by_one_and_a_lost_rest_is_named(
+    small: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(records, "SMALL_TREE_BYTES", 64)
-    items = [json.dumps({"text": f"{number}번 글"}) for number in range(6)]
-    (tmp_path / "in.json").write_text("[" + ", ".join(items).replace('"}, ', '", ', 1) + "]")
-    source = Source("x", input=str(tmp_path / "in.json"), unverified=True)
-    rows = [row for batch in read(pieces_of(0, source)[0], source, 1 << 20) for row in batch.to_pylist()]
-    assert rows[-1]["problem"].startswith("unreadable: the rest of the file, after 0 records: ")
+    if not small:
+        monkeypatch.setattr(records, "SMALL_TREE_BYTES", 1024)
+    monkeypatch.setattr(records, "MOST_RECORD_BYTES", 4096)
+    monkeypatch.setattr(json_records, "CHUNK_BYTES", 1024)
+    whole, path = written(*TEN), tmp_path / "in.json"
+    for broken in (
+        b'{"text": "1" "2"}',
+        b"{1}",
+        b'{"text": "he said "hi" to"}',
+        b'{"text": }',
+        b"'single'",
+    ):
+        found = rows(path, whole.replace(written(TEN[1])[1:-1], broken))
+        assert [row for row in found if not row[2]] == good(TEN[0], *TEN[2:]), broken
+        assert [row[2].partition(":")[0] for row in found if row[2]] == ["unreadable"], broken
+    for content, kept, problem in (
+        (whole[:-1], 10, "cut off: after 10 records: the file ends within a list"),
+        (whole[:-4], 9, "cut off: after 9 records: the file ends within a value"),
+        (whole + b"]" + whole, 10, "cut off: after 10 records: a ] that closes nothing; the rest"),
+        (
+            written(*TEN, "a" * 9000, "b"),
+            10,
+            "cut off: after 10 records: a record of more than 4,096 bytes",
+        ),
+    ):
+        found = rows(path, content)
+        if small and kept == 10 and len(content) > 9000:
+            assert [row[0] for row in found] == [*TEN, "a" * 9000, "b"]  # it was parsed whole
+            continue
+        assert found[:-1] == good(*TEN[:kept]) and found[-1][2].startswith(problem), (found[-1], problem)
 
 
-@pytest.mark.parametrize("codec", ["cp949", "utf-16", "utf-8-sig"])
-def test_large_files_in_other_encodings_are_read(
-    codec: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Also where most of it is ASCII, in which a byte order mark is the one thing that is no UTF-8."""
-    monkeypatch.setattr(records, "SMALL_TREE_BYTES", 4096)
-    items = [{"text": f"{number} " + "plain text " * 100} for number in range(5)]
-    items.insert(1, {"text": "한국어 글"})
-    (tmp_path / "in.json").write_bytes(json.dumps(items, ensure_ascii=False).encode(codec))
-    source = Source("x", input=str(tmp_path / "in.json"), unverified=True)
-    rows = [row for batch in read(pieces_of(0, source)[0], source, 1 << 20) for row in batch.to_pylist()]
-    assert [row["text"] for row in rows] == [item["text"] for item in items]
+def test_memory_and_time_are_those_of_one_record() -> None:
+    long = b'["' + b"A" * (1 << 20) + b'", {"a": "' + b"\\\\" * (1 << 18) + b'"}]'
+    for size in (1 << 12, 1 << 20):
+        assert [len(found.content) for found in parts(long, "", size)] == [(1 << 20) + 2, (1 << 19) + 9]
+    (found,) = parts(b'{"x": "' + b"A" * (1 << 20) + b'", "data": [1]}', "data", 1 << 12)
+    assert found == Found("data.0", b"1")
+    (found,) = parts(b'["' + b"A" * (1 << 20), "", 1 << 12, most=1 << 16)
+    assert found.problem == "a record of more than 65,536 bytes; the rest is not read"
 
 
-def test_what_goes_on_in_another_encoding_is_not_read_as_damage(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(records, "SMALL_TREE_BYTES", 4096)
-    items = [{"text": f"{number} " + "plain text " * 100} for number in range(5)] + [{"text": "한국어 글"}]
-    (tmp_path / "in.json").write_bytes(json.dumps(items, ensure_ascii=False).encode("cp949"))
-    source = Source("x", input=str(tmp_path / "in.json"), unverified=True)
-    rows = [row for batch in read(pieces_of(0, source)[0], source, 1 << 20) for row in batch.to_pylist()]
-    assert [row["problem"] for row in rows[:-1] if row["problem"]] == []
-    assert rows[-1]["problem"].endswith("it goes on in CP949, not in UTF-8; state encoding: cp949")
-    assert not any("\ufffd" in row["text"] for row in rows)
+def test_lists_below_the_top() -> None:
+    head = b'{"version": {"a": [{}]}, "data" : [ {"x": "]}"}], "tags": ["a"], "more": [{"y": 1'
+    assert lists_below(head) == (["version", "data", "tags", "more"], ["data", "more"])
+    assert lists_below(b"[1]") == lists_below(b"") == ([], [])

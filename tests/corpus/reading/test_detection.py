@@ -18,7 +18,7 @@ import pytest
 import zstandard
 
 from onnuri.base.errors import UserError
-from onnuri.corpus.reading import records
+from onnuri.corpus.reading import json_records, records
 from tests.corpus.hostile_inputs import hwpx
 from tests.corpus.reading.reading import read
 
@@ -173,7 +173,7 @@ def test_a_huge_record_of_an_array_is_not_held_in_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(records, "SMALL_TREE_BYTES", 1000)
-    monkeypatch.setattr(records, "STREAM_BYTES", 1000)
+    monkeypatch.setattr(json_records, "CHUNK_BYTES", 1000)
     monkeypatch.setattr(records, "MOST_RECORD_BYTES", 100_000)
     huge = [*RECORDS, {"text": "x" * 200_000}]
     found = read(tmp_path / "a.json.gz", gzip.compress(json.dumps(huge).encode()))

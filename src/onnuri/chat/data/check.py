@@ -101,11 +101,12 @@ def _arguments(function: Mapping[str, Any], number: int) -> str | Mapping[str, A
             json.dumps(value, allow_nan=False)
             return given
         found = f"a {type(value).__name__}"
+        found += ", not an object"
+    except objects.Twice as error:
+        found = f"unclear: {error}"
     except (ValueError, TypeError) as error:
-        found = f"no JSON ({error})"
-    raise Refused(
-        BAD_CALL, f"turn {number}: the arguments of {function['name'][:40]} are {found}, not an object"
-    )
+        found = f"no JSON ({error}), not an object"
+    raise Refused(BAD_CALL, f"turn {number}: the arguments of {function['name'][:40]} are {found}")
 
 
 def _kind(content: Any) -> str:

@@ -16,7 +16,7 @@ class Twice(ValueError):
 class Object(dict[str, Any]):
     """A JSON object that remembers a name which it was given twice: readers differ in the value they take.
 
-    For `object_pairs_hook` of json and `map_type` of ijson.
+    For `object_pairs_hook` of json.
     """
 
     twice: str | None = None

@@ -26,7 +26,7 @@ from onnuri.chat.data import records
 from onnuri.chat.data.prepare import Kept, Prepared, batches, prepare
 from onnuri.chat.data.recipe import Recipe
 from onnuri.chat.data.records import Raw
-from onnuri.chat.data.refusal import DUPLICATE, WAYS_OUT, Refused
+from onnuri.chat.data.refusal import CUT_OFF, DUPLICATE, WAYS_OUT, Refused
 from onnuri.chat.data.rendering import Frame
 from onnuri.chat.data.writing import Writer
 from onnuri.corpus.reading import files
@@ -143,6 +143,8 @@ class Account:
         what = self.config.input or f"recipe {self.config.recipe}"
         if not self.read:
             raise UserError(f"{what} holds no record")
+        if self.refused[CUT_OFF] and self.config.most_refused < 1:
+            raise UserError(f"{self.first[CUT_OFF]}{_way_out(CUT_OFF)}")
         if len(self._seen) and wrong <= self.config.most_refused * self.read:
             return
         reasons = ", ".join(f"{reason} {number:,}" for reason, number in self.refused.most_common())

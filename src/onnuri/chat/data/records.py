@@ -7,8 +7,6 @@ with a refusal, and what follows it is read.
 
 from __future__ import annotations
 
-import codecs
-import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,22 +16,21 @@ from onnuri.base import manifest
 from onnuri.base.errors import UserError
 from onnuri.chat.data.layouts import COLUMNS
 from onnuri.chat.data.objects import Object, checked
-from onnuri.chat.data.refusal import BROKEN_JSON, TOO_LONG, UNREADABLE, Refused
+from onnuri.chat.data.refusal import BROKEN_JSON, CUT_OFF, TOO_LONG, UNREADABLE, Refused
 from onnuri.corpus.reading import compression, discovery, encoding, files
 from onnuri.corpus.reading.canary import refuse_benchmark
 from onnuri.corpus.reading.files import File
+from onnuri.corpus.reading.json_records import lists_below, split
 from onnuri.corpus.reading.labels import codec_of
 from onnuri.corpus.reading.lines import as_utf8, ends_in_returns, lines, wide_codec, with_line_feeds
-from onnuri.corpus.reading.mended import Mended, note_of, unmarked
 from onnuri.corpus.reading.piece import cause, stop_if_transient
 from onnuri.corpus.reading.records import (
-    MOST_TREE_BYTES,
     SMALL_TREE_BYTES,
-    Both,
-    is_utf8,
-    json_values,
-    line_text,
+    Rest,
+    codec_of_head,
+    record_text,
     several_objects,
+    whole_values,
 )
 
 FORMS = ("jsonl", "json", "parquet")
@@ -108,7 +105,7 @@ def read(chosen: list[tuple[File, str]], declared: str) -> Iterator[Raw]:
             raise
         except Exception as error:
             stop_if_transient(error)
-            yield Raw(file.name, place + 1, {}, Refused(UNREADABLE, f"from here on: {cause(error)}"))
+            yield Raw(file.name, place + 1, {}, Refused(CUT_OFF, cause(error)))
 
 
 def _lines(name: str, stream: BinaryIO, declared: str) -> Iterator[Raw]:
@@ -126,15 +123,15 @@ def _lines(name: str, stream: BinaryIO, declared: str) -> Iterator[Raw]:
             yield from _line(name, number, line.content, declared)
 
 
-def _line(name: str, number: int, content: bytes, declared: str) -> Iterator[Raw]:
+def _line(name: str, number: int, content: bytes, declared: str, likely: str = "") -> Iterator[Raw]:
     try:
-        text, note = line_text(content, declared, BAD_CHARACTERS, western=bool(declared))
+        text, note = record_text(content, declared, likely, BAD_CHARACTERS)
     except ValueError as error:
         yield Raw(name, number, {}, Refused(UNREADABLE, cause(error)))
         return
     text = text.removeprefix("\ufeff")
     try:
-        yield _object(name, number, json.loads(text, object_pairs_hook=Object), note)
+        yield _object(name, number, json.loads(text, strict=False, object_pairs_hook=Object), note)
     except (ValueError, RecursionError) as error:
         several = several_objects(text, Object)
         for record in several:
@@ -154,28 +151,27 @@ def _object(name: str, number: int, value: Any, note: str = "") -> Raw:
 
 
 def _tree(name: str, stream: BinaryIO, declared: str) -> Iterator[Raw]:
-    """A list at the top or right below it, or values in a row; streamed if it is large or broken."""
+    """A list at the top or right below it, or values in a row."""
+    if wide := wide_codec(stream, declared):
+        stream, declared = as_utf8(stream, wide), ""
     head, damage = compression.read_up_to(stream, SMALL_TREE_BYTES)
-    if damage:
-        raise ValueError(damage)
-    if len(head) < SMALL_TREE_BYTES or declared or not is_utf8(head, BAD_CHARACTERS):
-        head += stream.read(MOST_TREE_BYTES + 1 - len(head))
-        if len(head) > MOST_TREE_BYTES:
-            raise ValueError(
-                f"a file of more than {MOST_TREE_BYTES:,} bytes that is not UTF-8; write .jsonl"
-            )
-        text, note = encoding.decode_most(head, declared, BAD_CHARACTERS)
-        text = text.removeprefix("\ufeff")
-        try:
-            values = list(json_values(text, Object))
-        except ValueError:  # the records before what is broken are read all the same
-            head, stream = text.encode("utf-8", "surrogatepass"), io.BytesIO()
-        else:
-            found = (record for value in values for record in _records(value))
-            for number, record in enumerate(found, 1):
-                yield _object(name, number, record, note)
+    if len(head) < SMALL_TREE_BYTES and not damage and (values := whole_values(head, Object)) is not None:
+        found = (record for value in values for record in _records(value))
+        for number, record in enumerate(found, 1):
+            yield _object(name, number, record)
+        return
+    rest = Rest(head, stream, damage)
+    likely = codec_of_head(head)
+    keys, lists = lists_below(head)
+    within = lists if len(lists) == 1 and not COLUMNS & set(keys) else []
+    number = 0
+    for number, part in enumerate(split(rest.read, within, MOST_RECORD_BYTES), 1):
+        if part.problem:
+            yield Raw(name, number, {}, Refused(CUT_OFF, rest.damage or part.problem))
             return
-    yield from _streamed(name, head.removeprefix(codecs.BOM_UTF8), stream)
+        yield from _line(name, number, part.content, declared, likely)
+    if rest.damage:
+        yield Raw(name, number + 1, {}, Refused(CUT_OFF, rest.damage))
 
 
 def _records(value: Any) -> list[Any]:
@@ -186,25 +182,6 @@ def _records(value: Any) -> list[Any]:
     if len(lists) == 1 and not COLUMNS & value.keys() and all(isinstance(each, dict) for each in lists[0]):
         return lists[0]
     return [value]
-
-
-def _streamed(name: str, head: bytes, rest: BinaryIO) -> Iterator[Raw]:
-    import ijson
-
-    prefix = "item" if head.lstrip()[:1] == b"[" else ""
-    number = 0
-    both = Both(head, rest)
-    mended = Mended(both, BAD_CHARACTERS)
-    options = {"use_float": True, "multiple_values": True, "map_type": Object}
-    try:
-        for value in ijson.items(mended, prefix, **options):
-            number += 1
-            both.given = 0
-            raw = _object(name, number, value)
-            record, marks = unmarked(raw.record) if mended.marks else (raw.record, 0)
-            yield raw._replace(record=record, note=note_of(marks))
-    except (ValueError, RecursionError, ijson.JSONError) as error:
-        yield Raw(name, number + 1, {}, Refused(BROKEN_JSON, f"from here on: {cause(error)}"))
 
 
 def _table(name: str, stream: BinaryIO, declared: str) -> Iterator[Raw]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 BROKEN_JSON = "broken JSON"
 UNREADABLE = "unreadable"
+CUT_OFF = "rest of the file not read"
 TOO_LONG = "record too long"
 MISSING = "missing columns"
 TWO_LAYOUTS = "two layouts in one record"
@@ -36,6 +37,7 @@ WAYS_OUT = {
     BY_MODEL: "allow=[model-made] takes them",
     UNREADABLE: "state encoding= if the files are neither UTF-8 nor CP949",
     OVER: "raise max_tokens=",
+    CUT_OFF: "most_refused=1 packs what stands before it",
 }
 """What to do about a reason, where that is one line."""
 

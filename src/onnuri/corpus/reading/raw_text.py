@@ -78,6 +78,11 @@ class Rows:
         """Add a row that says what could not be read."""
         self.add(origin, text[:BYTES_SHOWN], problem=f"unreadable: {' '.join(str(cause).split())}"[:300])
 
+    def add_cut_off(self, origin: str, before: int, cause: object, text: str = "") -> None:
+        """Add a row that says that a file was not read any further than so many records."""
+        reason = " ".join(str(cause).split())
+        self.add(origin, text, problem=f"cut off: after {before:,} records: {reason}"[:300])
+
     def add_too_long(self, origin: str, size: int, beginning: bytes, hint: str = "") -> None:
         """Add a row for a text of `size` bytes or more that was not read to its end."""
         text = beginning[:BYTES_SHOWN].decode("utf-8", "ignore")

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import codecs
-import io
 import json
 import re
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, BinaryIO
@@ -15,21 +13,20 @@ import pyarrow as pa
 
 from onnuri.corpus.reading import encoding, trees
 from onnuri.corpus.reading.compression import is_unpacked, read_up_to
+from onnuri.corpus.reading.json_records import split
 from onnuri.corpus.reading.labels import codec_of
 from onnuri.corpus.reading.lines import Line, as_utf8, ends_in_returns, lines, wide_codec, with_line_feeds
-from onnuri.corpus.reading.mended import Mended, is_cp949, note_of, unmarked
 from onnuri.corpus.reading.piece import Reading, add_record, cause, stop_if_transient
+from onnuri.corpus.reading.raw_text import BYTES_SHOWN
 
 ROOM_FOR_MARKUP = 4
 """A file may have so many times the bytes of the longest document: escapes, tags, other fields."""
 SMALL_TREE_BYTES = 1 << 24
-"""A JSON file that is shorter is read whole, which is faster."""
+"""A JSON file that is shorter and without fault is parsed whole, which is faster."""
 MOST_TREE_BYTES = 1 << 28
-"""What is read whole; a tree that is longer belongs into lines."""
-STREAM_BYTES = 1 << 22
-"""Read at a time by ijson, which goes over a text from its beginning each time."""
+"""Of a YAML file, which is read whole."""
 MOST_RECORD_BYTES = 1 << 26
-"""Of a record that is streamed: more is a bomb."""
+"""Of a record of JSON: more is a bomb."""
 
 
 _BETWEEN_VALUES = re.compile(r"[ \t\r\n]*(?:,[ \t\r\n]*)?")
@@ -93,7 +90,7 @@ def _json_line(task: Reading, line: Line, declared: str) -> None:
         # JSON is UTF-8 by its standard; CP949 is met all the same.
         text, note = line_text(line.content, declared, task.source.bad_characters, western=bool(declared))
         text = text.removeprefix("\ufeff")
-        record = json.loads(text)
+        record = json.loads(text, strict=False)
     except (ValueError, RecursionError) as error:
         several = several_objects(text) if isinstance(error, json.JSONDecodeError) else []
         for number, record in enumerate(several):
@@ -133,32 +130,87 @@ def line_text(content: bytes, declared: str, most_bad: float, western: bool) -> 
 
 
 def read_json(task: Reading, stream: BinaryIO) -> Iterator[pa.RecordBatch]:
-    """JSON values one after the other, mostly one; record by record where these are a list at its top or
-    right below it."""
-    path = task.source.records
+    """JSON values one after the other, mostly one; record by record where these are a list at its top, or
+    where `records` leads."""
+    declared = codec_of(task.source.encoding)
+    if wide := wide_codec(stream, task.source.encoding):
+        stream, declared = as_utf8(stream, wide), ""
     head, damage = read_up_to(stream, SMALL_TREE_BYTES)
-    head = head.removeprefix(codecs.BOM_UTF8)
-    small = len(head) < SMALL_TREE_BYTES - 3
-    if not ("." in path or small or task.source.encoding or not is_utf8(head, task.source.bad_characters)):
-        yield from _streamed(task, Both(head, stream))
-        return
-    raw = head if small else Both(head, stream).read(MOST_TREE_BYTES + 1)
-    text, note = _tree_text(task, raw)
-    try:
-        found = _add_records(task, json_values(text), note)
-        for _ in found:
+    if len(head) < SMALL_TREE_BYTES and not damage and (values := whole_values(head)) is not None:
+        for _ in _add_records(task, iter(values), ""):
             yield from task.rows.full()
-    except ValueError as error:
-        if isinstance(error, _FirstValueBroken) and "." not in path:
-            yield from _streamed(task, Both(b"", io.BytesIO(text.encode("utf-8", "surrogatepass"))))
+        return
+    rest = Rest(head, stream, damage)
+    likely = codec_of_head(head)
+    keys = task.source.records.split(".") if task.source.records else []
+    number = 0
+    for number, found in enumerate(split(rest.read, keys, MOST_RECORD_BYTES), 1):
+        origin = f"{task.name}#{found.path}" if found.path else task.name
+        if found.problem:
+            shown = found.content[:BYTES_SHOWN].decode("utf-8", "replace")
+            task.rows.add_cut_off(origin, number - 1, rest.damage or found.problem, shown)
             return
-        raise ValueError(damage or error) from None
-    if damage:
-        raise ValueError(damage)
+        try:
+            text, note = record_text(found.content, declared, likely, task.source.bad_characters)
+            record = json.loads(text, strict=False)
+        except (ValueError, RecursionError) as error:
+            readable = getattr(error, "text", "") or found.content.decode(
+                declared or likely or "utf-8", "replace"
+            )
+            task.rows.add_unreadable(origin, error, readable)
+        else:
+            add_record(task, origin, record, note)
+        yield from task.rows.full()
+    if rest.damage:
+        task.rows.add_cut_off(task.name, number, rest.damage)
+    if not number and task.source.records:
+        task.rows.add_unreadable(task.name, f"nothing at records: {task.source.records}")
+    task.rows.is_empty = not number
 
 
-class _FirstValueBroken(ValueError):
-    """No value of a JSON file is complete, but some of its records may be."""
+def whole_values(content: bytes, object_type: type[dict[str, Any]] | None = None) -> list[Any] | None:
+    """The values of a text that is UTF-8 and JSON without fault, as `json_values` gives them; None for any
+    other text."""
+    try:
+        return list(json_values(content.removeprefix(codecs.BOM_UTF8).decode(), object_type))
+    except (ValueError, RecursionError):
+        return None
+
+
+def codec_of_head(head: bytes) -> str:
+    """Python's name for the codec that a text is in by its beginning; "" for what tells nothing."""
+    text = head.decode("utf-8", "replace")
+    bad = text.count("\ufffd")
+    if len(text) < len(head) and sum(character > "\x7f" for character in text[: 1 << 16]) > 10 * bad:
+        return "utf-8"
+    try:
+        codec = encoding.decode(head).encoding
+    except encoding.Undecodable:
+        return ""
+    return "" if codec == "utf-8" else codec
+
+
+def record_text(content: bytes, declared: str, likely: str, most_bad: float) -> tuple[str, str]:
+    """A record as `line_text` has it, in a file that is likely in some codec, which its beginning tells.
+
+    What is UTF-8 is read as such unless another codec is declared. Raises Undecodable.
+    """
+    if declared:
+        return line_text(content, declared, most_bad, western=True)
+    try:
+        return content.decode(), ""
+    except UnicodeDecodeError:
+        pass
+    if likely != "utf-8":
+        return line_text(content, likely, most_bad, western=bool(likely))
+    try:
+        return line_text(content, "", most_bad, western=False)
+    except encoding.Undecodable:
+        text = content.decode("utf-8", "replace")
+        bad = text.count("\ufffd") - content.count("\ufffd".encode())
+        if bad > most_bad * len(content):
+            raise
+        return text, f"bad characters: {bad}"
 
 
 def json_values(text: str, object_type: type[dict[str, Any]] | None = None) -> Iterator[Any]:
@@ -171,74 +223,25 @@ def json_values(text: str, object_type: type[dict[str, Any]] | None = None) -> I
     offset = len(text) - len(text.lstrip(" \t\r\n"))
     number = 0
     while offset < len(text) or not number:
-        try:
-            value, offset = decoder.raw_decode(text, offset)
-        except ValueError as error:
-            raise error if number else _FirstValueBroken(str(error)) from None
+        value, offset = decoder.raw_decode(text, offset)
         yield value
         number += 1
         between = _BETWEEN_VALUES.match(text, offset)
         offset = between.end() if between else offset
 
 
-def _streamed(task: Reading, stream: Both) -> Iterator[pa.RecordBatch]:
-    import ijson
+class Rest:
+    """A stream of which the beginning was read already; damage ends it, and is kept."""
 
-    path = task.source.records
-    is_list = stream.head.lstrip()[:1] == b"["
-    prefix = f"{path}.item" if path else "item" if is_list else ""
-    found = 0
-    if path:  # other lists may come before the records
-        stream.most = MOST_TREE_BYTES if is_unpacked(stream.rest) else sys.maxsize
-    else:
-        stream.most = MOST_RECORD_BYTES
-    options = {"use_float": True, "multiple_values": True, "buf_size": STREAM_BYTES}
-    mended = Mended(stream, task.source.bad_characters)
-    try:
-        for found, value in enumerate(ijson.items(mended, prefix, **options), 1):
-            stream.given, stream.most = 0, MOST_RECORD_BYTES
-            record, marks = unmarked(value) if mended.marks else (value, 0)
-            name = f"{task.name}#{path}.{found - 1}".replace("#.", "#")
-            add_record(task, name, record, note_of(marks))
-            yield from task.rows.full()
-    except ijson.JSONError as error:
-        raise ValueError(f"the rest of the file, after {found:,} records: {cause(error)}") from None
-    if not found:
-        task.rows.add_unreadable(task.name, f"no list at records: {path or 'the top'}")
+    def __init__(self, head: bytes, stream: BinaryIO, damage: str) -> None:
+        self._head, self._stream, self.damage = head, stream, damage
 
-
-def is_utf8(head: bytes, most_bad: float) -> bool:
-    """Whether the beginning of a text, cut anywhere, is UTF-8.
-
-    Args:
-        most_bad: bad characters that it may have for each byte.
-    """
-    if b"\0" in head:  # UTF-16 and UTF-32
-        return False
-    try:
-        codecs.getincrementaldecoder("utf-8")().decode(head)
-    except UnicodeDecodeError:
-        bad = head.decode("utf-8", "replace").count("\ufffd")
-        return bad <= most_bad * len(head) and not is_cp949(head)
-    return True
-
-
-class Both:
-    """A stream of which the beginning was read already, and no more of it than a record may have."""
-
-    def __init__(self, head: bytes, rest: BinaryIO) -> None:
-        self.head, self.rest = head or rest.read(1 << 16), rest
-        self.given, self.most = 0, MOST_TREE_BYTES + 1
-        """Bytes since the last record, and how many these may be."""
-
-    def read(self, size: int = -1) -> bytes:
-        part = self.head if size < 0 else self.head[:size]
-        self.head = self.head[len(part) :]
-        if len(part) != size:
-            part += self.rest.read(size - len(part) if size >= 0 else -1)
-        self.given += len(part)
-        if self.given > self.most:
-            raise ValueError(f"a record of more than {self.most:,} bytes; the rest is not read")
+    def read(self, size: int) -> bytes:
+        """At most `size` bytes; none at the end."""
+        if self._head:
+            part, self._head = self._head[:size], self._head[size:]
+            return part
+        part, self.damage = (b"", self.damage) if self.damage else read_up_to(self._stream, size)
         return part
 
 

@@ -24,6 +24,7 @@ READ_REASONS = {
     "too long": "too long · 너무 긺",
     "empty": "empty · 빈 글",
     "unreadable": "unreadable · 읽을 수 없음",
+    "cut off": "rest of the file not read · 파일의 나머지를 읽지 못함",
     "mojibake": "broken encoding · 깨진 글자",
     "opted out": "opted out · 학습 거부",
 }
