@@ -160,6 +160,14 @@ def test_memory_and_time_are_those_of_one_record() -> None:
     assert found.problem == "a record of more than 65,536 bytes; the rest is not read"
 
 
+def test_depth_is_bounded_on_the_way_and_free_elsewhere() -> None:
+    deep = b"[" * 100_000 + b"]" * 100_000
+    assert parts(b'[{"x": %b, "data": 1}]' % deep, "data", 1 << 20) == [Found("0.data", b"1")]
+    assert parts(b"[%b]" % deep, "", 1 << 20) == [Found("0", deep)]
+    (found,) = parts(deep, "data", 1 << 20)
+    assert found.problem == "lists in lists, more than 1,000; the rest is not read"
+
+
 def test_lists_below_the_top() -> None:
     head = b'{"version": {"a": [{}]}, "data" : [ {"x": "]}"}], "tags": ["a"], "more": [{"y": 1'
     assert lists_below(head) == (["version", "data", "tags", "more"], ["data", "more"])

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 CHUNK_BYTES = 1 << 20
+MOST_DEPTH = 1000
+"""Of lists and objects on the way to records; json parses no more."""
 _SPACE = re.compile(rb"[\s\xef\xbb\xbf]*")
 _SCALAR = re.compile(rb'[^\s"{}\[\]:,]*')
 _MARK = re.compile(rb'["{}\[\]]')
@@ -185,6 +187,8 @@ def split(read: Callable[[int], bytes], keys: Sequence[str], most: int) -> Itera
                 if is_record:
                     yield Found(path, window.take(window.value(first)))
                 elif matched >= 0 and first in b"[{":
+                    if len(stack) == MOST_DEPTH:
+                        raise ValueError(f"lists in lists, more than {MOST_DEPTH:,}; the rest is not read")
                     stack.append(_Container(first == b"[", matched, path))
                     window.at += 1
                 else:
