@@ -24,11 +24,13 @@ from onnuri.challenge.entry import read_entry
 from onnuri.challenge.faults import MachineTrouble
 from onnuri.challenge.folder import RECEIVED, history
 from onnuri.challenge.organise import receive, reveal
+from onnuri.challenge.record import read_record
 from onnuri.challenge.sealed_text import read_texts
 from onnuri.corpus.texts import Text
+from onnuri.run.chain import Ledger
 from onnuri.run.checkpoints import FOLDER, name_of
 from tests.challenge.conftest import Play, enter, train, verified
-from tests.challenge.forge import rewrite
+from tests.challenge.forge import OWN, rewrite
 
 
 def test_intervals_are_joined_to_the_length_that_the_track_allows() -> None:
@@ -237,3 +239,21 @@ def test_what_a_newcomer_does_at_commit(
     assert "stopped at step 8 of 16" in caplog.text
     with pytest.raises(UserError, match="is no folder"):
         commit(CommitConfig(challenge, ".", "patient", output="no/such/a.json"))
+
+
+def test_a_prolonged_run_is_refused_for_what_it_spent(play: Play, tmp_path: Path) -> None:
+    """Not for the other `train.steps` of its second start alone."""
+    run_dir = shutil.copytree(play.run("adamw"), tmp_path / "longer")
+    record = read_record(run_dir)
+    start = record.lines[0]
+    config = start["config"] | {"train": start["config"]["train"] | {"steps": 1000}}
+    ledger = Ledger(run_dir)
+    again = {"config": config, "step": 8, "identity": record.checkpoints[8]}
+    ledger.add("resume", {name: value for name, value in start.items() if name not in OWN} | again)
+    step = next(line for line in record.lines if line["event"] == "step")
+    for number in range(9, 1001):
+        ledger.add("step", {name: step[name] for name in step if name not in OWN} | {"step": number})
+    ledger.close()
+    found = examine.examine(play.challenge, run_dir, tmp_path / "copy", [4, 8]).faults
+    assert [fault.name for fault in found][:2] == ["over the FLOPs budget", "settings"], found
+    assert "the run changed train.steps from 8 to 1000" in found[1].detail

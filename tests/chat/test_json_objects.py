@@ -69,6 +69,19 @@ def test_the_list_below_the_top_is_found_in_files_of_any_size(
     assert only.record["messages"] == ask("하나")
 
 
+def test_an_object_without_the_list_of_the_first_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "SMALL_TREE_BYTES", 64)
+    talk = {"messages": ask("하나")}
+    content = [{"n": 1, "data": [talk]}, talk, {"data": []}, {"data": [talk]}]
+    first, other, last = read(
+        tmp_path / "in.json", "\n".join(json.dumps(each, indent=1) for each in content)
+    )
+    assert first.record == last.record == talk
+    assert other.refused and str(other.refused).startswith("missing columns: no data, which has")
+
+
 def test_objects_in_text() -> None:
     assert objects.read('{"가": {"나": [1, {"다": 2}]}}') == {"가": {"나": [1, {"다": 2}]}}
     for text in ('{"가": 1, "가": 1}', '[{"나": [{"가": {}, "가": 2}]}]'):

@@ -16,7 +16,7 @@ from onnuri.base import manifest
 from onnuri.base.errors import UserError
 from onnuri.chat.data.layouts import COLUMNS
 from onnuri.chat.data.objects import Object, checked
-from onnuri.chat.data.refusal import BROKEN_JSON, CUT_OFF, TOO_LONG, UNREADABLE, Refused
+from onnuri.chat.data.refusal import BROKEN_JSON, CUT_OFF, MISSING, TOO_LONG, UNREADABLE, Refused
 from onnuri.corpus.reading import compression, discovery, encoding, files
 from onnuri.corpus.reading.canary import refuse_benchmark
 from onnuri.corpus.reading.files import File
@@ -165,11 +165,15 @@ def _tree(name: str, stream: BinaryIO, declared: str) -> Iterator[Raw]:
     keys, lists = lists_below(head)
     within = lists if len(lists) == 1 and not COLUMNS & set(keys) else []
     number = 0
-    for number, part in enumerate(split(rest.read, within, MOST_RECORD_BYTES), 1):
+    for number, part in enumerate(split(rest.read, within, MOST_RECORD_BYTES, every=True), 1):
         if part.problem:
             yield Raw(name, number, {}, Refused(CUT_OFF, rest.damage or part.problem))
             return
-        yield from _line(name, number, part.content, declared, likely)
+        if part.content:
+            yield from _line(name, number, part.content, declared, likely)
+        else:
+            detail = f"no {within[0]}, which has the records of the first object"
+            yield Raw(name, number, {}, Refused(MISSING, detail))
     if rest.damage:
         yield Raw(name, number + 1, {}, Refused(CUT_OFF, rest.damage))
 

@@ -155,7 +155,9 @@ def _backslashes(text: bytes, end: int) -> int:
     return end - start
 
 
-def split(read: Callable[[int], bytes], keys: Sequence[str], most: int) -> Iterator[Found]:
+def split(
+    read: Callable[[int], bytes], keys: Sequence[str], most: int, every: bool = False
+) -> Iterator[Found]:
     """The records that `keys` lead to, as `trees.records` finds them.
 
     They are the elements of the list there, or the value itself; lists on the way are gone through.
@@ -163,8 +165,10 @@ def split(read: Callable[[int], bytes], keys: Sequence[str], most: int) -> Itera
     Args:
         read: gives at most so many bytes of the stream; none at its end.
         most: bytes that a record may have; a longer one ends the reading.
+        every: give an object at the top in which the keys lead nowhere too, without content.
     """
     window, stack, number, path = _Window(read, most), list[_Container](), 0, ""
+    reached = 0
     try:
         while first := window.begin():
             inside = stack[-1] if stack else None
@@ -177,12 +181,15 @@ def split(read: Callable[[int], bytes], keys: Sequence[str], most: int) -> Itera
                 if not stack:
                     yield Found("", b"", f"a {first.decode()} that closes nothing; the rest is not read")
                     return
-                stack.pop()
+                left = stack.pop()
+                if every and not stack and not left.is_list and reached < number:
+                    yield Found(left.path, b"")
             elif first == b'"' and inside and not inside.is_list and inside.key is None:
                 inside.key = _text(window.take(window.skip_string))
             else:
                 matched, path = _way(inside, keys, number)
                 number += not stack
+                reached = number if matched == len(keys) else reached
                 is_record = matched == len(keys) and (first != b"[" or bool(inside and inside.gives(keys)))
                 if is_record:
                     yield Found(path, window.take(window.value(first)))
