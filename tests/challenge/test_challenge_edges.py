@@ -163,6 +163,7 @@ def test_a_receipt_can_be_had_again_and_the_record_decides_who_was_first(
     path = copy.run("adamw").with_name("adamw.entry.json")
     receipt = receive(ReceiveConfig(str(copy.challenge.folder), str(path)))
     assert f"is received already, receipt {receipt}" in caplog.text
+    assert (copy.challenge.folder / "lock").read_text() == "", "the machine's name is not published"
     lines = history(copy.challenge)
     for line in lines:
         line["time"] = -line["time"]  # as if the clock ran backwards

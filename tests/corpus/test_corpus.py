@@ -174,16 +174,18 @@ def test_damage_of_kept_documents_is_counted(tmp_path: Path) -> None:
     raw = text.encode("cp949")
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "a.txt").write_bytes(raw[: raw.index(b"\n")] + b"\xff" + raw[raw.index(b"\n") :])
+    twice = '{"text": "first", "text": "last", "n": 1}'
     surrogates = ['{"text": "\\ud800 alone \\udc00"}', '{"id": "\\udc00", "text": "\\ud83d\\ude00 ok"}']
-    (tmp_path / "in" / "b.jsonl").write_text("\n".join(surrogates))
+    (tmp_path / "in" / "b.jsonl").write_text("\n".join([*surrogates, twice]))
     words = (f"input={tmp_path / 'in'}", f"output={tmp_path / 'out'}", "stages=[normalise]")
     assert make("recipe=local", *words) == 0
     counts = manifest.read(tmp_path / "out", "corpus").counts
-    assert counts["kept"] == 3
-    assert counts["repaired"] == {"bad characters": 1, "lone surrogates": 1}
+    assert counts["kept"] == 4
+    assert counts["repaired"] == {"bad characters": 1, "lone surrogates": 1, "name twice": 1}
     assert counts["damaged_characters"] == {"bad characters": 1, "lone surrogates": 2}
     rows = {row["text"]: row["repaired"] for row in documents(tmp_path / "out")}
     assert rows["\ufffd alone \ufffd"] == "lone surrogates: 2" and rows["😀 ok"] == ""
+    assert rows["last"] == "name twice"
 
 
 def test_parquet_columns_are_taken_over_and_bad_rows_do_not_stop_it(tmp_path: Path) -> None:

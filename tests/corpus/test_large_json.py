@@ -79,6 +79,7 @@ SENTENCES = " 글입니다. 우리나라의 역사와 문화를 사람들에게 
 TEN = [f"{number}번{SENTENCES}" for number in range(10)]
 BAD = (TEN[1].replace("번", "\ufffd"), "bad characters: 1", "")
 HALF = (TEN[1].replace("번", "\ufffd"), "lone surrogates: 1", "")
+TWICE = (TEN[1], "name twice", "")
 MIDDLE = "1번".encode()
 
 
@@ -94,6 +95,9 @@ def situations() -> Iterator[tuple[bytes, dict[str, Any], list[tuple[str, str, s
     yield whole.replace(MIDDLE, b"1\n\t\x0b"), {}, [*around[0], *good(f"1\n\t\x0b{SENTENCES}"), *around[1]]
     for other in (b"NaN", b"-Infinity", b"1e400", b"9" * 30, b"[" * 500 + b"]" * 500):
         yield whole.replace(b'{"text": "1', b'{"id": ' + other + b', "text": "1'), {}, good(*TEN)
+    for other in (b'"text": "else", ', b'"meta": {"a": 1, "a": 1}, ', b'"a": 1, "\\u0061": 2, '):
+        yield whole.replace(b'"text": "1', other + b'"text": "1'), {}, [*around[0], TWICE, *around[1]]
+    yield b'{"data": %b, "n": 1, "data": %b}' % (whole, written("z")), {"records": "data"}, good(*TEN, "z")
     yield whole + written("끝"), {}, good(*TEN, "끝")
     yield b'{"text": "a"}, {"text": "b"}\n' + whole, {}, good("a", "b", *TEN)
     yield whole.decode().encode("cp949"), {}, good(*TEN)

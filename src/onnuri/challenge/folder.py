@@ -122,8 +122,11 @@ def received(lines: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 def recording(challenge: Challenge) -> Iterator[list[dict[str, Any]]]:
     """Around a change of the record by one process at a time; gives what is recorded so far."""
     try:
-        with lock_run_dir(challenge.folder, f"challenge={challenge.folder} is in use", 120.0):
-            yield history(challenge)
+        with lock_run_dir(challenge.folder, f"challenge={challenge.folder} is in use", 120.0) as lock:
+            try:
+                yield history(challenge)
+            finally:
+                lock.truncate(0)  # the folder is published, the machine's name need not be
     except OSError as error:
         raise system_error(error, challenge.folder) from None
 

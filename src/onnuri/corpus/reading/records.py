@@ -29,6 +29,7 @@ MOST_RECORD_BYTES = 1 << 26
 """Of a record of JSON: more is a bomb."""
 
 
+MakeObject = Callable[[list[tuple[str, Any]]], dict[str, Any]]
 _BETWEEN_VALUES = re.compile(r"[ \t\r\n]*(?:,[ \t\r\n]*)?")
 
 
@@ -90,11 +91,12 @@ def _json_line(task: Reading, line: Line, declared: str) -> None:
         # JSON is UTF-8 by its standard; CP949 is met all the same.
         text, note = line_text(line.content, declared, task.source.bad_characters, western=bool(declared))
         text = text.removeprefix("\ufeff")
-        record = json.loads(text, strict=False)
+        record, note = _parsed(text, note)
     except (ValueError, RecursionError) as error:
-        several = several_objects(text) if isinstance(error, json.JSONDecodeError) else []
+        names = Names()
+        several = several_objects(text, names.object) if isinstance(error, json.JSONDecodeError) else []
         for number, record in enumerate(several):
-            add_record(task, f"{origin}.{number}" if number else origin, record, note)
+            add_record(task, f"{origin}.{number}" if number else origin, record, names.noted(note))
         if not several:
             readable = getattr(error, "text", "") or line.content.decode(declared or "utf-8", "replace")
             task.rows.add_unreadable(origin, error, readable)
@@ -107,10 +109,33 @@ def _json_line(task: Reading, line: Line, declared: str) -> None:
         )
 
 
-def several_objects(text: str, object_type: type[dict[str, Any]] | None = None) -> list[dict[str, Any]]:
+class Names:
+    """Looks for objects with one name twice, of which the last value is taken, as by Python."""
+
+    def __init__(self) -> None:
+        self.twice = False
+
+    def object(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        """For `object_pairs_hook` of json."""
+        found = dict(pairs)
+        self.twice = self.twice or len(found) < len(pairs)
+        return found
+
+    def noted(self, note: str) -> str:
+        """The note with what was found."""
+        return ", ".join(filter(None, (note, "name twice" if self.twice else "")))
+
+
+def _parsed(text: str, note: str) -> tuple[Any, str]:
+    names = Names()
+    value = json.loads(text, strict=False, object_pairs_hook=names.object)
+    return value, names.noted(note)
+
+
+def several_objects(text: str, make_object: MakeObject | None = None) -> list[dict[str, Any]]:
     """The objects of a line that holds several, or one and a comma; none if there is anything else."""
     try:
-        values = list(json_values(text, object_type))
+        values = list(json_values(text, make_object))
     except (ValueError, RecursionError):
         return []
     return values if all(isinstance(value, dict) for value in values) else []
@@ -136,7 +161,9 @@ def read_json(task: Reading, stream: BinaryIO) -> Iterator[pa.RecordBatch]:
     if wide := wide_codec(stream, task.source.encoding):
         stream, declared = as_utf8(stream, wide), ""
     head, damage = read_up_to(stream, SMALL_TREE_BYTES)
-    if len(head) < SMALL_TREE_BYTES and not damage and (values := whole_values(head)) is not None:
+    names = Names()
+    values = whole_values(head, names.object) if len(head) < SMALL_TREE_BYTES and not damage else None
+    if values is not None and not names.twice:  # else record by record, to say which
         for _ in _add_records(task, iter(values), ""):
             yield from task.rows.full()
         return
@@ -152,7 +179,7 @@ def read_json(task: Reading, stream: BinaryIO) -> Iterator[pa.RecordBatch]:
             return
         try:
             text, note = record_text(found.content, declared, likely, task.source.bad_characters)
-            record = json.loads(text, strict=False)
+            record, note = _parsed(text, note)
         except (ValueError, RecursionError) as error:
             readable = getattr(error, "text", "") or found.content.decode(
                 declared or likely or "utf-8", "replace"
@@ -168,11 +195,11 @@ def read_json(task: Reading, stream: BinaryIO) -> Iterator[pa.RecordBatch]:
     task.rows.is_empty = not number
 
 
-def whole_values(content: bytes, object_type: type[dict[str, Any]] | None = None) -> list[Any] | None:
+def whole_values(content: bytes, make_object: MakeObject | None = None) -> list[Any] | None:
     """The values of a text that is UTF-8 and JSON without fault, as `json_values` gives them; None for any
     other text."""
     try:
-        return list(json_values(content.removeprefix(codecs.BOM_UTF8).decode(), object_type))
+        return list(json_values(content.removeprefix(codecs.BOM_UTF8).decode(), make_object))
     except (ValueError, RecursionError):
         return None
 
@@ -213,13 +240,13 @@ def record_text(content: bytes, declared: str, likely: str, most_bad: float) -> 
         return text, f"bad characters: {bad}"
 
 
-def json_values(text: str, object_type: type[dict[str, Any]] | None = None) -> Iterator[Any]:
+def json_values(text: str, make_object: MakeObject | None = None) -> Iterator[Any]:
     """The values of a text, with white space or a comma after each.
 
     Args:
-        object_type: what objects become, made of pairs of name and value; None: dict.
+        make_object: makes an object of its pairs of name and value; None: dict.
     """
-    decoder = json.JSONDecoder(object_pairs_hook=object_type)
+    decoder = json.JSONDecoder(object_pairs_hook=make_object)
     offset = len(text) - len(text.lstrip(" \t\r\n"))
     number = 0
     while offset < len(text) or not number:
