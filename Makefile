@@ -92,6 +92,9 @@ serve: $(CHAT)/model/manifest.json ## That model behind an OpenAI-compatible API
 $(CHAT)/model/manifest.json:
 	@$(MAKE) --no-print-directory chat BUILD=$(BUILD)
 
+# Where bytecode is not kept, as in many containers, each process of the tests compiles all modules anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 # Three files at a time on two cores: many tests wait for something.
 TOGETHER := -n 3 --dist loadfile --no-loadscope-reorder
 

@@ -206,7 +206,10 @@ def test_on_a_terminal(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     os.write(terminal, "/모름\r".encode())
     read_until(terminal, "/모름 is no command")
     os.write(terminal, "/새로\r".encode())
-    read_until(terminal, "a new conversation")
+    renewed = read_until(terminal, "a new conversation")
+    read_until(
+        terminal, "> ", renewed.rpartition("conversation")[2]
+    )  # where no line is read, Ctrl-D is lost
     os.write(terminal, b"\x04")
     report = read_until(terminal, "]\r\n").splitlines()[-1]
     assert exit_status(process) == 0

@@ -19,6 +19,13 @@ from tests.conftest import SCRIPTS
 CONTEXT = 1024
 
 
+def validate(value: Any, schema: Any) -> None:
+    """Raise jsonschema.ValidationError for a value that does not keep to a JSON schema."""
+    import jsonschema  # which takes a second: it builds grammars
+
+    jsonschema.validate(value, schema)
+
+
 class Server:
     """`onnuri serve` in a process of its own."""
 

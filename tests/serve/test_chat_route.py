@@ -10,11 +10,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
 
 pytest.importorskip("uvicorn")
-from tests.serve.serving import CONTEXT, Client, content, conversation, joined
+from tests.serve.serving import CONTEXT, Client, content, conversation, joined, validate
 
 pytestmark = pytest.mark.extra("serve")
 CHAT = "/v1/chat/completions"
@@ -230,7 +229,7 @@ def test_json_schema(client: Client) -> None:
     for seed in range(4):
         answer = client.chat(response_format=form, max_tokens=150, temperature=1, seed=seed)["choices"][0]
         assert answer["finish_reason"] == "stop"
-        jsonschema.validate(json.loads(answer["message"]["content"]), SCHEMA)
+        validate(json.loads(answer["message"]["content"]), SCHEMA)
     cut = client.chat(response_format=form, max_tokens=9)["choices"][0]
     assert cut["finish_reason"] == "length" and '{"이름": "'.startswith(cut["message"]["content"][:8])
     close = client.ask("/tokenize", prompt="}", add_special_tokens=False)["tokens"][0]
@@ -265,7 +264,7 @@ def test_tools(client: Client) -> None:
         arguments = json.loads(call["function"]["arguments"])
         if choice != "required":
             assert call["function"]["name"] == "날씨"
-            jsonschema.validate(arguments, WEATHER["function"]["parameters"])
+            validate(arguments, WEATHER["function"]["parameters"])
         events = client.events(CHAT, **options)
         (found,) = [
             each for e in events for c in e["choices"] for each in c["delta"].get("tool_calls") or []

@@ -7,11 +7,10 @@ import os
 import random
 from typing import Any
 
-import jsonschema
 import pytest
 
 pytest.importorskip("llguidance")
-from tests.serve.serving import Client, conversation
+from tests.serve.serving import Client, conversation, validate
 
 pytestmark = pytest.mark.extra("serve")
 CHAT = "/v1/chat/completions"
@@ -56,7 +55,7 @@ def test_random_schemas(client: Client) -> None:
         (choice,) = client.ask(CHAT, **options)["choices"]
         assert choice["finish_reason"] == "stop", found
         text = choice["message"]["content"]
-        jsonschema.validate(json.loads(text), found)
+        validate(json.loads(text), found)
         (cut,) = client.ask(CHAT, **{**options, "max_tokens": 4})["choices"]
         shown = cut["message"]["content"]
         assert text.startswith(shown), "the same text, cut off"

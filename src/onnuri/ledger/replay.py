@@ -77,9 +77,7 @@ def replay(run_dir: Path, lines: Sequence[dict[str, Any]], steps: int, data: str
         (copy / RUN_FILE).write_text(json.dumps(facts), encoding="utf-8")
         launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node"]
         words = [str(began_with["world_size"]), "-m", "onnuri.ledger.replay", str(copy), str(first + steps)]
-        result = subprocess.run(
-            [*launcher, *words], capture_output=True, text=True, errors="replace", check=False
-        )
+        result = run([*launcher, *words])
         if result.returncode:
             reason = [line for line in result.stderr.splitlines() if "rror" in line] or ["no reason given"]
             raise UserError(f"the steps after {folder.name} cannot be run again: {reason[0]}")
@@ -92,6 +90,11 @@ def replay(run_dir: Path, lines: Sequence[dict[str, Any]], steps: int, data: str
         found, wanted = losses[step], line["loss"]
         if found != wanted and (None in (found, wanted) or abs(found - wanted) > tolerance):
             yield f"step {step} has loss {found} when run again, ledger.jsonl line {number} says {wanted}"
+
+
+def run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end, with what it prints."""
+    return subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
 
 
 def _how_each_step_ran(lines: Sequence[dict[str, Any]]) -> dict[int, str]:

@@ -19,7 +19,6 @@ from onnuri.evaluate.kopairs.controls import (
 )
 from onnuri.evaluate.kopairs.generate import PHENOMENA, generate, score
 
-ITEMS = generate(1)
 APART = [p.name for p in PHENOMENA.values() if p.kind != "pair" and not p.adjacent]
 
 
@@ -39,15 +38,16 @@ def korean(sample: Callable[[str], str]) -> list[str]:
 
 
 def test_bigrams_get_half_of_every_quad_and_much_of_tier_a(korean: list[str]) -> None:
-    values = ngram_control(ITEMS, korean, 2)
-    groups = by_phenomenon(ITEMS, values)
+    items = generate()
+    values = ngram_control(items, korean, 2)
+    groups = by_phenomenon(items, values)
     assert {groups[name] for name in APART} == {0.5}
-    assert {value for item, value in zip(ITEMS, values, strict=True) if item.phenomenon in APART} == {0.5}
+    assert {value for item, value in zip(items, values, strict=True) if item.phenomenon in APART} == {0.5}
     assert groups["josa_object"] > 0.7
 
 
 def test_six_grams_get_no_further_on_agreement_and_licensing(korean: list[str]) -> None:
-    few = [item for item in ITEMS if item.tier in "BC"][::5]
+    few = [item for item in generate() if item.tier in "BC"][::5]
     tiers = by_tier(few, ngram_control(few, korean, 6))
     assert set(tiers) == {"B", "C"}
     assert max(tiers.values()) <= 0.60
@@ -55,15 +55,15 @@ def test_six_grams_get_no_further_on_agreement_and_licensing(korean: list[str]) 
 
 def test_shuffled_labels_give_half() -> None:
     choose = random.Random(3)
-    values = [score(item, tuple(choose.random() for _ in item.sentences)) for item in ITEMS]
+    values = [score(item, tuple(choose.random() for _ in item.sentences)) for item in generate()]
     assert sum(values) / len(values) == pytest.approx(0.5, abs=0.02)
 
 
 def test_fewer_tokens_win_and_crossed_words_tie() -> None:
-    pair = next(item for item in ITEMS if item.phenomenon == "josa_object")
+    pair = next(item for item in generate() if item.phenomenon == "josa_object")
     assert token_control([pair], {pair.sentences[0]: 3, pair.sentences[1]: 4}.__getitem__) == [1.0]
     assert token_control([pair], {pair.sentences[0]: 4, pair.sentences[1]: 3}.__getitem__) == [0.0]
-    words = by_phenomenon(ITEMS, token_control(ITEMS, lambda sentence: len(sentence.split())))
+    words = by_phenomenon(generate(), token_control(generate(), lambda sentence: len(sentence.split())))
     assert {name: value for name, value in words.items() if value != 0.5} == {}
 
 
@@ -77,7 +77,7 @@ def test_probabilities_of_a_small_text_are_those_of_the_formula() -> None:
 
 
 def test_means_are_over_phenomena_first() -> None:
-    few = [item for item in ITEMS if item.phenomenon in ("josa_object", "josa_and")]
+    few = [item for item in generate() if item.phenomenon in ("josa_object", "josa_and")]
     few = few[:200] + few[200:210]
     values = [1.0] * 200 + [0.0] * 10
     assert by_phenomenon(few, values) == {"josa_object": 1.0, "josa_and": 0.0}
