@@ -22,6 +22,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import traceback
@@ -66,6 +67,7 @@ def run(command: Sequence[str], environment: dict[str, str]) -> NoReturn:
         import torch._logging._internal
 
         torch._logging._internal._init_logs()
+    sys.modules["onnuri.ledger.replay"].run = run_by_fork  # type: ignore[attr-defined]
     words = [word for word in command if word != "-u"]
     status: Any = 0
     try:
@@ -113,6 +115,25 @@ def ranks_by_fork() -> None:
         return Child(pid)
 
     subprocess_handler.SubprocessHandler._popen = popen
+
+
+def run_by_fork(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    """As `onnuri.ledger.replay.run`: the command has what this process has imported."""
+    with tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        pid = os.fork()
+        if pid == 0:
+            os.dup2(stdout.fileno(), 1)
+            os.dup2(stderr.fileno(), 2)
+            atexit._clear()  # what this process has opened is not the command's to close
+            run(command[1:], dict(os.environ))
+        _, status = os.waitpid(pid, 0)
+        texts = []
+        for stream in (stdout, stderr):
+            stream.seek(0)
+            texts.append(stream.read().decode(errors="replace"))
+    return subprocess.CompletedProcess(command, os.waitstatus_to_exitcode(status), *texts)
 
 
 def rendezvous_without_inspection() -> None:

@@ -53,7 +53,6 @@ def test_what_is_reported_and_counted(ramped: tuple[Path, str], sample: Sample) 
     assert (found.tokens, found.batches) == (tokens[-1], 12)
 
 
-@pytest.mark.skipif(not SOAK, reason="a replay imports everything on every rank; make soak runs it")
 def test_steps_of_a_ramp_are_replayed(ramped: tuple[Path, str]) -> None:
     result = run_command("ledger", "verify", f"run={ramped[0]}", "replay=7", check=False)
     assert result.returncode == 0, result.stdout + result.stderr
