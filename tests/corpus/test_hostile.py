@@ -14,7 +14,7 @@ from onnuri.corpus.execution.build import build
 from tests.corpus import hostile_inputs
 from tests.soak import tries
 
-NUM_FILES = tries(1_500, 10_000)
+NUM_FILES = tries(1_000, 10_000)
 
 
 @pytest.mark.timeout(900)

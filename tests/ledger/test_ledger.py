@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,11 +13,12 @@ import pytest
 from onnuri.base import manifest
 from onnuri.base.errors import UserError
 from onnuri.ledger import replay
-from onnuri.ledger.config import SourcesConfig
+from onnuri.ledger.config import SourcesConfig, VerifyConfig
 from onnuri.ledger.sources import sources
+from onnuri.ledger.verify import verify as find_problems
 from onnuri.run.chain import BEGINNING, Ledger, read
 from onnuri.run.checkpoints import list_checkpoints
-from tests.conftest import SCRIPTS, pretrain, run_command
+from tests.conftest import pretrain, run_command
 from tests.full_disk import files_of_at_most
 
 Sample = Callable[[str], str]
@@ -86,12 +85,11 @@ def test_a_line_without_room_is_none_and_the_next_one_follows(tmp_path: Path) ->
     assert [line["event"] for line in read(tmp_path)] == ["step", "step", "step", "kept"]
 
 
-def test_replay_gives_the_recorded_losses(run_dir: Path) -> None:
+def test_replay_gives_the_recorded_losses(run_dir: Path, caplog: pytest.LogCaptureFixture) -> None:
     """From step 10, the newest checkpoint with two recorded steps after it. Nothing is forked here."""
-    command = [sys.executable, str(SCRIPTS / "ledger.py"), "verify", f"run={run_dir}", "replay=2"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "ran steps 11 to 12 again from step-0000010, allowed difference 0" in done.stdout
+    caplog.set_level("INFO", "onnuri")
+    assert find_problems(VerifyConfig(run=str(run_dir), replay=2)) == []
+    assert "ran steps 11 to 12 again from step-0000010, allowed difference 0" in caplog.text
     status, output = verify(run_dir, "replay=13")
     assert (status, "has 13 recorded steps of one config after it; replay=" in output) == (2, True)
 

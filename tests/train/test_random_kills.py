@@ -1,6 +1,6 @@
 """kill -9 at random instants, of one rank or of all: the run that resumes is the undisturbed one.
 
-The suite tries three instants, `make soak` forty.
+The suite tries two instants, `make soak` forty.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tests.processes import Process, rank_of
 from tests.soak import tries
 
 Sample = Callable[[str], str]
-KILLS = tries(3, 40)
+KILLS = tries(2, 40)
 WORDS = [
     *("train.steps=40", "train.checkpoint_every=3", "train.ephemeral_every=1", "engine.precision=fp32"),
     "average.ema_decay=0.9",

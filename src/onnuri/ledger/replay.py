@@ -87,7 +87,7 @@ def replay(run_dir: Path, lines: Sequence[dict[str, Any]], steps: int, data: str
     log.info(f"ran {steps_run} again from {folder.name}, allowed difference {tolerance:g}")
     for step in range(first + 1, first + steps + 1):
         number, line = recorded[step]
-        found, wanted = losses[step], line["loss"]
+        found, wanted = losses.get(step), line["loss"]
         if found != wanted and (None in (found, wanted) or abs(found - wanted) > tolerance):
             yield f"step {step} has loss {found} when run again, ledger.jsonl line {number} says {wanted}"
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from onnuri.corpus.stages.dedup import kept_copies, verdicts
 from onnuri.corpus.stages.dedup import near_duplicates as near
+from tests.soak import tries
 
 SYLLABLES = [chr(code) for code in range(ord("가"), ord("가") + 11_000, 97)]
 
@@ -51,7 +52,7 @@ def random_rows(rng: np.random.Generator, count: int) -> np.ndarray:
     return rows.view(np.uint64)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=tries(12, 200), deadline=None)
 @given(st.integers(0, 2**32), st.integers(1, 400), st.sampled_from([3, 64, 256]))
 @example(1585, 354, 3)  # here the ids decide about clusters
 def test_no_two_that_stay_share_a_band_and_agree(seed: int, count: int, block: int) -> None:
