@@ -98,6 +98,15 @@ def situations() -> Iterator[tuple[bytes, dict[str, Any], list[tuple[str, str, s
     for other in (b'"text": "else", ', b'"meta": {"a": 1, "a": 1}, ', b'"a": 1, "\\u0061": 2, '):
         yield whole.replace(b'"text": "1', other + b'"text": "1'), {}, [*around[0], TWICE, *around[1]]
     yield b'{"data": %b, "n": 1, "data": %b}' % (whole, written("z")), {"records": "data"}, good(*TEN, "z")
+    yield (
+        b'[{"data": %b}, 5, {"other": 1}, {"data": []}, {"text": "w"}]' % whole,
+        {"records": "data"},
+        [*good(*TEN), *[("", "", "unreadable: nothing at records: data")] * 3],
+    )
+    yield b'{"data": []}', {"records": "data"}, []
+    twice = b'"text": "a"}, {"text": "b", "m": {"k": 1, "k": 2}}, {"text": "c"}'
+    yield b"{" + twice, {}, [*good("a"), ("b", "name twice", ""), *good("c")]
+    yield whole[:1] + b'// 5" disk, {\n# "\n/* it\'s "x"\n/*/' + whole[1:-1] + b", ] // end", {}, good(*TEN)
     yield whole + written("끝"), {}, good(*TEN, "끝")
     yield b'{"text": "a"}, {"text": "b"}\n' + whole, {}, good("a", "b", *TEN)
     yield whole.decode().encode("cp949"), {}, good(*TEN)
@@ -176,3 +185,55 @@ def test_lists_below_the_top() -> None:
     head = b'{"version": {"a": [{}]}, "data" : [ {"x": "]}"}], "tags": ["a"], "more": [{"y": 1'
     assert lists_below(head) == (["version", "data", "tags", "more"], ["data", "more"])
     assert lists_below(b"[1]") == lists_below(b"") == ([], [])
+
+
+@pytest.mark.parametrize("small", [True, False], ids=["small", "large"])
+def test_a_quotation_mark_too_many_costs_its_record(
+    small: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though it turns what is text and what is not for all that follows, or for all up to the next one."""
+    if not small:
+        monkeypatch.setattr(records, "SMALL_TREE_BYTES", 1024)
+    whole, path = written(*TEN), tmp_path / "in.json"
+    one = whole.replace(MIDDLE, b'5" 1')
+    wrapped, two = b'{"data": %b, "n": [{"text": 1}]}' % one, one.replace("7번".encode(), b'7"')
+    for content, kept, problems in (
+        (one, [TEN[0], *TEN[2:]], ["unreadable"]),
+        (one[1:-1].replace(b"}, {", b"}\n{"), [TEN[0], *TEN[2:]], ["unreadable"]),
+        (wrapped, [TEN[0], *TEN[2:]], ["unreadable", "cut off"]),
+        (two, [TEN[0], *TEN[2:7], *TEN[8:]], ["unreadable"] * 2),
+        (one[:-20], [TEN[0], *TEN[2:9]], ["unreadable", "cut off"]),
+    ):
+        found = rows(path, content, records="data" if content is wrapped else "")
+        assert [row for row in found if not row[2]] == good(*kept), content[:80]
+        assert [row[2].partition(":")[0] for row in found if row[2]] == problems, found
+    assert found[-1][2].startswith("cut off: after 9 records: the file ends within a value")
+
+
+@pytest.mark.parametrize("small", [True, False], ids=["small", "large"])
+def test_letters_with_a_backslash_inside(
+    small: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not small:
+        monkeypatch.setattr(records, "SMALL_TREE_BYTES", 1024)
+    path = tmp_path / "in.json"
+    for codec, letters in (("johab", "겦굎귶"), ("shift_jis", "表ソ能"), ("gb18030", "乗俓")):
+        texts = [f'{number} "글" {letters[number % len(letters)]}' for number in range(100)]
+        if codec != "johab":
+            texts = [text.replace("글", "字") for text in texts]
+        content = written(*texts).decode().encode(codec)
+        assert b"\\" in content
+        assert rows(path, content, encoding=codec) == good(*texts), codec
+
+
+def test_what_is_no_json_is_left_after_a_while(tmp_path: Path) -> None:
+    found = rows(tmp_path / "in.json", b"[" + b"let x = y; " * 10_000)
+    assert len(found) < 200 and found[-1][2].startswith("cut off: ")
+
+
+def test_yaml_documents_behind_one_another(tmp_path: Path) -> None:
+    content = "---\ntext: 하나\n---\n- text: 둘\n- text: 셋\n---\n".encode()
+    path = tmp_path / "in.yaml"
+    assert rows(path, content) == good("하나", "둘", "셋")
+    found = rows(path, "data: [{text: 하나}]\n---\ntext: 둘\n".encode(), records="data")
+    assert found == [*good("하나"), ("", "", "unreadable: nothing at records: data")]

@@ -220,8 +220,7 @@ def test_the_three_looks_that_the_web_knows() -> None:
     st.lists(st.sampled_from(["대한민국", "의 ", "주권은 ", "국민에게 ", "있다.", "\n", "A4 "]), min_size=4)
 )
 def test_broken_parts_are_repaired_between_whole_ones(pieces: list[str]) -> None:
-    text = "".join(pieces)
-    assume(any(word in pieces for word in ("대한민국", "국민에게 ")))
+    text = "대한민국 " + "".join(pieces).replace("\n", "\n대한민국 ")  # enough of each line to tell by
     mixed = f"앞말 {as_latin(text.encode('cp949'), True)} 뒷말\nThe naïve café"
     assert repair(mixed) == ([f"앞말 {text} 뒷말\nThe naïve café"], [encoding.CP949])
 

@@ -30,6 +30,7 @@ from onnuri.corpus.reading.records import (
     codec_of_head,
     record_text,
     several_objects,
+    to_split,
     whole_values,
 )
 
@@ -161,11 +162,11 @@ def _tree(name: str, stream: BinaryIO, declared: str) -> Iterator[Raw]:
             yield _object(name, number, record)
         return
     rest = Rest(head, stream, damage)
-    likely = codec_of_head(head)
+    parts, declared, likely = to_split(rest, declared, codec_of_head(head))
     keys, lists = lists_below(head)
     within = lists if len(lists) == 1 and not COLUMNS & set(keys) else []
     number = 0
-    for number, part in enumerate(split(rest.read, within, MOST_RECORD_BYTES, every=True), 1):
+    for number, part in enumerate(split(parts, within, MOST_RECORD_BYTES, every=True), 1):
         if part.problem:
             yield Raw(name, number, {}, Refused(CUT_OFF, rest.damage or part.problem))
             return

@@ -190,8 +190,11 @@ def _meta(raw: bytes) -> str:
 
 
 def _text(raw: bytes, codec: str, errors: str = "strict") -> str:
-    text = raw.decode(codec, errors)
-    # Johab shows a won sign where ASCII has the backslash; Python gives what it shows.
+    return with_backslashes(raw.decode(codec, errors), codec)
+
+
+def with_backslashes(text: str, codec: str) -> str:
+    """What Python's codec gives, without the won sign that Johab shows where ASCII has the backslash."""
     return text.replace("\u20a9", "\\") if codec == "johab" else text
 
 

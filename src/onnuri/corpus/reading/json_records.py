@@ -17,6 +17,9 @@ MOST_DEPTH = 1000
 """Of lists and objects on the way to records; json parses no more."""
 _SPACE = re.compile(rb"[\s\xef\xbb\xbf]*")
 _SCALAR = re.compile(rb'[^\s"{}\[\]:,]*')
+_VALUE = re.compile(rb"-?(\d[-+.\deE]*|Infinity)|true|false|null|NaN")
+MOST_WORDS = 100
+"""So many words in a row that are no values, and it is no JSON."""
 _MARK = re.compile(rb'["{}\[\]]')
 _BACKSLASH, _QUOTE = ord("\\"), ord('"')
 _OPENING = (ord("{"), ord("["))
@@ -41,6 +44,8 @@ class _Container:
     path: str
     key: str | None = None
     count: int = 0
+    leads: bool = False
+    """Whether the keys lead somewhere from here."""
 
     def gives(self, keys: Sequence[str]) -> bool:
         """Whether each element is a record, also one that is a list, such as the turns of a dialogue."""
@@ -74,13 +79,27 @@ class _Window:
         return bool(part)
 
     def begin(self) -> bytes:
-        """Go to where the next token begins; its first byte, b"" at the end."""
+        """Go to where the next token begins, over comments; its first byte, b"" at the end."""
         while True:
             self.at = _end(_SPACE, self.bytes, self.at)
-            if self.at < len(self.bytes):
-                return self.bytes[self.at : self.at + 1]
+            first = self.bytes[self.at : self.at + 1]
+            if first in (b"/", b"#"):
+                self._skip_comment()
+            elif first or not self.more():
+                return first
+
+    def _skip_comment(self) -> None:
+        while len(self.bytes) < self.at + 2 and self.more():
+            pass
+        in_lines = not self.bytes.startswith(b"/*", self.at)
+        end = b"\n" if in_lines else b"*/"
+        self.at += 1 if in_lines else 2
+        while (found := self.bytes.find(end, self.at)) < 0:
+            self.at = max(self.at, len(self.bytes) - 1)
             if not self.more():
-                return b""
+                self.at = len(self.bytes)
+                return
+        self.at = found + len(end)
 
     def skip_string(self) -> None:
         """Go behind the text that begins here. Raises _End."""
@@ -165,10 +184,11 @@ def split(
     Args:
         read: gives at most so many bytes of the stream; none at its end.
         most: bytes that a record may have; a longer one ends the reading.
-        every: give an object at the top in which the keys lead nowhere too, without content.
+        every: give a value at the top, or in a list there, from which the keys lead nowhere too, without
+            content.
     """
     window, stack, number, path = _Window(read, most), list[_Container](), 0, ""
-    reached = 0
+    words = 0
     try:
         while first := window.begin():
             inside = stack[-1] if stack else None
@@ -182,17 +202,23 @@ def split(
                     yield Found("", b"", f"a {first.decode()} that closes nothing; the rest is not read")
                     return
                 left = stack.pop()
-                if every and not stack and not left.is_list and reached < number:
+                if every and not (left.is_list or left.matched or left.leads):
                     yield Found(left.path, b"")
             elif first == b'"' and inside and not inside.is_list and inside.key is None:
                 inside.key = _text(window.take(window.skip_string))
             else:
                 matched, path = _way(inside, keys, number)
                 number += not stack
-                reached = number if matched == len(keys) else reached
+                if matched == len(keys):
+                    for each in stack:
+                        each.leads = True
                 is_record = matched == len(keys) and (first != b"[" or bool(inside and inside.gives(keys)))
                 if is_record:
-                    yield Found(path, window.take(window.value(first)))
+                    found = window.take(window.value(first))
+                    words = 0 if first in b'"[{' or _VALUE.fullmatch(found) else words + 1
+                    if words > MOST_WORDS:
+                        raise ValueError(f"{words} words that are no JSON; the rest is not read")
+                    yield Found(path, found)
                 elif matched >= 0 and first in b"[{":
                     if len(stack) == MOST_DEPTH:
                         raise ValueError(f"lists in lists, more than {MOST_DEPTH:,}; the rest is not read")
@@ -200,6 +226,8 @@ def split(
                     window.at += 1
                 else:
                     window.value(first)()
+                    if every and not matched:
+                        yield Found(path, b"")
     except _End:
         yield Found(path, window.bytes[window.kept or 0 :], "the file ends within a value")
     except ValueError as error:

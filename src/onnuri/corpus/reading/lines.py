@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Iterator
-from typing import BinaryIO, NamedTuple, cast
+from typing import BinaryIO, NamedTuple, Protocol, cast
 
 from onnuri.corpus.reading import compression, encoding, labels
 
 CHUNK_BYTES = 1 << 20
 MOST_BYTES_PASSED_OVER = 1 << 28
 """A packed line that is longer ends the reading: it could be a bomb."""
+
+
+class Readable(Protocol):
+    """Something that bytes come from."""
+
+    def read(self, size: int, /) -> bytes:
+        """At most so many of them."""
 
 
 class Line(NamedTuple):
@@ -93,7 +100,7 @@ def wide_codec(stream: BinaryIO, declared: str) -> str:
     return encoding.wide(head) if b"\0" in head else ""
 
 
-def as_utf8(stream: BinaryIO, codec: str) -> BinaryIO:
+def as_utf8(stream: Readable, codec: str) -> BinaryIO:
     """A stream of another encoding as UTF-8."""
     return cast(BinaryIO, _Recoded(stream, codec))
 
@@ -120,13 +127,13 @@ class _LineFeeds:
 
 
 class _Recoded:
-    def __init__(self, stream: BinaryIO, codec: str) -> None:
-        self._stream = stream
+    def __init__(self, stream: Readable, codec: str) -> None:
+        self._stream, self._codec = stream, codec
         self._decoder = codecs.getincrementaldecoder(codec)()
 
     def read(self, size: int) -> bytes:
         """Some bytes, none at the end."""
         while raw := self._stream.read(size):
             if text := self._decoder.decode(raw):
-                return text.encode("utf-8", "surrogatepass")
+                return encoding.with_backslashes(text, self._codec).encode("utf-8", "surrogatepass")
         return self._decoder.decode(b"", final=True).encode()

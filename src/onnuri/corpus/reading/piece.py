@@ -81,6 +81,6 @@ def add_record(task: Reading, origin: str, record: Any, note: str = "") -> None:
         text = trees.text_at(record, source.paths["text"])
         own = trees.own_values(record, {n: p for n, p in source.paths.items() if n != "text"})
     except (ValueError, RecursionError) as error:
-        task.rows.add_unreadable(origin, error)
+        task.rows.add_unreadable(origin, error, note=note)
         return
     task.rows.add(origin, text, own.pop("id", ""), own, note=note)

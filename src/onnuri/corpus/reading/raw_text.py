@@ -74,9 +74,10 @@ class Rows:
         """Add a record, where these are taken."""
         raise NotImplementedError
 
-    def add_unreadable(self, origin: str, cause: object, text: str = "") -> None:
+    def add_unreadable(self, origin: str, cause: object, text: str = "", note: str = "") -> None:
         """Add a row that says what could not be read."""
-        self.add(origin, text[:BYTES_SHOWN], problem=f"unreadable: {' '.join(str(cause).split())}"[:300])
+        problem = f"unreadable: {' '.join(str(cause).split())}"[:300]
+        self.add(origin, text[:BYTES_SHOWN], problem=problem, note=note)
 
     def add_cut_off(self, origin: str, before: int, cause: object, text: str = "") -> None:
         """Add a row that says that a file was not read any further than so many records."""

@@ -29,6 +29,12 @@ MOST_RECORD_BYTES = 1 << 26
 """Of a record of JSON: more is a bomb."""
 
 
+ASCII_INSIDE = {"johab", "cp932", "gb18030", "big5", "iso2022_kr", "iso2022_jp", "hz"}
+"""Codecs in which quotation marks, brackets and backslashes may be part of other characters."""
+NAME_TWICE = "name twice"
+"""The note on a record in which an object has one name twice."""
+_FIRST_KEY = re.compile(rb'\{\s*("[^"]*")\s*:')
+
 MakeObject = Callable[[list[tuple[str, Any]]], dict[str, Any]]
 _BETWEEN_VALUES = re.compile(r"[ \t\r\n]*(?:,[ \t\r\n]*)?")
 
@@ -93,10 +99,9 @@ def _json_line(task: Reading, line: Line, declared: str) -> None:
         text = text.removeprefix("\ufeff")
         record, note = _parsed(text, note)
     except (ValueError, RecursionError) as error:
-        names = Names()
-        several = several_objects(text, names.object) if isinstance(error, json.JSONDecodeError) else []
-        for number, record in enumerate(several):
-            add_record(task, f"{origin}.{number}" if number else origin, record, names.noted(note))
+        several = several_records(text) if isinstance(error, json.JSONDecodeError) else []
+        for number, (record, twice) in enumerate(several):
+            add_record(task, f"{origin}.{number}" if number else origin, record, joined(note, twice))
         if not several:
             readable = getattr(error, "text", "") or line.content.decode(declared or "utf-8", "replace")
             task.rows.add_unreadable(origin, error, readable)
@@ -121,15 +126,30 @@ class Names:
         self.twice = self.twice or len(found) < len(pairs)
         return found
 
-    def noted(self, note: str) -> str:
-        """The note with what was found."""
-        return ", ".join(filter(None, (note, "name twice" if self.twice else "")))
+
+def joined(*notes: str) -> str:
+    """Notes in one text."""
+    return ", ".join(filter(None, notes))
 
 
 def _parsed(text: str, note: str) -> tuple[Any, str]:
     names = Names()
     value = json.loads(text, strict=False, object_pairs_hook=names.object)
-    return value, names.noted(note)
+    return value, joined(note, NAME_TWICE * names.twice)
+
+
+def several_records(text: str) -> list[tuple[dict[str, Any], str]]:
+    """As `several_objects`, each with what is to be noted of it."""
+    names, found = Names(), list[tuple[dict[str, Any], str]]()
+    try:
+        for value in json_values(text, names.object):
+            if not isinstance(value, dict):
+                return []
+            found.append((value, NAME_TWICE * names.twice))
+            names.twice = False
+    except (ValueError, RecursionError):
+        return []
+    return found
 
 
 def several_objects(text: str, make_object: MakeObject | None = None) -> list[dict[str, Any]]:
@@ -160,39 +180,89 @@ def read_json(task: Reading, stream: BinaryIO) -> Iterator[pa.RecordBatch]:
     declared = codec_of(task.source.encoding)
     if wide := wide_codec(stream, task.source.encoding):
         stream, declared = as_utf8(stream, wide), ""
+    keys = task.source.records.split(".") if task.source.records else []
     head, damage = read_up_to(stream, SMALL_TREE_BYTES)
     names = Names()
     values = whole_values(head, names.object) if len(head) < SMALL_TREE_BYTES and not damage else None
-    if values is not None and not names.twice:  # else record by record, to say which
+    if values is not None and not names.twice and all(trees.lead_on(value, keys) for value in values):
         for _ in _add_records(task, iter(values), ""):
             yield from task.rows.full()
         return
     rest = Rest(head, stream, damage)
-    likely = codec_of_head(head)
-    keys = task.source.records.split(".") if task.source.records else []
-    number = 0
-    for number, found in enumerate(split(rest.read, keys, MOST_RECORD_BYTES), 1):
+    parts, declared, likely = to_split(rest, declared, codec_of_head(head))
+    records = _Records(task, declared, likely)
+    task.rows.is_empty = True
+    for found in split(parts, keys, MOST_RECORD_BYTES, every=True):
+        task.rows.is_empty = False
         origin = f"{task.name}#{found.path}" if found.path else task.name
         if found.problem:
-            shown = found.content[:BYTES_SHOWN].decode("utf-8", "replace")
-            task.rows.add_cut_off(origin, number - 1, rest.damage or found.problem, shown)
-            return
-        try:
-            text, note = record_text(found.content, declared, likely, task.source.bad_characters)
-            record, note = _parsed(text, note)
-        except (ValueError, RecursionError) as error:
-            readable = getattr(error, "text", "") or found.content.decode(
-                declared or likely or "utf-8", "replace"
-            )
-            task.rows.add_unreadable(origin, error, readable)
+            left = records.salvage(origin, found.content, at_end=True) if found.content else b""
+            if left is not None:
+                shown = left[:BYTES_SHOWN].decode("utf-8", "replace")
+                task.rows.add_cut_off(origin, records.number, rest.damage or found.problem, shown)
+                return
+        elif found.content:
+            records.add(origin, found.content)
         else:
-            add_record(task, origin, record, note)
+            task.rows.add_unreadable(origin, f"nothing at records: {task.source.records}")
         yield from task.rows.full()
     if rest.damage:
-        task.rows.add_cut_off(task.name, number, rest.damage)
-    if not number and task.source.records:
-        task.rows.add_unreadable(task.name, f"nothing at records: {task.source.records}")
-    task.rows.is_empty = not number
+        task.rows.add_cut_off(task.name, records.number, rest.damage)
+
+
+def to_split(rest: Rest, declared: str, likely: str) -> tuple[Callable[[int], bytes], str, str]:
+    """A stream whose quotation marks and brackets are bytes of their own, and its codecs then."""
+    if (codec := declared or likely) in ASCII_INSIDE:
+        return as_utf8(rest, codec).read, "", "utf-8"
+    return rest.read, declared, likely
+
+
+class _Records:
+    """Adds records of JSON, each from its bytes."""
+
+    def __init__(self, task: Reading, declared: str, likely: str) -> None:
+        self.task, self.declared, self.likely = task, declared, likely
+        self.number = 0
+
+    def add(self, origin: str, content: bytes) -> None:
+        """A record, or those that stand in it where a quotation mark is missing, or one too many."""
+        try:
+            text, note = record_text(content, self.declared, self.likely, self.task.source.bad_characters)
+            record, note = _parsed(text, note)
+        except (ValueError, RecursionError) as error:
+            if self.salvage(origin, content) is None:
+                return
+            codec = self.declared or self.likely or "utf-8"
+            readable = getattr(error, "text", "") or content.decode(codec, "replace")
+            self.task.rows.add_unreadable(origin, error, readable)
+        else:
+            add_record(self.task, origin, record, note)
+        self.number += 1
+
+    def salvage(self, origin: str, content: bytes, at_end: bool = False) -> bytes | None:
+        """Add the records that stand in one that cannot be read: parts that begin with the same key as it
+        does. What is left over: all of it if there are no parts, at the end of a file what is behind the
+        last one.
+        """
+        first = _FIRST_KEY.match(content)
+        between = rb"(?<=\})\s*,?\s*(?=\{\s*" + re.escape(first[1]) + rb"\s*:)" if first else rb"(?!)"
+        *parts, last = re.split(between, content)
+        if not parts:
+            return content
+        end = _end_of_object(last) if at_end else len(last)
+        for number, part in enumerate([*parts, last[:end]] if end else parts):
+            self.add(f"{origin}.{number}" if number else origin, part)
+        return last[end:] if last[end:].strip(b" \t\r\n]}") else None
+
+
+def _end_of_object(content: bytes) -> int:
+    """Where the object that a text begins with ends; 0 if it does not."""
+    text = content.decode("utf-8", "surrogateescape")
+    try:
+        _, end = json.JSONDecoder(strict=False).raw_decode(text)
+    except (ValueError, RecursionError):
+        return 0
+    return len(text[:end].encode("utf-8", "surrogateescape"))
 
 
 def whole_values(content: bytes, make_object: MakeObject | None = None) -> list[Any] | None:
@@ -275,7 +345,7 @@ class Rest:
 def read_yaml(task: Reading, stream: BinaryIO) -> Iterator[pa.RecordBatch]:
     """A YAML file, whole."""
     text, note = _tree_text(task, stream.read(MOST_TREE_BYTES + 1))
-    for _ in _add_records(task, iter([_load_yaml(text)]), note):
+    for _ in _add_records(task, iter(_load_yaml(text)), note):
         yield from task.rows.full()
 
 
@@ -287,22 +357,26 @@ def _tree_text(task: Reading, raw: bytes) -> tuple[str, str]:
 
 def _add_records(task: Reading, values: Iterator[Any], note: str) -> Iterator[None]:
     """Add the records of each value: by its path in the file, and from the second value on its number."""
-    found = False
+    keys = task.source.records.split(".") if task.source.records else []
+    task.rows.is_empty = True
     for number, value in enumerate(values):
+        if not trees.lead_on(value, keys):
+            where = f"{task.name}#{number}" if number else task.name
+            task.rows.add_unreadable(where, f"nothing at records: {task.source.records}")
+            task.rows.is_empty = False
         for path, record in trees.records(value, task.source.records):
-            found = True
+            task.rows.is_empty = False
             at = f"{number}.{path}".strip(".") if number else path
             add_record(task, f"{task.name}#{at}" if at else task.name, record, note)
             yield
-    if not found and task.source.records:
-        task.rows.add_unreadable(task.name, f"nothing at records: {task.source.records}")
-    task.rows.is_empty = not found
 
 
-def _load_yaml(text: str) -> Any:
+def _load_yaml(text: str) -> list[Any]:
+    """The documents of a text, without empty ones."""
     import yaml
 
     try:
-        return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        documents = yaml.load_all(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        return [document for document in documents if document is not None]
     except yaml.YAMLError as error:
         raise ValueError(error) from None

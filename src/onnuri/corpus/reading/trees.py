@@ -32,6 +32,13 @@ def records(value: Any, keys: str) -> Iterator[tuple[str, Any]]:
             yield path, found
 
 
+def lead_on(value: Any, keys: list[str]) -> bool:
+    """Whether `keys` lead somewhere from a value, or from each element if it is a list."""
+    if isinstance(value, list) and keys:
+        return all(lead_on(item, keys) for item in value)
+    return next(_lists(value, keys, ""), None) is not None
+
+
 def _lists(value: Any, keys: list[str], path: str) -> Iterator[tuple[str, Any]]:
     """As `walk`, but a list at the end is given whole: a dialogue's turns are one record."""
     if not keys:
@@ -63,11 +70,17 @@ def text_at(record: Any, path: str) -> str:
         return found
     found_values = [value for _, value in walk(record, path.split("."))]
     if not found_values:
-        raise ValueError(f"field '{path}' is missing")
+        lists = [key for key, value in record.items() if isinstance(value, list) and _has_records(value)]
+        hint = f" (records: {lists[0]} leads to a list of records)" if len(lists) == 1 else ""
+        raise ValueError(f"field '{path}' is missing{hint}")
     found = _leaves(found_values, 0)
     if found is None:
         raise ValueError(f"field '{path}' is {_kind(found_values, path)}, not text")
     return found
+
+
+def _has_records(value: list[Any]) -> bool:
+    return bool(value) and all(isinstance(item, dict) for item in value)
 
 
 def _kind(value: Any, path: str) -> str:

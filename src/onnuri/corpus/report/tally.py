@@ -77,8 +77,8 @@ class Tally:
         """Documents by what was done to them; of "bad characters: 3" the characters are counted too."""
         for entry in notes.value_counts().to_pylist():
             note, documents = entry["values"] or "", entry["counts"]
-            if note:
-                self.measured["repaired", re.sub(r": \d+", "", note)] += documents
+            for name in re.sub(r": \d+", "", note).split(", ") if note else []:
+                self.measured["repaired", name] += documents
             for name, number in re.findall(r"([a-z ]+): (\d+)", note):
                 self.measured["damaged", name.strip()] += int(number) * documents
 
