@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from onnuri.config import CONFIG_ROOT, compose
@@ -73,5 +75,4 @@ def test_a_plan_suggests(words: list[str]) -> None:
     assert "20 a parameter; this run has " in text
     assert "train.global_batch_size=" in text
     assert "optim.lr=" in text
-    assert "off by up to 10% on larger ones than it was fitted on" in text
-    assert "times beyond what it was fitted on" in text
+    assert re.search("not to be believed: [0-9,]+ times beyond the runs that it was fitted to", text)

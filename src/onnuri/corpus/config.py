@@ -53,7 +53,7 @@ class CorpusConfig:
     benchmarks: list[str] | None = path_option(None)
     """decontaminate: benchmark files or folders (.json, .jsonl, .csv, .tsv, .parquet, .txt)."""
     quality_model: str = path_option("")
-    """quality: folder made by scripts/quality.py."""
+    """quality: folder made by `onnuri quality`."""
     quality_threshold: float | None = None
     """quality: documents that score lower are rejected, from 0 (keeps all) to 1."""
     heldout_share: float | None = None

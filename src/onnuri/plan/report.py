@@ -10,7 +10,7 @@ from onnuri.plan.machine import Setting, has_shards, settle
 from onnuri.plan.memory import GIB, KINDS, peak
 from onnuri.plan.speed import Speed, speed
 from onnuri.plan.stages import PlanStage, stages
-from onnuri.plan.suggestions import suggestions
+from onnuri.plan.suggestions import plain, suggestions
 
 DAY = 86400.0
 
@@ -87,9 +87,9 @@ def _memory(setting: Setting) -> Iterator[str]:
     )
 
 
-def _rate(tokens_per_second: float) -> str:
-    """Never 0: a device that is far too slow still has a speed."""
-    return f"{tokens_per_second:,.0f}" if tokens_per_second >= 10 else f"{tokens_per_second:.2g}"
+def _duration(seconds: float) -> str:
+    """In days, or in minutes what takes less than a tenth of one."""
+    return f"{seconds / DAY:>10.2f} days" if seconds > DAY / 10 else f"{seconds / 60:>10.2f} minutes"
 
 
 def _time(config: PlanConfig, setting: Setting, run: list[PlanStage]) -> Iterator[str]:
@@ -104,17 +104,17 @@ def _time(config: PlanConfig, setting: Setting, run: list[PlanStage]) -> Iterato
     yield f"  {'FLOPs a token, a step':<28}{found.flops_per_token:.3e}, {found.flops_per_step:.3e}"
     yield f"  {'seconds a step':<28}{found.seconds:>10.3f}: {_parts(found)}"
     yield (
-        f"  {'tokens a second':<28}{_rate(found.tokens_per_second):>10}, {_rate(per_rank)} a rank, "
+        f"  {'tokens a second':<28}{plain(found.tokens_per_second):>10}, {plain(per_rank)} a rank, "
         f"{100 * utilisation:.0f} % of the peak"
     )
     yield (
-        f"  {total:.3g} tokens{'':<14}{sum(stage.seconds for stage in run) / DAY:>10.2f} days, "
+        f"  {total:.3g} tokens{'':<14}{_duration(sum(stage.seconds for stage in run))}, "
         f"{sum(stage.steps for stage in run):,} steps, {flops:.3e} FLOPs"
     )
     if config.train.batch_ramp or config.data.length_ramp:
         for stage in run:
             yield (
-                f"  {f'ramp, from step {stage.start:,}':<28}{stage.seconds / DAY:>10.2f} days: batch of "
+                f"  {f'ramp, from step {stage.start:,}':<28}{_duration(stage.seconds)}: batch of "
                 f"{stage.setting.global_batch_size:,}, attention over {stage.setting.attention_length:,} "
                 f"tokens, {stage.speed.seconds:.3f} s a step"
             )

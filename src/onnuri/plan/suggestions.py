@@ -14,10 +14,17 @@ from onnuri.plan.law import largest_error, load
 from onnuri.plan.machine import Setting
 
 TOKENS_PER_PARAMETER = 20
+FARTHEST = 1.5
+"""Times the parameters or tokens of the largest run that the law was checked on."""
 MUON_RATE = 0.01
-"""With optim.update_scale=spectral; 0.00375 to 0.015 are within 1.5 % at widths 128 to 768."""
+"""With optim.update_scale=spectral and steps of 2,048 tokens or more; 0.004 with 1,024."""
 MUON_RMS = 0.2
 """Root mean square of an update with optim.update_scale=rms, at rate 1."""
+
+
+def plain(value: float) -> str:
+    """A number without an exponent, and never 0."""
+    return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
 
 
 def batch_tokens(tokens: float) -> float:
@@ -42,7 +49,7 @@ def suggestions(config: PlanConfig, setting: Setting, tokens: float) -> Iterator
     yield "recipe that suits this size and length (docs/planning.md, Recipe)"
     yield (
         f"  {'tokens':<28}{TOKENS_PER_PARAMETER * active:>10.3g}, {TOKENS_PER_PARAMETER} a parameter; "
-        f"this run has {tokens / active:.2g}"
+        f"this run has {plain(tokens / active)}"
     )
     step = batch_tokens(tokens)
     rows = max(1, round(step / setting.sequence_length))
@@ -63,8 +70,9 @@ def suggestions(config: PlanConfig, setting: Setting, tokens: float) -> Iterator
     )
     beyond = max(active / widest, tokens / longest)
     error = max(largest_error(law, stored["held_out"], name) for name, law in stored["laws"].items())
-    far = f"; {beyond:,.0f} times beyond what it was fitted on" if beyond > 1.5 else ""
-    yield (
-        f"  {'bits per byte to expect':<28}{scores}, on text like that of the law's runs; off by up to "
-        f"{error:.0%} on larger ones than it was fitted on{far}"
+    trust = (
+        f"not to be believed: {beyond:,.0f} times beyond the runs that it was fitted to"
+        if beyond > FARTHEST
+        else f"off by up to {error:.0%} on larger ones than it was fitted to"
     )
+    yield f"  {'bits per byte to expect':<28}{scores}, on text like that of the law's runs; {trust}"

@@ -127,7 +127,7 @@ class DataConfig:
     """What is read, and in which order."""
 
     path: str = path_option()
-    """Folder of token shards made by scripts/pack.py; `data=DIR` is short for `data.path=DIR`."""
+    """Folder of token shards made by `onnuri pack`; `data=DIR` is short for `data.path=DIR`."""
     sequence_length: int = 1024
     """Tokens S in one training window; also the context length of the exported model."""
     seed: int = 0

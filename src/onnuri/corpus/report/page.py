@@ -25,7 +25,7 @@ NUMBER = re.compile(r"\d+(\.\d+)?")
 TITLES = {"read": READ} | {stage.name: stage.title for stage in STAGES.values()}
 REASONS = READ_REASONS | {head: text for stage in STAGES.values() for head, text in stage.reasons.items()}
 SIZES = Bars("sizes", "Size of documents · 문서 크기", lambda least: f"from {power(int(least))} · 이상")
-REPAIRED = Bars("repaired", "Repaired on reading · 읽으며 고친 문서")
+REPAIRED = Bars("repaired", "Noted on reading · 읽으며 표시한 문서")
 DAMAGED = Bars(
     "damaged_characters",
     "Characters that could not be decoded · 해독하지 못한 글자",
