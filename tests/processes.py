@@ -81,7 +81,8 @@ class Process:
         self.connection.connect(server or own_server()[0])
         with Path(os.devnull).open("wb") as nothing:
             files = [(stream or nothing).fileno() for stream in (stdout, stderr)]
-            socket.send_fds(self.connection, [json.dumps(request).encode()], files)
+            words = json.dumps(request).encode() + b"\n"
+            self.connection.sendall(words[socket.send_fds(self.connection, [words], files) :])
             self.reader = self.connection.makefile()
             self.pid = int(self.reader.readline())
         self.returncode: int | None = None

@@ -3,7 +3,8 @@
 Importing torch and DeepSpeed takes 8 of the 10 seconds of a short run; a fork has them. It is a process of
 its own all the same, with environment, arguments, output, session and namespaces of its own, and torchrun's
 ranks are children of torchrun. What differs from a start by `python`: variables that libraries read while
-they are imported have no effect, and /proc/PID/environ is the server's. Tests of that use `subprocess`.
+they are imported have no effect, all have one seed of `hash`, and /proc/PID/environ is the server's. Tests
+of that use `subprocess`.
 
     python tests/warm.py SOCKET    # the server; ends with its standard input
 """
@@ -16,6 +17,7 @@ import gc
 import importlib.util
 import json
 import os
+import random
 import runpy
 import selectors
 import signal
@@ -59,6 +61,8 @@ def run(command: Sequence[str], environment: dict[str, str]) -> NoReturn:
     os.closerange(3, 4096)
     os.environ.clear()
     os.environ.update(environment)
+    random.seed()
+    sys.modules["numpy"].random.seed()
     if "OMP_NUM_THREADS" in environment:
         import torch
 
@@ -226,6 +230,11 @@ class Server:
         """Read one request and fork."""
         connection, _ = self.listener.accept()
         data, files, *_ = socket.recv_fds(connection, 1 << 20, 2)
+        while data and not data.endswith(b"\n"):
+            data += connection.recv(1 << 20)
+        if not data:
+            connection.close()
+            return
         request = json.loads(data)
         pid = os.fork()
         if pid == 0:

@@ -104,6 +104,7 @@ def situations() -> Iterator[tuple[bytes, dict[str, Any], list[tuple[str, str, s
         [*good(*TEN), *[("", "", "unreadable: nothing at records: data")] * 3],
     )
     yield b'{"data": []}', {"records": "data"}, []
+    yield whole.replace(b"}, {", b"}}, {", 1), {}, good(*TEN)
     twice = b'"text": "a"}, {"text": "b", "m": {"k": 1, "k": 2}}, {"text": "c"}'
     yield b"{" + twice, {}, [*good("a"), ("b", "name twice", ""), *good("c")]
     yield whole[:1] + b'// 5" disk, {\n# "\n/* it\'s "x"\n/*/' + whole[1:-1] + b", ] // end", {}, good(*TEN)

@@ -201,6 +201,8 @@ def split(
                 if not stack:
                     yield Found("", b"", f"a {first.decode()} that closes nothing; the rest is not read")
                     return
+                if stack[-1].is_list != (first == b"]"):
+                    continue  # a bracket too many
                 left = stack.pop()
                 if every and not (left.is_list or left.matched or left.leads):
                     yield Found(left.path, b"")
