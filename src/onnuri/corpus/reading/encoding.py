@@ -24,7 +24,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from onnuri.corpus.reading.labels import codec_of
+from onnuri.corpus.reading.labels import codec_of, with_backslashes
 
 MOST_NULS = 1 / 1000
 MOST_CONTROLS = 1 / 100
@@ -191,11 +191,6 @@ def _meta(raw: bytes) -> str:
 
 def _text(raw: bytes, codec: str, errors: str = "strict") -> str:
     return with_backslashes(raw.decode(codec, errors), codec)
-
-
-def with_backslashes(text: str, codec: str) -> str:
-    """What Python's codec gives, without the won sign that Johab shows where ASCII has the backslash."""
-    return text.replace("\u20a9", "\\") if codec == "johab" else text
 
 
 def _strict(raw: bytes, codec: str) -> str:

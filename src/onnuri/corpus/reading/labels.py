@@ -63,3 +63,8 @@ def check(label: str) -> None:
         known = ", ".join([first[0][0], *korean, *(names[0] for names in first[3:])])
         every = [name for names in first for name in names]
         raise UserError(f"encoding {label!r} is not known{nearest(label.lower(), every)}; known: {known}")
+
+
+def with_backslashes(text: str, codec: str) -> str:
+    """What Python's codec gives, without the won sign that Johab shows where ASCII has the backslash."""
+    return text.replace("\u20a9", "\\") if codec == "johab" else text

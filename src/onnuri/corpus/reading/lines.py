@@ -135,5 +135,5 @@ class _Recoded:
         """Some bytes, none at the end."""
         while raw := self._stream.read(size):
             if text := self._decoder.decode(raw):
-                return encoding.with_backslashes(text, self._codec).encode("utf-8", "surrogatepass")
+                return labels.with_backslashes(text, self._codec).encode("utf-8", "surrogatepass")
         return self._decoder.decode(b"", final=True).encode()
