@@ -13,7 +13,7 @@ WORKER = Path(__file__).with_name("fault_worker.py")
 
 def test_killed_between_any_two_calls_of_a_save(tmp_path: Path) -> None:
     result = subprocess.run(
-        [sys.executable, str(WORKER), str(tmp_path), str(tries(40, 400))],
+        [sys.executable, str(WORKER), str(tmp_path), str(tries(25, 400))],
         capture_output=True,
         text=True,
         check=False,
@@ -22,7 +22,7 @@ def test_killed_between_any_two_calls_of_a_save(tmp_path: Path) -> None:
     assert result.returncode == 0, result.stdout + result.stderr[-3000:]
     trials = [line.split()[1:] for line in result.stdout.splitlines() if line.startswith("TRIAL")]
     assert {rank for rank, *_ in trials} == {"0", "1", "-1"}
-    assert len(trials) >= 70
+    assert len(trials) >= 40
     outcomes = {first for _, _, _, first, _ in trials}
     assert outcomes == {"5", "10"}, "some are cut off before, some after the new one is complete"
     for rank, kill_at, calls, first, second in trials:

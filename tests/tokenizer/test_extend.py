@@ -139,7 +139,7 @@ def test_every_new_token_is_reached(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@settings(max_examples=tries(75, 1200), deadline=None)
+@settings(max_examples=tries(40, 1200), deadline=None)
 @example(text="감사합니다<think>감사<|end|>감사원 개발 연구개발")
 @given(text=MIXED)
 def test_every_string_comes_back(
@@ -151,7 +151,7 @@ def test_every_string_comes_back(
     assert replaced(ids, new_tokens(grown[kind])) == before.encode(text).ids
 
 
-@settings(max_examples=tries(75, 1200), deadline=None)
+@settings(max_examples=tries(40, 1200), deadline=None)
 @given(text=MIXED)
 def test_ours_still_runs_in_compiled_code(grown: dict[str, Path], text: str) -> None:
     file = TokenizerFile(grown["ours"])

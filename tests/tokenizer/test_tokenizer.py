@@ -83,7 +83,7 @@ def test_every_string_comes_back(
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-@settings(max_examples=tries(250, 4000), deadline=None)
+@settings(max_examples=tries(150, 4000), deadline=None)
 @example(text="함수 " * 300)
 @example(text="ㅋ" * 1000 + "a" * 1000 + "-" * 1000)
 @given(text=MIXED)
