@@ -88,6 +88,9 @@ def test_a_run_that_keeps_nothing_says_so_and_fails(
             f"nothing was kept: {output}/report.html says why, {output}/rejected/ holds each document "
             "with its reason\n"
         )
+    (tmp_path / "empty.json").write_text("[]")
+    assert make("recipe=local", f"input={tmp_path / 'empty.json'}", f"output={tmp_path / 'none'}") == 1
+    assert terminal.readouterr().err == "nothing was kept: there is no document in what was read\n"
 
 
 def test_small_files_share_batches(tmp_path: Path) -> None:

@@ -69,7 +69,9 @@ def _say_what_is_missing(counts: Mapping[str, Any], output: str) -> None:
     for source, entry in counts.get("empty_sources", {}).items():
         reasons = "".join(f", {reason} {number:,}" for reason, number in entry["reasons"].items())
         log.info(f"{source}: nothing kept; documents read: {entry['read']:,}{reasons}")
-    if not counts["kept"]:
+    if not counts["read"]:
+        log.error("nothing was kept: there is no document in what was read")
+    elif not counts["kept"]:
         log.error(
             f"nothing was kept: {output}/report.html says why, "
             f"{output}/rejected/ holds each document with its reason"
