@@ -161,7 +161,7 @@ def test_adapters_fit_where_all_weights_do_not() -> None:
         ("cluster.gpu_per_node=3", "did you mean 'cluster.gpus_per_node'"),
         ("kernels.backend=tritn", "did you mean 'triton'"),
         ("lora.rank=8", "lora.rank=8 goes with optim=adamw, not with muon"),
-        ("cluster.gpus=0", "must be at least 1"),
+        ("cluster=h100x0", "cluster.gpus=0 must be at least 1"),
         ("engine.hpz_partition_size=3", "does not divide"),
         ("cluster.gpus=64", "train.global_batch_size=32 is too small for 64 ranks"),
     ],

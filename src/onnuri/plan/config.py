@@ -12,7 +12,7 @@ from onnuri.model.config import ModelConfig
 from onnuri.tokens.config import DataConfig
 from onnuri.train.config import PretrainConfig
 
-CLUSTER_WORD = re.compile(r"cluster=(?P<name>[\w-]+?)x(?P<gpus>[1-9]\d*)")
+CLUSTER_WORD = re.compile(r"cluster=(?P<name>[\w-]+?)x(?P<gpus>\d+)")
 
 
 @dataclass
