@@ -143,6 +143,7 @@ def test_broken_records_are_refused_one_by_one_and_a_lost_rest_is_named(
         b'{"text": "he said "hi" to"}',
         b'{"text": }',
         b"'single'",
+        b"/x/y",
     ):
         found = rows(path, whole.replace(written(TEN[1])[1:-1], broken))
         assert [row for row in found if not row[2]] == good(TEN[0], *TEN[2:]), broken

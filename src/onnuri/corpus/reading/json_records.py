@@ -16,6 +16,7 @@ CHUNK_BYTES = 1 << 20
 MOST_DEPTH = 1000
 """Of lists and objects on the way to records; json parses no more."""
 _SPACE = re.compile(rb"[\s\xef\xbb\xbf]*")
+_COMMENT = re.compile(rb"#|//|/\*")
 _SCALAR = re.compile(rb'[^\s"{}\[\]:,]*')
 _VALUE = re.compile(rb"-?(\d[-+.\deE]*|Infinity)|true|false|null|NaN")
 MOST_WORDS = 100
@@ -83,23 +84,26 @@ class _Window:
         while True:
             self.at = _end(_SPACE, self.bytes, self.at)
             first = self.bytes[self.at : self.at + 1]
-            if first in (b"/", b"#"):
-                self._skip_comment()
-            elif first or not self.more():
+            if first in (b"/", b"#") and self._skip_comment():
+                continue
+            if first or not self.more():
                 return first
 
-    def _skip_comment(self) -> None:
+    def _skip_comment(self) -> bool:
+        """Whether there was one."""
         while len(self.bytes) < self.at + 2 and self.more():
             pass
-        in_lines = not self.bytes.startswith(b"/*", self.at)
-        end = b"\n" if in_lines else b"*/"
-        self.at += 1 if in_lines else 2
+        if not (begin := _COMMENT.match(self.bytes, self.at)):
+            return False
+        end = b"*/" if begin[0] == b"/*" else b"\n"
+        self.at = begin.end()
         while (found := self.bytes.find(end, self.at)) < 0:
             self.at = max(self.at, len(self.bytes) - 1)
             if not self.more():
                 self.at = len(self.bytes)
-                return
+                return True
         self.at = found + len(end)
+        return True
 
     def skip_string(self) -> None:
         """Go behind the text that begins here. Raises _End."""
