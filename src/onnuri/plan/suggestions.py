@@ -17,7 +17,7 @@ TOKENS_PER_PARAMETER = 20
 FARTHEST = 1.5
 """Times the parameters or tokens of the largest run that the law was checked on."""
 MUON_RATE = 0.01
-"""With optim.update_scale=spectral and steps of 2,048 tokens or more; 0.004 with 1,024."""
+"""With optim.update_scale=spectral. Best at width 128 with steps of 2,048 tokens; 0.004 is with 1,024."""
 MUON_RMS = 0.2
 """Root mean square of an update with optim.update_scale=rms, at rate 1."""
 
