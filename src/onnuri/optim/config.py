@@ -19,7 +19,8 @@ class OptimConfig:
     with `optim=`, which sets rates that suit each."""
     lr: float = 0.01
     """Peak learning rate of the matrices of the blocks; the other rates are multiples of it. For Muon, the
-    best one is the same at widths 128 to 768: 0.004 with steps of 1,024 tokens. With 2,048, 0.01 is best at width 128."""
+    best one is the same at widths 128 to 768: 0.004 with steps of 1,024 tokens. With 2,048, 0.01 is best
+    at width 128."""
     embedding_lr_ratio: float = 0.6
     """Rate of the embedding to `lr`; a matrix shared with the output counts as the embedding."""
     output_lr_ratio: float = 0.6
